@@ -1,0 +1,109 @@
+/**
+ * What can go wrong in a turn: a closed union of codes, each with its HTTP status, in the JSON form that
+ * OpenAI's own clients read.
+ */
+
+const statusOf = {
+  invalid_json: 400,
+  invalid_request: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  thread_busy: 409,
+  id_conflict: 409,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+  rate_limited: 429,
+  client_gone: 499,
+  internal: 500,
+  model_failed: 502,
+  answer_incomplete: 502,
+  answer_too_large: 502,
+  store_failed: 503,
+  model_timeout: 504,
+  turn_timeout: 504,
+} as const;
+
+/**
+ * Everything a handler can fail with.
+ *
+ * | code | status | when |
+ * | --- | --- | --- |
+ * | `invalid_json` | 400 | the body is not JSON |
+ * | `invalid_request` | 400 | the body has the wrong shape; `param` names the path |
+ * | `unauthorized`, `forbidden`, `not_found` | 401, 403, 404 | for `authorize` to throw |
+ * | `method_not_allowed` | 405 | the route does not know the method |
+ * | `thread_busy` | 409 | a turn is running (`concurrency: "reject"`), or the wait in the queue was too long |
+ * | `id_conflict` | 409 | an id was used before for something else |
+ * | `body_too_large` | 413 | `limits.bodyBytes` |
+ * | `unsupported_media_type` | 415 | the body is not `application/json` |
+ * | `rate_limited` | 429 | the model's provider said so; its `Retry-After` is passed on |
+ * | `client_gone` | 499 | the client left; nobody reads this one |
+ * | `internal` | 500 | an option of the app threw (`authorize`, `model`, `params`, `systemPrompt`), or a fault of ours |
+ * | `model_failed` | 502 | the model's provider failed, cut the answer off or sent nonsense |
+ * | `answer_incomplete` | 502 | the model stopped early: `length`, `content_filter`, too many steps |
+ * | `answer_too_large` | 502 | `limits.answerCharacters` |
+ * | `store_failed` | 503 | the store rejected or hung |
+ * | `model_timeout` | 504 | `timeouts.firstChunk` or `timeouts.idle` |
+ * | `turn_timeout` | 504 | `timeouts.turn` |
+ */
+export type ChatHandlerErrorCode = keyof typeof statusOf;
+
+/** What a {@link ChatHandlerError} may carry besides its code and message. */
+export interface ChatHandlerErrorOptions extends ErrorOptions {
+  /** Path of the offending field in the request body, for example `prompt.content`. */
+  param?: string | undefined;
+  /** Seconds or HTTP date for a `Retry-After` header. */
+  retryAfter?: string | undefined;
+}
+
+/**
+ * The one error of this library. Its `message` is written for the client and holds no secrets; what it came
+ * from is in `cause`, for the app's `onError` alone. Throw one from `authorize` to refuse a request with
+ * its status.
+ */
+export class ChatHandlerError extends Error {
+  override readonly name = "ChatHandlerError";
+  /** Which of the known faults this is. */
+  readonly code: ChatHandlerErrorCode;
+  /** Path of the offending field in the request body. */
+  readonly param: string | undefined;
+  /** Value for a `Retry-After` header. */
+  readonly retryAfter: string | undefined;
+
+  constructor(code: ChatHandlerErrorCode, message: string, options?: ChatHandlerErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.param = options?.param;
+    this.retryAfter = options?.retryAfter;
+  }
+
+  /** The HTTP status that goes with the code. */
+  get status(): number {
+    return statusOf[this.code];
+  }
+}
+
+/** Any thrown value as a {@link ChatHandlerError}, so that nothing of a stranger's message reaches the wire. */
+export function asChatHandlerError(error: unknown, code: ChatHandlerErrorCode, message: string): ChatHandlerError {
+  return error instanceof ChatHandlerError ? error : new ChatHandlerError(code, message, { cause: error });
+}
+
+/** The error as a JSON response: `{ "error": { "message", "type", "code", "param"? } }`. */
+export function errorResponse(error: ChatHandlerError, headers?: Record<string, string>): Response {
+  const { message, code, param, status, retryAfter } = error;
+  const type = status < 500 ? "invalid_request_error" : "server_error";
+  return Response.json(
+    { error: { message, type, code, ...(param !== undefined && { param }) } },
+    {
+      status,
+      headers: {
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        ...(retryAfter !== undefined && { "Retry-After": retryAfter }),
+        ...headers,
+      },
+    },
+  );
+}
