@@ -14,3 +14,5 @@ export type {
   ThreadPage,
   ThreadStore,
 } from "./lib/store.ts";
+export { createMemoryStore } from "./lib/stores/memory.ts";
+export type { MemoryStoreOptions } from "./lib/stores/memory.ts";

@@ -1,0 +1,238 @@
+/** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
+import type { StoredMessage, Thread, ThreadKey, ThreadStore } from "../store.ts";
+
+/** Options of {@link createMemoryStore}. A bound that is passed evicts whole threads, the longest unused first. */
+export interface MemoryStoreOptions {
+  /** How many threads are kept, of all owners together. A positive integer or `Infinity`. @default 10_000 */
+  maxThreads?: number | undefined;
+  /**
+   * How many characters (UTF-16 units) are kept in all: messages as JSON, ids and titles. A character takes one byte
+   * of memory in Latin text and two in any other. A positive integer or `Infinity`. @default 50_000_000
+   */
+  maxCharacters?: number | undefined;
+}
+
+/** What is kept of one thread. Messages are kept as JSON text, so nothing is ever shared with the caller. */
+interface KeptThread {
+  owner: string;
+  thread: Thread;
+  messages: { id: string; json: string }[];
+  /** Where in `messages` an id stands. */
+  positions: Map<string, number>;
+  /** Place among the owner's activities. */
+  activity: number;
+  characters: number;
+}
+
+interface KeptOwner {
+  threads: Map<string, KeptThread>;
+  /** The same threads by ascending `activity`: an activity goes to the end, a page is a slice. */
+  byActivity: KeptThread[];
+  activities: number;
+}
+
+/**
+ * A store that keeps threads in this process's memory, within bounds. They are gone when the process ends, and other
+ * processes do not see them.
+ *
+ * A thread is used when it is read by its id, or changed; listing an owner's threads uses none. The thread that is being
+ * used is never evicted, so a single thread larger than `maxCharacters` stays until another one is used.
+ *
+ * @throws TypeError for an unknown option or a bound that is no positive integer.
+ */
+export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore {
+  const { maxThreads = 10_000, maxCharacters = 50_000_000, ...unknown } = options;
+  for (const name of Object.keys(unknown)) {
+    throw new TypeError(`createMemoryStore has no option "${name}": its options are maxThreads and maxCharacters`);
+  }
+  checkBound("maxThreads", maxThreads);
+  checkBound("maxCharacters", maxCharacters);
+
+  const owners = new Map<string, KeptOwner>();
+  const byUse = new Set<KeptThread>(); // longest unused first
+  let characters = 0;
+
+  function find({ owner, threadId }: ThreadKey): KeptThread | undefined {
+    const kept = owners.get(owner)?.threads.get(threadId);
+    if (kept) {
+      byUse.delete(kept);
+      byUse.add(kept);
+    }
+    return kept;
+  }
+
+  function create({ owner, threadId }: ThreadKey, title: string): KeptThread {
+    const now = Date.now();
+    const thread = { threadId, title, createdAt: now, updatedAt: now };
+    const kept: KeptThread = { owner, thread, messages: [], positions: new Map(), activity: 0, characters: 0 };
+    let keptOwner = owners.get(owner);
+    if (!keptOwner) owners.set(owner, (keptOwner = { threads: new Map(), byActivity: [], activities: 0 }));
+    keptOwner.threads.set(threadId, kept);
+    keptOwner.byActivity.push(kept);
+    kept.activity = ++keptOwner.activities;
+    byUse.add(kept);
+    resize(kept, owner.length + threadId.length + title.length);
+    return kept;
+  }
+
+  function remove(kept: KeptThread): void {
+    const { threads, byActivity } = owners.get(kept.owner)!;
+    threads.delete(kept.thread.threadId);
+    byActivity.splice(firstFrom(byActivity, kept.activity), 1);
+    if (threads.size === 0) owners.delete(kept.owner);
+    byUse.delete(kept);
+    characters -= kept.characters;
+  }
+
+  function markActive(kept: KeptThread): void {
+    const owner = owners.get(kept.owner)!;
+    owner.byActivity.splice(firstFrom(owner.byActivity, kept.activity), 1);
+    owner.byActivity.push(kept);
+    kept.activity = ++owner.activities;
+    kept.thread.updatedAt = Date.now();
+  }
+
+  /** Counts what the thread in use grew by, and makes room for it. */
+  function resize(kept: KeptThread, growth: number): void {
+    kept.characters += growth;
+    characters += growth;
+    for (const oldest of byUse) {
+      if (oldest === kept || (byUse.size <= maxThreads && characters <= maxCharacters)) break;
+      remove(oldest);
+    }
+  }
+
+  // Each method runs to its end without awaiting: that is what makes it atomic.
+  return {
+    async listMessages(key, { last } = {}) {
+      if (last !== undefined) checkCount("last", last);
+      const messages = find(key)?.messages ?? [];
+      return (last === undefined ? messages : messages.slice(-last)).map(({ json }): StoredMessage => JSON.parse(json));
+    },
+
+    async appendMessages(key, messages, { title = "", requires } = {}) {
+      // Written out before anything is changed: a message that is no JSON must leave nothing of its batch.
+      const batch = new Map<string, string>();
+      for (const message of messages) {
+        const json = JSON.stringify(message);
+        if (!batch.has(message.id)) batch.set(message.id, json);
+      }
+
+      const found = find(key);
+      if (requires !== undefined && !found?.positions.has(requires)) return [];
+      for (const id of batch.keys()) if (found?.positions.has(id)) batch.delete(id);
+      if (batch.size === 0) return [];
+
+      const kept = found ?? create(key, title);
+      let growth = 0;
+      for (const [id, json] of batch) {
+        kept.positions.set(id, kept.messages.length);
+        kept.messages.push({ id, json });
+        growth += json.length;
+      }
+      markActive(kept);
+      resize(kept, growth);
+      return [...batch.keys()];
+    },
+
+    async updateMessage(key, id, change) {
+      const defined: object = JSON.parse(JSON.stringify(change)); // without the fields that are undefined
+      const kept = find(key);
+      const position = kept?.positions.get(id);
+      if (!kept || position === undefined) return false;
+      const message = kept.messages[position]!;
+      const old: StoredMessage = JSON.parse(message.json);
+      const json = JSON.stringify({ ...old, ...defined, id, promptId: old.promptId });
+      const growth = json.length - message.json.length;
+      message.json = json;
+      resize(kept, growth);
+      return true;
+    },
+
+    async deleteMessages(key, ids) {
+      const kept = find(key);
+      if (!kept) return;
+      let removed = 0;
+      let first = kept.messages.length;
+      for (const id of ids) {
+        const position = kept.positions.get(id);
+        if (position === undefined) continue;
+        kept.positions.delete(id);
+        removed += kept.messages[position]!.json.length;
+        first = Math.min(first, position);
+      }
+      // Only what follows the first gap moves: deleting at the end, as a retry does, costs nothing on a long thread.
+      for (const message of kept.messages.splice(first)) {
+        if (!kept.positions.has(message.id)) continue;
+        kept.positions.set(message.id, kept.messages.length);
+        kept.messages.push(message);
+      }
+      resize(kept, -removed);
+    },
+
+    async listThreads(owner, { limit, cursor }) {
+      checkCount("limit", limit);
+      if (cursor !== undefined && !/^[0-9]{1,15}$/.test(cursor)) throw new TypeError("The cursor was not handed out by this store");
+      const byActivity = owners.get(owner)?.byActivity ?? [];
+      const end = cursor === undefined ? byActivity.length : firstFrom(byActivity, Number(cursor));
+      const page = byActivity.slice(Math.max(0, end - limit), end).reverse();
+      const oldest = page.at(-1);
+      return {
+        threads: page.map(({ thread }) => ({ ...thread })),
+        ...(oldest && end > limit && { nextCursor: String(oldest.activity) }),
+      };
+    },
+
+    async getThread(key) {
+      const kept = find(key);
+      return kept && { ...kept.thread };
+    },
+
+    async createThread(key, title) {
+      return { ...(find(key) ?? create(key, title)).thread };
+    },
+
+    async renameThread(key, title) {
+      const kept = find(key);
+      if (!kept) return false;
+      const growth = title.length - kept.thread.title.length;
+      kept.thread.title = title;
+      resize(kept, growth);
+      return true;
+    },
+
+    async deleteThread(key) {
+      const kept = find(key);
+      if (kept) remove(kept);
+      return kept !== undefined;
+    },
+
+    async deleteOwner(owner) {
+      for (const kept of owners.get(owner)?.byActivity ?? []) {
+        byUse.delete(kept);
+        characters -= kept.characters;
+      }
+      owners.delete(owner);
+    },
+  };
+}
+
+/** Index of the first thread whose activity is not before the given one. */
+function firstFrom(byActivity: readonly KeptThread[], activity: number): number {
+  let low = 0;
+  let high = byActivity.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (byActivity[middle]!.activity < activity) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function checkBound(name: string, value: number): void {
+  if (value !== Infinity) checkCount(name, value);
+}
+
+function checkCount(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a positive integer, not ${String(value)}`);
+}
