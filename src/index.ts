@@ -1,6 +1,24 @@
 /** The public root: a chat endpoint from a store and a model. */
 export { ChatHandlerError } from "./lib/errors.ts";
 export type { ChatHandlerErrorCode, ChatHandlerErrorOptions } from "./lib/errors.ts";
+export { createChatHandler } from "./lib/handler.ts";
+export type { ChatHandler } from "./lib/handler.ts";
+export type { ModelClient } from "./lib/model.ts";
+export type {
+  Authorized,
+  ChatHandlerOptions,
+  EndedTurn,
+  ErrorContext,
+  HistoryOptions,
+  Limits,
+  ModelParams,
+  RequestContext,
+  Timeouts,
+  TurnContext,
+} from "./lib/options.ts";
+export { promptText } from "./lib/prompt.ts";
+export type { Prompt, PromptContent } from "./lib/prompt.ts";
+export type { ChatTool, ToolContext } from "./lib/tools.ts";
 export type {
   AppendMessagesOptions,
   ListMessagesOptions,

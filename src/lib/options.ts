@@ -1,0 +1,363 @@
+/** What an app may say to `createChatHandler`, the defaults, and what is refused at construction. */
+import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
+import type { CompletionUsage } from "openai/resources/completions";
+import type { ChatHandlerError } from "./errors.ts";
+import type { ModelClient } from "./model.ts";
+import type { Prompt } from "./prompt.ts";
+import type { MessageStatus, MessageStore } from "./store.ts";
+import type { ChatTool } from "./tools.ts";
+
+/** What a request asks for, before it is known who asks. */
+export interface RequestContext {
+  /** The request; its body is read already. */
+  request: Request;
+  /** The thread it names. */
+  threadId: string;
+  /** The client's name for the answer. */
+  responseId: string;
+  /** The prompt, as it was admitted. */
+  prompt: Prompt;
+}
+
+/** A request with the owner that `authorize` found. */
+export interface TurnContext extends RequestContext {
+  /** Whose thread it is; `""` where the app has no users. */
+  owner: string;
+}
+
+/** Who asks: the user or tenant that owns the threads this request may see. */
+export interface Authorized {
+  /** Goes into every store call. */
+  owner: string;
+}
+
+/** What a handler bounds. Beyond a bound there is an error, never a silent cut. */
+export interface Limits {
+  /** Size of a request body in bytes → 413. @default 1048576 (1 MiB) */
+  bodyBytes: number;
+  /** Text of a prompt in characters (UTF-16 code units) → 400. @default 100000 */
+  promptCharacters: number;
+  /** Length of an id in characters → 400. @default 128 */
+  idCharacters: number;
+  /** Text of an answer, with the arguments of its tool calls, in characters; beyond it the answer fails. @default 1000000 */
+  answerCharacters: number;
+  /** Model calls in one turn; a model that goes on calling tools fails the answer. @default 8 */
+  steps: number;
+  /** Turns that may wait on one thread → 409. @default 32 */
+  queue: number;
+}
+
+/** How long a handler waits, in milliseconds. At most 2147483647. */
+export interface Timeouts {
+  /** For a request body to arrive → 400. @default 30000 */
+  body: number;
+  /** For a turn's place in the thread's queue → 409. @default 60000 */
+  queue: number;
+  /** For one call of the store → 503. @default 10000 */
+  store: number;
+  /** For the first chunk of a model call → 504. @default 120000 */
+  firstChunk: number;
+  /** Between two chunks of the model → 504. @default 60000 */
+  idle: number;
+  /** For a whole turn, a client that does not read included → 504. @default 600000 */
+  turn: number;
+}
+
+/** How much of a thread goes to the model. */
+export interface HistoryOptions {
+  /** At most the newest this many messages, the prompt among them; begun at a whole turn. @default 100 */
+  last: number;
+}
+
+/** Further parameters of the model call: all of OpenAI's but those the handler sets itself. */
+export type ModelParams = Omit<
+  Partial<ChatCompletionCreateParamsStreaming>,
+  "messages" | "model" | "stream" | "n" | "tools" | "functions" | "function_call"
+>;
+
+/** A turn that has ended, for logs and bills. */
+export interface EndedTurn extends TurnContext {
+  /** How it ended. */
+  status: MessageStatus;
+  /** The finish reason of its last step, where one arrived. */
+  finishReason: string | undefined;
+  /** Tokens of all its steps, where the model reported them (`params: { stream_options: { include_usage: true } }`). */
+  usage: CompletionUsage | undefined;
+  /** Model calls made. */
+  steps: number;
+  /** What stopped it, where it is not complete. */
+  error: ChatHandlerError | undefined;
+  /** Milliseconds since the request was authorized. */
+  timings: {
+    /** Until its place in the queue. */
+    queued: number;
+    /** Until its first text, where there was one. */
+    firstText: number | undefined;
+    /** Until all of it was stored. */
+    total: number;
+  };
+}
+
+/** Where an error happened: whatever was known by then. */
+export type ErrorContext = Partial<TurnContext>;
+
+/** Options of `createChatHandler`. */
+export interface ChatHandlerOptions {
+  /** Keeps the threads. */
+  store: MessageStore;
+  /** An `OpenAI` client, or anything with its `chat.completions.create`. */
+  client: ModelClient;
+  /** The model's name, or a function that picks one for each turn. */
+  model: string | ((context: TurnContext) => string | Promise<string>);
+  /**
+   * Says who asks. Return the owner of the threads, nothing where the app has no users, or a `Response` that refuses; or throw
+   * a `ChatHandlerError` (`unauthorized`, `forbidden`, `not_found`). Anything else it throws refuses with 500. Runs before the
+   * store is read or written. It may read cookies and headers; the body is already read.
+   *
+   * @default every thread belongs to owner `""`: whoever knows or guesses a thread id can continue that thread
+   */
+  authorize?:
+    | ((context: RequestContext) => Authorized | Response | undefined | void | Promise<Authorized | Response | undefined | void>)
+    | undefined;
+  /** Sent to the model first; never stored, never sent to the browser. @default none */
+  systemPrompt?: string | ((context: TurnContext) => string | Promise<string>) | undefined;
+  /** Further parameters of the model call, or a function that picks them for each turn. @default none */
+  params?: ModelParams | ((context: TurnContext) => ModelParams | Promise<ModelParams>) | undefined;
+  /** Tools the model may call; their calls and results are stored with the answer. @default none */
+  tools?: readonly ChatTool[] | undefined;
+  /** How much of the thread goes to the model. */
+  history?: Partial<HistoryOptions> | undefined;
+  /** What happens to a prompt while another turn runs on its thread: it waits in order, or is refused with 409. @default "queue" */
+  concurrency?: "queue" | "reject" | undefined;
+  /** Bounds. */
+  limits?: Partial<Limits> | undefined;
+  /** Waits. */
+  timeouts?: Partial<Timeouts> | undefined;
+  /**
+   * The first text is sent at once, later text at most every this many milliseconds. Over sockets most of a turn's cost is in
+   * writes, and C1Chat redraws every 70 ms at most. `0` sends every network read of the model by itself.
+   *
+   * @default 30
+   */
+  flushInterval?: number | undefined;
+  /**
+   * Answers failures before the first byte with status 200 and a C1 card that says what happened, for C1Chat shows nothing on
+   * an error status. The card is never stored and never replayed; the code is in the header `X-Chat-Handler-Error`.
+   *
+   * @default false
+   */
+  showErrors?: boolean | undefined;
+  /**
+   * Titles a thread from its first prompt, instead of the prompt's own text. May ask a model: the turn does not wait for it. Works
+   * on a store with threads; leaves a title alone that was changed meanwhile.
+   *
+   * @default the first prompt's plain text, at most 80 characters
+   */
+  title?: ((context: TurnContext) => string | Promise<string>) | undefined;
+  /** Called once for each turn that was taken up, after it is stored. What it throws goes to `onError`. */
+  onTurnEnd?: ((turn: EndedTurn) => unknown) | undefined;
+  /**
+   * Gets every error whole, with its `cause`, but for a client that left. What it throws is ignored.
+   *
+   * @default `console.error` for statuses of 429, 500 and above
+   */
+  onError?: ((error: ChatHandlerError, context: ErrorContext) => unknown) | undefined;
+  /**
+   * Keeps a serverless instance alive until the promise settles, which it does without rejecting when the turn is stored: `waitUntil`
+   * of `@vercel/functions` or of `cloudflare:workers`.
+   */
+  waitUntil?: ((promise: Promise<void>) => unknown) | undefined;
+  /** Makes the ids of messages within a turn (tool calls and results). @default `crypto.randomUUID` */
+  generateId?: (() => string) | undefined;
+  /** The clock behind `createdAt`, in epoch milliseconds. @default `Date.now` */
+  now?: (() => number) | undefined;
+}
+
+/** Options with every default in place. */
+export interface Settings {
+  store: MessageStore;
+  client: ModelClient;
+  model: ChatHandlerOptions["model"];
+  authorize: ChatHandlerOptions["authorize"];
+  systemPrompt: ChatHandlerOptions["systemPrompt"];
+  params: NonNullable<ChatHandlerOptions["params"]>;
+  tools: readonly ChatTool[];
+  history: HistoryOptions;
+  concurrency: "queue" | "reject";
+  limits: Limits;
+  timeouts: Timeouts;
+  flushInterval: number;
+  showErrors: boolean;
+  title: ChatHandlerOptions["title"];
+  onTurnEnd: ChatHandlerOptions["onTurnEnd"];
+  onError: NonNullable<ChatHandlerOptions["onError"]>;
+  waitUntil: ChatHandlerOptions["waitUntil"];
+  generateId: () => string;
+  now: () => number;
+}
+
+const defaultLimits: Limits = {
+  bodyBytes: 1024 * 1024,
+  promptCharacters: 100_000,
+  idCharacters: 128,
+  answerCharacters: 1_000_000,
+  steps: 8,
+  queue: 32,
+};
+
+const defaultTimeouts: Timeouts = {
+  body: 30_000,
+  queue: 60_000,
+  store: 10_000,
+  firstChunk: 120_000,
+  idle: 60_000,
+  turn: 600_000,
+};
+
+/** What a timer of JavaScript can wait at most. */
+const longestTimer = 2 ** 31 - 1;
+
+const storeMethods = ["listMessages", "appendMessages", "updateMessage", "deleteMessages"] as const;
+
+/** Options that are checked by more than their name. */
+const knownOptions = new Set([
+  "store",
+  "client",
+  "model",
+  "authorize",
+  "systemPrompt",
+  "params",
+  "tools",
+  "history",
+  "concurrency",
+  "limits",
+  "timeouts",
+  "flushInterval",
+  "showErrors",
+  "title",
+  "onTurnEnd",
+  "onError",
+  "waitUntil",
+  "generateId",
+  "now",
+]);
+
+/** Checks the options and fills in the defaults. Throws a `TypeError` that names the remedy. */
+export function resolveOptions(options: ChatHandlerOptions, extra: readonly unknown[]): Settings {
+  if (typeof options !== "object" || options === null) misuse("pass one object: createChatHandler({ store, client, model })");
+  if (extra.length > 0 || "listMessages" in options) misuse("pass one object, not a list: createChatHandler({ store, client, model })");
+  refuseUnknown(options, knownOptions, "");
+  const { store, client, model, authorize, systemPrompt, params, tools, concurrency, showErrors } = options;
+
+  checkStore(store, storeMethods);
+  if (typeof client?.chat?.completions?.create !== "function") {
+    misuse("`client` has no chat.completions.create(): pass an OpenAI client, for example `client: new OpenAI({ apiKey })`");
+  }
+  if (typeof model !== "function" && (typeof model !== "string" || model === "")) {
+    misuse('`model` must be the name of a model or a function that returns one, for example "gpt-5-mini"');
+  }
+  for (const name of ["authorize", "title", "onTurnEnd", "onError", "waitUntil", "generateId", "now"] as const) {
+    if (options[name] !== undefined && typeof options[name] !== "function") misuse(`\`${name}\` must be a function`);
+  }
+  if (systemPrompt !== undefined && typeof systemPrompt !== "string" && typeof systemPrompt !== "function") {
+    misuse("`systemPrompt` must be a string or a function that returns one");
+  }
+  if (params !== undefined && typeof params !== "function") checkParams(params);
+  if (concurrency !== undefined && concurrency !== "queue" && concurrency !== "reject") {
+    misuse('`concurrency` must be "queue" or "reject"');
+  }
+  if (showErrors !== undefined && typeof showErrors !== "boolean") misuse("`showErrors` must be true or false");
+  const { flushInterval = 30 } = options;
+  if (!(Number.isFinite(flushInterval) && flushInterval >= 0 && flushInterval <= longestTimer)) {
+    misuse("`flushInterval` must be a number of milliseconds, 0 or more");
+  }
+  return {
+    store,
+    client,
+    model,
+    authorize,
+    systemPrompt,
+    params: params ?? {},
+    tools: checkTools(tools ?? []),
+    history: numbers("history", { last: 100 }, options.history, Number.MAX_SAFE_INTEGER),
+    concurrency: concurrency ?? "queue",
+    limits: numbers("limits", defaultLimits, options.limits, Number.MAX_SAFE_INTEGER),
+    timeouts: numbers("timeouts", defaultTimeouts, options.timeouts, longestTimer),
+    flushInterval,
+    showErrors: showErrors ?? false,
+    title: options.title,
+    onTurnEnd: options.onTurnEnd,
+    onError: options.onError ?? logError,
+    waitUntil: options.waitUntil,
+    generateId: options.generateId ?? (() => crypto.randomUUID()),
+    now: options.now ?? Date.now,
+  };
+}
+
+/** Refuses a store that lacks a method, by name. */
+export function checkStore(store: object | undefined, methods: readonly string[]): void {
+  if (typeof store !== "object" || store === null) misuse("`store` is missing: pass a MessageStore, for example createMemoryStore()");
+  for (const method of methods) {
+    if (typeof (store as Record<string, unknown>)[method] !== "function") {
+      misuse(`\`store\` has no ${method}(): implement it, or use a store that does, such as createMemoryStore()`);
+    }
+  }
+}
+
+/** Refuses names that mean nothing, so that a slip of the pen is not silently without effect. */
+export function refuseUnknown(given: object, known: ReadonlySet<string>, path: string): void {
+  for (const name of Object.keys(given)) {
+    if (!known.has(name)) misuse(`unknown option \`${path}${name}\`; known are ${[...known].join(", ")}`);
+  }
+}
+
+/** Positive integers over their defaults. */
+export function numbers<T extends object>(group: string, defaults: T, given: Partial<T> | undefined, most: number): T {
+  if (given === undefined) return defaults;
+  if (typeof given !== "object" || given === null) misuse(`\`${group}\` must be an object`);
+  refuseUnknown(given, new Set(Object.keys(defaults)), `${group}.`);
+  const values: T = { ...defaults };
+  for (const name of Object.keys(defaults) as (keyof T & string)[]) {
+    const value: unknown = given[name];
+    if (value === undefined) continue;
+    if (!(Number.isInteger(value) && Number(value) > 0 && Number(value) <= most)) {
+      misuse(`\`${group}.${name}\` must be a whole number from 1 to ${most}`);
+    }
+    values[name] = given[name] as T[typeof name];
+  }
+  return values;
+}
+
+const setByUs = ["messages", "model", "stream", "n", "tools", "functions", "function_call"];
+
+/** Refuses parameters that the handler sets itself. */
+export function checkParams(params: ModelParams): void {
+  if (typeof params !== "object" || params === null) misuse("`params` must be an object or a function that returns one");
+  for (const name of setByUs) {
+    if (name in params) misuse(`\`params.${name}\` is set by the handler${name in { model: 0, tools: 0 } ? `: use the option \`${name}\`` : ""}`);
+  }
+}
+
+function checkTools(tools: readonly ChatTool[]): readonly ChatTool[] {
+  if (!Array.isArray(tools)) misuse("`tools` must be an array of { name, run }");
+  const names = new Set<string>();
+  for (const tool of tools as readonly ChatTool[]) {
+    if (typeof tool?.name !== "string" || !/^[A-Za-z0-9_-]{1,64}$/.test(tool.name)) {
+      misuse("each of `tools` needs a `name` of at most 64 letters, digits, _ and -");
+    }
+    if (typeof tool.run !== "function") misuse(`the tool \`${tool.name}\` needs a function \`run(args, context)\``);
+    if (names.has(tool.name)) misuse(`two tools are named \`${tool.name}\``);
+    names.add(tool.name);
+  }
+  return tools;
+}
+
+/** Throws the `TypeError` of a wrong construction. */
+export function misuse(problem: string): never {
+  throw new TypeError(`chat-handler: ${problem}.`);
+}
+
+function logError(error: ChatHandlerError): void {
+  // Below 500 it is the client's doing: a stranger must not be able to fill the log.
+  if (error.status >= 500 || error.code === "rate_limited") console.error(error);
+}

@@ -1,0 +1,53 @@
+/** What a prompt may hold, and what of it a person would read. */
+import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
+
+/** The content of a prompt: text, or OpenAI's content parts. */
+export type PromptContent = string | ChatCompletionContentPart[];
+
+/** The user message of a request, as it was admitted. */
+export interface Prompt {
+  /** The client's id for it. */
+  id: string;
+  /** Always the user's. */
+  role: "user";
+  /** Sent to the model word for word. */
+  content: PromptContent;
+}
+
+const entities: Record<string, string> = {
+  "&lt;": "<",
+  "&gt;": ">",
+  "&quot;": '"',
+  "&#39;": "'",
+  "&#x27;": "'",
+  "&apos;": "'",
+  "&nbsp;": " ",
+  "&amp;": "&",
+};
+
+/**
+ * The text a person typed, for titles and logs: of content parts the text, and of C1's
+ * `<content thesys="true">A &amp;amp; B</content><context>…</context>` what stands inside `<content>`, unescaped. The model
+ * gets the prompt as it came, never this.
+ */
+export function promptText(content: PromptContent): string {
+  const text = typeof content === "string" ? content : content.map((part) => (part.type === "text" ? part.text : "")).join(" ");
+  const wrapped = /^\s*<content\b[^>]*>([\s\S]*?)<\/content>/.exec(text)?.[1];
+  if (wrapped === undefined) return text.trim();
+  return wrapped.replace(/&(?:lt|gt|quot|#39|#x27|apos|nbsp|amp);/g, (entity) => entities[entity] ?? entity).trim();
+}
+
+const titleLength = 80;
+
+/** A thread's title from its first prompt: one line, without control characters, at most 80 characters. */
+export function titleOf(content: PromptContent): string {
+  return asTitle(promptText(content));
+}
+
+/** Any text as a title: one line, well formed, without control characters, at most 80 characters. */
+export function asTitle(text: string): string {
+  // Cut roughly first: a prompt may be a book.
+  const line = text.slice(0, titleLength * 8).toWellFormed().replace(/[\s\p{Cc}]+/gu, " ").trim();
+  const characters = [...line];
+  return characters.length <= titleLength ? line : `${characters.slice(0, titleLength - 1).join("").trimEnd()}…`;
+}

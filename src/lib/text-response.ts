@@ -1,0 +1,63 @@
+/**
+ * An answer as a streamed text response: the wire format of C1Chat and of the guide it comes from. The only file
+ * that knows `@crayonai/stream`.
+ */
+import { transformStream } from "@crayonai/stream/dist/utils.js";
+import type { AnswerReader } from "./answer.ts";
+
+const headers = {
+  // The guide's content type; the body is plain text all the same, which is what C1Chat reads.
+  "Content-Type": "text/event-stream; charset=utf-8",
+  // no-transform keeps compressing proxies from holding text back; X-Accel-Buffering tells nginx the same.
+  "Cache-Control": "no-cache, no-transform",
+  "X-Accel-Buffering": "no",
+  "X-Content-Type-Options": "nosniff",
+};
+
+const encoder = new TextEncoder();
+
+/** Streams what the reader reads, one read for each pull of the client; a failure of the turn errors the stream. */
+export function textResponse(reader: AnswerReader, onCancel: () => void): Response {
+  let failure: unknown;
+  let demand = 0;
+  let wakeSource: (() => void) | undefined;
+
+  // transformStream runs its loop without looking at demand and must not see an error, so its source paces itself
+  // and ends quietly; the outer stream says how it ended.
+  const source: AsyncIterable<string> = {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        while (demand === 0) {
+          await new Promise<void>((resolve) => {
+            wakeSource = resolve;
+          });
+        }
+        demand--;
+        try {
+          const value = await reader.read();
+          return value === undefined ? { done: true, value } : { done: false, value };
+        } catch (error) {
+          failure = error;
+          return { done: true, value: undefined };
+        }
+      },
+    }),
+  };
+  const bytes = transformStream(source, (text: string) => encoder.encode(text)).getReader();
+
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        demand++;
+        wakeSource?.();
+        const { done, value } = await bytes.read();
+        if (!done) controller.enqueue(value);
+        else if (failure !== undefined) controller.error(failure);
+        else controller.close();
+      },
+      cancel: onCancel,
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(body, { headers });
+}
