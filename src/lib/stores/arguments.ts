@@ -1,0 +1,49 @@
+/** Checks of what the app passes to a store, each naming the fault before the database sees it. */
+import type { ThreadKey, ThreadPage } from "../store.ts";
+
+/** Refuses options that do not exist: a misspelt one would silently do nothing. */
+export function checkOptionNames(factory: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw new TypeError(`${factory} has no option "${name}": its options are ${known.join(" and ")}`);
+  }
+}
+
+/** Refuses a name that would have to be escaped in SQL. Ends of names are ours, so there is room left for them. */
+export function checkIdentifier(option: string, name: string): void {
+  if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(name)) {
+    throw new TypeError(`${option} must be a name of at most 40 letters, digits and underscores, not ${JSON.stringify(name)}`);
+  }
+}
+
+/** Refuses anything but a positive integer. */
+export function checkCount(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a positive integer, not ${String(value)}`);
+}
+
+/** Where a page begins: threads with an activity below this number. Cursors are the activity of the last thread given. */
+export function activityBelow({ limit, cursor }: ThreadPage): number {
+  checkCount("limit", limit);
+  if (cursor === undefined) return Number.MAX_SAFE_INTEGER;
+  if (!/^[0-9]{1,15}$/.test(cursor)) throw new TypeError("The cursor was not handed out by this store");
+  return Number(cursor);
+}
+
+/** Refuses texts that the database would change, so that two different ones are never folded into one. */
+export interface TextCheck {
+  (what: string, text: string): void;
+  /** The same for both parts of a key. */
+  key(key: ThreadKey): void;
+}
+
+/** Makes the check for a database that cannot hold the characters which `lost` finds. */
+export function textCheck(database: string, lost: RegExp, characters: string): TextCheck {
+  function check(what: string, text: string): void {
+    if (typeof text !== "string") throw new TypeError(`The ${what} must be a string, not ${typeof text}`);
+    if (lost.test(text)) throw new TypeError(`${database} cannot hold the ${what} ${JSON.stringify(text)}: it has ${characters}`);
+  }
+  check.key = ({ owner, threadId }: ThreadKey): void => {
+    check("owner", owner);
+    check("thread id", threadId);
+  };
+  return check;
+}

@@ -1,0 +1,264 @@
+/** Threads in a SQLite database, through the app's own driver. */
+import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
+import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
+import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
+import { retry } from "./retry.ts";
+import { sqliteSchema, sqliteTables, type SqliteSchemaOptions } from "./sqlite-schema.ts";
+
+/** The part of a prepared statement that the store uses. */
+export interface SqliteStatement {
+  /** Runs it for its effect. */
+  run(...values: (string | number)[]): unknown;
+  /** The first row, or nothing. */
+  get(...values: (string | number)[]): unknown;
+  /** All rows. */
+  all(...values: (string | number)[]): unknown[];
+}
+
+/** The part of a database that the store uses. `DatabaseSync` of node:sqlite, better-sqlite3 and bun:sqlite have it. */
+export interface SqliteDatabase {
+  /** Runs SQL without values. */
+  exec(sql: string): unknown;
+  /** Prepares a statement. */
+  prepare(sql: string): SqliteStatement;
+}
+
+/** Options of {@link createSqliteStore}. */
+export interface SqliteStoreOptions extends SqliteSchemaOptions {
+  /**
+   * `"full"`: what was acknowledged survives a power failure. `"normal"` commits several times faster and loses the last moments
+   * then; the end of the process alone loses nothing in either. @default "full"
+   */
+  synchronous?: "full" | "normal" | undefined;
+  /** How long a call waits for other connections that write to the file, in milliseconds. @default 5000 */
+  busyTimeout?: number | undefined;
+}
+
+/** A {@link ThreadStore} in SQLite. */
+export interface SqliteStore extends ThreadStore {
+  /**
+   * Brings the schema up to date: creates it or adds what is missing, keeps what is stored. Call it at the start of the app, as
+   * often as you like and from as many processes. Also puts the file into WAL mode.
+   */
+  migrate(): Promise<void>;
+}
+
+interface ThreadRow {
+  thread_id: string;
+  title: string;
+  created_at: number | bigint; // bigint where the driver is set so
+  updated_at: number | bigint;
+  activity: number | bigint;
+}
+
+const checkText = textCheck("SQLite", /\p{Surrogate}/u, "half a surrogate pair");
+
+/**
+ * A store in a SQLite database. Call `migrate()` before the first use.
+ *
+ * Give it a connection of its own: it begins and ends transactions on it, and sets `synchronous`, `foreign_keys` and
+ * `busy_timeout` (to 0: it waits for other writers without blocking the process, see `busyTimeout`). Any number of connections
+ * and processes may use the same file.
+ *
+ * Ids and titles with half a surrogate pair are refused: SQLite's UTF-8 cannot hold them. Messages may have them.
+ *
+ * @throws TypeError when the database lacks a method, or for an option that is unknown or wrong.
+ */
+export function createSqliteStore(database: SqliteDatabase, options: SqliteStoreOptions = {}): SqliteStore {
+  const { prefix = "chat_", synchronous = "full", busyTimeout = 5000 } = options;
+  if (typeof database?.exec !== "function" || typeof database.prepare !== "function") {
+    throw new TypeError('createSqliteStore needs an open database with exec and prepare, for example new DatabaseSync("chat.sqlite")');
+  }
+  checkOptionNames("createSqliteStore", options, ["prefix", "synchronous", "busyTimeout"]);
+  if (synchronous !== "full" && synchronous !== "normal") throw new TypeError('synchronous must be "full" or "normal"');
+  if (!(busyTimeout >= 0)) throw new TypeError("busyTimeout must be a number of milliseconds");
+  const { threads, messages, versions } = sqliteTables(prefix);
+  const nextActivity = `(SELECT coalesce(max(activity), 0) + 1 FROM ${threads} WHERE owner = ?)`;
+
+  database.exec(`PRAGMA busy_timeout = 0; PRAGMA foreign_keys = ON; PRAGMA synchronous = ${synchronous}`);
+
+  const statements = new Map<string, SqliteStatement>();
+
+  function prepared(sql: string): SqliteStatement {
+    let statement = statements.get(sql);
+    if (!statement) statements.set(sql, (statement = database.prepare(sql)));
+    return statement;
+  }
+
+  /** Runs the work to its end without awaiting, so nothing else of this process comes between; again while another is writing. */
+  function whenFree<T>(work: () => T): Promise<T> {
+    return retry(work, isBusy, busyTimeout).catch((error: unknown) => {
+      if (!/no such (table|column)/.test(String(error))) throw error;
+      throw new Error("The tables of the chat store are missing or old: call `await store.migrate()` first", { cause: error });
+    });
+  }
+
+  function inTransaction<T>(work: () => T): Promise<T> {
+    return whenFree(() => {
+      database.exec("BEGIN IMMEDIATE");
+      try {
+        const result = work();
+        database.exec("COMMIT");
+        return result;
+      } catch (error) {
+        try {
+          database.exec("ROLLBACK");
+        } catch {
+          // SQLite ended the transaction by itself, as it does when the disk is full.
+        }
+        throw error;
+      }
+    });
+  }
+
+  function findThread({ owner, threadId }: ThreadKey): number | undefined {
+    const row = prepared(`SELECT key FROM ${threads} WHERE owner = ? AND thread_id = ?`).get(owner, threadId);
+    return (row as { key: number } | undefined)?.key;
+  }
+
+  function insertThread({ owner, threadId }: ThreadKey, title: string): number {
+    const now = Date.now();
+    const sql = `INSERT INTO ${threads} (owner, thread_id, title, created_at, updated_at, activity)
+      VALUES (?, ?, ?, ?, ?, ${nextActivity}) RETURNING key`;
+    return (prepared(sql).get(owner, threadId, title, now, now, owner) as { key: number }).key;
+  }
+
+  function selectThread({ owner, threadId }: ThreadKey): Thread | undefined {
+    const row = prepared(`SELECT * FROM ${threads} WHERE owner = ? AND thread_id = ?`).get(owner, threadId);
+    return row ? readThread(row as ThreadRow) : undefined;
+  }
+
+  return {
+    async migrate() {
+      await whenFree(() => database.exec("PRAGMA journal_mode = WAL"));
+      await inTransaction(() => {
+        const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(`${prefix}versions`);
+        const row = known && database.prepare(`SELECT max(version) AS version FROM ${versions}`).get();
+        const { version } = (row ?? { version: 0 }) as { version: number };
+        for (const step of sqliteSchema({ prefix })) if (step.version > version) database.exec(step.sql);
+      });
+    },
+
+    async listMessages(key, { last } = {}) {
+      checkText.key(key);
+      if (last !== undefined) checkCount("last", last);
+      const sql = `SELECT body FROM ${messages} WHERE thread = (SELECT key FROM ${threads} WHERE owner = ? AND thread_id = ?)
+        ORDER BY seq DESC LIMIT ?`;
+      const rows = await whenFree(() => prepared(sql).all(key.owner, key.threadId, last ?? -1) as { body: string }[]);
+      return rows.reverse().map(({ body }) => readMessage(body));
+    },
+
+    async appendMessages(key, batch, { title = "", requires } = {}) {
+      checkText.key(key);
+      checkText("title", title);
+      for (const { id } of batch) checkText("message id", id);
+      const bodies = writeBatch(batch);
+      if (bodies.size === 0) return [];
+      return inTransaction(() => {
+        const found = findThread(key);
+        const required = `SELECT 1 FROM ${messages} WHERE thread = ? AND id = ?`;
+        if (requires !== undefined && (found === undefined || !prepared(required).get(found, requires))) return [];
+
+        const thread = found ?? insertThread(key, title);
+        const insert = prepared(
+          `INSERT INTO ${messages} (thread, id, body) VALUES (?, ?, ?) ON CONFLICT (thread, id) DO NOTHING RETURNING 1`,
+        );
+        const stored = [...bodies].filter(([id, body]) => insert.get(thread, id, body)).map(([id]) => id);
+        if (stored.length > 0) {
+          prepared(`UPDATE ${threads} SET updated_at = ?, activity = ${nextActivity} WHERE key = ?`).run(Date.now(), key.owner, thread);
+        }
+        return stored;
+      });
+    },
+
+    async updateMessage(key, id, change) {
+      checkText.key(key);
+      checkText("message id", id);
+      return inTransaction(() => {
+        const thread = findThread(key);
+        if (thread === undefined) return false;
+        const row = prepared(`SELECT seq, body FROM ${messages} WHERE thread = ? AND id = ?`).get(thread, id);
+        if (!row) return false;
+        const { seq, body } = row as { seq: number; body: string };
+        prepared(`UPDATE ${messages} SET body = ? WHERE seq = ?`).run(changeMessage(body, change), seq);
+        return true;
+      });
+    },
+
+    async deleteMessages(key, ids) {
+      checkText.key(key);
+      for (const id of ids) checkText("message id", id);
+      return inTransaction(() => {
+        const thread = findThread(key);
+        if (thread === undefined) return;
+        for (const id of ids) prepared(`DELETE FROM ${messages} WHERE thread = ? AND id = ?`).run(thread, id);
+      });
+    },
+
+    async listThreads(owner, page) {
+      checkText("owner", owner);
+      const below = activityBelow(page);
+      const sql = `SELECT * FROM ${threads} WHERE owner = ? AND activity < ? ORDER BY activity DESC LIMIT ?`;
+      const rows = await whenFree(() => prepared(sql).all(owner, below, page.limit + 1) as ThreadRow[]);
+      const given = rows.slice(0, page.limit);
+      return {
+        threads: given.map(readThread),
+        ...(rows.length > page.limit && { nextCursor: String(given.at(-1)!.activity) }),
+      };
+    },
+
+    async getThread(key) {
+      checkText.key(key);
+      return whenFree(() => selectThread(key));
+    },
+
+    async createThread(key, title) {
+      checkText.key(key);
+      checkText("title", title);
+      return inTransaction(() => {
+        if (findThread(key) === undefined) insertThread(key, title);
+        return selectThread(key)!;
+      });
+    },
+
+    async renameThread(key, title) {
+      checkText.key(key);
+      checkText("title", title);
+      return inTransaction(() => {
+        const thread = findThread(key);
+        if (thread !== undefined) prepared(`UPDATE ${threads} SET title = ? WHERE key = ?`).run(title, thread);
+        return thread !== undefined;
+      });
+    },
+
+    async deleteThread(key) {
+      checkText.key(key);
+      return inTransaction(() => {
+        const thread = findThread(key);
+        if (thread === undefined) return false;
+        prepared(`DELETE FROM ${messages} WHERE thread = ?`).run(thread);
+        prepared(`DELETE FROM ${threads} WHERE key = ?`).run(thread);
+        return true;
+      });
+    },
+
+    async deleteOwner(owner) {
+      checkText("owner", owner);
+      return inTransaction(() => {
+        prepared(`DELETE FROM ${messages} WHERE thread IN (SELECT key FROM ${threads} WHERE owner = ?)`).run(owner);
+        prepared(`DELETE FROM ${threads} WHERE owner = ?`).run(owner);
+      });
+    },
+  };
+}
+
+function readThread({ thread_id, title, created_at, updated_at }: ThreadRow): Thread {
+  return { threadId: thread_id, title, createdAt: Number(created_at), updatedAt: Number(updated_at) };
+}
+
+/** Whether another connection holds the lock: SQLite's primary result code 5, as each driver gives it. */
+function isBusy(error: unknown): boolean {
+  const { code, errno, errcode } = error as { code?: unknown; errno?: unknown; errcode?: unknown };
+  const number = errcode ?? errno; // node:sqlite and bun:sqlite; extended codes keep the primary one in the lowest byte
+  return typeof number === "number" ? (number & 0xff) === 5 : typeof code === "string" && code.startsWith("SQLITE_BUSY");
+}
