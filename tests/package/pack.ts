@@ -4,7 +4,6 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { promisify } from "node:util";
 import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
@@ -29,14 +28,13 @@ function publicEntries(): { name: string; types: string; default: string }[] {
 }
 
 /** Runs a program and resolves to what it printed; rejects with all of that when it fails. */
-export async function run(file: string, args: readonly string[], cwd: string): Promise<string> {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(file, args, { cwd, maxBuffer: 64e6 });
-    return stdout + stderr;
-  } catch (error) {
-    const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
-    throw new Error(`${file} ${args.join(" ")} failed in ${cwd}\n${stdout}${stderr}`);
-  }
+export function run(file: string, args: readonly string[], cwd: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(file, args, { cwd, maxBuffer: 64e6 }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout + stderr);
+      else reject(new Error(`${file} ${args.join(" ")} failed in ${cwd}\n${stdout}${stderr}`));
+    });
+  });
 }
 
 /** vitest's global setup. */

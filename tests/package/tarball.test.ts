@@ -58,6 +58,6 @@ test("every package bundled is named in the third-party notices", () => {
   });
   const bundled = sources.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []);
   const notices = readFileSync(join(unpacked, "THIRD_PARTY_NOTICES.md"), "utf8");
-  const named = [...notices.matchAll(/^## ([@a-z].*)$/gm)].map(([, name]) => name);
+  const named = [...notices.matchAll(/^## ([@a-z].*)$/gm)].map(([, name = ""]) => name);
   expect([...new Set(bundled)].sort()).toEqual(named.sort());
 });
