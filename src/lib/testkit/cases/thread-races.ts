@@ -1,0 +1,133 @@
+/** Calls about threads that meet other calls. */
+import { expectEqual, expectThat } from "../expect.ts";
+import type { ThreadCase } from "../case.ts";
+import { atOnce, later } from "../gate.ts";
+import type { ThreadStore } from "../../store.ts";
+import { answer, here, idsOf, key, numbered, prompts } from "../samples.ts";
+import { meetings, races } from "./races.ts";
+
+export const threadRaceCases: ThreadCase[] = races<ThreadStore>([
+  {
+    name: "two first messages make one thread with one of their titles",
+    invariant: "title",
+    async race(one, other) {
+      await meetings(async (name, first, second) => {
+        const thread = key("thread", name);
+        await atOnce([
+          later(first, () => one.appendMessages(thread, prompts("a"), { title: "One" })),
+          later(second, () => other.appendMessages(thread, prompts("b"), { title: "Two" })),
+        ]);
+        const { threads } = await one.listThreads(name, { limit: 10 });
+        const [firstMessage] = await one.listMessages(thread);
+        expectEqual(
+          threads.map(({ title }) => title),
+          [firstMessage?.id === "a" ? "One" : "Two"],
+          `The titles in the list (${name})`,
+        );
+      });
+    },
+  },
+  {
+    name: "threads created at once are one",
+    invariant: "createOnce",
+    async race(one, other) {
+      const titles = numbered("Title", 6);
+      const created = await atOnce(titles.map((title, index) => () => (index % 2 ? other : one).createThread(here, title)));
+      const { threads } = await one.listThreads("", { limit: 10 });
+      expectEqual(threads.length, 1, "How many threads there are");
+      for (const thread of created) expectEqual(thread, threads[0], "What a creation resolved to, against the list");
+    },
+  },
+  {
+    name: "a thread deleted during an append is whole or gone",
+    invariant: "deleteThread",
+    async race(one, other) {
+      const ids = numbered("m", 5);
+      await meetings(async (name, first, second) => {
+        const thread = key("thread", name);
+        await one.appendMessages(thread, prompts("before"));
+        await atOnce<unknown>([
+          later(first, () => one.appendMessages(thread, prompts(...ids))),
+          later(second, () => other.deleteThread(thread)),
+        ]);
+        const left = idsOf(await one.listMessages(thread));
+        expectEqual(left, left.length === 0 ? [] : ids, `The messages after a deletion met an append (${name})`);
+        const { threads } = await one.listThreads(name, { limit: 10 });
+        expectEqual(threads.length, left.length === 0 ? 0 : 1, `How many threads are listed (${name})`);
+        expectEqual((await one.getThread(thread)) !== undefined, left.length > 0, `Whether the thread is there (${name})`);
+      });
+    },
+  },
+  {
+    name: "an answer does not bring back a thread that was deleted",
+    invariant: "requires",
+    async race(one, other) {
+      const deletions: ((name: string) => Promise<unknown>)[] = [
+        (name) => other.deleteThread(key("thread", name)),
+        (name) => other.deleteOwner(name),
+      ];
+      for (const deletion of deletions) {
+        await meetings(async (name, first, second) => {
+          const thread = key("thread", name);
+          await one.appendMessages(thread, prompts("a"));
+          await atOnce<unknown>([
+            later(first, () => one.appendMessages(thread, [answer("b", "a")], { requires: "a" })),
+            later(second, () => deletion(name)),
+          ]);
+          expectEqual(await one.listMessages(thread), [], `The messages after a deletion met an append that requires "a" (${name})`);
+          expectEqual(await one.getThread(thread), undefined, `The thread (${name})`);
+        });
+      }
+    },
+  },
+  {
+    name: "a rename or an update does not bring back a thread that was deleted",
+    invariant: "deleteThread",
+    async race(one, other) {
+      await meetings(async (name, first, second) => {
+        const thread = key("thread", name);
+        await one.appendMessages(thread, prompts("a"));
+        await atOnce<unknown>([
+          later(first, () => one.renameThread(thread, "New title")),
+          later(first, () => one.updateMessage(thread, "a", { status: "stopped" })),
+          later(second, () => other.deleteThread(thread)),
+        ]);
+        expectEqual(await one.getThread(thread), undefined, `The thread (${name})`);
+        expectEqual(await one.listMessages(thread), [], `Its messages (${name})`);
+        expectThat((await one.listThreads(name, { limit: 10 })).threads.length === 0, `The thread is still listed (${name})`);
+      });
+    },
+  },
+  {
+    name: "a rename during an append changes the title alone",
+    invariant: "rename",
+    async race(one, other) {
+      await meetings(async (name, first, second) => {
+        const thread = key("thread", name);
+        await one.appendMessages(thread, prompts("a"), { title: "Old title" });
+        await one.createThread(key("another", name), "");
+        await atOnce<unknown>([
+          later(first, () => one.renameThread(thread, "New title")),
+          later(second, () => other.appendMessages(thread, prompts("b"))),
+        ]);
+        const { threads } = await one.listThreads(name, { limit: 10 });
+        expectEqual(
+          threads.map(({ title }) => title),
+          ["New title", ""],
+          `The titles in the list (${name})`,
+        );
+        expectEqual(idsOf(await one.listMessages(thread)), ["a", "b"], `The messages (${name})`);
+      });
+    },
+  },
+  {
+    name: "appends to many threads at once list each of them once",
+    invariant: "pages",
+    async race(one, other) {
+      const ids = numbered("thread", 20);
+      await atOnce(ids.flatMap((id) => [one, other].map((store, index) => () => store.appendMessages(key(id), prompts(`m.${index}`)))));
+      const { threads } = await one.listThreads("", { limit: 100 });
+      expectEqual(threads.map(({ threadId }) => threadId).sort(), ids.toSorted(), "The threads in the list");
+    },
+  },
+]);

@@ -1,0 +1,25 @@
+/** Brings calls to the same moment, so that a store that is not atomic shows it. */
+
+/** Starts all calls at one moment, and waits for every one of them even when one rejects. */
+export async function atOnce<T>(calls: readonly (() => Promise<T>)[]): Promise<T[]> {
+  let open = (): void => {};
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  const running = calls.map(async (call) => {
+    await gate;
+    return call();
+  });
+  open();
+  const settled = await Promise.allSettled(running);
+  return settled.map((outcome) => {
+    if (outcome.status === "rejected") throw outcome.reason;
+    return outcome.value;
+  });
+}
+
+/** The call, begun so many turns of the microtask queue later: it meets the others at another point of their way. */
+export function later<T>(turns: number, call: () => Promise<T>): () => Promise<T> {
+  return async () => {
+    for (let turn = 0; turn < turns; turn++) await undefined;
+    return call();
+  };
+}

@@ -1,0 +1,137 @@
+/** The list of cases for a store, and their registration with a test runner. */
+import type { MessageStore, ThreadStore } from "../store.ts";
+import { runCase, type CaseDefinition, type MessageCase, type StoreCase, type ThreadCase } from "./case.ts";
+import { appendingCases } from "./cases/appending.ts";
+import { changingCases } from "./cases/changing.ts";
+import { contentCases } from "./cases/content.ts";
+import { durabilityCases, threadDurabilityCases } from "./cases/durability.ts";
+import { keyCases } from "./cases/keys.ts";
+import { listingCases } from "./cases/listing.ts";
+import { pageCases } from "./cases/pages.ts";
+import { raceCases } from "./cases/races.ts";
+import { threadRaceCases } from "./cases/thread-races.ts";
+import { threadCases } from "./cases/threads.ts";
+import { expectThat } from "./expect.ts";
+import { storeInvariants } from "./invariants.ts";
+import { methodsOf, type MessageStoreSubject, type Subject, type ThreadStoreSubject } from "./subject.ts";
+
+/** Options of {@link messageStoreCases}. */
+export interface CaseOptions {
+  /** Milliseconds after which a case fails that is still running. @default 30_000 */
+  timeout?: number | undefined;
+}
+
+/** How a test runner takes a test: `test` of vitest, jest, node:test and bun:test all fit. */
+export interface TestFunction {
+  (name: string, run: () => Promise<void>, timeout?: number): unknown;
+  /** Reports a test that is not run. */
+  skip(name: string, run: () => Promise<void>): unknown;
+}
+
+/** Options of {@link testMessageStore}. */
+export interface TestOptions extends CaseOptions {
+  /** The runner's test function. @default the global `test` or `it` */
+  test?: TestFunction | undefined;
+}
+
+const messageCases: MessageCase[] = [
+  ...listingCases,
+  ...appendingCases,
+  ...changingCases,
+  ...contentCases,
+  ...keyCases,
+  ...raceCases,
+  ...durabilityCases,
+];
+
+const threadTierCases: ThreadCase[] = [...threadCases, ...pageCases, ...threadRaceCases, ...threadDurabilityCases];
+
+/** The case that every subject has: a tier that is left undeclared, or declared and not there, must not pass in silence. */
+const tierCase: MessageCase = {
+  name: "the store has the tiers it declares",
+  invariant: "tiers",
+  async body(store) {
+    expectHas(store, methodsOf.messages);
+  },
+};
+
+const threadTierCase: ThreadCase = {
+  ...tierCase,
+  async body(store) {
+    expectHas(store, [...methodsOf.messages, ...methodsOf.threads]);
+  },
+};
+
+const undeclaredCase: MessageCase = {
+  ...tierCase,
+  async body() {
+    expectThat(false, "Declare `threads: true` for a store that implements ThreadStore, or `threads: false` for one that does not");
+  },
+};
+
+function expectHas(store: object, methods: readonly string[]): void {
+  const missing = methods.filter((name) => typeof Reflect.get(store, name) !== "function");
+  expectThat(missing.length === 0, `The store has no ${missing.join(", ")}`);
+}
+
+/**
+ * The cases for a store, as a plain list for a runner of your own: run those without `skip`, and show those with it as
+ * skipped.
+ */
+export function messageStoreCases<Store extends ThreadStore>(subject: ThreadStoreSubject<Store>, options?: CaseOptions): StoreCase[];
+export function messageStoreCases<Store extends MessageStore>(subject: MessageStoreSubject<Store>, options?: CaseOptions): StoreCase[];
+export function messageStoreCases<Store extends ThreadStore>(
+  subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
+  { timeout = 30_000 }: CaseOptions = {},
+): StoreCase[] {
+  const { threads }: { threads?: unknown } = subject; // plain JavaScript may leave it out
+  const tiers = threads === true ? threadTierCase : threads === false ? tierCase : undeclaredCase;
+  const skipThreads = threads === true ? undefined : "the store has no threads";
+
+  const asCase = (definition: CaseDefinition<Store>, skipTier?: string): StoreCase => {
+    const { name, invariant, needs } = definition;
+    const skip = skipTier ?? (needs && !subject[needs] ? `\`${needs}\` is not given` : undefined);
+    return { name, invariant: storeInvariants[invariant], ...(skip && { skip }), run: () => runCase(definition, subject, timeout) };
+  };
+  return [
+    asCase(tiers),
+    ...messageCases.map((definition) => asCase(definition)),
+    ...threadTierCases.map((definition) => asCase(definition, skipThreads)),
+  ];
+}
+
+/**
+ * Registers the cases for a store as tests, each named after the store and what it does. Cases for what the store does not
+ * have, or was not given (`peer`, `reopen`), are registered as skipped.
+ *
+ * @throws Error where there is no test function, neither given nor global.
+ */
+export function testMessageStore<Store extends ThreadStore>(name: string, subject: ThreadStoreSubject<Store>, options?: TestOptions): void;
+export function testMessageStore<Store extends MessageStore>(
+  name: string,
+  subject: MessageStoreSubject<Store>,
+  options?: TestOptions,
+): void;
+export function testMessageStore<Store extends ThreadStore>(
+  name: string,
+  subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
+  { test = globalTest(), timeout = 30_000 }: TestOptions = {},
+): void {
+  const cases = subject.threads ? messageStoreCases(subject, { timeout }) : messageStoreCases(subject, { timeout });
+  for (const { name: what, skip, run } of cases) {
+    if (skip) test.skip(`${name}: ${what} (skipped: ${skip})`, run);
+    else test(`${name}: ${what}`, run, timeout + 10_000); // the case itself is the first to say that it took too long
+  }
+}
+
+function globalTest(): TestFunction {
+  for (const name of ["test", "it"]) {
+    const found: unknown = Reflect.get(globalThis, name);
+    if (isTestFunction(found)) return found;
+  }
+  throw new Error("There is no global test function: pass your runner's, as in testMessageStore(name, subject, { test })");
+}
+
+function isTestFunction(value: unknown): value is TestFunction {
+  return typeof value === "function" && typeof Reflect.get(value, "skip") === "function";
+}
