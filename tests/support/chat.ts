@@ -1,0 +1,140 @@
+/** A chat endpoint with everything around it, for one test: model server, faulty store, handler, and what the handler told the app. */
+import { expect, onTestFinished } from "vitest";
+import {
+  type ChatHandlerError,
+  type ChatHandlerOptions,
+  createChatHandler,
+  createMemoryStore,
+  type EndedTurn,
+  type ModelClient,
+  type StoredMessage,
+  type ThreadStore,
+} from "../../src/index.ts";
+import { createFaultyStore, type FaultyStore } from "./faulty-store.ts";
+import { mount, type Post, type Via } from "./handler-server.ts";
+import { type ModelServer, type Script, startModelServer } from "./model-server.ts";
+import { answers } from "./scripts.ts";
+
+/** What a chat is made of; all optional. */
+export interface ChatSetup extends Partial<ChatHandlerOptions> {
+  via?: Via;
+  /** `"wrapped"`: a client without `asResponse`, as tracing wrappers are. */
+  clientKind?: "openai" | "wrapped";
+  script?: Script;
+}
+
+/** A chat endpoint under test. */
+export interface Chat {
+  readonly model: ModelServer;
+  /** What the handler stores in. */
+  readonly store: FaultyStore;
+  /** What is really stored. */
+  readonly kept: ThreadStore;
+  readonly url: string;
+  post: Post;
+  /** All that `onError` got. */
+  readonly errors: ChatHandlerError[];
+  /** All that `onTurnEnd` got. */
+  readonly ended: EndedTurn[];
+  /** Resolves when every turn so far is through. */
+  settled(): Promise<void>;
+  /** The stored messages of a thread. */
+  stored(threadId?: string, owner?: string): Promise<StoredMessage[]>;
+}
+
+/** The ways in which every behaviour should be the same. */
+export const ways = [
+  { way: "called directly", via: "direct", clientKind: "openai" },
+  { way: "over a server", via: "server", clientKind: "openai" },
+  { way: "with a wrapped client", via: "direct", clientKind: "wrapped" },
+] as const satisfies (ChatSetup & { way: string })[];
+
+/** Sets up a chat that is taken down after the test. */
+export async function startChat({
+  via = "direct",
+  clientKind = "openai",
+  script = answers,
+  ...options
+}: ChatSetup & { way?: string } = {}): Promise<Chat> {
+  const { way: _, ...given } = options;
+  const model = await startModelServer(script);
+  const kept = createMemoryStore();
+  const store = createFaultyStore(kept);
+  const errors: ChatHandlerError[] = [];
+  const ended: EndedTurn[] = [];
+  const turns: Promise<void>[] = [];
+  const client = model.client();
+  const handler = createChatHandler({
+    store,
+    client: clientKind === "wrapped" ? wrapped(client) : client,
+    model: "test-model",
+    onError: (error) => void errors.push(error),
+    onTurnEnd: (turn) => void ended.push(turn),
+    waitUntil: (turn) => void turns.push(turn),
+    ...given,
+  });
+  const mounted = await mount(handler, via);
+  onTestFinished(async () => {
+    await mounted.close();
+    await model.close();
+  });
+  return {
+    model,
+    store,
+    kept,
+    url: mounted.url,
+    post: mounted.post,
+    errors,
+    ended,
+    settled: async () => void (await Promise.all(turns)),
+    stored: (threadId = "t", owner = "") => kept.listMessages({ owner, threadId }),
+  };
+}
+
+/** A client as tracing wrappers make it: `create()` gives a plain promise of an async iterable. */
+export function wrapped(client: ModelClient): ModelClient {
+  return { chat: { completions: { create: async (body, options) => client.chat.completions.create(body, options) } } };
+}
+
+/** The body of a request: prompt `p<n>`, answer `r<n>`, thread `t`. */
+export const ask = (content: unknown, n: number | string = 1, threadId = "t") => ({
+  prompt: { id: `p${n}`, role: "user", content },
+  threadId,
+  responseId: `r${n}`,
+});
+
+/** What a client saw of an answer. */
+export interface Seen {
+  status: number;
+  text: string;
+  /** Whether the body errored; a clean end says that the answer is whole and stored. */
+  failed: boolean;
+}
+
+/** Reads a response as far as it goes. */
+export async function read(response: Response | Promise<Response>): Promise<Seen> {
+  const { status, body } = await response;
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for await (const bytes of body ?? []) text += decoder.decode(bytes, { stream: true });
+    return { status, text: text + decoder.decode(), failed: false };
+  } catch {
+    return { status, text, failed: true };
+  }
+}
+
+/** Stored messages in short: `role id status "content"`. */
+export const inShort = (messages: readonly StoredMessage[]): string[] =>
+  messages.map(({ id, message, status }) => `${message.role} ${id} ${status} ${JSON.stringify(message.content)}`);
+
+/** Checks the JSON of an error and gives it. */
+export async function expectError(response: Response, status: number, code: string): Promise<{ message: string; param?: string }> {
+  expect({ status: response.status, type: response.headers.get("Content-Type") }).toEqual({ status, type: "application/json" });
+  const body = (await response.json()) as { error: { message: string; code: string; type: string; param?: string } };
+  expect(Object.keys(body)).toEqual(["error"]);
+  expect(body.error.code).toBe(code);
+  expect(body.error.type).toBe(status < 500 ? "invalid_request_error" : "server_error");
+  expect(body.error.message).toMatch(/\S/);
+  return body.error;
+}

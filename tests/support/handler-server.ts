@@ -1,0 +1,53 @@
+/** Two ways to a handler: a direct call, and over a real Node server. A behaviour holds in both. */
+import type { AddressInfo } from "node:net";
+import { type ServerType, serve } from "@hono/node-server";
+import type { ChatHandler } from "../../src/index.ts";
+
+/** How requests get to the handler. */
+export type Via = "direct" | "server";
+
+/** Sends a POST with a JSON body; `init` may change everything about it. */
+export type Post = (body: unknown, init?: RequestInit) => Promise<Response>;
+
+/** A mounted handler. */
+export interface Mounted {
+  /** The address of its route. */
+  readonly url: string;
+  post: Post;
+  close(): Promise<void>;
+}
+
+/** Mounts a handler. */
+export async function mount(handler: ChatHandler, via: Via): Promise<Mounted> {
+  if (via === "direct") {
+    const url = "http://chat.test/api/chat";
+    return { url, post: (body, init) => handler(new Request(url, post(body, init))), close: async () => {} };
+  }
+  const { server, port } = await listen(handler);
+  const url = `http://127.0.0.1:${port}/api/chat`;
+  return {
+    url,
+    post: (body, init) => fetch(url, post(body, init)),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        if ("closeAllConnections" in server) server.closeAllConnections();
+      }),
+  };
+}
+
+/** The init of a POST as a browser's client makes it. */
+export function post(body: unknown, init?: RequestInit): RequestInit {
+  return {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    ...init,
+  };
+}
+
+function listen(handler: ChatHandler): Promise<{ server: ServerType; port: number }> {
+  return new Promise((resolve) => {
+    const server = serve({ fetch: handler, port: 0, hostname: "127.0.0.1" }, ({ port }: AddressInfo) => resolve({ server, port }));
+  });
+}

@@ -1,0 +1,188 @@
+/**
+ * A model's provider over real HTTP, on 127.0.0.1, that a test drives byte by byte. It speaks OpenAI's streaming, refuses what a
+ * provider refuses, and knows of each call what it was sent, how much it could write, and when its client left.
+ */
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
+import OpenAI, { type ClientOptions } from "openai";
+import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
+import { type DemoFault, findFault } from "../../src/lib/demo-history.ts";
+
+/** Plays the model for one call. When it returns, the response is ended; when it throws, the connection is cut. */
+export type Script = (call: ModelCall) => void | Promise<void>;
+
+/** One call as the provider sees it. */
+export interface ModelCall {
+  /** 0 for the first call of this server. */
+  readonly number: number;
+  readonly body: ChatCompletionCreateParamsStreaming;
+  readonly headers: IncomingHttpHeaders;
+  /** Sends status and headers. Without it, the first `send` begins a 200 with `text/event-stream`. */
+  head(status?: number, headers?: Record<string, string>): void;
+  /** Writes a piece as a network write of its own; resolves when there is room for more, or the connection is gone. */
+  send(data: string | Uint8Array): Promise<void>;
+  /** Writes straight to the socket, past HTTP: a whole response, head included, or a part of one. */
+  raw(data: string | Uint8Array): Promise<void>;
+  /** Closes the socket now. What was sent before still arrives. */
+  cut(): void;
+  /** Resets the connection: what was sent before may be lost. */
+  reset(): void;
+  /** Ends the response as HTTP has it. */
+  end(): void;
+  /** Bytes that `send` could write so far. */
+  readonly written: number;
+  /** Resolves when the connection of this call has closed or its response is through. */
+  readonly closed: Promise<void>;
+  /** When the client closed the connection before the response was through, by `performance.now()`. */
+  readonly leftAt: number | undefined;
+  /** Resolves to the moment of {@link ModelCall.leftAt}. */
+  readonly left: Promise<number>;
+}
+
+/** A running model server. */
+export interface ModelServer {
+  /** For an OpenAI client. */
+  readonly baseURL: string;
+  /** All calls so far, in order. */
+  readonly calls: readonly ModelCall[];
+  /** Plays these scripts for the next calls, one each. */
+  next(...scripts: Script[]): void;
+  /** Plays this script for all calls that have no script of their own. */
+  always(script: Script): void;
+  /** Resolves when the call of that number has arrived. */
+  call(number: number): Promise<ModelCall>;
+  /** An OpenAI client of this server that does not try again by itself. */
+  client(options?: ClientOptions): OpenAI;
+  close(): Promise<void>;
+}
+
+/** Starts a model server. */
+export async function startModelServer(script: Script): Promise<ModelServer> {
+  const calls: ModelCall[] = [];
+  const scripts: Script[] = [];
+  const awaited = new Map<number, (call: ModelCall) => void>();
+  let fallback = script;
+
+  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    void (async () => {
+      const body = await bodyOf(request);
+      if (body === undefined) return;
+      const call = callOf(calls.length, body, request, response);
+      calls.push(call);
+      awaited.get(call.number)?.(call);
+      try {
+        const fault = findFault(body.messages);
+        if (fault) await refuse(call, fault);
+        else await (scripts.shift() ?? fallback)(call);
+        call.end();
+      } catch {
+        call.cut();
+      }
+    })();
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const baseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+
+  return {
+    baseURL,
+    calls,
+    next: (...more) => void scripts.push(...more),
+    always: (other) => void (fallback = other),
+    call: (number) => {
+      const call = calls[number];
+      return call ? Promise.resolve(call) : new Promise((resolve) => awaited.set(number, resolve));
+    },
+    client: (options) => new OpenAI({ apiKey: "sk-secret-key", baseURL, maxRetries: 0, ...options }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** As a provider refuses a history that makes no sense: no test gets past it with one. */
+async function refuse(call: ModelCall, { message, param }: DemoFault): Promise<void> {
+  call.head(400, { "Content-Type": "application/json" });
+  await call.send(JSON.stringify({ error: { message, param } }));
+}
+
+function callOf(number: number, body: ChatCompletionCreateParamsStreaming, request: IncomingMessage, response: ServerResponse): ModelCall {
+  const { socket } = request;
+  let written = 0;
+  let leftAt: number | undefined;
+  let isOver = false;
+  const left = Promise.withResolvers<number>();
+  const closed = Promise.withResolvers<void>();
+  socket.setNoDelay(true);
+  response.on("close", () => {
+    if (!isOver && !response.writableFinished) {
+      leftAt = performance.now();
+      left.resolve(leftAt);
+    }
+    isOver = true;
+    closed.resolve();
+  });
+
+  const head = (status = 200, headers: Record<string, string> = { "Content-Type": "text/event-stream; charset=utf-8" }) => {
+    if (!response.headersSent) response.writeHead(status, headers).flushHeaders();
+  };
+  const finish = (act: () => void) => {
+    if (isOver) return;
+    isOver = true;
+    act();
+  };
+  return {
+    number,
+    body,
+    headers: request.headers,
+    head,
+    async send(data) {
+      if (isOver) return;
+      head();
+      const hasRoom = response.write(data);
+      written += Buffer.byteLength(data);
+      // Twice round the event loop: the reader on the other side, in this very process, meets this piece by itself.
+      await setImmediate();
+      await setImmediate();
+      if (hasRoom || isOver) return;
+      const drained = Promise.withResolvers<void>();
+      response.once("drain", drained.resolve);
+      await Promise.race([drained.promise, closed.promise]);
+      response.off("drain", drained.resolve);
+    },
+    raw: (data) =>
+      new Promise((resolve) => {
+        if (socket.destroyed) resolve();
+        else socket.write(data, () => resolve());
+      }),
+    cut: () => finish(() => socket.destroySoon()),
+    reset: () => finish(() => void socket.resetAndDestroy()),
+    end: () =>
+      finish(() => {
+        head();
+        response.end();
+      }),
+    get written() {
+      return written;
+    },
+    closed: closed.promise,
+    get leftAt() {
+      return leftAt;
+    },
+    left: left.promise,
+  };
+}
+
+async function bodyOf(request: IncomingMessage): Promise<ChatCompletionCreateParamsStreaming | undefined> {
+  try {
+    const pieces: Buffer[] = [];
+    for await (const piece of request) pieces.push(piece as Buffer);
+    return JSON.parse(Buffer.concat(pieces).toString()) as ChatCompletionCreateParamsStreaming;
+  } catch {
+    return undefined; // the client left before it had asked
+  }
+}
