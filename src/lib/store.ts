@@ -4,7 +4,7 @@
  *
  * Two tiers, each a whole interface: a store that keeps messages is a {@link MessageStore}; one that
  * also lists, renames and deletes threads is a {@link ThreadStore}. Every method of a tier is required.
- * Each `INVARIANT` below is a case of the kit in `chat-handler/testkit`.
+ * Each `INVARIANT` below is a case of the kit in `chat-handler/testkit`, but for what calls cost.
  *
  * Evolution: within a major version no required method, parameter or field is added to a tier. New
  * abilities come as a new tier, new facts as optional fields, which a store keeps like all others
@@ -36,7 +36,12 @@ export interface ThreadKey {
  */
 export type MessageStatus = "complete" | "stopped" | "failed";
 
-/** One message of a thread, as a store keeps it. Plain JSON data. */
+/**
+ * One message of a thread, as a store keeps it. Plain JSON data.
+ *
+ * INVARIANT: kept whole and exact, with fields and kinds the store does not know, or refused with an error.
+ * INVARIANT: ids are compared exactly: any two different strings are two messages, or refused with an error.
+ */
 export interface StoredMessage {
   /** Unique within its thread. A prompt's id comes from the client; so does the final answer's (the response id). */
   id: string;
@@ -107,7 +112,7 @@ export interface MessageStore {
   updateMessage(thread: ThreadKey, id: string, change: MessageChange): Promise<boolean>;
 
   /**
-   * Removes messages by id.
+   * Removes messages by id. The thread stays, even without messages.
    *
    * INVARIANT: all or nothing; unknown ids are ignored; other threads and owners are untouched.
    */

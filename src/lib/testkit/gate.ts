@@ -19,7 +19,7 @@ export async function atOnce<T>(calls: readonly (() => Promise<T>)[]): Promise<T
 /** The call, begun so many turns of the microtask queue later: it meets the others at another point of their way. */
 export function later<T>(turns: number, call: () => Promise<T>): () => Promise<T> {
   return async () => {
-    for (let turn = 0; turn < turns; turn++) await undefined;
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
     return call();
   };
 }

@@ -13,7 +13,7 @@ import { threadRaceCases } from "./cases/thread-races.ts";
 import { threadCases } from "./cases/threads.ts";
 import { expectThat } from "./expect.ts";
 import { storeInvariants } from "./invariants.ts";
-import { methodsOf, type MessageStoreSubject, type Subject, type ThreadStoreSubject } from "./subject.ts";
+import { methodsOf, type MessageStoreSubject, type ThreadStoreSubject } from "./subject.ts";
 
 /** Options of {@link messageStoreCases}. */
 export interface CaseOptions {
