@@ -16,7 +16,7 @@ export function demoAnswer(messages: readonly unknown[], format: "c1" | "text"):
   const isFirst = !messages.some((message) => isRecord(message) && message.role === "assistant");
   const blocks = [...(isFirst ? [notice] : []), ...blocksFor(prompt)];
   const text = format === "c1" ? renderC1(blocks) : renderText(blocks);
-  // Two thirds of the answer: enough to be seen, and never the end.
+  // Two thirds of the answer: enough to be seen, and never its end.
   return /\bbreak\b/i.test(prompt.text) ? { text: text.slice(0, (text.length * 2) / 3), ending: "cut" } : { text, ending: "whole" };
 }
 
@@ -33,7 +33,7 @@ const notice: DemoBlock = {
 
 const suggestions: DemoBlock = {
   type: "suggestions",
-  prompts: ["Show revenue as a chart", "Compare the plans in a table", "Give me a contact form"],
+  prompts: ["Give me an overview card", "Compare the plans in a table", "Give me a contact form"],
 };
 
 const revenue: DemoBlock = {
@@ -72,14 +72,19 @@ const longText = Array.from(
   (_, index) => `**Part ${index + 1}.** This answer takes its time, so that there is time to stop it. What was said until then is kept.`,
 ).join("\n\n");
 
+const breakingText =
+  "This answer breaks off before its end, as it would if the connection to the model was lost. The browser must be able to tell it from a " +
+  "whole answer, so the stream ends with an error; what was said until then is kept, marked as failed. These last words are never seen.";
+
 /** The first entry with a word of the prompt gives the answer. */
 const answers: readonly (readonly [words: RegExp, blocks: readonly DemoBlock[]])[] = [
-  [/\b(?:break|long|slow|slowly|story)\b/i, [{ type: "text", text: longText }]],
+  [/\bbreak\b/i, [{ type: "text", text: breakingText }]],
+  [/\b(?:long|slow|slowly|story)\b/i, [{ type: "text", text: longText }]],
   [
     /\b(?:cards?|dashboard|overview|summary)\b/i,
     [
       { type: "header", title: "The year at a glance", subtitle: "A card with a chart and a table" },
-      { type: "text", text: "Revenue rose by **24 %**, most of it in the last quarter. The *Team* plan brought in half of it." },
+      { type: "text", text: "Revenue rose by **24 %**; the fourth quarter gained most. These plans are on sale:" },
       revenue,
       plans,
       suggestions,

@@ -1,0 +1,66 @@
+/** A chat in the browser: on C1 with THESYS_API_KEY, on the embedded demo model without. */
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { serve } from "@hono/node-server";
+import { ChatHandlerError, createChatHandler, createMemoryStore } from "chat-handler";
+import { createDemoModel } from "chat-handler/testing";
+import { Hono } from "hono";
+import { getCookie, setCookie } from "hono/cookie";
+import OpenAI from "openai";
+import { bundlePage } from "./bundle.ts";
+
+// The page is for the person at this machine: only this machine reaches 127.0.0.1. HOST=0.0.0.0 lets the network in,
+// where anybody could then chat at the expense of your key.
+const { HOST = "127.0.0.1", PORT = "3000", THESYS_API_KEY } = process.env;
+
+const client = THESYS_API_KEY
+  ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: "https://api.thesys.dev/v1/embed/" })
+  : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel() });
+
+const store = createMemoryStore();
+
+/** Whose threads a request may see: those of the browser it comes from. A real app would look up its session here. */
+function authorize({ request }: { request: Request }): { owner: string } {
+  const owner = /(?:^|; )owner=([\w-]{36})(?:;|$)/.exec(request.headers.get("cookie") ?? "")?.[1];
+  if (owner === undefined) throw new ChatHandlerError("unauthorized", "Open the page first: it gives the browser its cookie.");
+  return { owner };
+}
+
+const chat = createChatHandler({
+  client,
+  model: "c1/anthropic/claude-sonnet-4/v-20251230",
+  store,
+  authorize,
+  showErrors: true, // C1Chat shows nothing on an error status
+});
+
+const html = readFileSync(new URL("index.html", import.meta.url), "utf8").replace("{{model}}", THESYS_API_KEY ? "c1" : "demo");
+const assets = await bundlePage();
+
+const app = new Hono();
+app.get("/", (context) => {
+  if (getCookie(context, "owner") === undefined) {
+    setCookie(context, "owner", randomUUID(), { httpOnly: true, sameSite: "Lax", maxAge: 34_560_000 });
+  }
+  // Nothing comes from another host, and nothing goes there.
+  context.header(
+    "Content-Security-Policy",
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'",
+  );
+  return context.html(html);
+});
+app.get("/assets/*", (context) => {
+  const asset = assets.get(context.req.path);
+  return asset ? context.body(asset.body, 200, { "Content-Type": asset.type }) : context.notFound();
+});
+app.post("/api/chat", (context) => chat(context.req.raw));
+
+const server = serve({ fetch: app.fetch, hostname: HOST, port: Number(PORT) }, ({ port }) => {
+  console.log(
+    `Chat with ${THESYS_API_KEY ? "C1" : "the demo model (set THESYS_API_KEY for C1)"} at http://${HOST === "127.0.0.1" ? "localhost" : HOST}:${port}`,
+  );
+});
+server.on("error", (error: NodeJS.ErrnoException) => {
+  console.error(error.code === "EADDRINUSE" ? `Port ${PORT} is in use. Choose another one: PORT=3001 npm start` : error);
+  process.exit(1);
+});
