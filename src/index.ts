@@ -6,6 +6,7 @@ export type { ChatHandler } from "./lib/handler.ts";
 export type { ModelClient } from "./lib/model.ts";
 export type {
   Authorized,
+  AuthorizeResult,
   ChatHandlerOptions,
   EndedTurn,
   ErrorContext,
@@ -18,7 +19,7 @@ export type {
 } from "./lib/options.ts";
 export { promptText } from "./lib/prompt.ts";
 export type { Prompt, PromptContent } from "./lib/prompt.ts";
-export type { ChatTool, ToolContext } from "./lib/tools.ts";
+export type { ToolRunner } from "./lib/tools.ts";
 export type {
   AppendMessagesOptions,
   ListMessagesOptions,

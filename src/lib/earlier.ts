@@ -18,42 +18,36 @@ export interface Earlier {
 /** Looks for a turn among stored messages. Throws `id_conflict` where one of its ids was used for something else. */
 export function findEarlier(stored: readonly StoredMessage[], prompt: Prompt, responseId: string): Earlier {
   const response = stored.find(({ id }) => id === responseId);
-  if (response && (response.promptId !== prompt.id || response.message.role !== "assistant")) {
-    throw conflict("responseId", "names another message of this thread");
-  }
+  if (response && (response.promptId !== prompt.id || response.message.role !== "assistant")) throw conflict("responseId");
   const place = stored.findIndex(({ id }) => id === prompt.id);
-  const stands = stored[place];
-  if (stands && (stands.message.role !== "user" || !sameJson(stands.message.content, prompt.content))) {
-    throw conflict("prompt.id", "names another message of this thread");
-  }
-  const turn = stored.filter(({ id, promptId }) => promptId === prompt.id && id !== prompt.id);
-  if (response?.status === "complete") {
-    const text = turn.map(({ message }) => (message.role === "assistant" && typeof message.content === "string" ? message.content : ""));
-    return { answer: text.join(""), hasPrompt: true, attempt: [], before: [] };
-  }
-  if (turn.some(isWholeAnswer)) throw conflict("prompt.id", "was answered under another response id");
+  const stands = stored[place]?.message;
+  if (stands && (stands.role !== "user" || !sameJson(stands.content, prompt.content))) throw conflict("prompt.id");
+  const attempt = stored.filter(({ id, promptId }) => promptId === prompt.id && id !== prompt.id);
+  const isWhole = response?.status === "complete";
+  if (!isWhole && attempt.some(isFinal)) throw conflict("prompt.id");
+  const texts = attempt.map(({ message }) => (message.role === "assistant" && message.content) || "");
   return {
-    answer: undefined,
+    answer: isWhole ? texts.join("") : undefined,
     hasPrompt: stands !== undefined,
-    attempt: turn,
-    before: stored.slice(0, place === -1 ? undefined : place).filter(({ promptId }) => promptId !== prompt.id),
+    attempt,
+    before: (stands ? stored.slice(0, place) : stored).filter(({ promptId }) => promptId !== prompt.id),
   };
 }
 
-function isWholeAnswer({ message, status }: StoredMessage): boolean {
+/** Whether a message is a whole answer: of this turn, but under another response id. */
+function isFinal({ message, status }: StoredMessage): boolean {
   return message.role === "assistant" && !message.tool_calls?.length && status === "complete";
 }
 
-function conflict(param: string, problem: string): ChatHandlerError {
-  return new ChatHandlerError("id_conflict", `${param} ${problem}; make a new id for each message.`, { param });
+/** The error of an id that was used before for something else. */
+export function conflict(param: string): ChatHandlerError {
+  return new ChatHandlerError("id_conflict", `${param} was used before for something else; make a new id for each message.`, { param });
 }
 
 /** Whether two values are the same JSON; the order of an object's keys is no difference, for some databases change it. */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
-  const [left, right] = [definedEntries(a), new Map(definedEntries(b))];
+  if (typeof a !== "object" || typeof b !== "object" || !a || !b || Array.isArray(a) !== Array.isArray(b)) return false;
+  const [left, right] = [Object.entries(a), new Map(Object.entries(b))];
   return left.length === right.size && left.every(([key, value]) => right.has(key) && sameJson(value, right.get(key)));
 }
-
-const definedEntries = (value: object) => Object.entries(value).filter(([, field]) => field !== undefined);

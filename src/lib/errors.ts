@@ -91,19 +91,10 @@ export function asChatHandlerError(error: unknown, code: ChatHandlerErrorCode, m
 }
 
 /** The error as a JSON response: `{ "error": { "message", "type", "code", "param"? } }`. */
-export function errorResponse(error: ChatHandlerError, headers?: Record<string, string>): Response {
-  const { message, code, param, status, retryAfter } = error;
-  const type = status < 500 ? "invalid_request_error" : "server_error";
-  return Response.json(
-    { error: { message, type, code, ...(param !== undefined && { param }) } },
-    {
-      status,
-      headers: {
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        ...(retryAfter !== undefined && { "Retry-After": retryAfter }),
-        ...headers,
-      },
-    },
-  );
+export function errorResponse({ message, code, param, status, retryAfter }: ChatHandlerError, allow = "POST"): Response {
+  const headers = new Headers({ "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" });
+  if (retryAfter) headers.set("Retry-After", retryAfter);
+  if (status === 405) headers.set("Allow", allow);
+  // JSON leaves out a param that is undefined.
+  return Response.json({ error: { message, type: status < 500 ? "invalid_request_error" : "server_error", code, param } }, { status, headers });
 }

@@ -1,13 +1,21 @@
 /** `createChatHandler`: wires the parts, decides nothing. */
 import { errorCard } from "./error-card.ts";
 import { asChatHandlerError, ChatHandlerError, errorResponse } from "./errors.ts";
-import { guardApp } from "./guarded-store.ts";
-import { type Authorized, type ChatHandlerOptions, type ErrorContext, type RequestContext, resolveOptions, type Settings } from "./options.ts";
+import { guardApp } from "./guard.ts";
+import {
+  type Authorized,
+  type AuthorizeResult,
+  type ChatHandlerOptions,
+  type ErrorContext,
+  resolveOptions,
+  type Settings,
+  type TurnContext,
+} from "./options.ts";
 import { readChatRequest } from "./request.ts";
-import { sameJson } from "./earlier.ts";
+import { conflict, sameJson } from "./earlier.ts";
 import { runningTurnsOn } from "./running-turns.ts";
 import { textResponse } from "./text-response.ts";
-import { startTurn, type Turn } from "./turn.ts";
+import { clientGone, startTurn, type Turn } from "./turn.ts";
 
 /** A chat endpoint: give it a `Request`, get the `Response`. Never rejects. */
 export type ChatHandler = (request: Request) => Promise<Response>;
@@ -26,34 +34,27 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
   const settings = resolveOptions(options, extra);
   const turns = runningTurnsOn(settings.store);
 
-  const findOrStart = (context: RequestContext & Authorized): Turn => {
+  const findOrStart = (context: TurnContext): Turn => {
     const running = turns.find(context, context.responseId);
-    if (!running) {
-      const turn = startTurn(context, settings, turns, (error) => report(settings, error, context));
-      void guardApp("waitUntil", () => settings.waitUntil?.(turn.settled)).catch((error: ChatHandlerError) => report(settings, error, context));
-      return turn;
-    }
-    if (running.prompt.id !== context.prompt.id || !sameJson(running.prompt.content, context.prompt.content)) {
-      throw new ChatHandlerError("id_conflict", "responseId names the answer to another prompt; make a new id for each.", { param: "responseId" });
-    }
-    return running;
+    if (running && !sameJson(running.prompt, context.prompt)) throw conflict("responseId");
+    return running ?? startTurn(context, settings, turns, (error) => report(settings, error, context));
   };
 
   return async (request) => {
-    const known: ErrorContext = { request };
+    let known: ErrorContext = { request };
     let turn: Turn | undefined;
     try {
       if (request.method !== "POST") throw new ChatHandlerError("method_not_allowed", "Use POST.");
-      Object.assign(known, await readChatRequest(request, settings.limits, settings.timeouts.body));
-      const context = known as RequestContext;
-      const authorized = await authorize(settings, context);
+      const context = { request, ...(await readChatRequest(request, settings.limits, settings.timeouts.body)) };
+      known = context;
+      const authorized = await findOwner(settings.authorize, context);
       if (authorized instanceof Response) return authorized;
-      Object.assign(known, authorized);
+      known = { ...context, ...authorized };
       turn = findOrStart({ ...context, ...authorized });
       const reader = turn.join();
-      const leave = () => reader.leave(new ChatHandlerError("client_gone", "The client left."));
+      const leave = () => reader.leave(clientGone());
+      request.signal.addEventListener("abort", leave);
       if (request.signal.aborted) leave();
-      request.signal.addEventListener("abort", leave, { once: true });
       // Holding the request here also keeps it from the garbage collector, which in Node would take its signal along.
       void turn.settled.then(() => request.signal.removeEventListener("abort", leave));
       await reader.opened();
@@ -61,28 +62,29 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal", "Something went wrong.");
       // A turn reports its own errors, once for all who joined it.
-      if (!turn && error.code !== "client_gone") report(settings, error, known);
-      if (settings.showErrors && error.code !== "client_gone") return errorCard(error);
-      return errorResponse(error, error.code === "method_not_allowed" ? { Allow: "POST" } : undefined);
+      if (!turn) report(settings, error, known);
+      return settings.showErrors ? errorCard(error) : errorResponse(error);
     }
   };
 }
 
-async function authorize({ authorize, timeouts }: Settings, context: RequestContext): Promise<Authorized | Response> {
-  if (!authorize) return { owner: "" };
-  const found = await guardApp("authorize", () => authorize(context));
-  if (found === undefined) return { owner: "" };
+/**
+ * The owner that the app's `authorize` names, or its refusal. Fails closed: a slip in it would show one person the threads of
+ * another.
+ */
+export async function findOwner<C>(
+  authorize: ((context: C) => AuthorizeResult | Promise<AuthorizeResult>) | undefined,
+  context: C,
+): Promise<Authorized | Response> {
+  const found = (await guardApp(() => authorize?.(context))) ?? { owner: "" };
   if (found instanceof Response) return found;
-  // Fail closed: a slip here would show one person the threads of another.
-  if (typeof found?.owner !== "string") {
-    throw new ChatHandlerError("internal", "Something went wrong.", {
-      cause: new TypeError("`authorize` must return { owner: string }, a Response or undefined."),
-    });
-  }
-  return { owner: found.owner };
+  if (typeof found.owner === "string") return { owner: found.owner };
+  throw new ChatHandlerError("internal", "Something went wrong.", {
+    cause: new TypeError("authorize must return { owner: string }, a Response or undefined."),
+  });
 }
 
-/** Tells the app of an error; what its hook does changes nothing. */
-function report({ onError }: Settings, error: ChatHandlerError, context: ErrorContext): void {
-  void guardApp("onError", () => onError(error, context)).catch(() => {});
+/** Tells the app of an error; what its hook does changes nothing. A client that left is none. */
+export function report({ onError }: Pick<Settings, "onError">, error: ChatHandlerError, context: ErrorContext): void {
+  if (error.code !== "client_gone") void guardApp(() => onError(error, context)).catch(() => {});
 }

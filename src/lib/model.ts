@@ -3,8 +3,8 @@
  * that knows SSE.
  */
 import { createParser } from "eventsource-parser";
-import type { ChatCompletion, ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
-import { readBody } from "./body.ts";
+import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
+import { unlessAborted } from "./deadline.ts";
 import { ChatHandlerError } from "./errors.ts";
 
 /** The part of an OpenAI client that the handler calls. Any `OpenAI` instance is one, and so is a wrapper around it. */
@@ -29,7 +29,7 @@ export interface ModelClient {
 export interface ModelCall {
   /** The chunks of the next network read; `undefined` when the model has ended its answer. */
   read(): Promise<ChatCompletionChunk[] | undefined>;
-  /** Lets go of the connection. Safe at any time and more than once. */
+  /** Lets go of the connection. */
   close(): void;
 }
 
@@ -50,27 +50,22 @@ export async function callModel(
   signal: AbortSignal,
 ): Promise<ModelCall> {
   signal.throwIfAborted();
-  const aborted = rejectOnAbort(signal);
   try {
-    const pending = client.chat.completions.create(body, { signal });
-    if (!hasResponse(pending)) {
-      return iterate(await aborted.race(pending, letGoOfIterable), signal);
-    }
-    const response = await aborted.race(pending.asResponse(), (late) => void late.body?.cancel().catch(noop));
-    if (!response.body) throw nonsense("The model's answer has no body.");
-    const isJson = /^application\/json\b/i.test(response.headers.get("Content-Type") ?? "");
-    return isJson ? whole(await readBody(response.body, maxEventSize, signal)) : decode(response.body, signal);
+    const pending = client.chat.completions.create(body, { signal }) as PromiseLike<AsyncIterable<ChatCompletionChunk>> & {
+      asResponse?: () => Promise<Response>;
+    };
+    if (!pending.asResponse) return iterate(await unlessAborted(signal, pending), signal);
+    const response = await unlessAborted(signal, pending.asResponse());
+    if (!response.body) throw new Error("The response has no body.");
+    return decode(response.body.getReader(), signal);
   } catch (error) {
     signal.throwIfAborted();
     throw fromProvider(error);
-  } finally {
-    aborted.stop();
   }
 }
 
 /** Reads an SSE body. */
-function decode(body: ReadableStream<Uint8Array>, signal: AbortSignal): ModelCall {
-  const reader = body.getReader();
+function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): ModelCall {
   const decoder = new TextDecoder();
   let batch: ChatCompletionChunk[] = [];
   let done = false;
@@ -79,7 +74,7 @@ function decode(body: ReadableStream<Uint8Array>, signal: AbortSignal): ModelCal
   const parser = createParser({
     maxBufferSize: maxEventSize,
     onEvent({ data, event }) {
-      if (done || failure !== undefined) return;
+      if (done || failure) return;
       if (data.startsWith("[DONE]")) {
         done = true;
         return;
@@ -98,171 +93,77 @@ function decode(body: ReadableStream<Uint8Array>, signal: AbortSignal): ModelCal
 
   // Cancelling settles a pending read at once, whatever the connection does.
   const cancel = () => void reader.cancel(signal.reason).catch(noop);
-  const close = () => {
-    signal.removeEventListener("abort", cancel);
-    if (done && !signal.aborted) void drain(reader);
-    else cancel();
-  };
-  signal.addEventListener("abort", cancel, { once: true });
+  signal.addEventListener("abort", cancel);
 
   return {
     async read() {
       try {
-        while (batch.length === 0 && failure === undefined && !done) {
-          const { done: closed, value } = await reader.read();
+        while (batch.length === 0 && !failure && !done) {
+          const { done: isClosed, value } = await reader.read();
           signal.throwIfAborted();
-          if (closed) {
-            // The last event counts even where its blank line is missing.
-            parser.feed(`${decoder.decode()}\n\n`);
-            done = true;
-          } else parser.feed(decoder.decode(value, { stream: true }));
+          // At the end the last event counts even where its blank line is missing.
+          parser.feed(isClosed ? `${decoder.decode()}\n\n` : decoder.decode(value, { stream: true }));
+          done ||= isClosed;
         }
       } catch (error) {
         signal.throwIfAborted();
-        failure ??= error;
+        failure = error;
       }
       if (batch.length > 0) {
         const chunks = batch;
         batch = [];
         return chunks;
       }
-      if (failure !== undefined) throw fromProvider(failure);
+      if (failure) throw fromProvider(failure);
       return undefined;
     },
-    close,
+    close() {
+      signal.removeEventListener("abort", cancel);
+      if (!done || signal.aborted) return cancel();
+      // Read to its end, a response lends its connection to the next call.
+      const timer = setTimeout(cancel, drainTime);
+      void reader.read().then(cancel, noop).finally(() => clearTimeout(timer));
+    },
   };
-}
-
-/** A response read to its end can lend its connection to the next call; one that does not end is cancelled. */
-async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  const giveUp = () => void reader.cancel().catch(noop);
-  const timer = setTimeout(giveUp, drainTime);
-  try {
-    for (let reads = 0; reads < 8; reads++) if ((await reader.read()).done) return;
-    giveUp();
-  } catch {
-    // The answer is whole already: how its connection ends changes nothing.
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Reads the chunks of a client that gives an iterable instead of a response, for example a tracing wrapper. */
 function iterate(chunks: AsyncIterable<ChatCompletionChunk>, signal: AbortSignal): ModelCall {
-  if (typeof chunks?.[Symbol.asyncIterator] !== "function") throw nonsense("The client's create() gave no stream of chunks.");
   const iterator = chunks[Symbol.asyncIterator]();
-  const aborted = rejectOnAbort(signal);
   return {
     async read() {
       try {
-        const { done, value } = await aborted.race(iterator.next(), noop);
+        const { done, value } = await unlessAborted(signal, iterator.next());
         signal.throwIfAborted();
-        return done ? undefined : [asChunk(value, undefined)];
+        return done ? undefined : [asChunk(value)];
       } catch (error) {
         signal.throwIfAborted();
         throw fromProvider(error);
       }
     },
     close() {
-      aborted.stop();
-      letGoOfIterator(iterator);
+      // A generator that hangs in next() never gets to this: nobody waits for it.
+      void (async () => iterator.return?.())().catch(noop);
     },
   };
 }
 
-/** A provider that ignored `stream: true` and answered in one piece. */
-function whole(body: Uint8Array | undefined): ModelCall {
-  if (!body) throw nonsense("The model's answer is too large.");
-  const completion = asChunk(JSON.parse(new TextDecoder().decode(body)), undefined) as unknown as ChatCompletion;
-  let chunk: ChatCompletionChunk | undefined = {
-    id: completion.id,
-    created: completion.created,
-    model: completion.model,
-    object: "chat.completion.chunk",
-    usage: completion.usage ?? null,
-    choices: (completion.choices ?? []).map(({ index, message, finish_reason }) => ({
-      index,
-      finish_reason,
-      delta: {
-        content: message?.content ?? null,
-        refusal: message?.refusal ?? null,
-        tool_calls: (message?.tool_calls ?? []).flatMap((call, index) =>
-          call.type === "function" ? [{ index, id: call.id, type: call.type, function: call.function }] : [],
-        ),
-      },
-    })),
-  };
-  return {
-    async read() {
-      const batch = chunk && [chunk];
-      chunk = undefined;
-      return batch;
-    },
-    close: noop,
-  };
-}
-
-function asChunk(value: unknown, event: string | undefined): ChatCompletionChunk {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw nonsense("The model sent a chunk that is no object.");
-  if (event === "error" || ("error" in value && value.error)) {
-    throw new ChatHandlerError("model_failed", "The model's provider reported an error.", { cause: value });
+function asChunk(value: unknown, event?: string): ChatCompletionChunk {
+  if (event === "error" || typeof value !== "object" || value === null || ("error" in value && value.error)) {
+    throw new Error(`The provider sent ${JSON.stringify(value)?.slice(0, 1000)}.`, { cause: value });
   }
   return value as ChatCompletionChunk;
 }
 
-const nonsense = (message: string) => new ChatHandlerError("model_failed", message);
-
 /** What the provider said, as an error of ours: its own words stay in `cause`. */
-function fromProvider(error: unknown): ChatHandlerError {
-  if (error instanceof ChatHandlerError) return error;
-  const { status, headers } = (typeof error === "object" && error !== null ? error : {}) as { status?: unknown; headers?: unknown };
-  if (status !== 429) return new ChatHandlerError("model_failed", "The model could not answer.", { cause: error });
-  return new ChatHandlerError("rate_limited", "The model is receiving too many requests. Try again later.", {
-    cause: error,
-    retryAfter: retryAfter(headers),
-  });
-}
-
-function retryAfter(headers: unknown): string | undefined {
-  const value = headers instanceof Headers ? headers.get("Retry-After") : undefined;
+function fromProvider(cause: unknown): ChatHandlerError {
+  const { status, headers } = Object(cause) as { status?: unknown; headers?: unknown };
+  if (status !== 429) return new ChatHandlerError("model_failed", "The model could not answer.", { cause });
+  const retryAfter = headers instanceof Headers ? headers.get("Retry-After") : undefined;
   // Seconds or an HTTP date; anything else is not passed on.
-  return value && (/^\d{1,9}$/.test(value) || /^[A-Za-z0-9 ,:]{20,40}$/.test(value)) ? value : undefined;
-}
-
-function hasResponse(pending: object): pending is { asResponse(): Promise<Response> } {
-  return "asResponse" in pending && typeof pending.asResponse === "function";
-}
-
-/** Races promises against a signal with one listener, so that a long answer leaves no chain of reactions behind. */
-function rejectOnAbort(signal: AbortSignal) {
-  let reject: ((reason: unknown) => void) | undefined;
-  const abort = () => reject?.(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  return {
-    /** The promise, or the signal's reason, whichever is first; a value that comes too late goes to `discard`. */
-    race<T>(promise: PromiseLike<T>, discard: (late: T) => void): Promise<T> {
-      return new Promise<T>((resolve, rejectThis) => {
-        reject = rejectThis;
-        promise.then((value) => {
-          if (signal.aborted) discard(value);
-          resolve(value);
-        }, rejectThis);
-        if (signal.aborted) abort();
-      });
-    },
-    stop: () => signal.removeEventListener("abort", abort),
-  };
-}
-
-function letGoOfIterable(chunks: AsyncIterable<ChatCompletionChunk>): void {
-  if (typeof chunks?.[Symbol.asyncIterator] === "function") letGoOfIterator(chunks[Symbol.asyncIterator]());
-}
-
-function letGoOfIterator(iterator: AsyncIterator<ChatCompletionChunk>): void {
-  // A generator that hangs in next() queues this call for ever: nobody waits for it.
-  try {
-    void Promise.resolve(iterator.return?.()).catch(noop);
-  } catch {
-    // The call is over either way.
-  }
+  const isKnown = retryAfter && /^[\w ,:]{1,40}$/.test(retryAfter);
+  return new ChatHandlerError("rate_limited", "The model gets too many requests. Try again later.", {
+    cause,
+    ...(isKnown && { retryAfter }),
+  });
 }

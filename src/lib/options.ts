@@ -5,7 +5,8 @@ import type { ChatHandlerError } from "./errors.ts";
 import type { ModelClient } from "./model.ts";
 import type { Prompt } from "./prompt.ts";
 import type { MessageStatus, MessageStore } from "./store.ts";
-import type { ChatTool } from "./tools.ts";
+import { checkKinds, checkNumbers, checkStore, longestTimer, misuse } from "./options-check.ts";
+import type { ToolRunner } from "./tools.ts";
 
 /** What a request asks for, before it is known who asks. */
 export interface RequestContext {
@@ -30,6 +31,9 @@ export interface Authorized {
   /** Goes into every store call. */
   owner: string;
 }
+
+/** What `authorize` may return: the owner, a refusal, or nothing where the app has no users. */
+export type AuthorizeResult = Authorized | Response | undefined | void;
 
 /** What a handler bounds. Beyond a bound there is an error, never a silent cut. */
 export interface Limits {
@@ -116,15 +120,13 @@ export interface ChatHandlerOptions {
    *
    * @default every thread belongs to owner `""`: whoever knows or guesses a thread id can continue that thread
    */
-  authorize?:
-    | ((context: RequestContext) => Authorized | Response | undefined | void | Promise<Authorized | Response | undefined | void>)
-    | undefined;
+  authorize?: ((context: RequestContext) => AuthorizeResult | Promise<AuthorizeResult>) | undefined;
   /** Sent to the model first; never stored, never sent to the browser. @default none */
   systemPrompt?: string | ((context: TurnContext) => string | Promise<string>) | undefined;
   /** Further parameters of the model call, or a function that picks them for each turn. @default none */
   params?: ModelParams | ((context: TurnContext) => ModelParams | Promise<ModelParams>) | undefined;
-  /** Tools the model may call; their calls and results are stored with the answer. @default none */
-  tools?: readonly ChatTool[] | undefined;
+  /** Tools the model may call, from `createTools` of `chat-handler/tools`; calls and results are stored with the answer. @default none */
+  tools?: ToolRunner | undefined;
   /** How much of the thread goes to the model. */
   history?: Partial<HistoryOptions> | undefined;
   /** What happens to a prompt while another turn runs on its thread: it waits in order, or is refused with 409. @default "queue" */
@@ -174,27 +176,22 @@ export interface ChatHandlerOptions {
 }
 
 /** Options with every default in place. */
-export interface Settings {
-  store: MessageStore;
-  client: ModelClient;
-  model: ChatHandlerOptions["model"];
-  authorize: ChatHandlerOptions["authorize"];
-  systemPrompt: ChatHandlerOptions["systemPrompt"];
-  params: NonNullable<ChatHandlerOptions["params"]>;
-  tools: readonly ChatTool[];
+export interface Settings extends Omit<ChatHandlerOptions, keyof Defaults | "history" | "limits" | "timeouts">, Defaults {
   history: HistoryOptions;
-  concurrency: "queue" | "reject";
   limits: Limits;
   timeouts: Timeouts;
+}
+
+interface Defaults {
+  params: NonNullable<ChatHandlerOptions["params"]>;
+  concurrency: "queue" | "reject";
   flushInterval: number;
-  showErrors: boolean;
-  title: ChatHandlerOptions["title"];
-  onTurnEnd: ChatHandlerOptions["onTurnEnd"];
   onError: NonNullable<ChatHandlerOptions["onError"]>;
-  waitUntil: ChatHandlerOptions["waitUntil"];
   generateId: () => string;
   now: () => number;
 }
+
+const defaultHistory: HistoryOptions = { last: 100 };
 
 const defaultLimits: Limits = {
   bodyBytes: 1024 * 1024,
@@ -214,150 +211,69 @@ const defaultTimeouts: Timeouts = {
   turn: 600_000,
 };
 
-/** What a timer of JavaScript can wait at most. */
-const longestTimer = 2 ** 31 - 1;
+const defaults: Defaults = {
+  params: {},
+  concurrency: "queue",
+  flushInterval: 30,
+  onError: logError,
+  generateId: () => crypto.randomUUID(),
+  now: Date.now,
+};
 
-const storeMethods = ["listMessages", "appendMessages", "updateMessage", "deleteMessages"] as const;
+const kinds: Record<keyof ChatHandlerOptions, string> = {
+  store: "object",
+  client: "object",
+  model: "string or function",
+  authorize: "function",
+  systemPrompt: "string or function",
+  params: "object or function",
+  tools: "object",
+  history: "object",
+  concurrency: "string",
+  limits: "object",
+  timeouts: "object",
+  flushInterval: "number",
+  showErrors: "boolean",
+  title: "function",
+  onTurnEnd: "function",
+  onError: "function",
+  waitUntil: "function",
+  generateId: "function",
+  now: "function",
+};
 
-/** Options that are checked by more than their name. */
-const knownOptions = new Set([
-  "store",
-  "client",
-  "model",
-  "authorize",
-  "systemPrompt",
-  "params",
-  "tools",
-  "history",
-  "concurrency",
-  "limits",
-  "timeouts",
-  "flushInterval",
-  "showErrors",
-  "title",
-  "onTurnEnd",
-  "onError",
-  "waitUntil",
-  "generateId",
-  "now",
-]);
+/** What every store can do. */
+export const storeMethods = ["listMessages", "appendMessages", "updateMessage", "deleteMessages"] as const;
 
 /** Checks the options and fills in the defaults. Throws a `TypeError` that names the remedy. */
 export function resolveOptions(options: ChatHandlerOptions, extra: readonly unknown[]): Settings {
-  if (typeof options !== "object" || options === null) misuse("pass one object: createChatHandler({ store, client, model })");
-  if (extra.length > 0 || "listMessages" in options) misuse("pass one object, not a list: createChatHandler({ store, client, model })");
-  refuseUnknown(options, knownOptions, "");
-  const { store, client, model, authorize, systemPrompt, params, tools, concurrency, showErrors } = options;
-
+  if (extra.length > 0 || typeof options !== "object" || options === null) misuse("pass one object: createChatHandler({ store, client, model })");
+  const { store, client, model, params, tools, concurrency, flushInterval = 0 } = options;
+  const given = checkKinds(options, kinds);
   checkStore(store, storeMethods);
-  if (typeof client?.chat?.completions?.create !== "function") {
-    misuse("`client` has no chat.completions.create(): pass an OpenAI client, for example `client: new OpenAI({ apiKey })`");
-  }
-  if (typeof model !== "function" && (typeof model !== "string" || model === "")) {
-    misuse('`model` must be the name of a model or a function that returns one, for example "gpt-5-mini"');
-  }
-  for (const name of ["authorize", "title", "onTurnEnd", "onError", "waitUntil", "generateId", "now"] as const) {
-    if (options[name] !== undefined && typeof options[name] !== "function") misuse(`\`${name}\` must be a function`);
-  }
-  if (systemPrompt !== undefined && typeof systemPrompt !== "string" && typeof systemPrompt !== "function") {
-    misuse("`systemPrompt` must be a string or a function that returns one");
-  }
-  if (params !== undefined && typeof params !== "function") checkParams(params);
-  if (concurrency !== undefined && concurrency !== "queue" && concurrency !== "reject") {
-    misuse('`concurrency` must be "queue" or "reject"');
-  }
-  if (showErrors !== undefined && typeof showErrors !== "boolean") misuse("`showErrors` must be true or false");
-  const { flushInterval = 30 } = options;
-  if (!(Number.isFinite(flushInterval) && flushInterval >= 0 && flushInterval <= longestTimer)) {
-    misuse("`flushInterval` must be a number of milliseconds, 0 or more");
-  }
+  if (typeof client?.chat?.completions?.create !== "function") misuse("client has no chat.completions.create(): pass an OpenAI client");
+  if (!model) misuse("model is missing: pass the name of a model");
+  if (typeof params === "object") checkParams(params);
+  if (tools && typeof tools.run !== "function") misuse('make tools with createTools() of "chat-handler/tools"');
+  if (concurrency && concurrency !== "queue" && concurrency !== "reject") misuse('concurrency must be "queue" or "reject"');
+  if (!(flushInterval >= 0 && flushInterval <= longestTimer)) misuse("flushInterval must be 0 or more milliseconds");
   return {
-    store,
-    client,
-    model,
-    authorize,
-    systemPrompt,
-    params: params ?? {},
-    tools: checkTools(tools ?? []),
-    history: numbers("history", { last: 100 }, options.history, Number.MAX_SAFE_INTEGER),
-    concurrency: concurrency ?? "queue",
-    limits: numbers("limits", defaultLimits, options.limits, Number.MAX_SAFE_INTEGER),
-    timeouts: numbers("timeouts", defaultTimeouts, options.timeouts, longestTimer),
-    flushInterval,
-    showErrors: showErrors ?? false,
-    title: options.title,
-    onTurnEnd: options.onTurnEnd,
-    onError: options.onError ?? logError,
-    waitUntil: options.waitUntil,
-    generateId: options.generateId ?? (() => crypto.randomUUID()),
-    now: options.now ?? Date.now,
-  };
+    ...defaults,
+    ...(given as ChatHandlerOptions),
+    history: checkNumbers("history", defaultHistory, options.history),
+    limits: checkNumbers("limits", defaultLimits, options.limits),
+    timeouts: checkNumbers("timeouts", defaultTimeouts, options.timeouts, longestTimer),
+  } as Settings;
 }
-
-/** Refuses a store that lacks a method, by name. */
-export function checkStore(store: object | undefined, methods: readonly string[]): void {
-  if (typeof store !== "object" || store === null) misuse("`store` is missing: pass a MessageStore, for example createMemoryStore()");
-  for (const method of methods) {
-    if (typeof (store as Record<string, unknown>)[method] !== "function") {
-      misuse(`\`store\` has no ${method}(): implement it, or use a store that does, such as createMemoryStore()`);
-    }
-  }
-}
-
-/** Refuses names that mean nothing, so that a slip of the pen is not silently without effect. */
-export function refuseUnknown(given: object, known: ReadonlySet<string>, path: string): void {
-  for (const name of Object.keys(given)) {
-    if (!known.has(name)) misuse(`unknown option \`${path}${name}\`; known are ${[...known].join(", ")}`);
-  }
-}
-
-/** Positive integers over their defaults. */
-export function numbers<T extends object>(group: string, defaults: T, given: Partial<T> | undefined, most: number): T {
-  if (given === undefined) return defaults;
-  if (typeof given !== "object" || given === null) misuse(`\`${group}\` must be an object`);
-  refuseUnknown(given, new Set(Object.keys(defaults)), `${group}.`);
-  const values: T = { ...defaults };
-  for (const name of Object.keys(defaults) as (keyof T & string)[]) {
-    const value: unknown = given[name];
-    if (value === undefined) continue;
-    if (!(Number.isInteger(value) && Number(value) > 0 && Number(value) <= most)) {
-      misuse(`\`${group}.${name}\` must be a whole number from 1 to ${most}`);
-    }
-    values[name] = given[name] as T[typeof name];
-  }
-  return values;
-}
-
-const setByUs = ["messages", "model", "stream", "n", "tools", "functions", "function_call"];
 
 /** Refuses parameters that the handler sets itself. */
 export function checkParams(params: ModelParams): void {
-  if (typeof params !== "object" || params === null) misuse("`params` must be an object or a function that returns one");
-  for (const name of setByUs) {
-    if (name in params) misuse(`\`params.${name}\` is set by the handler${name in { model: 0, tools: 0 } ? `: use the option \`${name}\`` : ""}`);
+  for (const name of ["messages", "model", "stream", "n", "tools", "functions", "function_call"]) {
+    if (name in params) misuse(`params.${name} is set by the handler`);
   }
-}
-
-function checkTools(tools: readonly ChatTool[]): readonly ChatTool[] {
-  if (!Array.isArray(tools)) misuse("`tools` must be an array of { name, run }");
-  const names = new Set<string>();
-  for (const tool of tools as readonly ChatTool[]) {
-    if (typeof tool?.name !== "string" || !/^[A-Za-z0-9_-]{1,64}$/.test(tool.name)) {
-      misuse("each of `tools` needs a `name` of at most 64 letters, digits, _ and -");
-    }
-    if (typeof tool.run !== "function") misuse(`the tool \`${tool.name}\` needs a function \`run(args, context)\``);
-    if (names.has(tool.name)) misuse(`two tools are named \`${tool.name}\``);
-    names.add(tool.name);
-  }
-  return tools;
-}
-
-/** Throws the `TypeError` of a wrong construction. */
-export function misuse(problem: string): never {
-  throw new TypeError(`chat-handler: ${problem}.`);
 }
 
 function logError(error: ChatHandlerError): void {
   // Below 500 it is the client's doing: a stranger must not be able to fill the log.
-  if (error.status >= 500 || error.code === "rate_limited") console.error(error);
+  if (error.status >= 500 || error.status === 429) console.error(error);
 }

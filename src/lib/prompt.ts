@@ -14,16 +14,7 @@ export interface Prompt {
   content: PromptContent;
 }
 
-const entities: Record<string, string> = {
-  "&lt;": "<",
-  "&gt;": ">",
-  "&quot;": '"',
-  "&#39;": "'",
-  "&#x27;": "'",
-  "&apos;": "'",
-  "&nbsp;": " ",
-  "&amp;": "&",
-};
+const entities: Record<string, string> = { lt: "<", gt: ">", quot: '"', "#39": "'", "#x27": "'", amp: "&" };
 
 /**
  * The text a person typed, for titles and logs: of content parts the text, and of C1's
@@ -34,7 +25,7 @@ export function promptText(content: PromptContent): string {
   const text = typeof content === "string" ? content : content.map((part) => (part.type === "text" ? part.text : "")).join(" ");
   const wrapped = /^\s*<content\b[^>]*>([\s\S]*?)<\/content>/.exec(text)?.[1];
   if (wrapped === undefined) return text.trim();
-  return wrapped.replace(/&(?:lt|gt|quot|#39|#x27|apos|nbsp|amp);/g, (entity) => entities[entity] ?? entity).trim();
+  return wrapped.replace(/&([#\w]+);/g, (entity, name: string) => entities[name] ?? entity).trim();
 }
 
 const titleLength = 80;

@@ -1,7 +1,7 @@
 /** Admission: what of a request becomes a prompt, and what is refused before anything else happens. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
-import { readBody } from "./body.ts";
-import { ChatHandlerError } from "./errors.ts";
+import { within } from "./deadline.ts";
+import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 import type { Limits } from "./options.ts";
 import type { Prompt, PromptContent } from "./prompt.ts";
 
@@ -35,31 +35,46 @@ export async function readJson(request: Request, limit: number, timeout: number)
     throw new ChatHandlerError("unsupported_media_type", "Send the body as Content-Type: application/json.");
   }
   if (request.bodyUsed) {
-    throw new ChatHandlerError("internal", "The request body was read before the handler got it: mount it before any body parser.");
+    throw new ChatHandlerError("internal", "The body was read before the handler got it: mount it before any body parser.");
   }
   if (Number(request.headers.get("Content-Length") ?? 0) > limit) throw tooLarge(limit);
-  if (!request.body) throw new ChatHandlerError("invalid_json", "The body is empty; send a JSON object.");
+  if (!request.body) throw new ChatHandlerError("invalid_json", "The body is empty.");
 
-  const slow = new ChatHandlerError("invalid_request", `The body did not arrive within ${timeout} ms.`);
-  const clock = new AbortController();
-  const timer = setTimeout(() => clock.abort(slow), timeout);
-  let bytes: Uint8Array | undefined;
+  const text = await readText(request.body, limit, timeout);
   try {
-    bytes = await readBody(request.body, limit, clock.signal);
-  } catch (error) {
-    if (error === slow) throw slow;
-    throw new ChatHandlerError("client_gone", "The body broke off.", { cause: error });
-  } finally {
-    clearTimeout(timer);
-  }
-  if (!bytes) throw tooLarge(limit);
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
-  } catch (error) {
-    throw new ChatHandlerError("invalid_json", "The body is not valid JSON in UTF-8.", { cause: error });
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw notJson(cause);
   }
 }
 
+/** A body whose length is not to be trusted: reading stops as soon as there is too much of it, or it takes too long. */
+async function readText(body: ReadableStream<Uint8Array>, limit: number, timeout: number): Promise<string> {
+  const reader = body.getReader();
+  const read = async () => {
+    const decoder = new TextDecoder("utf-8", { fatal: true });
+    let text = "";
+    let left = limit;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (value && (left -= value.byteLength) < 0) throw tooLarge(limit);
+      try {
+        text += decoder.decode(value, { stream: !done });
+      } catch (cause) {
+        throw notJson(cause);
+      }
+      if (done) return text;
+    }
+  };
+  try {
+    return await within(timeout, read(), () => new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`));
+  } catch (error) {
+    void reader.cancel(error).catch(() => {});
+    throw asChatHandlerError(error, "client_gone", "The body broke off.");
+  }
+}
+
+const notJson = (cause: unknown) => new ChatHandlerError("invalid_json", "The body is not JSON in UTF-8.", { cause });
 const tooLarge = (limit: number) => new ChatHandlerError("body_too_large", `The body is larger than ${limit} bytes.`);
 
 /** A 400 that names the field. */
@@ -75,77 +90,58 @@ export function record(value: unknown, param: string): Record<string, unknown> {
 
 /** The value as an id: a bounded string that every store can hold. */
 export function id(value: unknown, param: string, limits: Pick<Limits, "idCharacters">): string {
-  if (typeof value !== "string" || value === "") throw invalid(param, "must be a non-empty string");
-  if (value.length > limits.idCharacters) throw invalid(param, `must have at most ${limits.idCharacters} characters`);
-  if (!value.isWellFormed() || /\p{Cc}/u.test(value)) throw invalid(param, "must be well-formed text without control characters");
-  return value;
+  const given = text(value, param);
+  const most = limits.idCharacters;
+  if (given === "" || given.length > most || /\p{Cc}/u.test(given)) {
+    throw invalid(param, `must have 1 to ${most} characters and no control characters`);
+  }
+  return given;
 }
 
 function content(value: unknown, limits: Limits): PromptContent {
   const param = "prompt.content";
-  if (typeof value === "string") {
-    checkText(value, param);
-    if (value.trim() === "") throw invalid(param, "must not be empty");
-    checkLength(value.length, limits);
-    return value;
-  }
-  if (!Array.isArray(value)) throw invalid(param, "must be a string or an array of content parts");
-  const parts = value.map((part, index) => contentPart(part, `${param}[${index}]`));
-  if (!parts.some((part) => part.type !== "text" || part.text.trim() !== "")) throw invalid(param, "must not be empty");
-  checkLength(
-    parts.reduce((sum, part) => sum + (part.type === "text" ? part.text.length : 0), 0),
-    limits,
-  );
-  return parts;
+  const isText = typeof value === "string";
+  if (!isText && !Array.isArray(value)) throw invalid(param, "must be a string or an array of content parts");
+  const admitted = isText ? text(value, param) : value.map((part, index) => contentPart(part, `${param}[${index}]`));
+  const texts = typeof admitted === "string" ? [admitted] : admitted.map((part) => (part.type === "text" ? part.text : ""));
+  const hasMore = typeof admitted !== "string" && admitted.some(({ type }) => type !== "text");
+  if (!hasMore && texts.every((said) => said.trim() === "")) throw invalid(param, "must not be empty");
+  if (texts.join("").length > limits.promptCharacters) throw invalid(param, `must have at most ${limits.promptCharacters} characters`);
+  return admitted;
 }
 
-function checkLength(characters: number, limits: Limits): void {
-  if (characters > limits.promptCharacters) throw invalid("prompt.content", `must have at most ${limits.promptCharacters} characters`);
-}
-
-function checkText(text: string, param: string): void {
-  // JSON can carry half a surrogate pair; no provider takes it and no UTF-8 database keeps it.
-  if (!text.isWellFormed()) throw invalid(param, "must be well-formed Unicode");
-}
+/**
+ * The kinds of content parts and, for each, its fields; those with a pattern must match it, and `?` marks what may be missing.
+ * There is no `file_id`: it names a file of the app's account at the provider, perhaps another person's.
+ */
+const partFields: Record<string, Record<string, RegExp>> = {
+  text: { text: /^/ },
+  image_url: { url: /^(https?:\/\/|data:image\/)/i, "detail?": /^(auto|low|high)$/ },
+  input_audio: { data: /^/, format: /^(wav|mp3)$/ },
+  file: { file_data: /^/, "filename?": /^/ },
+};
 
 /** A content part with the fields we know, and no others. */
 function contentPart(value: unknown, param: string): ChatCompletionContentPart {
   const part = record(value, param);
-  switch (part["type"]) {
-    case "text":
-      return { type: "text", text: text(part["text"], `${param}.text`) };
-    case "image_url": {
-      const image = record(part["image_url"], `${param}.image_url`);
-      const url = text(image["url"], `${param}.image_url.url`);
-      if (!/^(https?:\/\/|data:image\/)/i.test(url)) throw invalid(`${param}.image_url.url`, "must be an http(s) or data:image URL");
-      const { detail } = image;
-      if (detail === undefined) return { type: "image_url", image_url: { url } };
-      if (detail !== "auto" && detail !== "low" && detail !== "high") {
-        throw invalid(`${param}.image_url.detail`, 'must be "auto", "low" or "high"');
-      }
-      return { type: "image_url", image_url: { url, detail } };
-    }
-    case "input_audio": {
-      const audio = record(part["input_audio"], `${param}.input_audio`);
-      const { format } = audio;
-      if (format !== "wav" && format !== "mp3") throw invalid(`${param}.input_audio.format`, 'must be "wav" or "mp3"');
-      return { type: "input_audio", input_audio: { data: text(audio["data"], `${param}.input_audio.data`), format } };
-    }
-    case "file": {
-      const file = record(part["file"], `${param}.file`);
-      // A file_id names a file of the app's account at the provider, perhaps another person's: a browser may not pick one.
-      if ("file_id" in file) throw invalid(`${param}.file.file_id`, "is not allowed; send file_data");
-      const filename = file["filename"] === undefined ? undefined : text(file["filename"], `${param}.file.filename`);
-      const file_data = text(file["file_data"], `${param}.file.file_data`);
-      return { type: "file", file: { file_data, ...(filename !== undefined && { filename }) } };
-    }
-    default:
-      throw invalid(`${param}.type`, 'must be "text", "image_url", "input_audio" or "file"');
+  const type = String(part["type"]);
+  const fields = Object.hasOwn(partFields, type) ? partFields[type] : undefined;
+  if (!fields) throw invalid(`${param}.type`, `must be one of ${Object.keys(partFields).join(", ")}`);
+  const isText = type === "text";
+  const path = isText ? param : `${param}.${type}`;
+  const given = isText ? part : record(part[type], path);
+  const admitted: Record<string, string> = {};
+  for (const [field, pattern] of Object.entries(fields)) {
+    const name = field.replace("?", "");
+    if (name !== field && given[name] === undefined) continue;
+    admitted[name] = text(given[name], `${path}.${name}`, pattern);
   }
+  return (isText ? { type, ...admitted } : { type, [type]: admitted }) as unknown as ChatCompletionContentPart;
 }
 
-function text(value: unknown, param: string): string {
-  if (typeof value !== "string") throw invalid(param, "must be a string");
-  checkText(value, param);
+function text(value: unknown, param: string, pattern: RegExp = /^/): string {
+  // JSON can carry half a surrogate pair; no provider takes it and no UTF-8 database keeps it.
+  if (typeof value !== "string" || !value.isWellFormed()) throw invalid(param, "must be well-formed text");
+  if (!pattern.test(value)) throw invalid(param, `must match ${pattern.source}`);
   return value;
 }

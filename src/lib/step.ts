@@ -13,9 +13,9 @@ import type { Settings } from "./options.ts";
 /** What the model said in one call. Grows while it speaks, so that a broken call still tells what was said. */
 export interface Said {
   /** Its text so far. */
-  readonly text: string;
+  text(): string;
   /** Its tool calls so far, by the model's own numbering; whole once there is a finish reason. */
-  readonly toolCalls: Map<number, ChatCompletionMessageFunctionToolCall>;
+  toolCalls: Map<number, ChatCompletionMessageFunctionToolCall>;
   /** Why it ended: proof that the model itself ended it. */
   finishReason: string | undefined;
   /** Tokens, where the model reported them. */
@@ -28,14 +28,7 @@ const finishGrace = 2_000;
 /** An empty start of a step. */
 export function beginStep(answer: Answer): Said {
   const mark = answer.mark();
-  return {
-    get text() {
-      return answer.textSince(mark);
-    },
-    toolCalls: new Map(),
-    finishReason: undefined,
-    usage: undefined,
-  };
+  return { text: () => answer.textSince(mark), toolCalls: new Map(), finishReason: undefined, usage: undefined };
 }
 
 /**
@@ -46,63 +39,70 @@ export async function speak(
   said: Said,
   body: ChatCompletionCreateParamsStreaming,
   answer: Answer,
-  settings: Pick<Settings, "client" | "limits" | "timeouts">,
-  signal: AbortSignal,
+  { client, limits, timeouts }: Settings,
+  turnSignal: AbortSignal,
 ): Promise<void> {
-  const { client, limits, timeouts } = settings;
-  const watch = watchdog(signal);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const stop = () => controller.abort(turnSignal.reason);
+  turnSignal.addEventListener("abort", stop);
+  const late = new ChatHandlerError("model_timeout", "The model took too long.");
+  // One timer for the whole call, moved only when it fires: re-arming it at every chunk would cost more than reading the chunk.
+  let deadline = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const expectWithin = (ms: number) => {
+    deadline = performance.now() + ms;
+  };
+  const watch = () => {
+    const left = deadline - performance.now();
+    if (left > 0) timer = setTimeout(watch, Math.min(left, finishGrace, timeouts.idle));
+    else controller.abort(late);
+  };
+
   let call: ModelCall | undefined;
   try {
-    watch.expect(timeouts.firstChunk, () => new ChatHandlerError("model_timeout", "The model did not begin to answer in time."));
-    call = await callModel(client, body, watch.signal);
-    let callCharacters = 0;
+    if (turnSignal.aborted) stop();
+    expectWithin(timeouts.firstChunk);
+    watch();
+    call = await callModel(client, body, signal);
+    let toolCharacters = 0;
     for (;;) {
       const chunks = await call.read();
       if (!chunks) break;
-      watch.pause();
-      for (const chunk of chunks) callCharacters += take(chunk, said, answer);
-      if (answer.length + callCharacters > limits.answerCharacters) {
+      for (const chunk of chunks) toolCharacters += take(chunk, said, answer);
+      if (answer.length + toolCharacters > limits.answerCharacters) {
         throw new ChatHandlerError("answer_too_large", `The answer is longer than ${limits.answerCharacters} characters.`);
       }
-      // Held back here, the model's connection fills up and the provider waits.
-      while (answer.isFull() && !signal.aborted) await answer.room();
-      if (said.finishReason === undefined) watch.expect(timeouts.idle, idle);
-      else watch.expect(finishGrace, () => finished);
+      if (answer.isFull()) {
+        // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
+        deadline = Infinity;
+        while (answer.isFull() && !signal.aborted) await answer.room();
+      }
+      expectWithin(said.finishReason ? finishGrace : timeouts.idle);
     }
   } catch (error) {
-    if (error !== finished) throw error;
+    // A model that gave its reason had finished, whatever keeps its connection open.
+    if (!said.finishReason || error !== late) throw error;
   } finally {
-    watch.stop();
+    clearTimeout(timer);
+    turnSignal.removeEventListener("abort", stop);
     call?.close();
   }
-  if (said.finishReason === undefined) {
-    throw new ChatHandlerError("model_failed", "The model's answer broke off.", { cause: new Error("The stream ended without a finish reason.") });
-  }
+  if (!said.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
 }
 
-const finished = new Error("The model had finished.");
-const idle = () => new ChatHandlerError("model_timeout", "The model stopped answering.");
-
 /** Takes one chunk in and returns how many characters of tool calls it held. */
-function take(chunk: ChatCompletionChunk, said: Said, answer: Answer): number {
-  if (chunk.usage) said.usage = chunk.usage;
-  const { choices } = chunk;
-  // Azure sends a chunk without choices first, usage comes in one last.
-  if (!Array.isArray(choices)) return 0;
-  let callCharacters = 0;
-  for (const choice of choices) {
-    // Asked for one choice; a further one is nobody's answer.
-    if (!choice || (choice.index ?? 0) !== 0) continue;
-    const { delta } = choice;
-    if (delta) {
-      const text = delta.content ?? delta.refusal ?? "";
-      if (typeof text !== "string") throw new ChatHandlerError("model_failed", "The model sent content that is not text.");
-      if (text !== "") answer.write(text);
-      if (delta.tool_calls) callCharacters += takeToolCalls(delta.tool_calls, said.toolCalls);
-    }
-    if (choice.finish_reason) said.finishReason = choice.finish_reason;
-  }
-  return callCharacters;
+function take({ usage, choices }: ChatCompletionChunk, said: Said, answer: Answer): number {
+  if (usage) said.usage = usage;
+  // Azure sends a chunk without choices first, usage comes in one last; and a further choice than the first is nobody's answer.
+  const choice = Array.isArray(choices) ? choices.find((choice) => !choice?.index) : undefined;
+  if (!choice) return 0;
+  const { delta, finish_reason } = choice;
+  if (finish_reason) said.finishReason = finish_reason;
+  const text = delta?.content ?? delta?.refusal ?? "";
+  if (typeof text !== "string") throw new ChatHandlerError("model_failed", "The model sent content that is not text.");
+  if (text !== "") answer.write(text);
+  return delta?.tool_calls ? takeToolCalls(delta.tool_calls, said.toolCalls) : 0;
 }
 
 function takeToolCalls(
@@ -110,60 +110,19 @@ function takeToolCalls(
   calls: Map<number, ChatCompletionMessageFunctionToolCall>,
 ): number {
   let characters = 0;
-  for (const { index, id = "", function: part } of deltas) {
+  for (const delta of deltas) {
+    // What is missing may also be null.
+    const id = delta.id ?? "";
+    const name = delta.function?.name ?? "";
+    const text = delta.function?.arguments ?? "";
     // Some providers number nothing and send each call whole, with its id.
-    const number = index ?? (id === "" ? calls.size - 1 : calls.size);
+    const number = delta.index ?? calls.size - (id ? 0 : 1);
     let call = calls.get(number);
-    if (!call) calls.set(number, (call = { id: "", type: "function", function: { name: "", arguments: "" } }));
-    if (id !== "") call.id = id;
-    call.function.name += part?.name ?? "";
-    call.function.arguments += part?.arguments ?? "";
-    characters += 1 + id.length + (part?.name?.length ?? 0) + (part?.arguments?.length ?? 0);
+    if (!call) calls.set(number, (call = { id, type: "function", function: { name: "", arguments: "" } }));
+    call.id ||= id;
+    call.function.name += name;
+    call.function.arguments += text;
+    characters += 1 + id.length + name.length + text.length;
   }
   return characters;
-}
-
-/**
- * Aborts its signal when what is expected does not come. One timer for the whole call, moved only when it fires: re-arming it at
- * every chunk would cost more than reading the chunk.
- */
-function watchdog(outer: AbortSignal) {
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(outer.reason);
-  if (outer.aborted) onAbort();
-  outer.addEventListener("abort", onAbort, { once: true });
-  let deadline = Infinity;
-  let reason: () => Error = idle;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let timerAt = Infinity;
-
-  const arm = () => {
-    if (timer !== undefined) clearTimeout(timer);
-    timerAt = deadline;
-    timer = setTimeout(check, Math.max(deadline - performance.now(), 0));
-  };
-  const check = () => {
-    timer = undefined;
-    timerAt = Infinity;
-    if (deadline === Infinity) return;
-    if (performance.now() >= deadline) controller.abort(reason());
-    else arm();
-  };
-  return {
-    signal: controller.signal,
-    expect(ms: number, late: () => Error) {
-      deadline = performance.now() + ms;
-      reason = late;
-      if (deadline < timerAt) arm();
-    },
-    /** Nothing is expected while the client is what we wait for. */
-    pause() {
-      deadline = Infinity;
-    },
-    stop() {
-      deadline = Infinity;
-      if (timer !== undefined) clearTimeout(timer);
-      outer.removeEventListener("abort", onAbort);
-    },
-  };
 }

@@ -5,7 +5,8 @@
 import { transformStream } from "@crayonai/stream/dist/utils.js";
 import type { AnswerReader } from "./answer.ts";
 
-const headers = {
+/** The headers of every streamed answer. */
+export const textHeaders: Record<string, string> = {
   // The guide's content type; the body is plain text all the same, which is what C1Chat reads.
   "Content-Type": "text/event-stream; charset=utf-8",
   // no-transform keeps compressing proxies from holding text back; X-Accel-Buffering tells nginx the same.
@@ -59,5 +60,5 @@ export function textResponse(reader: AnswerReader, onCancel: () => void): Respon
     },
     { highWaterMark: 0 },
   );
-  return new Response(body, { headers });
+  return new Response(body, { headers: textHeaders });
 }

@@ -1,10 +1,10 @@
 /** The app's own titles for threads, made beside the turn. */
 import { within } from "./deadline.ts";
-import { ChatHandlerError } from "./errors.ts";
-import { guardApp, guardStore } from "./guarded-store.ts";
+import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
+import { guardApp, guardStore } from "./guard.ts";
 import type { Settings, TurnContext } from "./options.ts";
 import { asTitle } from "./prompt.ts";
-import type { MessageStore, ThreadStore } from "./store.ts";
+import type { ThreadStore } from "./store.ts";
 
 /** Asks the app for a title and puts it in the place of `given`, unless someone was faster. Never rejects. */
 export async function retitle(
@@ -13,19 +13,14 @@ export async function retitle(
   given: string,
   report: (error: ChatHandlerError) => void,
 ): Promise<void> {
-  if (!title || !hasThreads(store)) return;
+  if (!title || !("renameThread" in store)) return;
   try {
-    const threads = guardStore(store, ["getThread", "renameThread"], timeouts.store);
+    const threads = guardStore(store as ThreadStore, ["getThread", "renameThread"], timeouts.store);
     const late = () => new ChatHandlerError("internal", "The title took too long.");
-    const made = asTitle(await guardApp("title", async () => within(timeouts.turn, Promise.resolve(title(context)), late)));
-    if (made === "" || made === given) return;
+    const made = asTitle(await within(timeouts.turn, guardApp(() => title(context)), late));
     const current = await threads.getThread(context);
-    if (current?.title === given) await threads.renameThread(context, made);
+    if (made !== "" && current?.title === given) await threads.renameThread(context, made);
   } catch (error) {
-    report(error instanceof ChatHandlerError ? error : new ChatHandlerError("internal", "The title failed.", { cause: error }));
+    report(asChatHandlerError(error, "internal", "The title failed."));
   }
-}
-
-function hasThreads(store: MessageStore): store is ThreadStore {
-  return "renameThread" in store && "getThread" in store;
 }

@@ -6,6 +6,7 @@ import type {
 } from "openai/resources/chat/completions";
 import { unlessAborted } from "./deadline.ts";
 import type { TurnContext } from "./options.ts";
+import { misuse } from "./options-check.ts";
 
 /** What a tool gets besides its arguments. */
 export interface ToolContext extends TurnContext {
@@ -32,50 +33,74 @@ export interface ChatTool {
   run(args: unknown, context: ToolContext): unknown;
 }
 
-/** The tools in the form the model is told of them. */
-export function toolParams(tools: readonly ChatTool[]): ChatCompletionFunctionTool[] {
-  return tools.map(({ name, description, parameters, strict }) => ({
-    type: "function",
-    function: {
-      name,
-      ...(description !== undefined && { description }),
-      ...(parameters !== undefined && { parameters }),
-      ...(strict !== undefined && { strict }),
-    },
-  }));
+/** What a turn asks of tools. Made by {@link createTools}. */
+export interface ToolRunner {
+  /** The tools in the form the model is told of them. */
+  params: ChatCompletionFunctionTool[];
+  /**
+   * Runs the calls of one step and resolves to one result for each, in order. Never rejects; errors of the tools' own go to
+   * `onError`.
+   */
+  run(
+    calls: readonly ChatCompletionMessageFunctionToolCall[],
+    context: ToolContext,
+    onError: (cause: unknown) => void,
+  ): Promise<ChatCompletionToolMessageParam[]>;
 }
 
 /**
- * Runs the calls of one step at once and gives one result for each, in order. Never rejects: a tool that throws, an unknown
- * name, arguments that are no JSON and an abort all become results.
+ * Tools for the option `tools` of `createChatHandler`. The calls of one step run at the same time. A tool that throws, a name
+ * the model made up, arguments that are no JSON and a stop all become results, so that the thread can always go on.
+ *
+ * @throws TypeError for a tool without a proper name or `run`, and for two of one name.
  */
-export function runTools(
-  calls: readonly ChatCompletionMessageFunctionToolCall[],
-  tools: readonly ChatTool[],
-  context: ToolContext,
-  onError: (cause: unknown, tool: string) => void,
-): Promise<ChatCompletionToolMessageParam[]> {
-  const results = calls.map(async ({ id, function: { name, arguments: text } }): Promise<ChatCompletionToolMessageParam> => {
-    const answer = (content: string): ChatCompletionToolMessageParam => ({ role: "tool", tool_call_id: id, content });
-    const tool = tools.find((candidate) => candidate.name === name);
-    if (!tool) return answer(problem("There is no tool of that name."));
+export function createTools(tools: readonly ChatTool[]): ToolRunner {
+  const byName = new Map<string, ChatTool>();
+  for (const tool of tools) {
+    if (!/^[\w-]{1,64}$/.test(tool.name)) misuse("a tool's name has 1 to 64 letters, digits, _ and -");
+    if (typeof tool.run !== "function") misuse(`the tool ${tool.name} needs a function run(args, context)`);
+    if (byName.has(tool.name)) misuse(`two tools are named ${tool.name}`);
+    byName.set(tool.name, tool);
+  }
+
+  const runOne = async (
+    { function: { name, arguments: text } }: ChatCompletionMessageFunctionToolCall,
+    context: ToolContext,
+    onError: (cause: unknown) => void,
+  ): Promise<string> => {
+    const tool = byName.get(name);
+    if (!tool) return problem("There is no tool of that name.");
     let args: unknown;
     try {
       args = text.trim() === "" ? {} : JSON.parse(text);
     } catch {
-      return answer(problem("The arguments are not valid JSON."));
+      return problem("The arguments are not valid JSON.");
     }
     try {
-      const started = (async () => tool.run(args, context))();
-      const result = await unlessAborted(context.signal, started);
-      return answer(typeof result === "string" ? result : (JSON.stringify(result) ?? "null"));
+      const result = await unlessAborted(context.signal, (async () => tool.run(args, context))());
+      return typeof result === "string" ? result : (JSON.stringify(result) ?? "null");
     } catch (error) {
-      if (context.signal.aborted) return answer(problem("Stopped before it finished."));
-      onError(error, name);
-      return answer(problem("The tool failed."));
+      if (context.signal.aborted) return problem("Stopped before it finished.");
+      onError(new Error(`The tool ${name} failed.`, { cause: error }));
+      return problem("The tool failed.");
     }
-  });
-  return Promise.all(results);
+  };
+
+  return {
+    params: tools.map(({ name, description, parameters, strict }) => ({
+      type: "function",
+      function: {
+        name,
+        ...(description !== undefined && { description }),
+        ...(parameters !== undefined && { parameters }),
+        ...(strict !== undefined && { strict }),
+      },
+    })),
+    run: (calls, context, onError) =>
+      Promise.all(
+        calls.map(async (call) => ({ role: "tool", tool_call_id: call.id, content: await runOne(call, context, onError) })),
+      ),
+  };
 }
 
 const problem = (error: string) => JSON.stringify({ error });

@@ -5,15 +5,14 @@ import { createAnswer, type AnswerReader } from "./answer.ts";
 import { unlessAborted, within } from "./deadline.ts";
 import { type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
-import { guardApp, guardStore } from "./guarded-store.ts";
+import { guardApp, guardStore } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
-import { checkParams, type EndedTurn, type Settings, type TurnContext } from "./options.ts";
+import { checkParams, type Settings, storeMethods, type TurnContext } from "./options.ts";
 import { type Prompt, titleOf } from "./prompt.ts";
 import type { Place, RunningTurns } from "./running-turns.ts";
 import { beginStep, type Said, speak } from "./step.ts";
 import type { MessageStatus, StoredMessage } from "./store.ts";
 import { retitle } from "./title.ts";
-import { runTools, toolParams } from "./tools.ts";
 
 /** A turn that waits, runs or has ended. */
 export interface Turn {
@@ -29,29 +28,34 @@ export interface Turn {
   readonly settled: Promise<void>;
 }
 
-/** Gets errors that no caller is there for. */
-export type Report = (error: ChatHandlerError) => void;
+/** What a turn has done so far. */
+interface Work {
+  earlier: Earlier;
+  /** The step that is being said, or the final one. */
+  said?: Said | undefined;
+  /** Steps that are over: calls and their results. */
+  kept: StoredMessage[];
+  steps: number;
+  usage?: CompletionUsage | undefined;
+}
 
 /** Puts a turn in its thread's line. Everything that can go wrong with it reaches the readers of its answer. */
-export function startTurn(context: TurnContext, settings: Settings, turns: RunningTurns, report: Report): Turn {
+export function startTurn(context: TurnContext, settings: Settings, turns: RunningTurns, report: (error: ChatHandlerError) => void): Turn {
   const { owner, threadId, responseId, prompt } = context;
-  const { limits, timeouts, now } = settings;
+  const { limits, timeouts, history, tools } = settings;
+  const { id: promptId, ...promptMessage } = prompt;
   const thread = { owner, threadId };
-  const store = guardStore(settings.store, ["listMessages", "appendMessages", "updateMessage", "deleteMessages"], timeouts.store);
+  const store = guardStore(settings.store, storeMethods, timeouts.store);
   const startedAt = performance.now();
-  const elapsed = () => performance.now() - startedAt;
-
   const controller = new AbortController();
   const { signal } = controller;
   const answer = createAnswer(settings.flushInterval);
   let readers = 0;
   let isFailing = false;
-
-  /** What the turn has done so far; `undefined` until it was taken up. */
+  let queued = 0;
   let work: Work | undefined;
   let titled: Promise<void> | undefined;
-  let turnTimer: ReturnType<typeof setTimeout> | undefined;
-  let queued = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   const abort = (reason: ChatHandlerError) => {
     controller.abort(reason);
@@ -60,25 +64,20 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
 
   const stored = (id: string, message: StoredMessage["message"], rest?: Partial<StoredMessage>): StoredMessage => ({
     id,
-    promptId: prompt.id,
+    promptId,
     message,
     status: "complete",
-    createdAt: now(),
+    createdAt: settings.now(),
     ...rest,
   });
 
-  const look = async (last?: number): Promise<Earlier & { isFirst: boolean }> => {
-    const messages = await store.listMessages(thread, last === undefined ? undefined : { last });
-    return { ...findEarlier(messages, prompt, responseId), isFirst: messages.length === 0 };
-  };
-
-  /** Waits in line, unless the answer is complete already: a replay waits for nobody. */
+  /** Waits in line; but an answer that is complete already waits for nobody and is returned. */
   const waitInLine = async (place: Place): Promise<string | undefined> => {
     const ahead = place.ahead();
     if (ahead === 0) return undefined;
-    const isRefused = settings.concurrency === "reject" && place.isBusy();
     if (ahead > limits.queue) throw busy();
-    const { answer: whole } = await look(settings.history.last);
+    const isRefused = settings.concurrency === "reject" && place.isBusy();
+    const { answer: whole } = findEarlier(await store.listMessages(thread, history), prompt, responseId);
     if (whole !== undefined) return whole;
     if (isRefused) throw busy();
     await within(timeouts.queue, place.reached, busy);
@@ -87,67 +86,41 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
 
   /** Finds out what is stored and sees to it that the prompt is. */
   const takeUp = async (): Promise<Earlier> => {
-    let earlier = await look(settings.history.last);
+    const messages = await store.listMessages(thread, history);
+    const earlier = findEarlier(messages, prompt, responseId);
     if (earlier.answer !== undefined || earlier.hasPrompt) return earlier;
-    const title = earlier.isFirst ? titleOf(prompt.content) : undefined;
-    const { id, ...message } = prompt;
-    const ids = await store.appendMessages(thread, [stored(id, message)], title === undefined ? undefined : { title });
-    if (!ids.includes(id)) {
-      // It stands further back than the history reaches.
-      earlier = await look();
-      if (!earlier.hasPrompt && earlier.answer === undefined) throw new ChatHandlerError("store_failed", "The prompt could not be stored.");
-    } else if (title !== undefined) titled = retitle(context, settings, title, report);
-    return earlier;
+    const title = messages.length === 0 ? titleOf(prompt.content) : undefined;
+    const ids = await store.appendMessages(thread, [stored(promptId, promptMessage)], { title });
+    if (ids.includes(promptId)) {
+      if (title !== undefined) titled = retitle(context, settings, title, report);
+      return earlier;
+    }
+    // It stands further back than the history reaches.
+    return findEarlier(await store.listMessages(thread), prompt, responseId);
   };
 
-  const modelBody = async ({ before }: Earlier): Promise<ChatCompletionCreateParamsStreaming> => {
-    const { model, systemPrompt, params, tools } = settings;
-    const { id, ...message } = prompt;
-    const [name, system, further] = await unlessAborted(
-      signal,
-      Promise.all([
-        guardApp("model", () => (typeof model === "function" ? model(context) : model)),
-        guardApp("systemPrompt", () => (typeof systemPrompt === "function" ? systemPrompt(context) : systemPrompt)),
-        guardApp("params", async () => {
-          if (typeof params !== "function") return params;
-          const chosen = await params(context);
-          checkParams(chosen);
-          return chosen;
-        }),
-      ]),
-    );
-    return {
-      ...further,
-      model: name,
-      stream: true,
-      messages: [
-        ...(system ? [{ role: "system" as const, content: system }] : []),
-        ...toModelMessages([...before, stored(id, message)], settings.history.last),
-      ],
-      ...(tools.length > 0 && { tools: toolParams(tools) }),
-    };
+  const modelBody = async (before: readonly StoredMessage[]): Promise<ChatCompletionCreateParamsStreaming> => {
+    const given = <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
+      guardApp(() => (typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(context) : option));
+    const work = Promise.all([given(settings.model), given(settings.systemPrompt), given(settings.params)]);
+    const [model, systemPrompt, params] = await unlessAborted(signal, work);
+    await guardApp(() => checkParams(params));
+    const messages = toModelMessages([...before, stored(promptId, promptMessage)], history.last);
+    if (systemPrompt) messages.unshift({ role: "system", content: systemPrompt });
+    return { ...params, model, messages, stream: true, ...(tools && { tools: tools.params }) };
   };
 
   /** Calls the model, and the tools it asks for, until it has answered. */
   const converse = async (work: Work): Promise<void> => {
-    const body = await modelBody(work.earlier);
+    const body = await modelBody(work.earlier.before);
     for (;;) {
-      if (work.steps === limits.steps) throw new ChatHandlerError("answer_incomplete", "The model kept calling tools without answering.");
-      work.steps++;
+      if (++work.steps > limits.steps) throw incomplete("The model kept calling tools.");
       const said = (work.said = beginStep(answer));
       await speak(said, body, answer, settings, signal);
-      work.usage = addUsage(work.usage, said.usage);
-      if (isCutShort(said.finishReason)) {
-        throw new ChatHandlerError("answer_incomplete", "The model's answer was cut short.", {
-          cause: new Error(`The finish reason is ${said.finishReason}.`),
-        });
-      }
-      if (said.toolCalls.size === 0) break;
-      if (settings.tools.length === 0) {
-        throw new ChatHandlerError("answer_incomplete", "The model called a tool, and there are none.", {
-          cause: new Error("Tools given by other means than the option `tools` cannot be run."),
-        });
-      }
+      const { finishReason = "", toolCalls } = said;
+      work.usage = sum(work.usage, said.usage);
+      if (cutShort.has(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
+      if (toolCalls.size === 0) break;
       const step = await runStep(said);
       work.kept.push(...step);
       work.said = undefined;
@@ -158,50 +131,48 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   };
 
   /** The calls of a step with their results: stored together, so that a call is never without its result. */
-  const runStep = async (said: Said): Promise<StoredMessage[]> => {
-    const calls = [...said.toolCalls.values()].map((call) => ({ ...call, id: call.id || settings.generateId() }));
+  const runStep = async ({ toolCalls, text, finishReason, usage }: Said): Promise<StoredMessage[]> => {
+    if (!tools) throw incomplete("The model called a tool, and there is none.");
     answer.flush();
-    const results = await runTools(calls, settings.tools, { ...context, signal }, (cause, tool) =>
-      report(new ChatHandlerError("internal", `The tool ${tool} failed.`, { cause })),
-    );
-    const { finishReason, usage } = said;
+    const calls = [...toolCalls.values()].map((call) => ({ ...call, id: call.id || settings.generateId() }));
+    const results = await tools.run(calls, { ...context, signal }, (error) => report(asChatHandlerError(error, "internal", "A tool failed.")));
+    const message = { role: "assistant" as const, content: text().toWellFormed() || null, tool_calls: calls };
     return [
-      stored(settings.generateId(), { role: "assistant", content: said.text.toWellFormed() || null, tool_calls: calls }, { finishReason, usage }),
+      stored(settings.generateId(), message, { finishReason, usage }),
       ...results.map((result) => stored(settings.generateId(), result)),
     ];
   };
 
   /** Stores what was said, in the place of an earlier attempt. Resolves to whether the answer is there now. */
   const keep = async ({ said, kept, earlier: { attempt } }: Work, status: MessageStatus): Promise<boolean> => {
-    const content = said?.text.toWellFormed() ?? "";
-    const isFinal = status === "complete" || content !== "";
+    const content = said?.text().toWellFormed() ?? "";
     const { finishReason, usage } = said ?? {};
-    const final = isFinal ? [stored(responseId, { role: "assistant", content }, { status, finishReason, usage })] : [];
-    const batch = [...kept, ...final];
-    if (batch.length === 0) return false;
-    if (attempt.length === 1 && attempt[0]?.id === responseId && batch.length === 1 && batch[0]) {
-      const { id: _, promptId: __, ...change } = batch[0];
-      return await store.updateMessage(thread, responseId, change);
+    const batch = [...kept];
+    if (content || status === "complete") {
+      batch.push(stored(responseId, { role: "assistant", content }, { status, finishReason, usage }));
+    }
+    const [only] = batch;
+    if (!only) return false;
+    if (batch.length === 1 && attempt.length === 1 && attempt[0]?.id === only.id) {
+      const { id, promptId: _, ...change } = only;
+      return await store.updateMessage(thread, id, change);
     }
     if (attempt.length > 0) await store.deleteMessages(thread, attempt.map(({ id }) => id));
-    const ids = await store.appendMessages(thread, batch, { requires: prompt.id });
-    return ids.includes(responseId);
+    return (await store.appendMessages(thread, batch, { requires: promptId })).includes(responseId);
   };
 
   const run = async (place: Place): Promise<void> => {
     const replay = await waitInLine(place);
-    queued = elapsed();
-    turnTimer = setTimeout(() => abort(new ChatHandlerError("turn_timeout", "The answer took too long.")), timeouts.turn);
+    queued = performance.now() - startedAt;
+    timer = setTimeout(() => abort(new ChatHandlerError("turn_timeout", "The answer took too long.")), timeouts.turn);
+    if (replay !== undefined) return answer.write(replay);
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
-    const earlier = replay === undefined ? await takeUp() : { answer: replay };
-    if (earlier.answer !== undefined) {
-      answer.write(earlier.answer);
-      return;
-    }
-    work = { earlier: earlier as Earlier, said: undefined, kept: [], steps: 0, usage: undefined };
+    const earlier = await takeUp();
+    if (earlier.answer !== undefined) return answer.write(earlier.answer);
+    work = { earlier, kept: [], steps: 0 };
     signal.throwIfAborted();
     await converse(work);
-    clearTimeout(turnTimer);
+    clearTimeout(timer);
     answer.flush();
     if (!(await keep(work, "complete"))) {
       throw new ChatHandlerError("id_conflict", "The prompt was deleted, or answered elsewhere, while this answer was written.");
@@ -210,72 +181,61 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
 
   const live = async (place: Place): Promise<void> => {
     let error: ChatHandlerError | undefined;
+    let status: MessageStatus = "complete";
     try {
       await run(place);
     } catch (thrown) {
       isFailing = true;
       error = asChatHandlerError(thrown, "internal", "Something went wrong.");
-      if (work && error.code !== "id_conflict") {
-        await keep(work, error.code === "client_gone" ? "stopped" : "failed").catch((failure: ChatHandlerError) => report(failure));
-      }
+      status = error.code === "client_gone" ? "stopped" : "failed";
+      if (work && error.code !== "id_conflict") await keep(work, status).catch(report);
+      report(error);
     }
-    clearTimeout(turnTimer);
+    clearTimeout(timer);
     answer.end(error);
     place.leave();
-    if (error && error.code !== "client_gone") report(error);
-    if (work) await tell(work, error);
+    if (work) {
+      const { said, usage, steps } = work;
+      const firstText = answer.openedAt === undefined ? undefined : answer.openedAt - startedAt;
+      const timings = { queued, firstText, total: performance.now() - startedAt };
+      const ended = { ...context, status, finishReason: said?.finishReason, usage, steps, error, timings };
+      await guardApp(() => settings.onTurnEnd?.(ended)).catch(report);
+    }
     await titled;
   };
 
-  const tell = async ({ said, usage, steps }: Work, error: ChatHandlerError | undefined): Promise<void> => {
-    const status = !error ? "complete" : error.code === "client_gone" ? "stopped" : "failed";
-    const firstText = answer.openedAt === undefined ? undefined : answer.openedAt - startedAt;
-    const timings = { queued, firstText, total: elapsed() };
-    const ended: EndedTurn = { ...context, status, finishReason: said?.finishReason, usage, steps, error, timings };
-    await guardApp("onTurnEnd", () => settings.onTurnEnd?.(ended)).catch((failure: ChatHandlerError) => report(failure));
-  };
-
-  const turn: Turn = {
+  const turn = {
     responseId,
     prompt,
     isEnding: () => isFailing || signal.aborted,
     join() {
       readers++;
       return answer.join(() => {
-        if (--readers === 0) abort(new ChatHandlerError("client_gone", "The client left."));
+        if (--readers === 0) abort(clientGone());
       });
     },
-    get settled() {
-      return settled;
-    },
+    settled: Promise.resolve(),
   };
-  const settled = live(turns.enter(thread, turn));
+  turn.settled = live(turns.enter(thread, turn));
+  void guardApp(() => settings.waitUntil?.(turn.settled)).catch(report);
   return turn;
 }
 
-interface Work {
-  earlier: Earlier;
-  /** The step that is being said, or the final one. */
-  said: Said | undefined;
-  /** Steps that are over: calls and their results. */
-  kept: StoredMessage[];
-  steps: number;
-  usage: CompletionUsage | undefined;
-}
+/** What a reader that left finds; nobody else sees it. */
+export const clientGone = (): ChatHandlerError => new ChatHandlerError("client_gone", "The client left.");
 
-const busy = () =>
-  new ChatHandlerError("thread_busy", "Another answer of this thread is still being written. Try again when it is done.", { retryAfter: "1" });
+const busy = () => new ChatHandlerError("thread_busy", "Another answer of this thread is being written. Try again.", { retryAfter: "1" });
 
-/** Reasons with which a provider ends an answer that is not whole. */
+const incomplete = (message: string) => new ChatHandlerError("answer_incomplete", message);
+
+/** Finish reasons with which a provider ends an answer that is not whole. */
 const cutShort = new Set(["length", "max_tokens", "content_filter", "error"]);
 
-const isCutShort = (finishReason: string | undefined) => finishReason !== undefined && cutShort.has(finishReason);
-
-function addUsage(sum: CompletionUsage | undefined, usage: CompletionUsage | undefined): CompletionUsage | undefined {
-  if (!sum || !usage) return usage ?? sum;
+function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
+  if (!a || !b) return a ?? b;
   return {
-    prompt_tokens: sum.prompt_tokens + usage.prompt_tokens,
-    completion_tokens: sum.completion_tokens + usage.completion_tokens,
-    total_tokens: sum.total_tokens + usage.total_tokens,
+    prompt_tokens: a.prompt_tokens + b.prompt_tokens,
+    completion_tokens: a.completion_tokens + b.completion_tokens,
+    total_tokens: a.total_tokens + b.total_tokens,
   };
 }
