@@ -151,6 +151,7 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
     async appendMessages(key, batch, { title = "", requires } = {}) {
       checkText.key(key);
       checkText("title", title);
+      if (requires !== undefined) checkText("required message id", requires);
       for (const { id } of batch) checkText("message id", id);
       const bodies = writeBatch(batch);
       if (bodies.size === 0) return [];

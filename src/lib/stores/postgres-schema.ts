@@ -1,0 +1,176 @@
+/** The PostgreSQL schema and its versions. */
+import { checkIdentifier, checkOptionNames } from "./arguments.ts";
+import type { Migration } from "./migration.ts";
+
+/** Options of {@link postgresSchema}. */
+export interface PostgresSchemaOptions {
+  /** The schema that holds everything; it must exist. A name as in {@link PostgresSchemaOptions.prefix}. @default "public" */
+  schema?: string | undefined;
+  /** What the names of tables, indexes and functions begin with. At most 40 letters, digits and underscores. @default "chat_" */
+  prefix?: string | undefined;
+}
+
+/** Quoted names of what the schema makes. */
+export type PostgresNames = Record<
+  "threads" | "messages" | "versions" | "activity" | "appendMessages" | "deleteMessages" | "listMessages" | "listThreads",
+  string
+>;
+
+/** The names under a schema and a prefix, qualified: they mean the same on every connection of a pool. */
+export function postgresNames({ schema = "public", prefix = "chat_" }: PostgresSchemaOptions): PostgresNames {
+  checkIdentifier("schema", schema);
+  checkIdentifier("prefix", prefix);
+  const name = (end: string): string => `"${schema}"."${prefix}${end}"`;
+  return {
+    threads: name("threads"),
+    messages: name("messages"),
+    versions: name("versions"), // a row for each version of the schema that was applied
+    activity: name("activity"), // the sequence that orders threads by activity
+    appendMessages: name("append_messages"),
+    deleteMessages: name("delete_messages"),
+    listMessages: name("list_messages"),
+    listThreads: name("list_threads"),
+  };
+}
+
+/**
+ * The schema as SQL, for an app that runs migrations of its own: run each step once, in order, in a transaction. Otherwise call
+ * the store's `migrate()`, which does just that. The role that uses the store needs to select, insert, update and delete on the
+ * tables, usage of the sequence, and to execute the functions.
+ *
+ * @throws TypeError for an unknown option or a name that is none.
+ */
+export function postgresSchema(options: PostgresSchemaOptions = {}): Migration[] {
+  checkOptionNames("postgresSchema", options, ["schema", "prefix"]);
+  const { prefix = "chat_" } = options;
+  const names = postgresNames(options);
+  const { threads, messages, versions, activity } = names;
+  return [
+    {
+      version: 1,
+      name: "threads and messages",
+      // Bodies are text and not jsonb, which refuses some of the JSON that models and people write (NUL, halves of surrogate pairs).
+      sql: `
+CREATE TABLE ${versions} (version integer PRIMARY KEY);
+CREATE SEQUENCE ${activity};
+CREATE TABLE ${threads} (
+  key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  owner text COLLATE "C" NOT NULL,
+  thread_id text COLLATE "C" NOT NULL,
+  title text NOT NULL,
+  created_at bigint NOT NULL,
+  updated_at bigint NOT NULL,
+  activity bigint NOT NULL,
+  last_seq bigint NOT NULL DEFAULT 0,
+  UNIQUE (owner, thread_id)
+);
+CREATE TABLE ${messages} (
+  thread bigint NOT NULL REFERENCES ${threads} (key) ON DELETE CASCADE,
+  seq bigint NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  body text NOT NULL,
+  PRIMARY KEY (thread, seq),
+  UNIQUE (thread, id)
+);
+${appendMessages(names)}
+${deleteMessages(names)}
+${listMessages(names)}
+INSERT INTO ${versions} VALUES (1);
+`,
+    },
+    {
+      version: 2,
+      name: "threads by latest activity",
+      sql: `
+CREATE UNIQUE INDEX "${prefix}threads_by_activity" ON ${threads} (owner, activity);
+${listThreads(names)}
+INSERT INTO ${versions} VALUES (2);
+`,
+    },
+  ];
+}
+
+/**
+ * Appends a batch as one statement of the client, which is why it is a function: under READ COMMITTED each statement within it
+ * sees all that was committed before it began. So whatever follows the locking of the thread's row sees what the one who held it
+ * before has done; the parts of a single plain statement would all look at the moment before the wait.
+ *
+ * The batch is a JSON array of `[id, body]`, the body being text: its escapes are not resolved here.
+ */
+function appendMessages({ threads, messages, activity, appendMessages }: PostgresNames): string {
+  return `CREATE FUNCTION ${appendMessages}(p_owner text, p_thread_id text, p_title text, p_now bigint, p_requires text, p_batch text)
+RETURNS SETOF text LANGUAGE plpgsql AS $function$
+DECLARE
+  v_thread bigint;
+  v_last bigint;
+BEGIN
+  LOOP
+    SELECT key, last_seq INTO v_thread, v_last FROM ${threads}
+    WHERE owner = p_owner AND thread_id = p_thread_id FOR NO KEY UPDATE;
+    EXIT WHEN FOUND;
+    IF p_requires IS NOT NULL THEN RETURN; END IF;
+    INSERT INTO ${threads} (owner, thread_id, title, created_at, updated_at, activity)
+    VALUES (p_owner, p_thread_id, p_title, p_now, p_now, nextval('${activity}'))
+    ON CONFLICT (owner, thread_id) DO NOTHING;
+  END LOOP;
+
+  IF p_requires IS NOT NULL THEN
+    PERFORM FROM ${messages} WHERE thread = v_thread AND id = p_requires;
+    IF NOT FOUND THEN RETURN; END IF;
+  END IF;
+
+  RETURN QUERY INSERT INTO ${messages} AS m (thread, seq, id, body)
+  SELECT v_thread, v_last + place, pair->>0, pair->>1
+  FROM json_array_elements(p_batch::json) WITH ORDINALITY AS batch (pair, place)
+  ON CONFLICT (thread, id) DO NOTHING
+  RETURNING m.id;
+  IF FOUND THEN
+    UPDATE ${threads}
+    SET last_seq = last_seq + json_array_length(p_batch::json), updated_at = p_now, activity = nextval('${activity}')
+    WHERE key = v_thread;
+  END IF;
+END
+$function$;`;
+}
+
+/**
+ * Deletes messages after taking the thread's row, like an append: what comes first is seen by what comes second. The row is
+ * updated, not only locked, so that under REPEATABLE READ, too, an append that waited notices and is tried again.
+ */
+function deleteMessages({ threads, messages, deleteMessages }: PostgresNames): string {
+  return `CREATE FUNCTION ${deleteMessages}(p_owner text, p_thread_id text, p_ids text)
+RETURNS void LANGUAGE plpgsql AS $function$
+DECLARE
+  v_thread bigint;
+BEGIN
+  UPDATE ${threads} SET last_seq = last_seq WHERE owner = p_owner AND thread_id = p_thread_id RETURNING key INTO v_thread;
+  DELETE FROM ${messages}
+  WHERE thread = v_thread AND id IN (SELECT json_array_elements_text(p_ids::json));
+END
+$function$;`;
+}
+
+/**
+ * The newest messages, newest first. The planner is not to sort: where it does not know that a thread is long (fresh statistics, one
+ * long thread among short ones) it would read all of the thread to sort it, rather than the end of the index.
+ */
+function listMessages({ threads, messages, listMessages }: PostgresNames): string {
+  return `CREATE FUNCTION ${listMessages}(p_owner text, p_thread_id text, p_last bigint)
+RETURNS SETOF text LANGUAGE plpgsql STABLE SET enable_sort TO off AS $function$
+BEGIN
+  RETURN QUERY SELECT body FROM ${messages}
+  WHERE thread = (SELECT key FROM ${threads} WHERE owner = p_owner AND thread_id = p_thread_id)
+  ORDER BY seq DESC LIMIT p_last;
+END
+$function$;`;
+}
+
+/** Threads by latest activity, without a sort for the same reason. */
+function listThreads({ threads, listThreads }: PostgresNames): string {
+  return `CREATE FUNCTION ${listThreads}(p_owner text, p_below bigint, p_limit bigint)
+RETURNS SETOF ${threads} LANGUAGE plpgsql STABLE SET enable_sort TO off AS $function$
+BEGIN
+  RETURN QUERY SELECT * FROM ${threads} WHERE owner = p_owner AND activity < p_below ORDER BY activity DESC LIMIT p_limit;
+END
+$function$;`;
+}

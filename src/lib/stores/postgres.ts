@@ -1,0 +1,208 @@
+/** Threads in PostgreSQL, through the app's own client. */
+import type { Thread, ThreadStore } from "../store.ts";
+import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
+import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
+import { postgresNames, postgresSchema, type PostgresSchemaOptions } from "./postgres-schema.ts";
+import { retry } from "./retry.ts";
+
+/**
+ * The part of a client that the store uses: `Pool` and `Client` of pg, PGlite and Neon's `Pool` have it. postgres.js takes one
+ * line: `{ query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }`.
+ */
+export interface PostgresClient {
+  /** Runs one statement with the values of `$1`, `$2` …, as a transaction of its own. */
+  query(text: string, values?: (string | null)[]): Promise<{ rows: unknown[] }>;
+}
+
+/** Options of {@link createPostgresStore}. */
+export interface PostgresStoreOptions extends PostgresSchemaOptions {}
+
+/** A {@link ThreadStore} in PostgreSQL. */
+export interface PostgresStore extends ThreadStore {
+  /**
+   * Brings the schema up to date: creates it or adds what is missing, keeps what is stored. Call it at the start of the app or
+   * when it is deployed, as often as you like and from as many processes.
+   */
+  migrate(): Promise<void>;
+}
+
+interface ThreadRow {
+  thread_id: string;
+  title: string;
+  created_at: string | number | bigint; // as the driver gives a bigint column
+  updated_at: string | number | bigint;
+  activity: string | number | bigint;
+}
+
+/** How long a statement is tried again that met another one, in milliseconds. */
+const conflictTimeout = 5000;
+
+const checkText = textCheck("PostgreSQL", /\0|\p{Surrogate}/u, "NUL or half a surrogate pair");
+
+/**
+ * A store in PostgreSQL. Call `migrate()` before the first use.
+ *
+ * Each call is one statement (an update of a message two), and needs nothing of the session: it works through a proxy that
+ * pools transactions. Deadlocks and serialization failures are tried again for five seconds. Any number of processes may use the
+ * same tables, under any isolation level.
+ *
+ * Ids and titles with NUL or half a surrogate pair are refused: PostgreSQL cannot hold them. Messages may have them. Owner and
+ * thread id together must fit an index entry (about 2,700 bytes), and so must a message's id.
+ *
+ * @throws TypeError when the client has no `query`, or for an option that is unknown or wrong.
+ */
+export function createPostgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): PostgresStore {
+  if (typeof client?.query !== "function") {
+    throw new TypeError(
+      "createPostgresStore needs a client with query(text, values), for example new Pool() of pg. " +
+        "For postgres.js: { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }",
+    );
+  }
+  checkOptionNames("createPostgresStore", options, ["schema", "prefix"]);
+  const names = postgresNames(options);
+  const { threads, messages, activity } = names;
+
+  /** Numbers are passed as text: what a driver makes of a number differs. */
+  async function query<Row>(text: string, values?: (string | null)[]): Promise<Row[]> {
+    try {
+      const { rows } = await retry(() => client.query(text, values), isConflict, conflictTimeout);
+      return rows as Row[];
+    } catch (error) {
+      if (!isMissingSchema(error)) throw error;
+      throw new Error("The tables of the chat store are missing or old: call `await store.migrate()` first", { cause: error });
+    }
+  }
+
+  const thisThread = "owner = $1 AND thread_id = $2";
+  const messagesHere = `thread = (SELECT key FROM ${threads} WHERE ${thisThread})`;
+
+  return {
+    async migrate() {
+      await retry(() => client.query(migration(options, names.versions)), isConflict, conflictTimeout);
+    },
+
+    async listMessages(key, { last } = {}) {
+      checkText.key(key);
+      if (last !== undefined) checkCount("last", last);
+      const text = `SELECT body FROM ${names.listMessages}($1, $2, $3::bigint) AS body`;
+      const rows = await query<{ body: string }>(text, [key.owner, key.threadId, last === undefined ? null : String(last)]);
+      return rows.reverse().map(({ body }) => readMessage(body));
+    },
+
+    async appendMessages(key, batch, { title = "", requires } = {}) {
+      checkText.key(key);
+      checkText("title", title);
+      if (requires !== undefined) checkText("required message id", requires);
+      for (const { id } of batch) checkText("message id", id);
+      const bodies = writeBatch(batch);
+      if (bodies.size === 0) return [];
+      const rows = await query<{ id: string }>(`SELECT id FROM ${names.appendMessages}($1, $2, $3, $4::bigint, $5, $6) AS id`, [
+        ...[key.owner, key.threadId, title, String(Date.now())],
+        requires ?? null,
+        JSON.stringify([...bodies]),
+      ]);
+      const stored = new Set(rows.map(({ id }) => id));
+      return [...bodies.keys()].filter((id) => stored.has(id));
+    },
+
+    async updateMessage(key, id, change) {
+      checkText.key(key);
+      checkText("message id", id);
+      const message = [key.owner, key.threadId, id];
+      for (;;) {
+        const [row] = await query<{ body: string }>(`SELECT body FROM ${messages} WHERE ${messagesHere} AND id = $3`, message);
+        if (!row) return false;
+        // Swapped only where the body is still the one that was read; whoever came between has succeeded, so this ends.
+        const swap = `UPDATE ${messages} SET body = $5 WHERE ${messagesHere} AND id = $3 AND body = $4 RETURNING 1`;
+        const swapped = await query(swap, [...message, row.body, changeMessage(row.body, change)]);
+        if (swapped.length > 0) return true;
+      }
+    },
+
+    async deleteMessages(key, ids) {
+      checkText.key(key);
+      for (const id of ids) checkText("message id", id);
+      await query(`SELECT FROM ${names.deleteMessages}($1, $2, $3)`, [key.owner, key.threadId, JSON.stringify(ids)]);
+    },
+
+    async listThreads(owner, page) {
+      checkText("owner", owner);
+      const text = `SELECT * FROM ${names.listThreads}($1, $2::bigint, $3::bigint)`;
+      const rows = await query<ThreadRow>(text, [owner, String(activityBelow(page)), String(page.limit + 1)]);
+      const given = rows.slice(0, page.limit);
+      return {
+        threads: given.map(readThread),
+        ...(rows.length > page.limit && { nextCursor: String(given.at(-1)!.activity) }),
+      };
+    },
+
+    async getThread(key) {
+      checkText.key(key);
+      const [row] = await query<ThreadRow>(`SELECT * FROM ${threads} WHERE ${thisThread}`, [key.owner, key.threadId]);
+      return row && readThread(row);
+    },
+
+    async createThread(key, title) {
+      checkText.key(key);
+      checkText("title", title);
+      // The update changes nothing: it is there to return the row also where it exists.
+      const [row] = await query<ThreadRow>(
+        `INSERT INTO ${threads} AS t (owner, thread_id, title, created_at, updated_at, activity)
+         VALUES ($1, $2, $3, $4::bigint, $4::bigint, nextval('${activity}'))
+         ON CONFLICT (owner, thread_id) DO UPDATE SET title = t.title RETURNING *`,
+        [key.owner, key.threadId, title, String(Date.now())],
+      );
+      return readThread(row!);
+    },
+
+    async renameThread(key, title) {
+      checkText.key(key);
+      checkText("title", title);
+      const renamed = await query(`UPDATE ${threads} SET title = $3 WHERE ${thisThread} RETURNING 1`, [key.owner, key.threadId, title]);
+      return renamed.length > 0;
+    },
+
+    async deleteThread(key) {
+      checkText.key(key);
+      const deleted = await query(`DELETE FROM ${threads} WHERE ${thisThread} RETURNING 1`, [key.owner, key.threadId]);
+      return deleted.length > 0;
+    },
+
+    async deleteOwner(owner) {
+      checkText("owner", owner);
+      await query(`DELETE FROM ${threads} WHERE owner = $1`, [owner]);
+    },
+  };
+}
+
+/** All steps that are still to be made, as one statement and so as one transaction, one process at a time. */
+function migration(options: PostgresSchemaOptions, versions: string): string {
+  const steps = postgresSchema(options).map(({ version, sql }) => `IF v_version < ${version} THEN${sql}END IF;`);
+  return `DO $migration$
+DECLARE
+  v_version integer := 0;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('${versions}'));
+  IF to_regclass('${versions}') IS NOT NULL THEN
+    SELECT max(version) INTO v_version FROM ${versions};
+  END IF;
+  ${steps.join("\n  ")}
+END
+$migration$`;
+}
+
+function readThread({ thread_id, title, created_at, updated_at }: ThreadRow): Thread {
+  return { threadId: thread_id, title, createdAt: Number(created_at), updatedAt: Number(updated_at) };
+}
+
+/** Whether the statement was undone only because of another one: a serialization failure or a deadlock. */
+function isConflict(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === "40001" || code === "40P01";
+}
+
+/** Whether a table, function, column, sequence or schema is not there. */
+function isMissingSchema(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === "42P01" || code === "42883" || code === "42703" || code === "3F000";
+}

@@ -1,0 +1,79 @@
+/** A private PostgreSQL. */
+import { execFileSync, type ChildProcess } from "node:child_process";
+import { chownSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client } from "pg";
+import { end, freePort, startServer, type Service } from "./service.ts";
+
+/** Where Debian and others put the newest server's programs. */
+function programs(): string {
+  const folders = globSync("/usr/lib/postgresql/*/bin").sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  return folders.at(-1) ?? "/usr/local/bin";
+}
+
+/** PostgreSQL refuses to run as root: then it runs as the user `postgres`. */
+function servingUser(): { uid?: number; gid?: number } {
+  if (process.getuid?.() !== 0) return {};
+  const id = (flag: string): number => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
+  return { uid: id("-u"), gid: id("-g") };
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Makes and starts a PostgreSQL of the newest installed version; `settings` such as `deadlock_timeout=50ms`. */
+export async function startPostgres(settings: string[] = []): Promise<Service> {
+  const folder = mkdtempSync(join(tmpdir(), "chat-handler-postgres-"));
+  const user = servingUser();
+  if (user.uid !== undefined && user.gid !== undefined) chownSync(folder, user.uid, user.gid);
+  const data = join(folder, "data");
+  const options = { ...user, cwd: folder, env: { PATH: process.env.PATH, LC_ALL: "C.UTF-8" } };
+  execFileSync(join(programs(), "initdb"), ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], {
+    ...options,
+    stdio: "pipe",
+  });
+
+  const port = await freePort();
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  const flags = ["listen_addresses=127.0.0.1", `unix_socket_directories=${folder}`, "max_connections=200", ...settings];
+  const args = ["-D", data, "-p", String(port), ...flags.flatMap((flag) => ["-c", flag])];
+  let server: ChildProcess | undefined;
+
+  async function ready(): Promise<boolean> {
+    const client = new Client(url);
+    await client.connect();
+    await client.end();
+    return true;
+  }
+
+  async function start(): Promise<void> {
+    server = await startServer(join(programs(), "postgres"), args, options, ready);
+  }
+
+  await start();
+  return {
+    url,
+    start,
+    async kill() {
+      if (!server?.pid) return;
+      const processes = [server.pid, ...childrenOf(server.pid)];
+      for (const pid of processes) process.kill(pid, "SIGKILL");
+      await end(server, "SIGKILL");
+      while (processes.some(isAlive)) await new Promise((resolve) => setTimeout(resolve, 10)); // they hold its memory until then
+    },
+    async stop() {
+      if (server) await end(server, "SIGQUIT");
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
