@@ -95,7 +95,7 @@ export async function startModelServer(script: Script): Promise<ModelServer> {
       const call = calls[number];
       return call ? Promise.resolve(call) : new Promise((resolve) => awaited.set(number, resolve));
     },
-    client: (options) => new OpenAI({ apiKey: "sk-secret-key", baseURL, maxRetries: 0, ...options }),
+    client: (options) => new OpenAI({ apiKey: "sk-secret-key", baseURL, maxRetries: 0, logLevel: "off", ...options }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
