@@ -1,0 +1,266 @@
+/** A client that leaves: at every stage of a turn, in every way there is. */
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, describe, expect, it } from "vitest";
+import { ask, type Chat, inShort, read, startChat } from "../support/chat.ts";
+import { expectAgreement, expectHealing } from "../support/contract.ts";
+import type { Fault, StoreCall } from "../support/faulty-store.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { answers, gate, hangs, stalls, text } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+const leavings = [
+  { how: "aborts a direct call", leave: "abort", setup: { via: "direct", clientKind: "openai" } },
+  { how: "cancels the body of a direct call", leave: "cancel", setup: { via: "direct", clientKind: "openai" } },
+  { how: "aborts a direct call to a wrapped client", leave: "abort", setup: { via: "direct", clientKind: "wrapped" } },
+  { how: "aborts its fetch", leave: "abort", setup: { via: "server", clientKind: "openai" } },
+  { how: "cancels the body of its fetch", leave: "cancel", setup: { via: "server", clientKind: "openai" } },
+] as const;
+
+type Leaving = (typeof leavings)[number];
+
+const measured = new Map<string, number[]>();
+afterAll(() => {
+  const lines = [...measured].map(
+    ([name, times]) => `${name}: median ${median(times).toFixed(1)} ms of ${times.map((time) => time.toFixed(1)).join(", ")}`,
+  );
+  console.info(`From leaving to the close of the model's connection\n  ${lines.join("\n  ")}`);
+});
+
+describe.each(leavings)("a client that $how", (leaving) => {
+  const stages = [
+    { stage: "before the model's headers", script: hangs, said: "", hasResponse: false },
+    { stage: "after the model's headers, before any text", script: stallsSilently, said: "", hasResponse: false },
+    { stage: "while the model is idle", script: stalls("Answer ", "to "), said: "Answer to ", hasResponse: true },
+    { stage: "between tokens", script: speaksOn, said: "Answer", hasResponse: true },
+  ].filter(({ hasResponse }) => hasResponse || leaving.leave === "abort");
+
+  it.each(stages)("closes the model's connection within 100 ms $stage, and keeps what was said", async ({ stage, script, said }) => {
+    const times: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const chat = await startChat({ ...leaving.setup, script });
+      const client = connect(chat, leaving);
+      const call = await chat.model.call(0);
+      if (said !== "") await client.reads(said);
+      // The model is in the middle of what it does, not at its beginning.
+      await delay(5);
+      const leftAt = performance.now();
+      client.leave();
+      times.push((await call.left) - leftAt);
+      const seen = await client.seen;
+      await chat.settled();
+      const stored = await chat.stored();
+      expect(stored.map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", ...(said === "" ? [] : ["r1 stopped"])]);
+      if (said !== "") expect(stored[1]?.message.content).toMatch(new RegExp(`^${said}`));
+      expect(seen.failed || seen.status !== 200 || leaving.leave === "cancel").toBe(true);
+      expect(chat.errors).toEqual([]);
+      expect(chat.ended).toMatchObject([{ status: "stopped", error: { code: "client_gone" } }]);
+      chat.model.always(answers);
+      await expectHealing(chat, client.request, "Answer to Hi.");
+    }
+    measured.set(`${leaving.how} ${stage}`, times);
+    expect(Math.max(...times)).toBeLessThan(1000);
+    expect(median(times)).toBeLessThan(100);
+  });
+
+  if (leaving.leave === "cancel") return;
+
+  it.each([
+    ["while the history is read", ({ method, nth }: StoreCall) => method === "listMessages" && nth === 0],
+    ["while the prompt is stored", ({ method, nth }: StoreCall) => method === "appendMessages" && nth === 0],
+  ])("stores the prompt and calls no model %s", async (_, isHeld) => {
+    const chat = await startChat(leaving.setup);
+    const held = gate();
+    const reached = holdStore(chat, isHeld, { before: held.opened });
+    const client = connect(chat, leaving);
+    await reached;
+    client.leave();
+    await client.seen;
+    held.open();
+    await whenGone(chat);
+    expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"']);
+    expect(chat.model.calls).toEqual([]);
+    await expectHealing(chat, client.request, "Answer to Hi.");
+  });
+
+  it.each([
+    ["before it is stored", "before"],
+    ["after it is stored", "after"],
+  ] as const)("keeps the whole answer when it leaves during the commit, %s", async (_, moment) => {
+    const chat = await startChat(leaving.setup);
+    const held = gate();
+    const reached = holdStore(
+      chat,
+      ({ method, nth }) => method === "appendMessages" && nth === 1,
+      moment === "before" ? { before: held.opened } : { after: held.opened },
+    );
+    const client = connect(chat, leaving);
+    await reached;
+    client.leave();
+    const seen = await client.seen;
+    expect(seen.failed || seen.status !== 200).toBe(true);
+    held.open();
+    await chat.settled();
+    expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
+    await expectHealing(chat, client.request, "Answer to Hi.");
+    expect(chat.model.calls.length).toBe(1);
+  });
+
+  it("stores its prompt in order and calls no model for it when it leaves the queue", async () => {
+    const chat = await startChat(leaving.setup);
+    const first = gate();
+    chat.model.next(async (call) => {
+      await call.send(text("One"));
+      await first.opened;
+      await answers(call);
+    });
+    const one = read(chat.post(ask("One", 1)));
+    await chat.model.call(0);
+    const client = connect(chat, leaving, ask("Two", 2));
+    await until(() => chat.store.calls.filter(({ method }) => method === "listMessages").length >= 2);
+    client.leave();
+    await client.seen;
+    const three = read(chat.post(ask("Three", 3)));
+    first.open();
+    await Promise.all([one, three]);
+    await chat.settled();
+    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "p3", "r3"]);
+    expect(chat.model.calls.length).toBe(2);
+  });
+
+  it("calls no model when it left while it was being authorized", async () => {
+    const held = gate();
+    const reached = gate();
+    const chat = await startChat({
+      ...leaving.setup,
+      authorize: async () => {
+        reached.open();
+        await held.opened;
+        return { owner: "" };
+      },
+    });
+    const client = connect(chat, leaving);
+    await reached.opened;
+    client.leave();
+    if (leaving.setup.via === "server") await client.seen;
+    // Over a server the news of the leaving takes its way through the sockets.
+    await delay(20);
+    held.open();
+    await client.seen;
+    await until(() => chat.store.calls.length >= 2);
+    await chat.settled();
+    expect(chat.model.calls).toEqual([]);
+    expect(chat.errors).toEqual([]);
+    await expectHealing(chat, client.request, "Answer to Hi.");
+  });
+});
+
+it("takes a request that was aborted before it came for one whose client left", async () => {
+  const chat = await startChat();
+  const response = await chat.post(ask("Hi"), { signal: AbortSignal.abort() }).catch((error: Error) => error);
+  await chat.settled();
+  expect(chat.model.calls).toEqual([]);
+  expect(response).toBeInstanceOf(Response);
+  await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+});
+
+it("does nothing more when the client leaves after the end", async () => {
+  const chat = await startChat();
+  const controller = new AbortController();
+  const seen = await read(chat.post(ask("Hi"), { signal: controller.signal }));
+  await chat.settled();
+  controller.abort();
+  await delay(1);
+  await expectAgreement(chat, ask("Hi"), seen, { whole: "Answer to Hi." });
+  expect(chat.ended.map(({ status }) => status)).toEqual(["complete"]);
+});
+
+it("stops asking anything of a client that left in the middle of its own body", async () => {
+  const chat = await startChat();
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  const body = new ReadableStream<Uint8Array>({ start: (given) => void (controller = given) });
+  const answer = chat.post("", { body, duplex: "half" } as RequestInit);
+  controller?.enqueue(new TextEncoder().encode('{"prompt":'));
+  controller?.error(new Error("the client reset the connection"));
+  expect((await answer).status).toBe(499);
+  expect(chat.store.calls).toEqual([]);
+  expect(chat.errors).toEqual([]);
+});
+
+/** A client in the middle of a request. */
+function connect(chat: Chat, { leave }: Leaving, request = ask("Hi")) {
+  const controller = new AbortController();
+  const decoder = new TextDecoder();
+  let body: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  let got = "";
+  let wake = () => {};
+  const seen = (async () => {
+    try {
+      const response = await chat.post(request, { signal: controller.signal });
+      body = response.body?.getReader();
+      for (;;) {
+        const { done, value } = (await body?.read()) ?? { done: true };
+        if (done) return { status: response.status, text: got, failed: false };
+        got += decoder.decode(value, { stream: true });
+        wake();
+      }
+    } catch {
+      return { status: 200, text: got, failed: true };
+    }
+  })();
+  return {
+    request,
+    seen,
+    reads: async (text: string) => {
+      while (!got.startsWith(text)) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+    leave() {
+      if (leave === "abort") controller.abort();
+      else void body?.cancel();
+    },
+  };
+}
+
+/** Puts a fault in one store call and resolves when it is reached. */
+function holdStore(chat: Chat, isHeld: (call: StoreCall) => boolean, fault: Fault): Promise<void> {
+  const reached = gate();
+  chat.store.plan((call) => {
+    if (!isHeld(call)) return undefined;
+    reached.open();
+    return fault;
+  });
+  return reached.opened;
+}
+
+/** Resolves when the turn whose client left is through; over a server that begins some time after the leaving. */
+async function whenGone(chat: Chat): Promise<void> {
+  await until(() => chat.ended.length > 0);
+  await chat.settled();
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await delay(1);
+}
+
+async function stallsSilently(call: Parameters<typeof hangs>[0]): Promise<void> {
+  call.head();
+  await call.closed;
+}
+
+async function speaksOn(call: Parameters<typeof hangs>[0]): Promise<void> {
+  let isOver = false;
+  void call.closed.then(() => (isOver = true));
+  await call.send(text("Answer"));
+  while (!isOver) {
+    await call.send(text(" and"));
+    await delay(2);
+  }
+}
+
+function median(times: readonly number[]): number {
+  return times.toSorted((a, b) => a - b)[times.length >> 1] ?? NaN;
+}

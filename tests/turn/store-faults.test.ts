@@ -1,0 +1,214 @@
+/** A store that fails: in each call of a turn, in every way a store can fail. */
+import { describe, expect, it } from "vitest";
+import { createTools } from "../../src/tools.ts";
+import { ask, type Chat, expectError, inShort, read, startChat, ways } from "../support/chat.ts";
+import { callsFor, expectAgreement, expectHealing, forEach } from "../support/contract.ts";
+import { type Fault, faults, type StoreCall, storeSecret } from "../support/faulty-store.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { answers, callsTools, gate, says, sends, text } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+const timeouts = { store: 40 };
+const acts = (fault: Fault) => fault === "act-reject" || fault === "act-hang";
+
+describe.each(ways)("$way", (way) => {
+  it.each(faults)("refuses with 503 and asks no model when reading the history fails (%s)", async (fault) => {
+    const chat = await startChat({ ...way, timeouts });
+    chat.store.plan(only("listMessages", 0, fault));
+    const response = await chat.post(ask("Hi"));
+    expectNoSecret(JSON.stringify(await expectError(response, 503, "store_failed")));
+    await chat.settled();
+    expect(chat.model.calls).toEqual([]);
+    expect(await chat.stored()).toEqual([]);
+    expectReported(chat);
+    await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+  });
+
+  it.each(faults)("refuses with 503 and asks no model when storing the prompt fails (%s)", async (fault) => {
+    const chat = await startChat({ ...way, timeouts });
+    chat.store.plan(only("appendMessages", 0, fault));
+    const response = await chat.post(ask("Hi"));
+    expectNoSecret(JSON.stringify(await expectError(response, 503, "store_failed")));
+    await chat.settled();
+    expect(chat.model.calls).toEqual([]);
+    expect(inShort(await chat.stored())).toEqual(acts(fault) ? ['user p1 complete "Hi"'] : []);
+    expectReported(chat);
+    await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+  });
+
+  it.each(faults)("errors the stream when storing the answer fails (%s)", async (fault) => {
+    const chat = await startChat({ ...way, timeouts });
+    chat.store.plan(only("appendMessages", 1, fault));
+    const seen = await read(chat.post(ask("Hi")));
+    expect(seen).toMatchObject({ status: 200, failed: true });
+    await chat.settled();
+    expectReported(chat);
+    // What was done was done, whatever the store said of it; otherwise the text is kept as a part.
+    expect(inShort(await chat.stored())).toEqual([
+      'user p1 complete "Hi"',
+      `assistant r1 ${acts(fault) ? "complete" : "failed"} "Answer to Hi."`,
+    ]);
+    await expectAgreement(chat, ask("Hi"), seen, { whole: "Answer to Hi." });
+    await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+    expect(callsFor(chat, ask("Hi"))).toBe(acts(fault) ? 1 : 2);
+  });
+
+  it.each(faults)("errors the stream and keeps the prompt when nothing can be stored any more (%s)", async (fault) => {
+    const chat = await startChat({ ...way, timeouts });
+    chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth > 0 ? fault : undefined));
+    const seen = await read(chat.post(ask("Hi")));
+    expect(seen.failed).toBe(true);
+    await chat.settled();
+    await expectAgreement(chat, ask("Hi"), seen, { whole: "Answer to Hi.", partMayBeMissing: true });
+    chat.store.plan();
+    await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+  });
+
+  it("stays right when a store call that was given up happens all the same, later", async () => {
+    await forEach([0, 1, 2], async (number) => {
+      const chat = await startChat({ ...way, timeouts: { store: 10 } });
+      const late = gate();
+      chat.store.plan((call) => (call.number === number ? { before: late.opened } : undefined));
+      const seen = await read(chat.post(ask("Hi")));
+      expect(seen.failed || seen.status === 503).toBe(true);
+      await chat.settled();
+      late.open();
+      await new Promise((resolve) => setImmediate(resolve));
+      chat.store.plan();
+      await expectAgreement(chat, ask("Hi"), seen, { whole: "Answer to Hi.", promptMayBeMissing: true });
+      await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+    });
+  });
+
+  it("does not show the end before the store has acknowledged the answer", async () => {
+    const chat = await startChat(way);
+    const held = gate();
+    const reached = gate();
+    chat.store.plan(({ method, nth }) => {
+      if (method !== "appendMessages" || nth !== 1) return undefined;
+      reached.open();
+      return { after: held.opened };
+    });
+    let hasEnded = false;
+    const seen = read(chat.post(ask("Hi"))).finally(() => (hasEnded = true));
+    await reached.opened;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(hasEnded).toBe(false);
+    held.open();
+    expect(await seen).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+  });
+});
+
+describe("a retry of a failed answer", () => {
+  const request = ask("Hi");
+
+  it.each(faults)("stays right when replacing the old part fails (%s)", async (fault) => {
+    const chat = await startChat({ timeouts });
+    chat.model.next(sends(text("Half")));
+    await read(chat.post(request));
+    chat.store.plan(only("updateMessage", 0, fault));
+    const seen = await read(chat.post(request));
+    expect(seen.failed).toBe(true);
+    await chat.settled();
+    const [, answer] = await chat.stored();
+    expect(answer?.status).toBe(acts(fault) ? "complete" : "failed");
+    await expectAgreement(chat, request, seen, { whole: "Answer to Hi." });
+    await expectHealing(chat, request, "Answer to Hi.");
+  });
+
+  it.each(["deleteMessages", "appendMessages"].flatMap((method) => faults.map((fault) => [method, fault] as const)))(
+    "stays right when %s fails (%s) while a turn with tools is made anew",
+    async (method, fault) => {
+      const tools = createTools([{ name: "look", run: () => "seen" }]);
+      const chat = await startChat({ tools, timeouts });
+      const callsTool = callsTools({ id: "c1", name: "look", args: {} });
+      chat.model.next(callsTool, sends(text("Half")), callsTool, says("All"));
+      await read(chat.post(request));
+      await chat.settled();
+      expect((await chat.stored()).map(({ message, status }) => `${message.role} ${status}`)).toEqual([
+        "user complete",
+        "assistant complete",
+        "tool complete",
+        "assistant failed",
+      ]);
+      const appended = chat.store.calls.filter((call) => call.method === "appendMessages").length;
+      chat.store.plan(only(method, method === "appendMessages" ? appended : 0, fault));
+      const seen = await read(chat.post(request));
+      expect(seen).toMatchObject({ status: 200, failed: true });
+      await chat.settled();
+      chat.model.next(callsTool, says("All"));
+      expect(await read(chat.post(request))).toEqual({ status: 200, text: "All", failed: false });
+      await chat.settled();
+      const stored = await chat.stored();
+      expect(stored.map(({ message, status }) => `${message.role} ${status}`)).toEqual([
+        "user complete",
+        "assistant complete",
+        "tool complete",
+        "assistant complete",
+      ]);
+      expect(stored.at(-1)).toMatchObject({ id: "r1", message: { content: "All" } });
+    },
+  );
+});
+
+it.each(faults)("harms nothing when the part of a stopped turn cannot be stored (%s)", async (fault) => {
+  const chat = await startChat({ timeouts });
+  const controller = new AbortController();
+  chat.model.next(async (call) => {
+    await call.send(text("Half"));
+    await call.closed;
+  });
+  chat.store.plan(only("appendMessages", 1, fault));
+  const response = await chat.post(ask("Hi"), { signal: controller.signal });
+  const seen = read(response);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  controller.abort();
+  expect((await seen).failed).toBe(true);
+  await chat.settled();
+  expectReported(chat);
+  await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+});
+
+it("makes three store calls for a plain turn, and one for a replay", async () => {
+  const chat = await startChat();
+  await read(chat.post(ask("Hi")));
+  await chat.settled();
+  expect(chat.store.calls.map(({ method }) => method)).toEqual(["listMessages", "appendMessages", "appendMessages"]);
+  await read(chat.post(ask("Hi")));
+  await chat.settled();
+  expect(chat.store.calls.map(({ method }) => method).slice(3)).toEqual(["listMessages"]);
+});
+
+it("brings nothing back when the thread is deleted while its answer is written", async () => {
+  const chat = await startChat();
+  const held = gate();
+  chat.model.next(async (call) => {
+    await call.send(text("Ans"));
+    await held.opened;
+    await answers(call);
+  });
+  const seen = read(chat.post(ask("Hi")));
+  await chat.model.call(0);
+  await chat.kept.deleteThread({ owner: "", threadId: "t" });
+  held.open();
+  expect((await seen).failed).toBe(true);
+  await chat.settled();
+  expect(await chat.stored()).toEqual([]);
+  expect(await chat.kept.getThread({ owner: "", threadId: "t" })).toBeUndefined();
+  expect(chat.errors).toMatchObject([{ code: "id_conflict" }]);
+});
+
+function only(method: string, nth: number, fault: Fault): (call: StoreCall) => Fault | undefined {
+  return (call) => (call.method === method && call.nth === nth ? fault : undefined);
+}
+
+function expectNoSecret(said: string): void {
+  for (const word of [storeSecret, "hunter2", "postgres", "10.0.0.7"]) expect(said).not.toContain(word);
+}
+
+function expectReported(chat: Chat): void {
+  expect(chat.errors).toMatchObject([{ code: "store_failed", status: 503 }]);
+  expect(chat.errors[0]?.cause).toBeInstanceOf(Error);
+  expectNoSecret(chat.errors[0]?.message ?? "");
+}
