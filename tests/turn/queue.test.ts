@@ -1,0 +1,248 @@
+/** Several prompts on one thread: one turn at a time, in order. */
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { ask, type Chat, expectError, inShort, read, startChat, ways } from "../support/chat.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { answerTo, answers, gate, hangs, saysAfter, sends, stalls, text } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+describe.each(ways)("$way", (way) => {
+  it("answers 20 prompts at once in order, each next to its answer, each with all before it", async () => {
+    const chat = await startChat(way);
+    const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
+    const seen = await Promise.all(numbers.map(async (n) => read(chat.post(ask(`Prompt ${n}`, n)))));
+    for (const [index, { text, failed }] of seen.entries())
+      expect({ text, failed }).toEqual({ text: answerTo(`Prompt ${index + 1}`), failed: false });
+    await chat.settled();
+    const stored = await chat.stored();
+    // Over a server the requests may arrive in another order than they were sent in; what counts is one order for all.
+    const order = stored.filter(({ message }) => message.role === "user").map(({ id }) => Number(id.slice(1)));
+    expect(order.toSorted((a, b) => a - b)).toEqual(numbers);
+    if (way.via === "direct") expect(order).toEqual(numbers);
+    expect(inShort(stored)).toEqual(
+      order.flatMap((n) => [`user p${n} complete "Prompt ${n}"`, `assistant r${n} complete "${answerTo(`Prompt ${n}`)}"`]),
+    );
+    // Each model call was sent the whole conversation before it.
+    for (const [index, { body }] of chat.model.calls.entries()) {
+      expect(body.messages.map(({ content }) => content)).toEqual(
+        order.slice(0, index + 1).flatMap((n, place) => (place === index ? [`Prompt ${n}`] : [`Prompt ${n}`, answerTo(`Prompt ${n}`)])),
+      );
+    }
+  });
+
+  it("answers the next prompt that comes right after a stop, behind the part that was kept", async () => {
+    const chat = await startChat(way);
+    chat.model.next(stalls("Stopped he"));
+    const stop = new AbortController();
+    const first = await chat.post(ask("First", 1), { signal: stop.signal });
+    const seen = read(first);
+    await delay(5);
+    stop.abort();
+    const next = chat.post(ask("Second", 2));
+    expect(await read(next)).toEqual({ status: 200, text: "Answer to Second.", failed: false });
+    await seen;
+    await chat.settled();
+    expect(inShort(await chat.stored())).toEqual([
+      'user p1 complete "First"',
+      'assistant r1 stopped "Stopped he"',
+      'user p2 complete "Second"',
+      'assistant r2 complete "Answer to Second."',
+    ]);
+    expect(chat.model.calls[1]?.body.messages.map(({ content }) => content)).toEqual(["First", "Stopped he", "Second"]);
+  });
+
+  it("sees the stopped part stored before it answers the next prompt, however slow the store", async () => {
+    const chat = await startChat(way);
+    chat.model.next(stalls("Stopped he"));
+    const held = gate();
+    const reached = gate();
+    chat.store.plan(({ method, nth }) => {
+      if (method !== "appendMessages" || nth !== 1) return undefined;
+      reached.open();
+      return { before: held.opened };
+    });
+    const stop = new AbortController();
+    const seen = read(await chat.post(ask("First", 1), { signal: stop.signal }));
+    await delay(5);
+    stop.abort();
+    await reached.opened;
+    const next = read(chat.post(ask("Second", 2)));
+    await delay(10);
+    expect(chat.model.calls.length).toBe(1);
+    held.open();
+    await Promise.all([seen, next]);
+    await chat.settled();
+    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
+  });
+
+  it("answers at once on other threads and for other owners", async () => {
+    const chat = await startChat({ ...way, authorize: ({ request }) => ({ owner: request.headers.get("X-Owner") ?? "" }) });
+    chat.model.next(stalls("A"));
+    const stop = new AbortController();
+    const running = read(await chat.post(ask("Wait", 1), { signal: stop.signal }));
+    expect((await read(chat.post(ask("Other thread", 1, "t2")))).text).toBe("Answer to Other thread.");
+    const headers = { "Content-Type": "application/json", "X-Owner": "b" };
+    expect((await read(chat.post(ask("Other owner", 1), { headers }))).text).toBe("Answer to Other owner.");
+    stop.abort();
+    await running;
+  });
+
+  it('refuses a second prompt with 409 under "reject", and stores nothing of it', async () => {
+    const end = gate();
+    const chat = await startChat({ ...way, concurrency: "reject", script: saysAfter([Promise.resolve(), "One"], [end.opened, "."]) });
+    const first = await chat.post(ask("First", 1));
+    const second = await chat.post(ask("Second", 2));
+    expect(second.headers.get("Retry-After")).toMatch(/^\d+$/);
+    await expectError(second, 409, "thread_busy");
+    end.open();
+    expect((await read(first)).text).toBe("One.");
+    await chat.settled();
+    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1"]);
+    expect((await read(chat.post(ask("Second", 2)))).failed).toBe(false);
+  });
+});
+
+it('joins and replays under "reject" all the same', async () => {
+  const end = gate();
+  const chat = await startChat({ concurrency: "reject" });
+  await read(chat.post(ask("Old", 0)));
+  chat.model.next(saysAfter([end.opened, "One"]));
+  const [first, joined] = [chat.post(ask("First", 1)), chat.post(ask("First", 1))];
+  await chat.model.call(1);
+  expect((await read(chat.post(ask("Old", 0)))).text).toBe("Answer to Old.");
+  end.open();
+  expect([(await read(first)).text, (await read(joined)).text]).toEqual(["One", "One"]);
+});
+
+it('lets a prompt come right after a stop under "reject": the stopped turn is no longer one that runs', async () => {
+  const chat = await startChat({ concurrency: "reject" });
+  chat.model.next(stalls("Stopped he"));
+  const stop = new AbortController();
+  const seen = read(await chat.post(ask("First", 1), { signal: stop.signal }));
+  await delay(5);
+  stop.abort();
+  expect((await read(chat.post(ask("Second", 2)))).text).toBe("Answer to Second.");
+  await seen;
+  await chat.settled();
+  expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
+});
+
+it("gives one turn to a request that is sent again while it waits", async () => {
+  const end = gate();
+  const chat = await startChat();
+  chat.model.next(saysAfter([end.opened, "One"]));
+  const first = read(chat.post(ask("First", 1)));
+  await chat.model.call(0);
+  const both = [read(chat.post(ask("Second", 2))), read(chat.post(ask("Second", 2)))];
+  await delay(5);
+  end.open();
+  await first;
+  for (const { text } of await Promise.all(both)) expect(text).toBe("Answer to Second.");
+  expect(chat.model.calls.length).toBe(2);
+});
+
+describe("the queue is bounded", () => {
+  it("in length: one prompt too many is refused with 409, nothing of it stored", async () => {
+    const end = gate();
+    const chat = await startChat({ limits: { queue: 2 } });
+    chat.model.next(saysAfter([end.opened, "One"]));
+    const first = read(chat.post(ask("First", 1)));
+    await chat.model.call(0);
+    const waiting = [read(chat.post(ask("Second", 2))), read(chat.post(ask("Third", 3)))];
+    await expectError(await chat.post(ask("Fourth", 4)), 409, "thread_busy");
+    end.open();
+    await Promise.all([first, ...waiting]);
+    await chat.settled();
+    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2", "p3", "r3"]);
+  });
+
+  it("in time: a prompt that waited too long is refused with 409, and those behind it keep their order", async () => {
+    const end = gate();
+    const chat = await startChat({ timeouts: { queue: 50 } });
+    chat.model.next(saysAfter([end.opened, "One"]));
+    const first = read(chat.post(ask("First", 1)));
+    await chat.model.call(0);
+    const second = chat.post(ask("Second", 2));
+    await delay(30);
+    const third = read(chat.post(ask("Third", 3)));
+    await expectError(await second, 409, "thread_busy");
+    end.open();
+    await first;
+    expect((await third).text).toBe("Answer to Third.");
+    await chat.settled();
+    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p3", "r3"]);
+  });
+});
+
+describe("the next turn comes", () => {
+  it.each<[string, (chat: Chat) => Promise<unknown>]>([
+    ["after an answer that broke off", (chat) => (chat.model.next(sends(text("Half"))), read(chat.post(ask("First", 1))))],
+    [
+      "after a store that failed",
+      (chat) => {
+        chat.store.plan(({ number }) => (number === 0 ? "throw" : undefined));
+        return read(chat.post(ask("First", 1)));
+      },
+    ],
+    [
+      "after a client that left before the first byte",
+      async (chat) => {
+        chat.model.next(hangs);
+        const stop = new AbortController();
+        const first = chat.post(ask("First", 1), { signal: stop.signal });
+        await chat.model.call(0);
+        stop.abort();
+        return first;
+      },
+    ],
+  ])("%s", async (_, act) => {
+    const chat = await startChat();
+    await act(chat);
+    expect((await read(chat.post(ask("Second", 2)))).text).toBe("Answer to Second.");
+  });
+});
+
+describe("two handlers on one store", () => {
+  it("keep one order", async () => {
+    const one = await startChat({ script: answers });
+    const two = await startChat({ store: one.store });
+    await Promise.all(Array.from({ length: 10 }, async (_, n) => read((n % 2 ? one : two).post(ask(`Prompt ${n}`, n)))));
+    await Promise.all([one.settled(), two.settled()]);
+    const ids = (await one.stored()).map(({ id }) => id);
+    expect(ids).toEqual(Array.from({ length: 10 }, (_, n) => [`p${n}`, `r${n}`]).flat());
+  });
+
+  it("keep batches and history valid even where they cannot see each other, as in two processes", async () => {
+    const one = await startChat();
+    // Another object over the same data: nothing tells the handlers that it is the same store.
+    const two = await startChat({ store: { ...one.store } });
+    await Promise.all(Array.from({ length: 10 }, async (_, n) => read((n % 2 ? one : two).post(ask(`Prompt ${n}`, n)))));
+    await Promise.all([one.settled(), two.settled()]);
+    const stored = await one.stored();
+    expect(stored.map(({ id }) => id).toSorted()).toEqual(
+      Array.from({ length: 10 }, (_, n) => [`p${n}`, `r${n}`])
+        .flat()
+        .toSorted(),
+    );
+    expect((await read(one.post(ask("After", 99)))).text).toBe("Answer to After.");
+    // Each answer is told to the model behind its prompt, wherever it is stored.
+    const told = one.model.calls.at(-1)?.body.messages.map(({ content }) => content) ?? [];
+    for (const [index, content] of told.entries()) if (index % 2 === 1) expect(content).toBe(answerTo(String(told[index - 1])));
+  });
+
+  it("take one answer for the same ids, where both made one", async () => {
+    const end = gate();
+    const one = await startChat({ script: saysAfter([end.opened, "From one"]) });
+    const two = await startChat({ store: { ...one.store }, script: saysAfter([end.opened, "From two"]) });
+    const seen = [read(one.post(ask("Hi"))), read(two.post(ask("Hi")))];
+    await Promise.all([one.model.call(0), two.model.call(0)]);
+    end.open();
+    const clean = (await Promise.all(seen)).filter(({ failed }) => !failed);
+    await Promise.all([one.settled(), two.settled()]);
+    const stored = await one.stored();
+    expect(stored.map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", "r1 complete"]);
+    expect(clean.map(({ text }) => text)).toEqual([stored[1]?.message.content]);
+    expect((await read(two.post(ask("Hi")))).text).toBe(stored[1]?.message.content);
+  });
+});
