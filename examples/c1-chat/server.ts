@@ -2,12 +2,13 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { serve } from "@hono/node-server";
-import { ChatHandlerError, createChatHandler, createMemoryStore } from "chat-handler";
+import { ChatHandlerError, createChatHandler } from "chat-handler";
 import { createDemoModel } from "chat-handler/testing";
 import { Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
 import OpenAI from "openai";
 import { bundlePage } from "./bundle.ts";
+import { openStore } from "./store.ts";
 
 // The page is for the person at this machine: only this machine reaches 127.0.0.1. HOST=0.0.0.0 lets the network in,
 // where anybody could then chat at the expense of your key.
@@ -17,7 +18,7 @@ const client = THESYS_API_KEY
   ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: "https://api.thesys.dev/v1/embed/" })
   : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel() });
 
-const store = createMemoryStore();
+const store = await openStore();
 
 /** Whose threads a request may see: those of the browser it comes from. A real app would look up its session here. */
 function authorize({ request }: { request: Request }): { owner: string } {

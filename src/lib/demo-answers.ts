@@ -31,10 +31,16 @@ const notice: DemoBlock = {
   text: "Its answers were written beforehand. Set THESYS_API_KEY to talk to C1.",
 };
 
-const suggestions: DemoBlock = {
-  type: "suggestions",
-  prompts: ["Give me an overview card", "Compare the plans in a table", "Give me a contact form"],
+const ask = {
+  card: "Give me an overview card",
+  chart: "Show revenue as a chart",
+  table: "Compare the plans in a table",
+  form: "Give me a contact form",
 };
+
+function suggest(...prompts: string[]): DemoBlock {
+  return { type: "suggestions", prompts };
+}
 
 const revenue: DemoBlock = {
   type: "chart",
@@ -87,16 +93,20 @@ const answers: readonly (readonly [words: RegExp, blocks: readonly DemoBlock[]])
       { type: "text", text: "Revenue rose by **24 %**; the fourth quarter gained most. These plans are on sale:" },
       revenue,
       plans,
-      suggestions,
+      suggest(ask.form),
     ],
   ],
   [
     /\b(?:charts?|graphs?|plots?|trends?|revenue)\b/i,
-    [{ type: "text", text: "Every quarter was better than the year before; the last one was the best." }, revenue, suggestions],
+    [
+      { type: "text", text: "Every quarter was better than the year before; the last one was the best." },
+      revenue,
+      suggest(ask.table, ask.form),
+    ],
   ],
   [
     /\b(?:tables?|compare|comparison|plans?)\b/i,
-    [{ type: "text", text: "Three plans, from one person to a whole business:" }, plans, suggestions],
+    [{ type: "text", text: "Three plans, from one person to a whole business:" }, plans, suggest(ask.chart, ask.form)],
   ],
   [/\b(?:forms?|contact|survey)\b/i, [{ type: "text", text: "Fill this in; what you typed is still there after a reload." }, contactForm]],
 ];
@@ -105,7 +115,7 @@ function submitAnswer({ text, fields }: DemoPrompt): readonly DemoBlock[] {
   return [
     { type: "text", text: `You pressed "${text}". This is what arrived:` },
     { type: "table", columns: ["Field", "Value"], rows: fields },
-    suggestions,
+    suggest(ask.card, ask.chart, ask.table),
   ];
 }
 
@@ -115,6 +125,6 @@ function plainAnswer({ text }: DemoPrompt): readonly DemoBlock[] {
       type: "text",
       text: `You wrote: "${text}". The words *card*, *table*, *chart* and *form* bring up just that; *long* gives an answer that can be stopped, and *break* one that breaks off.`,
     },
-    suggestions,
+    suggest(ask.card, ask.chart, ask.table, ask.form),
   ];
 }

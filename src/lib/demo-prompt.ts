@@ -1,5 +1,6 @@
 /** Reads a prompt as C1's browser client sends it: plain words, or a form or button with its context. */
 import { isRecord } from "./demo-history.ts";
+import { promptText } from "./prompt.ts";
 
 /** What a person asked for. */
 export interface DemoPrompt {
@@ -17,12 +18,9 @@ export function latestPrompt(messages: readonly unknown[]): DemoPrompt {
 }
 
 function readPrompt(content: string): DemoPrompt {
-  const wrapped = /<content\b[^>]*>([\s\S]*?)<\/content>/.exec(content);
-  const context = /<context>([\s\S]*?)<\/context>/.exec(content);
-  return {
-    text: wrapped?.[1] === undefined ? content : unescapeMarkup(wrapped[1]),
-    fields: context?.[1] === undefined ? [] : readFields(unescapeMarkup(context[1])),
-  };
+  const context = /<context>([\s\S]*?)<\/context>/.exec(content)?.[1];
+  // The context is escaped just as the content is.
+  return { text: promptText(content), fields: context === undefined ? [] : readFields(promptText(`<content>${context}</content>`)) };
 }
 
 function textParts(content: unknown): string {
@@ -46,10 +44,4 @@ function readFields(context: string): DemoPrompt["fields"] {
 
 function asText(value: unknown): string {
   return typeof value === "string" ? value : (JSON.stringify(value) ?? "");
-}
-
-const entities: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'", apos: "'" };
-
-function unescapeMarkup(text: string): string {
-  return text.replace(/&(amp|lt|gt|quot|#39|apos);/g, (whole, name: string) => entities[name] ?? whole);
 }

@@ -1,0 +1,20 @@
+/** Where threads are kept: in a SQLite file, or in the database that DATABASE_URL names. */
+import { DatabaseSync } from "node:sqlite";
+import type { ThreadStore } from "chat-handler";
+import { createPostgresStore } from "chat-handler/postgres";
+import { createSqliteStore } from "chat-handler/sqlite";
+
+export async function openStore(): Promise<ThreadStore> {
+  const { DATABASE_URL, SQLITE_FILE = "chat.sqlite" } = process.env;
+  if (DATABASE_URL) {
+    const { Pool } = await import("pg");
+    const pool = new Pool({ connectionString: DATABASE_URL });
+    pool.on("error", console.error); // an idle connection was lost; the next query opens another
+    const store = createPostgresStore(pool);
+    await store.migrate();
+    return store;
+  }
+  const store = createSqliteStore(new DatabaseSync(SQLITE_FILE));
+  await store.migrate();
+  return store;
+}

@@ -1,0 +1,87 @@
+import type { StoredMessage } from "chat-handler";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { type Chat, launchBrowser, openChat } from "./browser.ts";
+import { type DemoServer, startDemo } from "./demo-server.ts";
+
+let demo: DemoServer;
+let browser: Browser;
+
+beforeAll(async () => {
+  demo = await startDemo();
+  browser = await launchBrowser();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await demo?.close();
+});
+
+describe("the demo in a browser", () => {
+  it("says what it is, and answers with components, turn after turn", async () => {
+    const { page, answer, ...chat } = await open();
+    await page.getByText("Demo model: answers written beforehand, no AI").waitFor();
+    await chat.picture("welcome");
+    await chat.send("Show revenue as a chart");
+    await answer.getByText("This is the embedded demo model").waitFor();
+    await answer.locator(".recharts-bar-rectangle path").last().waitFor();
+    await chat.ended();
+    await chat.picture("chart");
+
+    await chat.send("Compare the plans in a table");
+    await answer.getByRole("cell", { name: "Mail, within a day" }).waitFor();
+    await chat.ended();
+    expect(await page.locator(".crayon-shell-thread-message-assistant").count()).toBe(2);
+    await chat.picture("table");
+  });
+
+  it("stops an answer and keeps what was said", async () => {
+    const { answer, ...chat } = await open();
+    await chat.send("Tell me a long story");
+    await answer.getByText("Part 2.").waitFor();
+    await chat.stop();
+    await chat.ended();
+    await expect.poll(() => stored(chat)).toMatchObject([{ status: "complete" }, { status: "stopped" }]);
+    const said = (await stored(chat))[1]?.message.content;
+    expect(said).toContain("Part 2.");
+    expect(said).not.toContain("Part 40.");
+
+    await chat.send("A table, please");
+    await answer.getByRole("cell", { name: "Starter" }).waitFor();
+  });
+
+  it("shows that an answer broke off", async () => {
+    const { page, answer, ...chat } = await open(["Failed to load resource: net::ERR_INCOMPLETE_CHUNKED_ENCODING"]);
+    await chat.send("Break off in the middle");
+    await page.getByRole("alert").getByText("The answer broke off").waitFor();
+    expect(await answer.textContent()).toContain("This answer breaks off");
+    await chat.picture("broken");
+    await expect.poll(() => stored(chat)).toMatchObject([{ status: "complete" }, { status: "failed" }]);
+  });
+
+  it("shows why no answer came", async () => {
+    const { answer, ...chat } = await open();
+    await chat.send("Please fail");
+    await answer.getByText("The model could not answer").waitFor();
+    await chat.picture("failed");
+    expect(await stored(chat)).toHaveLength(1);
+  });
+});
+
+/** Opens a chat that may see the expected faults and no others. */
+async function open(expected: string[] = []): Promise<Chat> {
+  const chat = await openChat(browser, demo.url);
+  onTestFinished(async () => {
+    await chat.close();
+    expect(chat.faults).toEqual(expected);
+  });
+  return chat;
+}
+
+/** The messages of the only thread of a browser. */
+async function stored({ owner }: Pick<Chat, "owner">): Promise<StoredMessage[]> {
+  const key = await owner();
+  const { threads } = await demo.store.listThreads(key, { limit: 2 });
+  expect(threads).toHaveLength(1);
+  return demo.store.listMessages({ owner: key, threadId: threads[0]?.threadId ?? "" });
+}
