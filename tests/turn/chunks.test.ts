@@ -1,0 +1,280 @@
+/** Every shape of chunk that providers send, and every way to cut a stream of them into reads. */
+import type { ChatCompletionChunk } from "openai/resources/chat/completions";
+import { describe, expect, it } from "vitest";
+import type { ModelClient } from "../../src/index.ts";
+import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
+import { forEach } from "../support/contract.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { chunk, done, event, finish, promptOf, says, sends, text } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
+const base = { id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "m" };
+const raw = (fields: object) => event({ ...base, ...fields });
+
+const shapes: [name: string, events: string[]][] = [
+  [
+    "a role first, with empty content",
+    [raw({ choices: [{ index: 0, delta: { role: "assistant", content: "" } }] }), text("Hello."), finish()],
+  ],
+  [
+    "a role first, with null content",
+    [raw({ choices: [{ index: 0, delta: { role: "assistant", content: null } }] }), text("Hello."), finish()],
+  ],
+  ["Azure's first chunk: no choices", [raw({ choices: [], prompt_filter_results: [{ prompt_index: 0 }] }), text("Hello."), finish()]],
+  ["usage last, without choices", [text("Hello."), finish(), raw({ choices: [], usage })]],
+  ["usage in every chunk", [raw({ ...chunk({ content: "Hel" }), usage: null }), raw({ ...chunk({ content: "lo." }), usage }), finish()]],
+  ["choices: null", [raw({ choices: null }), text("Hello."), finish()]],
+  ["no choices at all", [raw({}), text("Hello."), finish()]],
+  ["a choice that is null", [raw({ choices: [null] }), text("Hello."), finish()]],
+  [
+    "a choice without delta",
+    [raw({ choices: [{ index: 0, finish_reason: null }] }), text("Hello."), raw({ choices: [{ index: 0, finish_reason: "stop" }] })],
+  ],
+  ["a delta that is null", [raw({ choices: [{ index: 0, delta: null }] }), text("Hello."), finish()]],
+  ["null content between", [text("Hel"), raw({ choices: [{ index: 0, delta: { content: null } }] }), text("lo."), finish()]],
+  [
+    "a choice without index",
+    [raw({ choices: [{ delta: { content: "Hello." } }] }), raw({ choices: [{ delta: {}, finish_reason: "stop" }] })],
+  ],
+  [
+    "the finish reason with the last text",
+    [text("Hel"), raw({ choices: [{ index: 0, delta: { content: "lo." }, finish_reason: "stop" }] })],
+  ],
+  [
+    "fields it does not know",
+    [raw({ choices: [{ index: 0, delta: { content: "Hello.", reasoning_content: "hm", audio: {} }, logprobs: {} }], x: [1] }), finish()],
+  ],
+  [
+    "several choices: the first is the answer",
+    [
+      raw({
+        choices: [
+          { index: 1, delta: { content: "No." }, finish_reason: "length" },
+          { index: 0, delta: { content: "Hello." } },
+        ],
+      }),
+      raw({
+        choices: [
+          { index: 0, delta: {}, finish_reason: "stop" },
+          { index: 1, delta: { content: "No." } },
+        ],
+      }),
+    ],
+  ],
+  [
+    "a refusal",
+    [raw({ choices: [{ index: 0, delta: { refusal: "Hel" } }] }), raw({ choices: [{ index: 0, delta: { refusal: "lo." } }] }), finish()],
+  ],
+  ["empty tool calls", [raw({ choices: [{ index: 0, delta: { content: "Hello.", tool_calls: [] } }] }), finish()]],
+  ["an event without data", ["event: ping\n\n", text("Hello."), ": comment\n\n", finish()]],
+];
+
+describe.each(ways)("$way", (way) => {
+  // The SDK itself cannot read these two; where we read, they do no harm.
+  const own = new Set(["a choice that is null", "an event without data"]);
+  it.each(shapes.filter(([name]) => way.clientKind === "openai" || !own.has(name)))("reads %s", async (_, events) => {
+    const chat = await startChat({ ...way, script: sends(...events, done) });
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
+    await chat.settled();
+    const [, answer] = await chat.stored();
+    expect(answer).toMatchObject({ status: "complete", finishReason: "stop", message: { role: "assistant", content: "Hello." } });
+    expect(answer?.usage).toEqual(events.join().includes('"usage":{') ? usage : undefined);
+    expect(chat.ended[0]).toMatchObject({ status: "complete", finishReason: "stop", usage: answer?.usage });
+  });
+
+  it("joins a surrogate pair that is split over two deltas, each sent by itself", async () => {
+    const chat = await startChat({ ...way, flushInterval: 0, script: says("a\ud83d", "\ude00b", "\ud83d", "\ude00") });
+    expect((await read(chat.post(ask("Hi")))).text).toBe("a😀b😀");
+    await chat.settled();
+    expect((await chat.stored())[1]?.message.content).toBe("a😀b😀");
+  });
+
+  it("stores well-formed text where a surrogate has no other half, the same as it shows", async () => {
+    const chat = await startChat({ ...way, script: says("a\ud83d", "b", "\ude00c\ud83d") });
+    const first = await read(chat.post(ask("Hi")));
+    expect(first).toEqual({ status: 200, text: "a\ufffdb\ufffdc\ufffd", failed: false });
+    await chat.settled();
+    expect((await chat.stored())[1]?.message.content).toBe(first.text);
+    expect(await read(chat.post(ask("Hi")))).toEqual(first);
+  });
+
+  it("shows all that the model said, whatever characters", async () => {
+    const odd = '\0\u0001\t\r\n\u2028\u2029\ufeff</script>"\\ &amp; data: x\n\ndata: [DONE]\n\n' + "é".normalize("NFD") + "👩‍👩‍👧";
+    const chat = await startChat({ ...way, script: says("\ufeff", odd, "[DONE]") });
+    const bytes = Buffer.from(await (await chat.post(ask("Hi"))).arrayBuffer());
+    expect(bytes.toString()).toBe(`\ufeff${odd}[DONE]`);
+    await chat.settled();
+    expect((await chat.stored())[1]?.message.content).toBe(`\ufeff${odd}[DONE]`);
+  });
+});
+
+/** One answer as every kind of event stream. What the kinds have in common is what they say. */
+const plain = ['{"choices":[{"delta":{"content":"Grö"}}]}', '{"choices":[{"delta":{"content":"ße 😀."},"finish_reason":"stop"}]}', "[DONE]"]
+  .map(event)
+  .join("");
+const streams: Record<string, string> = {
+  "line feeds": plain,
+  "carriage returns and line feeds": plain.replaceAll("\n", "\r\n"),
+  "carriage returns alone": plain.replaceAll("\n", "\r"),
+  "a byte order mark": `\ufeff${plain}`,
+  "comments between and within": plain.replaceAll("data:", ": ping\n:\ndata:"),
+  "data: without a space": plain.replaceAll("data: ", "data:"),
+  "other fields": plain.replaceAll("data:", "id: 1\nretry: 10\nevent: message\nunknown: x\ndata:"),
+  "data over several lines": plain.replaceAll('"choices":[', '"choices":\ndata: ['),
+  "no blank line at the end": plain.replace(done, "").trimEnd(),
+  "no [DONE]": plain.replace(done, ""),
+};
+
+describe("decodes an event stream split at every byte", () => {
+  it.each(Object.entries(streams))("%s", async (_, stream) => {
+    const bytes = Buffer.from(stream);
+    const chat = await startChat({
+      script: (call) => {
+        const position = Number(promptOf(call.body));
+        return sends(bytes.subarray(0, position), bytes.subarray(position))(call);
+      },
+    });
+    // In their sockets, too many streams at once would mix the order of writes and reads: a few at a time.
+    await forEach([...bytes.keys()].slice(1), async (position) => {
+      const seen = await read(chat.post(ask(String(position), position, `t${position}`)));
+      expect(seen).toEqual({ status: 200, text: "Größe 😀.", failed: false });
+    });
+  });
+
+  it.each(Object.entries(streams))("%s, each byte by itself", async (_, stream) => {
+    const pieces = Array.from(Buffer.from(stream), (byte) => Uint8Array.of(byte));
+    const chat = await startChat({ script: sends(...pieces) });
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Größe 😀.", failed: false });
+  });
+
+  it("an answer all in one read", async () => {
+    const chat = await startChat({ script: sends(plain) });
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Größe 😀.");
+  });
+});
+
+it("fails on an answer in one piece from a provider that ignores `stream`, and shows none of its JSON", async () => {
+  const completion = { choices: [{ index: 0, message: { role: "assistant", content: "Hello." }, finish_reason: "stop" }] };
+  const chat = await startChat({
+    script: async (call) => {
+      call.head(200, { "Content-Type": "application/json" });
+      await call.send(JSON.stringify(completion));
+    },
+  });
+  await expectError(await chat.post(ask("Hi")), 502, "model_failed");
+});
+
+describe("what is no answer", () => {
+  it.each<[string, string]>([
+    ["content that is a number", event({ choices: [{ index: 0, delta: { content: 5 } }] })],
+    ["content that is an object", event({ choices: [{ index: 0, delta: { content: { text: "x" } } }] })],
+    ["an event that never ends", `data: ${"x".repeat(3 * 1024 * 1024)}`],
+  ])("fails the turn: %s", async (_, poison) => {
+    const chat = await startChat({ script: sends(text("Half"), poison, finish(), done) });
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Half", failed: true });
+    await chat.settled();
+    expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
+    expect((await chat.stored())[1]?.status).toBe("failed");
+  });
+
+  it("fails the turn when it is longer than `limits.answerCharacters`, and keeps what was said", async () => {
+    const chat = await startChat({ limits: { answerCharacters: 10 }, script: says("12345", "67890", "1") });
+    const seen = await read(chat.post(ask("Hi")));
+    expect(seen.failed).toBe(true);
+    await chat.model.calls[0]?.closed;
+    await chat.settled();
+    expect(chat.errors).toMatchObject([{ code: "answer_too_large", status: 502 }]);
+    const [, answer] = await chat.stored();
+    expect(answer?.status).toBe("failed");
+    expect(answer?.message.content).toMatch(/^1234567890/);
+  });
+
+  it("may be exactly as long as `limits.answerCharacters`", async () => {
+    const chat = await startChat({ limits: { answerCharacters: 10 }, script: says("12345", "67890") });
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "1234567890", failed: false });
+  });
+});
+
+describe("a client of another kind", () => {
+  const chunks = [chunk({ content: "Hel" }), chunk({ content: "lo." }), chunk({}, "stop")] as ChatCompletionChunk[];
+  const clientOf = (create: () => unknown): ModelClient => ({
+    chat: { completions: { create: create as ModelClient["chat"]["completions"]["create"] } },
+  });
+
+  it.each<[string, () => unknown]>([
+    [
+      "an async generator",
+      async () =>
+        (async function* () {
+          yield* chunks;
+        })(),
+    ],
+    ["a readable stream of chunks", async () => ReadableStream.from(chunks)],
+    [
+      "an iterator without return()",
+      async () => ({
+        [Symbol.asyncIterator]: () => {
+          const left = [...chunks];
+          return { next: async () => ({ done: left.length === 0, value: left.shift() }) };
+        },
+      }),
+    ],
+    ["a thenable that is no promise", () => ({ then: (resolve: (value: unknown) => void) => resolve(ReadableStream.from(chunks)) })],
+  ])("gives its answer through %s", async (_, create) => {
+    const chat = await startChat({ client: clientOf(create) });
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
+  });
+
+  it.each<[string, () => unknown]>([
+    [
+      "throws at once",
+      () => {
+        throw new Error("key sk-live-7");
+      },
+    ],
+    ["rejects", () => Promise.reject(new Error("key sk-live-7"))],
+    ["gives nothing", () => undefined],
+    ["gives a promise of nothing", async () => undefined],
+    ["gives no iterable", async () => ({ choices: [] })],
+    [
+      "gives an iterator that throws",
+      async () => ({
+        [Symbol.asyncIterator]: () => ({
+          next() {
+            throw new Error("key sk-live-7");
+          },
+        }),
+      }),
+    ],
+    [
+      "gives an iterator whose return() rejects",
+      async () => ({
+        [Symbol.asyncIterator]: () => ({ next: async () => ({ done: true }), return: () => Promise.reject(new Error("key sk-live-7")) }),
+      }),
+    ],
+    ["gives a response without body", () => Object.assign(Promise.resolve(), { asResponse: async () => new Response(null) })],
+  ])("fails the turn with 502 when it %s", async (_, create) => {
+    const chat = await startChat({ client: clientOf(create) });
+    const response = await chat.post(ask("Hi"));
+    expect(response.status).toBe(502);
+    expect(await response.text()).not.toContain("sk-live-7");
+    await chat.settled();
+    expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
+    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1"]);
+  });
+
+  it("is left at once although it ignores the signal", async () => {
+    const stop = new AbortController();
+    let isReturned = false;
+    const iterator = { next: () => new Promise(() => {}), return: async () => ((isReturned = true), { done: true }) };
+    const chat = await startChat({ client: clientOf(async () => ({ [Symbol.asyncIterator]: () => iterator })) });
+    const response = chat.post(ask("Hi"), { signal: stop.signal });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    stop.abort();
+    expect((await response).status).toBe(499);
+    await chat.settled();
+    expect(isReturned).toBe(true);
+  });
+});
