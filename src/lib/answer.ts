@@ -6,8 +6,8 @@
 
 /** How far the turn may run ahead of its fastest reader, in characters. Bounds what an unread answer occupies. */
 const readAhead = 64 * 1024;
-/** The most one read hands out, in characters, so that a replay does not become one huge write. */
-const readSize = 64 * 1024;
+/** From this many characters on, a write is not held back and a read hands out no more. */
+const largeText = 64 * 1024;
 
 /** One response's way through the answer. */
 export interface AnswerReader {
@@ -27,14 +27,12 @@ export interface Answer {
   flush(): void;
   /** Whether the fastest reader is so far behind that the model should wait. */
   isFull(): boolean;
-  /** Resolves when the answer is no longer full or {@link Answer.interrupt} was called. */
-  room(): Promise<void>;
-  /** Wakes a writer that waits for room. */
-  interrupt(): void;
-  /** A place in the text, for {@link Answer.textSince}. */
-  mark(): number;
-  /** All text written since the mark. */
-  textSince(mark: number): string;
+  /** Resolves when anything about the answer or its readers has changed. */
+  changed(): Promise<void>;
+  /** Lets everyone who waits for a change look again. */
+  touch(): void;
+  /** All text written so far. */
+  text(): string;
   /** Characters written so far. */
   readonly length: number;
   /** When the first text was shown, by `performance.now()`. */
@@ -45,16 +43,6 @@ export interface Answer {
   join(onLeave: () => void): AnswerReader;
 }
 
-interface Place {
-  consumed: number;
-  wake: (() => void) | undefined;
-}
-
-const endsInHalfPair = (text: string) => {
-  const last = text.charCodeAt(text.length - 1);
-  return last >= 0xd800 && last <= 0xdbff;
-};
-
 /**
  * An empty answer.
  *
@@ -63,43 +51,36 @@ const endsInHalfPair = (text: string) => {
  */
 export function createAnswer(flushInterval: number): Answer {
   const parts: string[] = [];
-  const places = new Set<Place>();
+  const places = new Set<{ consumed: number }>();
   let gathered = "";
   let length = 0;
   let flushedAt = -Infinity;
   let openedAt: number | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let ended = false;
+  let hasEnded = false;
   let failure: Error | undefined;
-  let wakeWriter: (() => void) | undefined;
+  let waiting: (() => void)[] = [];
 
-  const wakeReaders = () => {
-    for (const place of places) {
-      const { wake } = place;
-      place.wake = undefined;
-      wake?.();
-    }
-  };
+  const changed = () => new Promise<void>((resolve) => waiting.push(resolve));
 
-  const stopTimer = () => {
-    if (timer !== undefined) clearTimeout(timer);
-    timer = undefined;
+  const touch = () => {
+    const woken = waiting;
+    waiting = [];
+    for (const wake of woken) wake();
   };
 
   const flush = () => {
-    stopTimer();
-    let text = gathered;
-    gathered = "";
+    clearTimeout(timer);
+    timer = undefined;
     // Half of a surrogate pair would be encoded as U+FFFD: it waits for its other half.
-    if (!ended && endsInHalfPair(text)) {
-      gathered = text.slice(-1);
-      text = text.slice(0, -1);
-    }
+    const isHalf = !hasEnded && /[\ud800-\udbff]$/.test(gathered.slice(-1));
+    const text = isHalf ? gathered.slice(0, -1) : gathered;
     if (text === "") return;
+    gathered = gathered.slice(text.length);
     parts.push(text);
     flushedAt = performance.now();
     openedAt ??= flushedAt;
-    wakeReaders();
+    touch();
   };
 
   const isFull = () => {
@@ -108,78 +89,19 @@ export function createAnswer(flushInterval: number): Answer {
     return length - furthest > readAhead;
   };
 
-  const interrupt = () => {
-    const wake = wakeWriter;
-    wakeWriter = undefined;
-    wake?.();
-  };
-
-  const join = (onLeave: () => void): AnswerReader => {
-    const place: Place = { consumed: 0, wake: undefined };
-    let next = 0;
-    let left: Error | undefined;
-    places.add(place);
-
-    const news = () =>
-      new Promise<void>((resolve) => {
-        place.wake = resolve;
-      });
-
-    const take = () => {
-      let text = parts[next++] ?? "";
-      while (next < parts.length && text.length < readSize) text += parts[next++];
-      place.consumed += text.length;
-      if (wakeWriter && !isFull()) interrupt();
-      return text;
-    };
-
-    return {
-      async opened() {
-        while (!left && parts.length === 0 && !ended) await news();
-        if (left) throw left;
-        if (parts.length === 0 && failure) throw failure;
-      },
-      async read() {
-        while (!left && next >= parts.length && !ended) await news();
-        if (left) throw left;
-        if (next < parts.length) return take();
-        places.delete(place);
-        if (failure) throw failure;
-        return undefined;
-      },
-      leave(reason) {
-        if (left || !places.delete(place)) return;
-        left = reason;
-        place.wake?.();
-        onLeave();
-        interrupt();
-      },
-    };
-  };
-
   return {
     write(text) {
       gathered += text;
       length += text.length;
       const wait = flushedAt + flushInterval - performance.now();
-      if (wait <= 0 || gathered.length >= readSize) flush();
+      if (wait <= 0 || gathered.length >= largeText) flush();
       else timer ??= setTimeout(flush, wait);
     },
     flush,
     isFull,
-    room() {
-      return new Promise<void>((resolve) => {
-        wakeWriter = resolve;
-      });
-    },
-    interrupt,
-    mark() {
-      flush();
-      return parts.length;
-    },
-    textSince(mark) {
-      return parts.slice(mark).join("") + gathered;
-    },
+    changed,
+    touch,
+    text: () => parts.join("") + gathered,
     get length() {
       return length;
     },
@@ -187,13 +109,43 @@ export function createAnswer(flushInterval: number): Answer {
       return openedAt;
     },
     end(reason) {
-      if (ended) return;
-      ended = true;
+      hasEnded = true;
       failure = reason;
       flush();
-      stopTimer();
-      wakeReaders();
+      touch();
     },
-    join,
+    join(onLeave) {
+      const place = { consumed: 0 };
+      let next = 0;
+      let left: Error | undefined;
+      places.add(place);
+      /** Waits for the part of that number; whether there will be one. */
+      const has = async (part: number) => {
+        while (!left && part >= parts.length && !hasEnded) await changed();
+        if (left) throw left;
+        if (part < parts.length) return true;
+        if (failure) throw failure;
+        return false;
+      };
+      return {
+        async opened() {
+          await has(0);
+        },
+        async read() {
+          if (!(await has(next))) return void places.delete(place);
+          let text = "";
+          while (next < parts.length && text.length < largeText) text += parts[next++];
+          place.consumed += text.length;
+          touch();
+          return text;
+        },
+        leave(reason) {
+          if (left || !places.delete(place)) return;
+          left = reason;
+          onLeave();
+          touch();
+        },
+      };
+    },
   };
 }

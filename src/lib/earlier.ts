@@ -1,6 +1,6 @@
 /** What a thread already holds of a turn: the response id is the key of idempotency, and an id names one thing for ever. */
 import { ChatHandlerError } from "./errors.ts";
-import type { Prompt } from "./prompt.ts";
+import { canonical, type Prompt } from "./prompt.ts";
 import type { StoredMessage } from "./store.ts";
 
 /** What was found. */
@@ -21,7 +21,7 @@ export function findEarlier(stored: readonly StoredMessage[], prompt: Prompt, re
   if (response && (response.promptId !== prompt.id || response.message.role !== "assistant")) throw conflict("responseId");
   const place = stored.findIndex(({ id }) => id === prompt.id);
   const stands = stored[place]?.message;
-  if (stands && (stands.role !== "user" || !sameJson(stands.content, prompt.content))) throw conflict("prompt.id");
+  if (stands && (stands.role !== "user" || canonical(stands.content) !== canonical(prompt.content))) throw conflict("prompt.id");
   const attempt = stored.filter(({ id, promptId }) => promptId === prompt.id && id !== prompt.id);
   const isWhole = response?.status === "complete";
   if (!isWhole && attempt.some(isFinal)) throw conflict("prompt.id");
@@ -42,12 +42,4 @@ function isFinal({ message, status }: StoredMessage): boolean {
 /** The error of an id that was used before for something else. */
 export function conflict(param: string): ChatHandlerError {
   return new ChatHandlerError("id_conflict", `${param} was used before for something else; make a new id for each message.`, { param });
-}
-
-/** Whether two values are the same JSON; the order of an object's keys is no difference, for some databases change it. */
-export function sameJson(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (typeof a !== "object" || typeof b !== "object" || !a || !b || Array.isArray(a) !== Array.isArray(b)) return false;
-  const [left, right] = [Object.entries(a), new Map(Object.entries(b))];
-  return left.length === right.size && left.every(([key, value]) => right.has(key) && sameJson(value, right.get(key)));
 }

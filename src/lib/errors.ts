@@ -67,27 +67,25 @@ export class ChatHandlerError extends Error {
   override readonly name = "ChatHandlerError";
   /** Which of the known faults this is. */
   readonly code: ChatHandlerErrorCode;
+  /** The HTTP status that goes with the code. */
+  readonly status: number;
   /** Path of the offending field in the request body. */
   readonly param: string | undefined;
   /** Value for a `Retry-After` header. */
   readonly retryAfter: string | undefined;
 
-  constructor(code: ChatHandlerErrorCode, message: string, options?: ChatHandlerErrorOptions) {
+  constructor(code: ChatHandlerErrorCode, message: string, options: ChatHandlerErrorOptions = {}) {
     super(message, options);
     this.code = code;
-    this.param = options?.param;
-    this.retryAfter = options?.retryAfter;
-  }
-
-  /** The HTTP status that goes with the code. */
-  get status(): number {
-    return statusOf[this.code];
+    this.status = statusOf[code];
+    this.param = options.param;
+    this.retryAfter = options.retryAfter;
   }
 }
 
 /** Any thrown value as a {@link ChatHandlerError}, so that nothing of a stranger's message reaches the wire. */
-export function asChatHandlerError(error: unknown, code: ChatHandlerErrorCode, message: string): ChatHandlerError {
-  return error instanceof ChatHandlerError ? error : new ChatHandlerError(code, message, { cause: error });
+export function asChatHandlerError(cause: unknown, code: ChatHandlerErrorCode, message = "Something went wrong."): ChatHandlerError {
+  return cause instanceof ChatHandlerError ? cause : new ChatHandlerError(code, message, { cause });
 }
 
 /** The error as a JSON response: `{ "error": { "message", "type", "code", "param"? } }`. */

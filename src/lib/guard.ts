@@ -7,7 +7,7 @@ export async function guardApp<T>(work: () => T | PromiseLike<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw asChatHandlerError(error, "internal", "Something went wrong.");
+    throw asChatHandlerError(error, "internal");
   }
 }
 

@@ -12,7 +12,8 @@ import {
   type TurnContext,
 } from "./options.ts";
 import { readChatRequest } from "./request.ts";
-import { conflict, sameJson } from "./earlier.ts";
+import { conflict } from "./earlier.ts";
+import { canonical, type Prompt } from "./prompt.ts";
 import { runningTurnsOn } from "./running-turns.ts";
 import { textResponse } from "./text-response.ts";
 import { clientGone, startTurn, type Turn } from "./turn.ts";
@@ -36,7 +37,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
 
   const findOrStart = (context: TurnContext): Turn => {
     const running = turns.find(context, context.responseId);
-    if (running && !sameJson(running.prompt, context.prompt)) throw conflict("responseId");
+    if (running && !isSame(running.prompt, context.prompt)) throw conflict("responseId");
     return running ?? startTurn(context, settings, turns, (error) => report(settings, error, context));
   };
 
@@ -60,13 +61,15 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       await reader.opened();
       return textResponse(reader, leave);
     } catch (thrown) {
-      const error = asChatHandlerError(thrown, "internal", "Something went wrong.");
+      const error = asChatHandlerError(thrown, "internal");
       // A turn reports its own errors, once for all who joined it.
       if (!turn) report(settings, error, known);
       return settings.showErrors ? errorCard(error) : errorResponse(error);
     }
   };
 }
+
+const isSame = (a: Prompt, b: Prompt) => a.id === b.id && canonical(a.content) === canonical(b.content);
 
 /**
  * The owner that the app's `authorize` names, or its refusal. Fails closed: a slip in it would show one person the threads of

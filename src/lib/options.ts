@@ -193,7 +193,8 @@ interface Defaults {
 
 const defaultHistory: HistoryOptions = { last: 100 };
 
-const defaultLimits: Limits = {
+/** The bounds, where the app sets none. */
+export const defaultLimits: Limits = {
   bodyBytes: 1024 * 1024,
   promptCharacters: 100_000,
   idCharacters: 128,
@@ -202,7 +203,8 @@ const defaultLimits: Limits = {
   queue: 32,
 };
 
-const defaultTimeouts: Timeouts = {
+/** The waits, where the app sets none. */
+export const defaultTimeouts: Timeouts = {
   body: 30_000,
   queue: 60_000,
   store: 10_000,
@@ -273,7 +275,8 @@ export function checkParams(params: ModelParams): void {
   }
 }
 
-function logError(error: ChatHandlerError): void {
+/** The default `onError`. */
+export function logError(error: ChatHandlerError): void {
   // Below 500 it is the client's doing: a stranger must not be able to fill the log.
   if (error.status >= 500 || error.status === 429) console.error(error);
 }

@@ -14,6 +14,15 @@ export interface Prompt {
   content: PromptContent;
 }
 
+/**
+ * Every field that a content part may have. There is no `file_id`: it names a file of the app's account at the provider, perhaps
+ * another person's.
+ */
+const partFields = ["type", "text", "image_url", "url", "detail", "input_audio", "data", "format", "file", "file_data", "filename"];
+
+/** Content as JSON with its known fields alone, in one order: some databases change the order of an object's keys. */
+export const canonical = (content: unknown): string => JSON.stringify(content, partFields);
+
 const entities: Record<string, string> = { lt: "<", gt: ">", quot: '"', "#39": "'", "#x27": "'", amp: "&" };
 
 /**
@@ -25,20 +34,19 @@ export function promptText(content: PromptContent): string {
   const text = typeof content === "string" ? content : content.map((part) => (part.type === "text" ? part.text : "")).join(" ");
   const wrapped = /^\s*<content\b[^>]*>([\s\S]*?)<\/content>/.exec(text)?.[1];
   if (wrapped === undefined) return text.trim();
-  return wrapped.replace(/&([#\w]+);/g, (entity, name: string) => entities[name] ?? entity).trim();
+  return unescapeEntities(wrapped).trim();
 }
 
-const titleLength = 80;
+/** The text behind the entities that C1's client writes. */
+export const unescapeEntities = (text: string): string => text.replace(/&([#\w]+);/g, (entity, name: string) => entities[name] ?? entity);
 
-/** A thread's title from its first prompt: one line, without control characters, at most 80 characters. */
-export function titleOf(content: PromptContent): string {
-  return asTitle(promptText(content));
-}
+/** A thread's title from its first prompt: one line of plain text, see {@link asTitle}. */
+export const titleOf = (content: PromptContent): string => asTitle(promptText(content));
 
 /** Any text as a title: one line, well formed, without control characters, at most 80 characters. */
 export function asTitle(text: string): string {
   // Cut roughly first: a prompt may be a book.
-  const line = text.slice(0, titleLength * 8).toWellFormed().replace(/[\s\p{Cc}]+/gu, " ").trim();
+  const line = text.slice(0, 800).toWellFormed().replace(/[\s\p{Cc}]+/gu, " ").trim();
   const characters = [...line];
-  return characters.length <= titleLength ? line : `${characters.slice(0, titleLength - 1).join("").trimEnd()}…`;
+  return characters.length > 80 ? `${characters.slice(0, 79).join("")}…` : line;
 }

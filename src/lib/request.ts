@@ -1,9 +1,8 @@
 /** Admission: what of a request becomes a prompt, and what is refused before anything else happens. */
-import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
 import { within } from "./deadline.ts";
-import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
+import { ChatHandlerError } from "./errors.ts";
 import type { Limits } from "./options.ts";
-import type { Prompt, PromptContent } from "./prompt.ts";
+import { canonical, type Prompt, type PromptContent } from "./prompt.ts";
 
 /** The three things a client says. */
 export interface ChatRequest {
@@ -17,131 +16,105 @@ export interface ChatRequest {
 
 /** Reads and checks a chat request. Throws a `ChatHandlerError` that names what is wrong. */
 export async function readChatRequest(request: Request, limits: Limits, bodyTimeout: number): Promise<ChatRequest> {
-  const body = await readJson(request, limits.bodyBytes, bodyTimeout);
-  const fields = record(body, "");
-  const prompt = record(fields["prompt"], "prompt");
-  const threadId = id(fields["threadId"], "threadId", limits);
-  const responseId = id(fields["responseId"], "responseId", limits);
-  const promptId = id(prompt["id"], "prompt.id", limits);
-  if (promptId === responseId) throw invalid("responseId", "must differ from prompt.id");
-  if (prompt["role"] !== "user") throw invalid("prompt.role", 'must be "user"');
-  return { prompt: { id: promptId, role: "user", content: content(prompt["content"], limits) }, threadId, responseId };
+  const body = record(await readJson(request, limits.bodyBytes, bodyTimeout), "");
+  const prompt = admitPrompt(body["prompt"], "prompt", limits);
+  const threadId = admitId(body["threadId"], "threadId", limits);
+  const responseId = admitId(body["responseId"], "responseId", limits);
+  if (prompt.id === responseId) throw invalid("responseId", "must differ from prompt.id");
+  return { prompt, threadId, responseId };
 }
 
-/** The JSON body of a POST, or of another method that carries one. */
-export async function readJson(request: Request, limit: number, timeout: number): Promise<unknown> {
+/** The JSON of a body whose length is not to be trusted: reading stops as soon as there is too much of it, or it takes too long. */
+export async function readJson({ headers, body }: Request, limit: number, timeout: number): Promise<unknown> {
   // Only JSON: a form post, which a browser sends across origins without asking, must not get here with its cookies.
-  if (!/^application\/json\s*(;|$)/i.test(request.headers.get("Content-Type") ?? "")) {
-    throw new ChatHandlerError("unsupported_media_type", "Send the body as Content-Type: application/json.");
+  if (!/^application\/json\s*(;|$)/i.test(headers.get("Content-Type") ?? "")) {
+    throw new ChatHandlerError("unsupported_media_type", "Send the body as application/json.");
   }
-  if (request.bodyUsed) {
-    throw new ChatHandlerError("internal", "The body was read before the handler got it: mount it before any body parser.");
-  }
-  if (Number(request.headers.get("Content-Length") ?? 0) > limit) throw tooLarge(limit);
-  if (!request.body) throw new ChatHandlerError("invalid_json", "The body is empty.");
-
-  const text = await readText(request.body, limit, timeout);
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (cause) {
-    throw notJson(cause);
-  }
-}
-
-/** A body whose length is not to be trusted: reading stops as soon as there is too much of it, or it takes too long. */
-async function readText(body: ReadableStream<Uint8Array>, limit: number, timeout: number): Promise<string> {
+  if (!body || body.locked) throw new ChatHandlerError("invalid_json", "There is no body, or it was read before the handler got it.");
   const reader = body.getReader();
   const read = async () => {
     const decoder = new TextDecoder("utf-8", { fatal: true });
     let text = "";
-    let left = limit;
+    let size = 0;
     for (;;) {
-      const { done, value } = await reader.read();
-      if (value && (left -= value.byteLength) < 0) throw tooLarge(limit);
-      try {
-        text += decoder.decode(value, { stream: !done });
-      } catch (cause) {
-        throw notJson(cause);
-      }
-      if (done) return text;
+      const { done, value } = await reader.read().catch((cause: unknown) => {
+        throw new ChatHandlerError("client_gone", "The body broke off.", { cause });
+      });
+      size += value?.byteLength ?? 0;
+      if (size > limit) throw new ChatHandlerError("body_too_large", `The body is larger than ${limit} bytes.`);
+      text += decoder.decode(value, { stream: !done });
+      if (done) return JSON.parse(text) as unknown;
     }
   };
   try {
     return await within(timeout, read(), () => new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`));
-  } catch (error) {
-    void reader.cancel(error).catch(() => {});
-    throw asChatHandlerError(error, "client_gone", "The body broke off.");
+  } catch (cause) {
+    void reader.cancel(cause).catch(() => {});
+    if (cause instanceof ChatHandlerError) throw cause;
+    throw new ChatHandlerError("invalid_json", "The body is not JSON in UTF-8.", { cause });
   }
 }
 
-const notJson = (cause: unknown) => new ChatHandlerError("invalid_json", "The body is not JSON in UTF-8.", { cause });
-const tooLarge = (limit: number) => new ChatHandlerError("body_too_large", `The body is larger than ${limit} bytes.`);
-
 /** A 400 that names the field. */
 export function invalid(param: string, problem: string): ChatHandlerError {
-  return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, param ? { param } : undefined);
+  return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, { param: param || undefined });
 }
 
 /** The value as a JSON object. */
 export function record(value: unknown, param: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid(param, "must be a JSON object");
+  if (typeof value !== "object" || !value || Array.isArray(value)) throw invalid(param, "must be an object");
   return value as Record<string, unknown>;
 }
 
 /** The value as an id: a bounded string that every store can hold. */
-export function id(value: unknown, param: string, limits: Pick<Limits, "idCharacters">): string {
-  const given = text(value, param);
-  const most = limits.idCharacters;
-  if (given === "" || given.length > most || /\p{Cc}/u.test(given)) {
-    throw invalid(param, `must have 1 to ${most} characters and no control characters`);
-  }
-  return given;
+export function admitId(value: unknown, param: string, { idCharacters }: Pick<Limits, "idCharacters">): string {
+  const id = admitText(value, param);
+  if (!id || id.length > idCharacters || /\p{Cc}/u.test(id)) throw invalid(param, `must have 1 to ${idCharacters} characters, no control characters`);
+  return id;
 }
 
-function content(value: unknown, limits: Limits): PromptContent {
-  const param = "prompt.content";
-  const isText = typeof value === "string";
-  if (!isText && !Array.isArray(value)) throw invalid(param, "must be a string or an array of content parts");
-  const admitted = isText ? text(value, param) : value.map((part, index) => contentPart(part, `${param}[${index}]`));
-  const texts = typeof admitted === "string" ? [admitted] : admitted.map((part) => (part.type === "text" ? part.text : ""));
-  const hasMore = typeof admitted !== "string" && admitted.some(({ type }) => type !== "text");
-  if (!hasMore && texts.every((said) => said.trim() === "")) throw invalid(param, "must not be empty");
-  if (texts.join("").length > limits.promptCharacters) throw invalid(param, `must have at most ${limits.promptCharacters} characters`);
-  return admitted;
+/** The value as a prompt: a user message, and nothing else of it. */
+export function admitPrompt(value: unknown, param: string, limits: Pick<Limits, "idCharacters" | "promptCharacters">): Prompt {
+  const prompt = record(value, param);
+  const id = admitId(prompt["id"], `${param}.id`, limits);
+  if (prompt["role"] !== "user") throw invalid(`${param}.role`, "must be user");
+  return { id, role: "user", content: admitContent(prompt["content"], `${param}.content`, limits) };
 }
 
-/**
- * The kinds of content parts and, for each, its fields; those with a pattern must match it, and `?` marks what may be missing.
- * There is no `file_id`: it names a file of the app's account at the provider, perhaps another person's.
- */
-const partFields: Record<string, Record<string, RegExp>> = {
-  text: { text: /^/ },
-  image_url: { url: /^(https?:\/\/|data:image\/)/i, "detail?": /^(auto|low|high)$/ },
-  input_audio: { data: /^/, format: /^(wav|mp3)$/ },
-  file: { file_data: /^/, "filename?": /^/ },
-};
+function admitContent(value: unknown, param: string, { promptCharacters }: Pick<Limits, "promptCharacters">): PromptContent {
+  const parts = Array.isArray(value) ? (JSON.parse(canonical(value)) as PromptPart[]) : undefined;
+  parts?.forEach((part, index) => admitPart(part, `${param}[${index}]`));
+  const said = parts ? parts.map((part) => part.text ?? "").join("") : admitText(value, param);
+  if (said.trim() === "" && !parts?.some(({ type }) => type !== "text")) throw invalid(param, "must not be empty");
+  if (said.length > promptCharacters) throw invalid(param, `must have at most ${promptCharacters} characters`);
+  return (parts as PromptContent | undefined) ?? said;
+}
 
-/** A content part with the fields we know, and no others. */
-function contentPart(value: unknown, param: string): ChatCompletionContentPart {
+type PromptPart = Record<string, string>;
+
+/** The field without which a content part is nothing. */
+const mainField = new Map<unknown, string>([
+  ["text", "text"],
+  ["image_url", "url"],
+  ["input_audio", "data"],
+  ["file", "file_data"],
+]);
+
+/** Refuses a content part of an unknown kind, and one with anything but text in its fields. */
+function admitPart(value: unknown, param: string): void {
   const part = record(value, param);
-  const type = String(part["type"]);
-  const fields = Object.hasOwn(partFields, type) ? partFields[type] : undefined;
-  if (!fields) throw invalid(`${param}.type`, `must be one of ${Object.keys(partFields).join(", ")}`);
-  const isText = type === "text";
-  const path = isText ? param : `${param}.${type}`;
-  const given = isText ? part : record(part[type], path);
-  const admitted: Record<string, string> = {};
-  for (const [field, pattern] of Object.entries(fields)) {
-    const name = field.replace("?", "");
-    if (name !== field && given[name] === undefined) continue;
-    admitted[name] = text(given[name], `${path}.${name}`, pattern);
-  }
-  return (isText ? { type, ...admitted } : { type, [type]: admitted }) as unknown as ChatCompletionContentPart;
+  const { type } = part;
+  const main = mainField.get(type);
+  if (!main) throw invalid(`${param}.type`, "must be text, image_url, input_audio or file");
+  const path = type === main ? param : `${param}.${String(type)}`;
+  const fields = type === main ? part : record(part[String(type)], path);
+  for (const name of new Set([main, ...Object.keys(fields)])) admitText(fields[name], `${path}.${name}`);
+  if (main === "url" && !/^(https?:|data:image\/)/i.test(String(fields[main]))) throw invalid(`${path}.url`, "must be an http or data:image URL");
 }
 
-function text(value: unknown, param: string, pattern: RegExp = /^/): string {
+/** The value as text. */
+export function admitText(value: unknown, param: string): string {
   // JSON can carry half a surrogate pair; no provider takes it and no UTF-8 database keeps it.
   if (typeof value !== "string" || !value.isWellFormed()) throw invalid(param, "must be well-formed text");
-  if (!pattern.test(value)) throw invalid(param, `must match ${pattern.source}`);
   return value;
 }

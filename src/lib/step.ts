@@ -12,24 +12,18 @@ import type { Settings } from "./options.ts";
 
 /** What the model said in one call. Grows while it speaks, so that a broken call still tells what was said. */
 export interface Said {
-  /** Its text so far. */
-  text(): string;
+  /** Where in the answer its text begins. */
+  start: number;
   /** Its tool calls so far, by the model's own numbering; whole once there is a finish reason. */
   toolCalls: Map<number, ChatCompletionMessageFunctionToolCall>;
   /** Why it ended: proof that the model itself ended it. */
-  finishReason: string | undefined;
+  finishReason?: string | undefined;
   /** Tokens, where the model reported them. */
-  usage: CompletionUsage | undefined;
+  usage?: CompletionUsage | undefined;
 }
 
 /** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
 const finishGrace = 2_000;
-
-/** An empty start of a step. */
-export function beginStep(answer: Answer): Said {
-  const mark = answer.mark();
-  return { text: () => answer.textSince(mark), toolCalls: new Map(), finishReason: undefined, usage: undefined };
-}
 
 /**
  * Calls the model and writes what it says into the answer, as fast as the answer has room. Resolves when the model has
@@ -76,7 +70,7 @@ export async function speak(
       if (answer.isFull()) {
         // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
         deadline = Infinity;
-        while (answer.isFull() && !signal.aborted) await answer.room();
+        while (answer.isFull() && !signal.aborted) await answer.changed();
       }
       expectWithin(said.finishReason ? finishGrace : timeouts.idle);
     }
@@ -100,7 +94,7 @@ function take({ usage, choices }: ChatCompletionChunk, said: Said, answer: Answe
   const { delta, finish_reason } = choice;
   if (finish_reason) said.finishReason = finish_reason;
   const text = delta?.content ?? delta?.refusal ?? "";
-  if (typeof text !== "string") throw new ChatHandlerError("model_failed", "The model sent content that is not text.");
+  if (typeof text !== "string") throw new ChatHandlerError("model_failed", "The model sent no text.");
   if (text !== "") answer.write(text);
   return delta?.tool_calls ? takeToolCalls(delta.tool_calls, said.toolCalls) : 0;
 }

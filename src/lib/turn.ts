@@ -3,15 +3,15 @@ import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/
 import type { CompletionUsage } from "openai/resources/completions";
 import { createAnswer, type AnswerReader } from "./answer.ts";
 import { unlessAborted, within } from "./deadline.ts";
-import { type Earlier, findEarlier } from "./earlier.ts";
+import { conflict, type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 import { guardApp, guardStore } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
 import { checkParams, type Settings, storeMethods, type TurnContext } from "./options.ts";
 import { type Prompt, titleOf } from "./prompt.ts";
-import type { Place, RunningTurns } from "./running-turns.ts";
-import { beginStep, type Said, speak } from "./step.ts";
-import type { MessageStatus, StoredMessage } from "./store.ts";
+import type { RunningTurns } from "./running-turns.ts";
+import { type Said, speak } from "./step.ts";
+import type { ListMessagesOptions, MessageStatus, StoredMessage } from "./store.ts";
 import { retitle } from "./title.ts";
 
 /** A turn that waits, runs or has ended. */
@@ -24,7 +24,9 @@ export interface Turn {
   isEnding(): boolean;
   /** Reads its answer from the beginning. When the last reader leaves, the turn stops. */
   join(): AnswerReader;
-  /** Settles when all of it is stored and told. Never rejects. */
+  /** Resolves when all of it is stored and the next turn of the thread may begin. */
+  readonly over: Promise<void>;
+  /** Resolves when the app has been told, too. */
   readonly settled: Promise<void>;
 }
 
@@ -59,7 +61,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
 
   const abort = (reason: ChatHandlerError) => {
     controller.abort(reason);
-    answer.interrupt();
+    answer.touch();
   };
 
   const stored = (id: string, message: StoredMessage["message"], rest?: Partial<StoredMessage>): StoredMessage => ({
@@ -71,32 +73,29 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     ...rest,
   });
 
-  /** Waits in line; but an answer that is complete already waits for nobody and is returned. */
-  const waitInLine = async (place: Place): Promise<string | undefined> => {
-    const ahead = place.ahead();
-    if (ahead === 0) return undefined;
-    if (ahead > limits.queue) throw busy();
-    const isRefused = settings.concurrency === "reject" && place.isBusy();
-    const { answer: whole } = findEarlier(await store.listMessages(thread, history), prompt, responseId);
-    if (whole !== undefined) return whole;
-    if (isRefused) throw busy();
-    await within(timeouts.queue, place.reached, busy);
-    return undefined;
-  };
+  const look = async (options?: ListMessagesOptions) => findEarlier(await store.listMessages(thread, options), prompt, responseId);
 
-  /** Finds out what is stored and sees to it that the prompt is. */
+  /** Waits in line, finds out what is stored and sees to it that the prompt is. A whole answer waits for nobody. */
   const takeUp = async (): Promise<Earlier> => {
-    const messages = await store.listMessages(thread, history);
-    const earlier = findEarlier(messages, prompt, responseId);
-    if (earlier.answer !== undefined || earlier.hasPrompt) return earlier;
-    const title = messages.length === 0 ? titleOf(prompt.content) : undefined;
-    const ids = await store.appendMessages(thread, [stored(promptId, promptMessage)], { title });
-    if (ids.includes(promptId)) {
-      if (title !== undefined) titled = retitle(context, settings, title, report);
-      return earlier;
+    const ahead = turns.enter(thread, turn);
+    if (ahead.length > 0) {
+      const isBusy = ahead.length > limits.queue || (settings.concurrency === "reject" && ahead.some((turn) => !turn.isEnding()));
+      const earlier = await look(history);
+      if (earlier.answer !== undefined) return earlier;
+      if (isBusy) throw busy();
+      await within(timeouts.queue, Promise.all(ahead.map(({ over }) => over)), busy);
     }
-    // It stands further back than the history reaches.
-    return findEarlier(await store.listMessages(thread), prompt, responseId);
+    queued = performance.now() - startedAt;
+    timer = setTimeout(() => abort(new ChatHandlerError("turn_timeout", "The answer took too long.")), timeouts.turn);
+    const earlier = await look(history);
+    // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
+    if (earlier.hasPrompt) return earlier;
+    const title = earlier.before.length > 0 ? undefined : titleOf(prompt.content);
+    const ids = await store.appendMessages(thread, [stored(promptId, promptMessage)], { title });
+    // If it is there already, it stands further back than the history reaches.
+    if (!ids.includes(promptId)) return await look();
+    if (title !== undefined) titled = retitle(context, settings, title, report);
+    return earlier;
   };
 
   const modelBody = async (before: readonly StoredMessage[]): Promise<ChatCompletionCreateParamsStreaming> => {
@@ -115,7 +114,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     const body = await modelBody(work.earlier.before);
     for (;;) {
       if (++work.steps > limits.steps) throw incomplete("The model kept calling tools.");
-      const said = (work.said = beginStep(answer));
+      const said: Said = (work.said = { start: answer.length, toolCalls: new Map() });
       await speak(said, body, answer, settings, signal);
       const { finishReason = "", toolCalls } = said;
       work.usage = sum(work.usage, said.usage);
@@ -130,13 +129,15 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
   };
 
+  const textFrom = (start: number) => answer.text().slice(start).toWellFormed();
+
   /** The calls of a step with their results: stored together, so that a call is never without its result. */
-  const runStep = async ({ toolCalls, text, finishReason, usage }: Said): Promise<StoredMessage[]> => {
+  const runStep = async ({ start, toolCalls, finishReason, usage }: Said): Promise<StoredMessage[]> => {
     if (!tools) throw incomplete("The model called a tool, and there is none.");
     answer.flush();
     const calls = [...toolCalls.values()].map((call) => ({ ...call, id: call.id || settings.generateId() }));
     const results = await tools.run(calls, { ...context, signal }, (error) => report(asChatHandlerError(error, "internal", "A tool failed.")));
-    const message = { role: "assistant" as const, content: text().toWellFormed() || null, tool_calls: calls };
+    const message = { role: "assistant" as const, content: textFrom(start) || null, tool_calls: calls };
     return [
       stored(settings.generateId(), message, { finishReason, usage }),
       ...results.map((result) => stored(settings.generateId(), result)),
@@ -145,8 +146,8 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
 
   /** Stores what was said, in the place of an earlier attempt. Resolves to whether the answer is there now. */
   const keep = async ({ said, kept, earlier: { attempt } }: Work, status: MessageStatus): Promise<boolean> => {
-    const content = said?.text().toWellFormed() ?? "";
-    const { finishReason, usage } = said ?? {};
+    const { start = answer.length, finishReason, usage } = said ?? {};
+    const content = textFrom(start);
     const batch = [...kept];
     if (content || status === "complete") {
       batch.push(stored(responseId, { role: "assistant", content }, { status, finishReason, usage }));
@@ -161,12 +162,21 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     return (await store.appendMessages(thread, batch, { requires: promptId })).includes(responseId);
   };
 
-  const run = async (place: Place): Promise<void> => {
-    const replay = await waitInLine(place);
-    queued = performance.now() - startedAt;
-    timer = setTimeout(() => abort(new ChatHandlerError("turn_timeout", "The answer took too long.")), timeouts.turn);
-    if (replay !== undefined) return answer.write(replay);
-    // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
+  const commit = async (work: Work): Promise<void> => {
+    let isKept = false;
+    try {
+      isKept = await keep(work, "complete");
+    } catch (error) {
+      // The store may have done it all the same: then the answer is whole, and must not be marked as anything else.
+      if ((await look(history)).answer === undefined) throw error;
+      report(error as ChatHandlerError);
+      isKept = true;
+    }
+    // Someone deleted the prompt meanwhile, or another process answered it.
+    if (!isKept) throw conflict("responseId");
+  };
+
+  const run = async (): Promise<void> => {
     const earlier = await takeUp();
     if (earlier.answer !== undefined) return answer.write(earlier.answer);
     work = { earlier, kept: [], steps: 0 };
@@ -174,29 +184,27 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     await converse(work);
     clearTimeout(timer);
     answer.flush();
-    if (!(await keep(work, "complete"))) {
-      throw new ChatHandlerError("id_conflict", "The prompt was deleted, or answered elsewhere, while this answer was written.");
-    }
+    await commit(work);
   };
 
-  const live = async (place: Place): Promise<void> => {
+  const live = async (): Promise<void> => {
     let error: ChatHandlerError | undefined;
     let status: MessageStatus = "complete";
     try {
-      await run(place);
+      await run();
     } catch (thrown) {
       isFailing = true;
-      error = asChatHandlerError(thrown, "internal", "Something went wrong.");
+      error = asChatHandlerError(thrown, "internal");
       status = error.code === "client_gone" ? "stopped" : "failed";
       if (work && error.code !== "id_conflict") await keep(work, status).catch(report);
       report(error);
     }
     clearTimeout(timer);
     answer.end(error);
-    place.leave();
+    leaveLine();
     if (work) {
       const { said, usage, steps } = work;
-      const firstText = answer.openedAt === undefined ? undefined : answer.openedAt - startedAt;
+      const firstText = answer.openedAt && answer.openedAt - startedAt;
       const timings = { queued, firstText, total: performance.now() - startedAt };
       const ended = { ...context, status, finishReason: said?.finishReason, usage, steps, error, timings };
       await guardApp(() => settings.onTurnEnd?.(ended)).catch(report);
@@ -204,6 +212,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     await titled;
   };
 
+  const { promise: over, resolve: leaveLine } = Promise.withResolvers<void>();
   const turn = {
     responseId,
     prompt,
@@ -214,9 +223,10 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
         if (--readers === 0) abort(clientGone());
       });
     },
-    settled: Promise.resolve(),
+    over,
+    settled: over,
   };
-  turn.settled = live(turns.enter(thread, turn));
+  turn.settled = live();
   void guardApp(() => settings.waitUntil?.(turn.settled)).catch(report);
   return turn;
 }
@@ -233,9 +243,6 @@ const cutShort = new Set(["length", "max_tokens", "content_filter", "error"]);
 
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
   if (!a || !b) return a ?? b;
-  return {
-    prompt_tokens: a.prompt_tokens + b.prompt_tokens,
-    completion_tokens: a.completion_tokens + b.completion_tokens,
-    total_tokens: a.total_tokens + b.total_tokens,
-  };
+  const add = (name: "prompt_tokens" | "completion_tokens" | "total_tokens") => a[name] + b[name];
+  return { prompt_tokens: add("prompt_tokens"), completion_tokens: add("completion_tokens"), total_tokens: add("total_tokens") };
 }
