@@ -1,4 +1,5 @@
 /** Checks of what the app passes to a store, each naming the fault before the database sees it. */
+import { ChatHandlerError } from "../errors.ts";
 import type { ThreadKey, ThreadPage } from "../store.ts";
 
 /** Refuses options that do not exist: a misspelt one would silently do nothing. */
@@ -24,7 +25,7 @@ export function checkCount(name: string, value: number): void {
 export function activityBelow({ limit, cursor }: ThreadPage): number {
   checkCount("limit", limit);
   if (cursor === undefined) return Number.MAX_SAFE_INTEGER;
-  if (!/^[0-9]{1,15}$/.test(cursor)) throw new TypeError("The cursor was not handed out by this store");
+  if (!/^[0-9]{1,15}$/.test(cursor)) throw new ChatHandlerError("invalid_request", "The cursor was not handed out by this store.", { param: "cursor" });
   return Number(cursor);
 }
 

@@ -1,4 +1,5 @@
 /** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
+import { ChatHandlerError } from "../errors.ts";
 import type { StoredMessage, Thread, ThreadKey, ThreadStore } from "../store.ts";
 
 /** Options of {@link createMemoryStore}. A bound that is passed evicts whole threads, the longest unused first. */
@@ -172,7 +173,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
 
     async listThreads(owner, { limit, cursor }) {
       checkCount("limit", limit);
-      if (cursor !== undefined && !/^[0-9]{1,15}$/.test(cursor)) throw new TypeError("The cursor was not handed out by this store");
+      if (cursor !== undefined && !/^[0-9]{1,15}$/.test(cursor)) {
+        throw new ChatHandlerError("invalid_request", "The cursor was not handed out by this store.", { param: "cursor" });
+      }
       const byActivity = owners.get(owner)?.byActivity ?? [];
       const end = cursor === undefined ? byActivity.length : firstFrom(byActivity, Number(cursor));
       const page = byActivity.slice(Math.max(0, end - limit), end).reverse();
