@@ -1,16 +1,28 @@
 import { globSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { defineConfig } from "tsup";
 
 /** Every top-level file of src is one public entry; what they share stays private. */
-export default defineConfig({
+export default defineConfig(({ dts = true }) => ({
   entry: globSync("src/*.ts"),
   format: "esm",
   platform: "neutral", // a Node built-in in an entry for every platform fails its package test
   target: "es2022",
   external: [/^node:/],
   removeNodeProtocol: false, // `node:sqlite` has no other name
-  dts: true,
+  dts,
   sourcemap: true,
-  clean: true,
+  clean: dts !== false, // a quick build goes over the files of the last, for a server may be running on them
   tsconfig: "tsconfig.build.json",
-});
+  esbuildPlugins: [
+    {
+      // CommonJS with one export; esbuild's wrapper for it would be bigger than the function.
+      name: "transform-stream-as-module",
+      setup({ onLoad }) {
+        onLoad({ filter: /@crayonai\/stream\/dist\/utils\.js$/ }, async ({ path }) => ({
+          contents: `const exports = {};\n${await readFile(path, "utf8")}\nexport { transformStream };`,
+        }));
+      },
+    },
+  ],
+}));

@@ -1,0 +1,107 @@
+/** Starts the app on each runtime. Each runs the built package, bundled with the app as a deployment would be. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
+
+const root = resolve(import.meta.dirname, "../..");
+const installed = resolve(import.meta.dirname, "node_modules");
+
+/** A running server. */
+export interface Server {
+  url: URL;
+  stop(): Promise<void>;
+}
+
+/** How to start a program that was bundled to a file: program and arguments. */
+export const programs = {
+  node: (file: string) => [process.execPath, file],
+  bun: (file: string) => [join(installed, ".bin/bun"), file],
+  deno: (file: string) => [join(installed, ".bin/deno"), "run", "--allow-all", "--no-lock", file],
+} as const;
+
+/** A runtime that has a program of its own. */
+export type Program = keyof typeof programs;
+
+/** For the CommonJS among the bundled packages, too. */
+const onNode = {
+  platform: "node",
+  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+} as const;
+
+/** Bundles a file of this folder with the built package and hands over the path. */
+export async function bundled<T>(name: string, use: (path: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "chat-handler-runtime-"));
+  const outfile = join(folder, name.replace(/\.ts$/, ".mjs"));
+  await build({
+    entryPoints: [join(import.meta.dirname, name)],
+    outfile,
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    ...(name === "serve-workerd.ts" ? { platform: "browser" } : onNode),
+    plugins: [
+      {
+        name: "built-package",
+        setup({ onResolve }) {
+          onResolve({ filter: /^chat-handler(?:\/|$)/ }, ({ path }) => ({
+            path: join(root, "dist", `${path.split("/")[1] ?? "index"}.js`),
+          }));
+        },
+      },
+    ],
+  });
+  return use(outfile).finally(() => rm(folder, { recursive: true }));
+}
+
+/** Serves the app with Node, Bun or Deno. */
+export function startProgram(program: Program): Promise<Server> {
+  return bundled(`serve-${program}.ts`, async (path) => {
+    const [file, ...args] = programs[program](path);
+    const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
+    let complaints = "";
+    child.stderr.on("data", (bytes: Buffer) => (complaints += bytes.toString()));
+    const ended = once(child, "exit").then(() => undefined);
+    const announced = new Promise<string>((found) => {
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        const port = /^port (\d+)$/.exec(line)?.[1];
+        if (port !== undefined) found(port);
+      });
+    });
+    const port = await Promise.race([announced, ended]);
+    if (port === undefined) throw new Error(`${program} ended before it served\n${complaints}`);
+    return {
+      url: new URL(`http://127.0.0.1:${port}`),
+      async stop() {
+        if (child.exitCode !== null) throw new Error(`${program} ended by itself\n${complaints}`);
+        child.kill();
+        await ended;
+      },
+    };
+  });
+}
+
+/** What of miniflare is used here. It is installed apart, so its types are not at hand. */
+interface MiniflareModule {
+  Miniflare: new (options: object) => { unsafeGetDirectURL(): Promise<URL>; dispose(): Promise<void> };
+}
+
+/** Serves the app with workerd. */
+export async function startWorkerd(): Promise<Server> {
+  const { Miniflare }: MiniflareModule = await import(pathToFileURL(join(installed, "miniflare/dist/src/index.js")).href);
+  return bundled("serve-workerd.ts", async (path) => {
+    const worker = new Miniflare({
+      modules: true,
+      script: await readFile(path, "utf8"),
+      compatibilityDate: "2026-07-01",
+      compatibilityFlags: ["enable_request_signal"], // or a Worker never learns that the client left
+      unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }], // without miniflare's own worker in between
+      handleRuntimeStdio: () => {},
+    });
+    return { url: await worker.unsafeGetDirectURL(), stop: () => worker.dispose() };
+  });
+}
