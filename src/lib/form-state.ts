@@ -1,0 +1,63 @@
+/** Form state: what a person has filled in. C1 keeps it in the answer that holds the form, as `<context>` with JSON in it. */
+import { ChatHandlerError } from "./errors.ts";
+import { unescapeEntities } from "./prompt.ts";
+import { invalid } from "./request.ts";
+import type { StoredMessage } from "./store.ts";
+import { toShownMessages } from "./thread-messages.ts";
+
+/** An answer, and the form state that came with it. */
+export interface FilledAnswer {
+  /** The answer without form state. */
+  answer: string;
+  /** What stands in `<context>`, as it was written. */
+  context: string | undefined;
+}
+
+const [open, close] = ["<context>", "</context>"] as const;
+
+/** Takes an answer apart as C1 does: at its first `<context>`, wherever that stands. */
+export function splitAnswer(content: string): FilledAnswer {
+  const [start, end] = [content.indexOf(open), content.indexOf(close)];
+  if (start === -1 || end < start) return { answer: content, context: undefined };
+  return { answer: content.slice(0, start) + content.slice(end + close.length), context: content.slice(start + open.length, end) };
+}
+
+/** Refuses form state that the browser could not read when it is loaded again. */
+export function checkContext(context: string | undefined, param: string, most: number): void {
+  if (context === undefined) return;
+  if (context.length > most) throw invalid(param, `must have at most ${most} characters of form state`);
+  const state = parsed(unescapeEntities(context));
+  if (![state].flat().every((item) => typeof item === "object" && item !== null)) {
+    throw invalid(param, "must hold form state as JSON: an object, or an array of objects");
+  }
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The content of a stored answer with new form state in it; `undefined` where there is no such answer. A browser may fill in a form
+ * and nothing else: what the assistant said goes back to the model in the assistant's name. And only in a whole answer, for one that
+ * was cut short is made anew when it is asked for again, and what the browser has of it need not be what is stored.
+ */
+export function fillAnswer(stored: readonly StoredMessage[], id: string, { answer, context }: FilledAnswer): string | undefined {
+  const own = stored.find((message) => message.id === id);
+  const shown = toShownMessages(stored).find((message) => message.id === id);
+  if (shown?.role !== "assistant" || typeof own?.message.content !== "string") return undefined;
+  // C1 may put a line break in front of the state, one more at each save.
+  if (own.status !== "complete" || splitAnswer(shown.content).answer.trimEnd() !== answer.trimEnd()) {
+    throw new ChatHandlerError(
+      "id_conflict",
+      "message.content must be the whole answer as it is stored, with nothing but form state added.",
+      {
+        param: "message.content",
+      },
+    );
+  }
+  return splitAnswer(own.message.content).answer + (context === undefined ? "" : open + context + close);
+}

@@ -1,0 +1,123 @@
+/** What an app may say to `createThreadHandler`, the defaults, and what is refused at construction. */
+import type { ChatHandlerError } from "./errors.ts";
+import {
+  type Authorized,
+  defaultLimits,
+  defaultTimeouts,
+  type ErrorContext,
+  type Limits,
+  logError,
+  storeMethods,
+  type Timeouts,
+} from "./options.ts";
+import { checkKinds, checkNumbers, checkStore, longestTimer, misuse } from "./options-check.ts";
+import type { ThreadStore } from "./store.ts";
+
+/** What a request for threads asks for, before it is known who asks. */
+export interface ThreadRequestContext {
+  /** The request; its body, where it has one, is read already. */
+  request: Request;
+  /** The thread it names; none where it lists the threads or makes one. */
+  threadId?: string | undefined;
+}
+
+/** What a thread handler bounds. */
+export interface ThreadLimits extends Pick<Limits, "bodyBytes" | "promptCharacters" | "idCharacters"> {
+  /** The form state of an answer, in characters → 400. It goes to the model with the answer. @default 20000 */
+  formCharacters: number;
+  /** How many messages of a thread are read to show it: of a longer one, its newest, begun at a whole turn. @default 10000 */
+  messages: number;
+}
+
+/** How long a thread handler waits, in milliseconds. At most 2147483647. */
+export type ThreadTimeouts = Pick<Timeouts, "body" | "store">;
+
+/** Options of `createThreadHandler`. */
+export interface ThreadHandlerOptions {
+  /** Keeps the threads: the store of the chat handler. */
+  store: ThreadStore;
+  /**
+   * Says who asks. Return the owner of the threads or a `Response` that refuses; or throw a `ChatHandlerError` (`unauthorized`,
+   * `forbidden`, `not_found`). Anything else, a missing owner among it, refuses with 500. Runs before the store is read or
+   * written. One function can serve this handler and the chat handler: `({ request }) => …`.
+   */
+  authorize: (context: ThreadRequestContext) => Authorized | Response | Promise<Authorized | Response>;
+  /**
+   * The path the handler is mounted at, without a slash at its end. Needed only where that path itself has a segment `get`,
+   * `update` or `delete`.
+   *
+   * @default what stands before the first segment that names a route
+   */
+  basePath?: string | undefined;
+  /** How many threads one page of the list holds. @default 50 */
+  pageSize?: number | undefined;
+  /** Bounds. */
+  limits?: Partial<ThreadLimits> | undefined;
+  /** Waits. */
+  timeouts?: Partial<ThreadTimeouts> | undefined;
+  /**
+   * Gets every error whole, with its `cause`, but for a client that left. What it throws is ignored.
+   *
+   * @default `console.error` for statuses of 429, 500 and above
+   */
+  onError?: ((error: ChatHandlerError, context: ErrorContext) => unknown) | undefined;
+  /** Makes the ids of threads. @default `crypto.randomUUID` */
+  generateId?: (() => string) | undefined;
+  /** The clock behind the `createdAt` of messages, in epoch milliseconds. @default `Date.now` */
+  now?: (() => number) | undefined;
+}
+
+/** Options with every default in place. */
+export interface ThreadSettings extends Required<Pick<ThreadHandlerOptions, "store" | "authorize">> {
+  basePath: string | undefined;
+  pageSize: number;
+  limits: ThreadLimits;
+  timeouts: ThreadTimeouts;
+  onError: NonNullable<ThreadHandlerOptions["onError"]>;
+  generateId: () => string;
+  now: () => number;
+}
+
+const { bodyBytes, promptCharacters, idCharacters } = defaultLimits;
+const limits: ThreadLimits = { bodyBytes, promptCharacters, idCharacters, formCharacters: 20_000, messages: 10_000 };
+const timeouts: ThreadTimeouts = { body: defaultTimeouts.body, store: defaultTimeouts.store };
+
+const kinds: Record<keyof ThreadHandlerOptions, string> = {
+  store: "object",
+  authorize: "function",
+  basePath: "string",
+  pageSize: "number",
+  limits: "object",
+  timeouts: "object",
+  onError: "function",
+  generateId: "function",
+  now: "function",
+};
+
+/** What a store with threads can do besides. */
+const threadStoreMethods = [...storeMethods, "listThreads", "getThread", "createThread", "renameThread", "deleteThread", "deleteOwner"];
+
+/** Checks the options and fills in the defaults. Throws a `TypeError` that names the remedy. */
+export function resolveThreadOptions(options: ThreadHandlerOptions, extra: readonly unknown[]): ThreadSettings {
+  if (extra.length > 0 || typeof options !== "object" || options === null)
+    misuse("pass one object: createThreadHandler({ store, authorize })");
+  checkKinds(options, kinds);
+  const { store, authorize, basePath, pageSize = 50 } = options;
+  checkStore(store, threadStoreMethods);
+  if (!authorize)
+    misuse("authorize is missing: say whose threads a request may see, or pass allowAnyone where everybody may see all of them");
+  if (basePath !== undefined && !/^(\/[^?#]*[^/?#])?$/.test(basePath))
+    misuse('basePath must be a path without a slash at its end, for example "/api/threads"');
+  if (!Number.isSafeInteger(pageSize) || pageSize < 1) misuse("pageSize must be a whole number from 1");
+  return {
+    store,
+    authorize,
+    basePath,
+    pageSize,
+    limits: checkNumbers("limits", limits, options.limits),
+    timeouts: checkNumbers("timeouts", timeouts, options.timeouts, longestTimer),
+    onError: options.onError ?? logError,
+    generateId: options.generateId ?? (() => crypto.randomUUID()),
+    now: options.now ?? Date.now,
+  };
+}
