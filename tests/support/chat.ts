@@ -21,6 +21,8 @@ export interface ChatSetup extends Partial<ChatHandlerOptions> {
   /** `"wrapped"`: a client without `asResponse`, as tracing wrappers are. */
   clientKind?: "openai" | "wrapped";
   script?: Script;
+  /** Another chat, whose data this one takes over: with it, a fault of the one is healed by the other. */
+  over?: Chat;
 }
 
 /** A chat endpoint under test. */
@@ -44,21 +46,21 @@ export interface Chat {
 
 /** The ways in which every behaviour should be the same. */
 export const ways = [
-  { way: "called directly", via: "direct", clientKind: "openai" },
-  { way: "over a server", via: "server", clientKind: "openai" },
-  { way: "with a wrapped client", via: "direct", clientKind: "wrapped" },
-] as const satisfies (ChatSetup & { way: string })[];
+  { name: "called directly", way: { via: "direct", clientKind: "openai" } },
+  { name: "over a server", way: { via: "server", clientKind: "openai" } },
+  { name: "with a wrapped client", way: { via: "direct", clientKind: "wrapped" } },
+] as const satisfies { name: string; way: ChatSetup }[];
 
 /** Sets up a chat that is taken down after the test. */
 export async function startChat({
   via = "direct",
   clientKind = "openai",
   script = answers,
-  ...options
-}: ChatSetup & { way?: string } = {}): Promise<Chat> {
-  const { way: _, ...given } = options;
+  over,
+  ...given
+}: ChatSetup = {}): Promise<Chat> {
   const model = await startModelServer(script);
-  const kept = createMemoryStore();
+  const kept = over?.kept ?? createMemoryStore();
   const store = createFaultyStore(kept);
   const errors: ChatHandlerError[] = [];
   const ended: EndedTurn[] = [];
@@ -130,6 +132,12 @@ export async function read(response: Response | Promise<Response>): Promise<Seen
 /** Stored messages in short: `role id status "content"`. */
 export const inShort = (messages: readonly StoredMessage[]): string[] =>
   messages.map(({ id, message, status }) => `${message.role} ${id} ${status} ${JSON.stringify(message.content)}`);
+
+/** The text of a stored message, "" where there is none. */
+export function contentOf(stored: StoredMessage | undefined): string {
+  const content = stored?.message.content ?? "";
+  return typeof content === "string" ? content : JSON.stringify(content);
+}
 
 /** Checks the JSON of an error and gives it. */
 export async function expectError(response: Response, status: number, code: string): Promise<{ message: string; param?: string }> {

@@ -1,6 +1,6 @@
 /** What must hold whatever happened to a turn: what the client saw and what is stored agree, and the same ids again heal it. */
 import { expect } from "vitest";
-import { type ask, type Chat, inShort, read, type Seen } from "./chat.ts";
+import { type ask, type Chat, contentOf, inShort, read, type Seen } from "./chat.ts";
 import { promptOf } from "./scripts.ts";
 
 type Ask = ReturnType<typeof ask>;
@@ -25,7 +25,7 @@ export async function expectAgreement(chat: Chat, request: Ask, seen: Seen, expe
     expect(prompt?.message).toEqual({ role: "user", content: request.prompt.content });
   }
   if (answer) expect(answer).toMatchObject({ id: request.responseId, promptId: request.prompt.id, message: { role: "assistant" } });
-  const content = answer?.message.content ?? "";
+  const content = contentOf(answer);
   if (seen.status === 200 && !seen.failed) {
     expect(seen.text).toBe(whole);
     expect(answer?.status).toBe("complete");
@@ -35,7 +35,7 @@ export async function expectAgreement(chat: Chat, request: Ask, seen: Seen, expe
     expect(whole.startsWith(seen.text)).toBe(true);
     if (answer || !partMayBeMissing) expect(content).toMatch(new RegExp(`^${RegExp.escape(seen.text)}`));
   }
-  expect(whole.startsWith(String(content))).toBe(true);
+  expect(whole.startsWith(content)).toBe(true);
 }
 
 /** Sends the same ids again: one whole answer, stored once behind its prompt, and from then on replayed without a model call. */

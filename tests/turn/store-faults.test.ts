@@ -12,7 +12,7 @@ watchForFloatingErrors();
 const timeouts = { store: 40 };
 const acts = (fault: Fault) => fault === "act-reject" || fault === "act-hang";
 
-describe.each(ways)("$way", (way) => {
+describe.each(ways)("$name", ({ way }) => {
   it.each(faults)("refuses with 503 and asks no model when reading the history fails (%s)", async (fault) => {
     const chat = await startChat({ ...way, timeouts });
     chat.store.plan(only("listMessages", 0, fault));
