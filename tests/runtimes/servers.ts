@@ -19,10 +19,10 @@ export interface Server {
 
 /** How to start a program that was bundled to a file: program and arguments. */
 export const programs = {
-  node: (file: string) => [process.execPath, file],
-  bun: (file: string) => [join(installed, ".bin/bun"), file],
-  deno: (file: string) => [join(installed, ".bin/deno"), "run", "--allow-all", "--no-lock", file],
-} as const;
+  node: (path: string) => ({ file: process.execPath, args: [path] }),
+  bun: (path: string) => ({ file: join(installed, ".bin/bun"), args: [path] }),
+  deno: (path: string) => ({ file: join(installed, ".bin/deno"), args: ["run", "--allow-all", "--no-lock", path] }),
+};
 
 /** A runtime that has a program of its own. */
 export type Program = keyof typeof programs;
@@ -41,6 +41,7 @@ export async function bundled<T>(name: string, use: (path: string) => Promise<T>
     entryPoints: [join(import.meta.dirname, name)],
     outfile,
     bundle: true,
+    logLevel: "error",
     format: "esm",
     target: "es2022",
     ...(name === "serve-workerd.ts" ? { platform: "browser" } : onNode),
@@ -55,13 +56,17 @@ export async function bundled<T>(name: string, use: (path: string) => Promise<T>
       },
     ],
   });
-  return use(outfile).finally(() => rm(folder, { recursive: true }));
+  try {
+    return await use(outfile);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 /** Serves the app with Node, Bun or Deno. */
 export function startProgram(program: Program): Promise<Server> {
   return bundled(`serve-${program}.ts`, async (path) => {
-    const [file, ...args] = programs[program](path);
+    const { file, args } = programs[program](path);
     const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
     let complaints = "";
     child.stderr.on("data", (bytes: Buffer) => (complaints += bytes.toString()));

@@ -1,0 +1,28 @@
+import { execFile } from "node:child_process";
+import { copyFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { bundled, programs } from "./servers.ts";
+
+function output(file: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(file, args, (error, stdout, stderr) => resolve(`${stdout}${stderr}\nexit ${error?.code ?? 0}`));
+  });
+}
+
+test("the memory store passes the kit under node:test", { timeout: 120_000 }, async () => {
+  const printed = await bundled("kit-node.ts", (path) => output(process.execPath, ["--test", path]));
+  expect(Number(/^# pass (\d+)$|^ℹ pass (\d+)$/m.exec(printed)?.slice(1).find(Boolean))).toBeGreaterThan(50);
+  expect(printed).toMatch(/^(?:#|ℹ) fail 0$/m);
+  expect(printed).toMatch(/\nexit 0$/);
+});
+
+test("the memory store passes the kit under bun test", { timeout: 120_000 }, async () => {
+  const printed = await bundled("kit-bun.ts", async (path) => {
+    const named = path.replace(/\.mjs$/, ".test.mjs"); // the name bun looks for
+    await copyFile(path, named);
+    return output(programs.bun(named).file, ["test", named]);
+  });
+  expect(Number(/^ (\d+) pass$/m.exec(printed)?.[1])).toBeGreaterThan(50);
+  expect(printed).toMatch(/^ 0 fail$/m);
+  expect(printed).toMatch(/\nexit 0$/);
+});
