@@ -27,8 +27,9 @@ const saysMuch =
 
 describe.each(ways)("$name", ({ way }) => {
   it("holds the model back while the client does not read, and lets go of it when the client leaves", async () => {
-    collectGarbage();
-    const before = occupied();
+    // Once before, so that what is loaded and compiled at the first turn does not count.
+    await read((await startChat(way)).post(ask("Hi")));
+    const before = await occupied();
     const chat = await startChat({ ...way, limits, script: saysMuch(64 * MiB) });
     const response = await chat.post(ask("Hi"));
     const reader = response.body?.getReader();
@@ -37,8 +38,8 @@ describe.each(ways)("$name", ({ way }) => {
     const written = await standsStill(call);
     // What is on its way: the sockets' own buffers, which the kernel grows to a few MB each, and 64 KiB of ours.
     expect(written).toBeLessThan(24 * MiB);
-    collectGarbage();
-    expect(occupied() - before).toBeLessThan(6 * MiB);
+    // The text that is under way to the client has to be kept until it is stored; the rest is small.
+    expect((await occupied()) - before).toBeLessThan(12 * MiB);
     // A second look after more time: held back means standing still.
     await delay(50);
     expect(call.written).toBe(written);
@@ -165,7 +166,11 @@ async function standsStill(call: ModelCall): Promise<number> {
   }
 }
 
-function occupied(): number {
+async function occupied(): Promise<number> {
+  for (let times = 0; times < 3; times++) {
+    await delay(1);
+    collectGarbage();
+  }
   const { heapUsed, external, arrayBuffers } = process.memoryUsage();
   return heapUsed + external + arrayBuffers;
 }
