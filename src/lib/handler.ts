@@ -79,12 +79,12 @@ export async function findOwner<C>(
   authorize: ((context: C) => AuthorizeResult | Promise<AuthorizeResult>) | undefined,
   context: C,
 ): Promise<Authorized | Response> {
-  const found = (await guardApp(() => authorize?.(context))) ?? { owner: "" };
+  const found = await guardApp(() => authorize?.(context));
   if (found instanceof Response) return found;
-  if (typeof found.owner === "string") return { owner: found.owner };
-  throw new ChatHandlerError("internal", "Something went wrong.", {
-    cause: new TypeError("authorize must return { owner: string }, a Response or undefined."),
-  });
+  // Not even null: "session && { owner }" would open the threads of nobody to everyone who is logged out.
+  const owner = found === undefined ? "" : found?.owner;
+  if (typeof owner === "string") return { owner };
+  throw asChatHandlerError(new TypeError("authorize must return { owner: string }, a Response or undefined"), "internal");
 }
 
 /** Tells the app of an error; what its hook does changes nothing. A client that left is none. */

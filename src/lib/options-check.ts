@@ -5,27 +5,29 @@ export function misuse(problem: string): never {
   throw new TypeError(`chat-handler: ${problem}`);
 }
 
-/**
- * The options that are not `undefined`, each checked to be of its kind: what `typeof` says, or several of that with `" or "`
- * between. An unknown name is refused, so that a slip of the pen is not silently without effect.
- */
-export function checkKinds<T extends object>(given: T, kinds: Readonly<Record<string, string>>, path = ""): Partial<T> {
-  const defined = Object.entries(given).filter(([, value]) => value !== undefined);
-  for (const [name, value] of defined) {
-    const kind = kinds[name] ?? misuse(`unknown option ${path}${name}; there are ${Object.keys(kinds).join(", ")}`);
-    if (value === null || !kind.split(" or ").includes(typeof value)) misuse(`${path}${name} must be a ${kind}`);
-  }
-  return Object.fromEntries(defined) as Partial<T>;
-}
+/** What a timer of JavaScript can wait at most, in milliseconds; as good a bound for every other number. */
+const mostNumber = 2 ** 31 - 1;
 
-/** Whole numbers from 1 to `most` over their defaults. */
-export function checkNumbers<T extends object>(path: string, defaults: T, given: Partial<T> = {}, most: number = Number.MAX_SAFE_INTEGER): T {
-  const kinds = Object.fromEntries(Object.keys(defaults).map((name) => [name, "number"]));
-  const numbers = checkKinds(given, kinds, `${path}.`);
-  for (const [name, value] of Object.entries(numbers)) {
-    if (!Number.isInteger(value) || Number(value) < 1 || Number(value) > most) misuse(`${path}.${name} must be a whole number from 1 to ${most}`);
+/**
+ * Options over their defaults, `undefined` counting as absent. Each must be of its kind, and an unknown name is refused, so that a
+ * slip of the pen is not silently without effect. Groups of numbers (those a default stands for with an object that is not in
+ * `kinds`) are filled in likewise; their numbers are whole and at least 1.
+ */
+export function withDefaults(given: object, defaults: object, kinds: Readonly<Record<string, string>> = {}, path = ""): object {
+  const settings = new Map<string, unknown>(Object.entries(defaults));
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    const standard = settings.get(name);
+    const kind = Object.hasOwn(kinds, name) ? kinds[name] : standard ? typeof standard : undefined;
+    if (!kind) return misuse(`there is no option ${path}${name}`);
+    if (value === null || !kind.includes(typeof value)) misuse(`${path}${name} must be a ${kind.replace(" ", " or ")}`);
+    const least = path ? 1 : 0;
+    if (typeof value === "number" && !(Number.isInteger(value) && value >= least && value <= mostNumber)) {
+      misuse(`${path}${name} must be a whole number from ${least} to ${mostNumber}`);
+    }
+    settings.set(name, kind === "object" && standard ? withDefaults(value as object, standard, {}, `${name}.`) : value);
   }
-  return { ...defaults, ...numbers };
+  return Object.fromEntries(settings);
 }
 
 /** Refuses a store that lacks a method, by name. */
@@ -36,6 +38,3 @@ export function checkStore(store: object | undefined, methods: readonly string[]
     }
   }
 }
-
-/** What a timer of JavaScript can wait at most, in milliseconds. */
-export const longestTimer: number = 2 ** 31 - 1;

@@ -5,7 +5,7 @@ import type { ChatHandlerError } from "./errors.ts";
 import type { ModelClient } from "./model.ts";
 import type { Prompt } from "./prompt.ts";
 import type { MessageStatus, MessageStore } from "./store.ts";
-import { checkKinds, checkNumbers, checkStore, longestTimer, misuse } from "./options-check.ts";
+import { checkStore, misuse, withDefaults } from "./options-check.ts";
 import type { ToolRunner } from "./tools.ts";
 
 /** What a request asks for, before it is known who asks. */
@@ -175,13 +175,7 @@ export interface ChatHandlerOptions {
   now?: (() => number) | undefined;
 }
 
-/** Options with every default in place. */
-export interface Settings extends Omit<ChatHandlerOptions, keyof Defaults | "history" | "limits" | "timeouts">, Defaults {
-  history: HistoryOptions;
-  limits: Limits;
-  timeouts: Timeouts;
-}
-
+/** What has a default. */
 interface Defaults {
   params: NonNullable<ChatHandlerOptions["params"]>;
   concurrency: "queue" | "reject";
@@ -189,59 +183,40 @@ interface Defaults {
   onError: NonNullable<ChatHandlerOptions["onError"]>;
   generateId: () => string;
   now: () => number;
+  history: HistoryOptions;
+  limits: Limits;
+  timeouts: Timeouts;
 }
 
-const defaultHistory: HistoryOptions = { last: 100 };
+/** Options with every default in place. */
+export interface Settings extends Omit<ChatHandlerOptions, keyof Defaults>, Defaults {}
 
-/** The bounds, where the app sets none. */
-export const defaultLimits: Limits = {
-  bodyBytes: 1024 * 1024,
-  promptCharacters: 100_000,
-  idCharacters: 128,
-  answerCharacters: 1_000_000,
-  steps: 8,
-  queue: 32,
-};
-
-/** The waits, where the app sets none. */
-export const defaultTimeouts: Timeouts = {
-  body: 30_000,
-  queue: 60_000,
-  store: 10_000,
-  firstChunk: 120_000,
-  idle: 60_000,
-  turn: 600_000,
-};
-
-const defaults: Defaults = {
+/** What holds where an app says nothing. */
+export const defaults: Defaults = {
   params: {},
   concurrency: "queue",
   flushInterval: 30,
   onError: logError,
   generateId: () => crypto.randomUUID(),
   now: Date.now,
+  history: { last: 100 },
+  limits: { bodyBytes: 1024 * 1024, promptCharacters: 100_000, idCharacters: 128, answerCharacters: 1_000_000, steps: 8, queue: 32 },
+  timeouts: { body: 30_000, queue: 60_000, store: 10_000, firstChunk: 120_000, idle: 60_000, turn: 600_000 },
 };
 
-const kinds: Record<keyof ChatHandlerOptions, string> = {
+/** What `typeof` must say of an option; where nothing stands, what it says of the default. */
+const kinds: Record<string, string> = {
   store: "object",
-  client: "object",
-  model: "string or function",
+  client: "object function",
+  model: "string function",
   authorize: "function",
-  systemPrompt: "string or function",
-  params: "object or function",
+  systemPrompt: "string function",
+  params: "object function",
   tools: "object",
-  history: "object",
-  concurrency: "string",
-  limits: "object",
-  timeouts: "object",
-  flushInterval: "number",
   showErrors: "boolean",
   title: "function",
   onTurnEnd: "function",
-  onError: "function",
   waitUntil: "function",
-  generateId: "function",
-  now: "function",
 };
 
 /** What every store can do. */
@@ -249,34 +224,19 @@ export const storeMethods = ["listMessages", "appendMessages", "updateMessage", 
 
 /** Checks the options and fills in the defaults. Throws a `TypeError` that names the remedy. */
 export function resolveOptions(options: ChatHandlerOptions, extra: readonly unknown[]): Settings {
-  if (extra.length > 0 || typeof options !== "object" || options === null) misuse("pass one object: createChatHandler({ store, client, model })");
-  const { store, client, model, params, tools, concurrency, flushInterval = 0 } = options;
-  const given = checkKinds(options, kinds);
+  if (extra.length > 0 || !options) misuse("pass one object: createChatHandler({ store, client, model })");
+  const { store, client, model, params, tools, concurrency } = options;
+  const settings = withDefaults(options, defaults, kinds) as Settings;
   checkStore(store, storeMethods);
-  if (typeof client?.chat?.completions?.create !== "function") misuse("client has no chat.completions.create(): pass an OpenAI client");
+  if (!client?.chat?.completions?.create) misuse("client has no chat.completions.create(): pass an OpenAI client");
   if (!model) misuse("model is missing: pass the name of a model");
-  if (typeof params === "object") checkParams(params);
-  if (tools && typeof tools.run !== "function") misuse('make tools with createTools() of "chat-handler/tools"');
-  if (concurrency && concurrency !== "queue" && concurrency !== "reject") misuse('concurrency must be "queue" or "reject"');
-  if (!(flushInterval >= 0 && flushInterval <= longestTimer)) misuse("flushInterval must be 0 or more milliseconds");
-  return {
-    ...defaults,
-    ...(given as ChatHandlerOptions),
-    history: checkNumbers("history", defaultHistory, options.history),
-    limits: checkNumbers("limits", defaultLimits, options.limits),
-    timeouts: checkNumbers("timeouts", defaultTimeouts, options.timeouts, longestTimer),
-  } as Settings;
+  for (const name of ["messages", "model", "stream", "tools"]) if (name in Object(params)) misuse(`params.${name} is set by the handler`);
+  if (tools && !tools.run) misuse('make tools with createTools() of "chat-handler/tools"');
+  if (concurrency && !/^(queue|reject)$/.test(concurrency)) misuse('concurrency must be "queue" or "reject"');
+  return settings;
 }
 
-/** Refuses parameters that the handler sets itself. */
-export function checkParams(params: ModelParams): void {
-  for (const name of ["messages", "model", "stream", "n", "tools", "functions", "function_call"]) {
-    if (name in params) misuse(`params.${name} is set by the handler`);
-  }
-}
-
-/** The default `onError`. */
-export function logError(error: ChatHandlerError): void {
+function logError(error: ChatHandlerError): void {
   // Below 500 it is the client's doing: a stranger must not be able to fill the log.
   if (error.status >= 500 || error.status === 429) console.error(error);
 }

@@ -1,21 +1,18 @@
 /** One model call within a turn: its chunks become text in the answer and, at the end, what the model said as a whole. */
-import type {
-  ChatCompletionChunk,
-  ChatCompletionCreateParamsStreaming,
-  ChatCompletionMessageFunctionToolCall,
-} from "openai/resources/chat/completions";
+import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import type { Answer } from "./answer.ts";
 import { ChatHandlerError } from "./errors.ts";
 import { callModel, type ModelCall } from "./model.ts";
 import type { Settings } from "./options.ts";
+import type { ToolCalls, ToolRunner } from "./tools.ts";
 
 /** What the model said in one call. Grows while it speaks, so that a broken call still tells what was said. */
 export interface Said {
   /** Where in the answer its text begins. */
   start: number;
-  /** Its tool calls so far, by the model's own numbering; whole once there is a finish reason. */
-  toolCalls: Map<number, ChatCompletionMessageFunctionToolCall>;
+  /** Its tool calls so far; whole once there is a finish reason. */
+  toolCalls: ToolCalls;
   /** Why it ended: proof that the model itself ended it. */
   finishReason?: string | undefined;
   /** Tokens, where the model reported them. */
@@ -33,7 +30,7 @@ export async function speak(
   said: Said,
   body: ChatCompletionCreateParamsStreaming,
   answer: Answer,
-  { client, limits, timeouts }: Settings,
+  { client, limits, timeouts, tools }: Settings,
   turnSignal: AbortSignal,
 ): Promise<void> {
   const controller = new AbortController();
@@ -63,7 +60,7 @@ export async function speak(
     for (;;) {
       const chunks = await call.read();
       if (!chunks) break;
-      for (const chunk of chunks) toolCharacters += take(chunk, said, answer);
+      for (const chunk of chunks) toolCharacters += take(chunk, said, answer, tools);
       if (answer.length + toolCharacters > limits.answerCharacters) {
         throw new ChatHandlerError("answer_too_large", `The answer is longer than ${limits.answerCharacters} characters.`);
       }
@@ -86,37 +83,17 @@ export async function speak(
 }
 
 /** Takes one chunk in and returns how many characters of tool calls it held. */
-function take({ usage, choices }: ChatCompletionChunk, said: Said, answer: Answer): number {
+function take({ usage, choices }: ChatCompletionChunk, said: Said, answer: Answer, tools: ToolRunner | undefined): number {
   if (usage) said.usage = usage;
   // Azure sends a chunk without choices first, usage comes in one last; and a further choice than the first is nobody's answer.
-  const choice = Array.isArray(choices) ? choices.find((choice) => !choice?.index) : undefined;
+  const choice = Array.isArray(choices) && choices.find((choice) => !choice?.index);
   if (!choice) return 0;
   const { delta, finish_reason } = choice;
   if (finish_reason) said.finishReason = finish_reason;
   const text = delta?.content ?? delta?.refusal ?? "";
   if (typeof text !== "string") throw new ChatHandlerError("model_failed", "The model sent no text.");
-  if (text !== "") answer.write(text);
-  return delta?.tool_calls ? takeToolCalls(delta.tool_calls, said.toolCalls) : 0;
-}
-
-function takeToolCalls(
-  deltas: readonly ChatCompletionChunk.Choice.Delta.ToolCall[],
-  calls: Map<number, ChatCompletionMessageFunctionToolCall>,
-): number {
-  let characters = 0;
-  for (const delta of deltas) {
-    // What is missing may also be null.
-    const id = delta.id ?? "";
-    const name = delta.function?.name ?? "";
-    const text = delta.function?.arguments ?? "";
-    // Some providers number nothing and send each call whole, with its id.
-    const number = delta.index ?? calls.size - (id ? 0 : 1);
-    let call = calls.get(number);
-    if (!call) calls.set(number, (call = { id, type: "function", function: { name: "", arguments: "" } }));
-    call.id ||= id;
-    call.function.name += name;
-    call.function.arguments += text;
-    characters += 1 + id.length + name.length + text.length;
-  }
-  return characters;
+  if (text) answer.write(text);
+  if (!delta?.tool_calls?.length) return 0;
+  if (!tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, and there is none.");
+  return tools.gather(delta.tool_calls, said.toolCalls);
 }

@@ -20,40 +20,31 @@ const encoder = new TextEncoder();
 /** Streams what the reader reads, one read for each pull of the client; a failure of the turn errors the stream. */
 export function textResponse(reader: AnswerReader, onCancel: () => void): Response {
   let failure: unknown;
-  let demand = 0;
-  let wakeSource: (() => void) | undefined;
+  let pulled = () => {};
 
-  // transformStream runs its loop without looking at demand and must not see an error, so its source paces itself
+  // transformStream runs its loop without looking at demand and must not see an error, so its source waits for each pull
   // and ends quietly; the outer stream says how it ended.
-  const source: AsyncIterable<string> = {
-    [Symbol.asyncIterator]: () => ({
-      async next() {
-        while (demand === 0) {
-          await new Promise<void>((resolve) => {
-            wakeSource = resolve;
-          });
-        }
-        demand--;
-        try {
-          const value = await reader.read();
-          return value === undefined ? { done: true, value } : { done: false, value };
-        } catch (error) {
-          failure = error;
-          return { done: true, value: undefined };
-        }
-      },
-    }),
+  const texts = async function* () {
+    try {
+      for (;;) {
+        await new Promise<void>((resolve) => (pulled = resolve));
+        const text = await reader.read();
+        if (text === undefined) return;
+        yield text;
+      }
+    } catch (error) {
+      failure = error;
+    }
   };
-  const bytes = transformStream(source, (text: string) => encoder.encode(text)).getReader();
+  const bytes = transformStream(texts(), (text) => encoder.encode(text)).getReader();
 
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        demand++;
-        wakeSource?.();
+        pulled();
         const { done, value } = await bytes.read();
         if (!done) controller.enqueue(value);
-        else if (failure !== undefined) controller.error(failure);
+        else if (failure) controller.error(failure);
         else controller.close();
       },
       cancel: onCancel,

@@ -1,16 +1,7 @@
 /** What an app may say to `createThreadHandler`, the defaults, and what is refused at construction. */
 import type { ChatHandlerError } from "./errors.ts";
-import {
-  type Authorized,
-  defaultLimits,
-  defaultTimeouts,
-  type ErrorContext,
-  type Limits,
-  logError,
-  storeMethods,
-  type Timeouts,
-} from "./options.ts";
-import { checkKinds, checkNumbers, checkStore, longestTimer, misuse } from "./options-check.ts";
+import { type Authorized, defaults as chatDefaults, type ErrorContext, type Limits, storeMethods, type Timeouts } from "./options.ts";
+import { checkStore, misuse, withDefaults } from "./options-check.ts";
 import type { ThreadStore } from "./store.ts";
 
 /** What a request for threads asks for, before it is known who asks. */
@@ -78,46 +69,33 @@ export interface ThreadSettings extends Required<Pick<ThreadHandlerOptions, "sto
   now: () => number;
 }
 
-const { bodyBytes, promptCharacters, idCharacters } = defaultLimits;
-const limits: ThreadLimits = { bodyBytes, promptCharacters, idCharacters, formCharacters: 20_000, messages: 10_000 };
-const timeouts: ThreadTimeouts = { body: defaultTimeouts.body, store: defaultTimeouts.store };
+const { onError, generateId, now, limits, timeouts } = chatDefaults;
+const { bodyBytes, promptCharacters, idCharacters } = limits;
 
-const kinds: Record<keyof ThreadHandlerOptions, string> = {
-  store: "object",
-  authorize: "function",
-  basePath: "string",
-  pageSize: "number",
-  limits: "object",
-  timeouts: "object",
-  onError: "function",
-  generateId: "function",
-  now: "function",
+const defaults = {
+  onError,
+  generateId,
+  now,
+  pageSize: 50,
+  limits: { bodyBytes, promptCharacters, idCharacters, formCharacters: 20_000, messages: 10_000 },
+  timeouts: { body: timeouts.body, store: timeouts.store },
 };
+
+const kinds = { store: "object", authorize: "function", basePath: "string" };
 
 /** What a store with threads can do besides. */
 const threadStoreMethods = [...storeMethods, "listThreads", "getThread", "createThread", "renameThread", "deleteThread", "deleteOwner"];
 
 /** Checks the options and fills in the defaults. Throws a `TypeError` that names the remedy. */
 export function resolveThreadOptions(options: ThreadHandlerOptions, extra: readonly unknown[]): ThreadSettings {
-  if (extra.length > 0 || typeof options !== "object" || options === null)
-    misuse("pass one object: createThreadHandler({ store, authorize })");
-  checkKinds(options, kinds);
-  const { store, authorize, basePath, pageSize = 50 } = options;
+  if (extra.length > 0 || !options) misuse("pass one object: createThreadHandler({ store, authorize })");
+  const settings = withDefaults(options, defaults, kinds) as ThreadSettings;
+  const { store, authorize, basePath, pageSize } = settings;
   checkStore(store, threadStoreMethods);
   if (!authorize)
     misuse("authorize is missing: say whose threads a request may see, or pass allowAnyone where everybody may see all of them");
   if (basePath !== undefined && !/^(\/[^?#]*[^/?#])?$/.test(basePath))
     misuse('basePath must be a path without a slash at its end, for example "/api/threads"');
-  if (!Number.isSafeInteger(pageSize) || pageSize < 1) misuse("pageSize must be a whole number from 1");
-  return {
-    store,
-    authorize,
-    basePath,
-    pageSize,
-    limits: checkNumbers("limits", limits, options.limits),
-    timeouts: checkNumbers("timeouts", timeouts, options.timeouts, longestTimer),
-    onError: options.onError ?? logError,
-    generateId: options.generateId ?? (() => crypto.randomUUID()),
-    now: options.now ?? Date.now,
-  };
+  if (pageSize < 1) misuse("pageSize must be a whole number from 1");
+  return settings;
 }

@@ -1,5 +1,6 @@
 /** Runs the tools a model calls, so that every call gets exactly one result, whatever the tool does. */
 import type {
+  ChatCompletionChunk,
   ChatCompletionFunctionTool,
   ChatCompletionMessageFunctionToolCall,
   ChatCompletionToolMessageParam,
@@ -33,10 +34,15 @@ export interface ChatTool {
   run(args: unknown, context: ToolContext): unknown;
 }
 
+/** The calls of one step, by the model's own numbering. */
+export type ToolCalls = Map<number, ChatCompletionMessageFunctionToolCall>;
+
 /** What a turn asks of tools. Made by {@link createTools}. */
 export interface ToolRunner {
   /** The tools in the form the model is told of them. */
   params: ChatCompletionFunctionTool[];
+  /** Takes in what a chunk says of calls, by the model's own numbering, and returns how many characters that was. */
+  gather(deltas: readonly ChatCompletionChunk.Choice.Delta.ToolCall[], calls: ToolCalls): number;
   /**
    * Runs the calls of one step and resolves to one result for each, in order. Never rejects; errors of the tools' own go to
    * `onError`.
@@ -96,6 +102,19 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
         ...(strict !== undefined && { strict }),
       },
     })),
+    gather(deltas, calls) {
+      let characters = 0;
+      for (const { index, id, function: part } of deltas) {
+        // Some providers number nothing and send each call whole, with its id. What is missing may also be null.
+        const number = index ?? calls.size - (id ? 0 : 1);
+        const call = calls.get(number) ?? { id: id || crypto.randomUUID(), type: "function", function: { name: "", arguments: "" } };
+        calls.set(number, call);
+        call.function.name += part?.name ?? "";
+        call.function.arguments += part?.arguments ?? "";
+        characters += 1 + (id?.length ?? 0) + (part?.name?.length ?? 0) + (part?.arguments?.length ?? 0);
+      }
+      return characters;
+    },
     run: (calls, context, onError) =>
       Promise.all(
         calls.map(async (call) => ({ role: "tool", tool_call_id: call.id, content: await runOne(call, context, onError) })),

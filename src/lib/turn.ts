@@ -7,12 +7,13 @@ import { conflict, type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 import { guardApp, guardStore } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
-import { checkParams, type Settings, storeMethods, type TurnContext } from "./options.ts";
+import { type Settings, storeMethods, type TurnContext } from "./options.ts";
 import { type Prompt, titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
 import { type Said, speak } from "./step.ts";
 import type { ListMessagesOptions, MessageStatus, StoredMessage } from "./store.ts";
 import { retitle } from "./title.ts";
+import type { ToolRunner } from "./tools.ts";
 
 /** A turn that waits, runs or has ended. */
 export interface Turn {
@@ -44,7 +45,7 @@ interface Work {
 /** Puts a turn in its thread's line. Everything that can go wrong with it reaches the readers of its answer. */
 export function startTurn(context: TurnContext, settings: Settings, turns: RunningTurns, report: (error: ChatHandlerError) => void): Turn {
   const { owner, threadId, responseId, prompt } = context;
-  const { limits, timeouts, history, tools } = settings;
+  const { limits, timeouts, history, tools, generateId: newId } = settings;
   const { id: promptId, ...promptMessage } = prompt;
   const thread = { owner, threadId };
   const store = guardStore(settings.store, storeMethods, timeouts.store);
@@ -103,7 +104,6 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       guardApp(() => (typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(context) : option));
     const work = Promise.all([given(settings.model), given(settings.systemPrompt), given(settings.params)]);
     const [model, systemPrompt, params] = await unlessAborted(signal, work);
-    await guardApp(() => checkParams(params));
     const messages = toModelMessages([...before, stored(promptId, promptMessage)], history.last);
     if (systemPrompt) messages.unshift({ role: "system", content: systemPrompt });
     return { ...params, model, messages, stream: true, ...(tools && { tools: tools.params }) };
@@ -119,8 +119,8 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       const { finishReason = "", toolCalls } = said;
       work.usage = sum(work.usage, said.usage);
       if (cutShort.has(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
-      if (toolCalls.size === 0) break;
-      const step = await runStep(said);
+      if (!tools || toolCalls.size === 0) break;
+      const step = await runStep(said, tools);
       work.kept.push(...step);
       work.said = undefined;
       signal.throwIfAborted();
@@ -132,15 +132,13 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const textFrom = (start: number) => answer.text().slice(start).toWellFormed();
 
   /** The calls of a step with their results: stored together, so that a call is never without its result. */
-  const runStep = async ({ start, toolCalls, finishReason, usage }: Said): Promise<StoredMessage[]> => {
-    if (!tools) throw incomplete("The model called a tool, and there is none.");
+  const runStep = async ({ start, toolCalls, finishReason, usage }: Said, tools: ToolRunner): Promise<StoredMessage[]> => {
     answer.flush();
-    const calls = [...toolCalls.values()].map((call) => ({ ...call, id: call.id || settings.generateId() }));
+    const calls = [...toolCalls.values()];
     const results = await tools.run(calls, { ...context, signal }, (error) => report(asChatHandlerError(error, "internal", "A tool failed.")));
-    const message = { role: "assistant" as const, content: textFrom(start) || null, tool_calls: calls };
     return [
-      stored(settings.generateId(), message, { finishReason, usage }),
-      ...results.map((result) => stored(settings.generateId(), result)),
+      stored(newId(), { role: "assistant", content: textFrom(start) || null, tool_calls: calls }, { finishReason, usage }),
+      ...results.map((result) => stored(newId(), result)),
     ];
   };
 
@@ -243,6 +241,7 @@ const cutShort = new Set(["length", "max_tokens", "content_filter", "error"]);
 
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
   if (!a || !b) return a ?? b;
-  const add = (name: "prompt_tokens" | "completion_tokens" | "total_tokens") => a[name] + b[name];
-  return { prompt_tokens: add("prompt_tokens"), completion_tokens: add("completion_tokens"), total_tokens: add("total_tokens") };
+  const total = { ...b };
+  for (const name of ["prompt_tokens", "completion_tokens", "total_tokens"] as const) total[name] += a[name];
+  return total;
 }
