@@ -1,0 +1,55 @@
+/** Child processes that answer questions, one at a time. */
+import { fork } from "node:child_process";
+
+type Reply<Answer> = { answer: Answer } | { error: string };
+
+/** A child process, from the parent's side. */
+export interface Child<Question, Answer> {
+  /** Rejects when the child fails or ends. */
+  ask(question: Question): Promise<Answer>;
+  stop(): void;
+}
+
+/** Starts `file`, which must call {@link answerParent}. */
+export function startChild<Question extends object, Answer>(file: URL, args: readonly string[] = []): Child<Question, Answer> {
+  const child = fork(file, args, { execArgv: ["--expose-gc", "--no-warnings"] });
+  let pending: { resolve: (answer: Answer) => void; reject: (error: Error) => void } | undefined;
+  child.on("message", (reply: Reply<Answer>) => {
+    if ("error" in reply) pending?.reject(new Error(reply.error));
+    else pending?.resolve(reply.answer);
+    pending = undefined;
+  });
+  child.on("exit", (code) => pending?.reject(new Error(`${file.pathname} ${args.join(" ")} ended with code ${code}.`)));
+  return {
+    ask: (question) =>
+      new Promise((resolve, reject) => {
+        pending = { resolve, reject };
+        child.send(question);
+      }),
+    stop: () => void (child.connected && child.disconnect()),
+  };
+}
+
+/** Answers the parent's questions, in the child. */
+export function answerParent(answer: (question: never) => Promise<unknown>): void {
+  process.on("message", (question) => {
+    answer(question as never).then(
+      (answer) => process.send?.({ answer }),
+      (error: unknown) => process.send?.({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+    );
+  });
+  process.on("disconnect", () => process.exit());
+}
+
+/** Collects all garbage, so that a measurement starts from nothing and ends with what is in use. */
+export function collectGarbage(): void {
+  if (!globalThis.gc) throw new Error("Run with --expose-gc.");
+  globalThis.gc();
+  globalThis.gc();
+}
+
+/** CPU time of this process until now, its garbage collection and compilation included, in microseconds. */
+export function cpuTime(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}

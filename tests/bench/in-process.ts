@@ -1,0 +1,56 @@
+/** CPU per token in one process, without sockets. */
+import { type Child, startChild } from "./child.ts";
+import type { Workload } from "./in-process-worker.ts";
+import { shuffled } from "./statistics.ts";
+import type { SubjectName } from "./subjects/index.ts";
+
+const subjects = ["pass-through", "floor", "ours", "ours-0", "guide", "ai-sdk"] as const satisfies SubjectName[];
+
+/** An answer's length and how it arrives. */
+interface Case {
+  tokens: number;
+  tokensPerRead: number;
+}
+
+const cases: readonly Case[] = [
+  { tokens: 500, tokensPerRead: 1 },
+  { tokens: 500, tokensPerRead: 8 },
+  { tokens: 20_000, tokensPerRead: 1 },
+  { tokens: 20_000, tokensPerRead: 8 },
+];
+
+/** One case's measurements: for each subject, CPU in microseconds a token, one for each round. */
+export interface InProcessResult extends Case {
+  cpu: Record<(typeof subjects)[number], number[]>;
+}
+
+/** Tokens of one measurement: enough for the clock, few enough for many rounds. */
+const tokensPerSample = 20_000;
+
+/**
+ * Each subject lives in a process of its own for the whole run, so that none is compiled for another's objects, and only one works at
+ * a time. The rounds are interleaved: a slow second of the machine meets all subjects, and ratios are taken within a round.
+ */
+export async function measureInProcess(rounds: number, progress: (text: string) => void): Promise<InProcessResult[]> {
+  const workers = new Map<string, Child<Workload, number>>();
+  const results: InProcessResult[] = cases.map((one) => ({
+    ...one,
+    cpu: { "pass-through": [], floor: [], ours: [], "ours-0": [], guide: [], "ai-sdk": [] },
+  }));
+  try {
+    for (const name of subjects) workers.set(name, startChild(new URL("./in-process-worker.ts", import.meta.url), [name]));
+    // Round 0 warms the subjects up and is not counted.
+    for (let round = 0; round <= rounds; round++) {
+      progress(`in process, round ${round} of ${rounds}`);
+      for (const { cpu, ...one } of results) {
+        for (const name of shuffled(subjects)) {
+          const perToken = await workers.get(name)!.ask({ ...one, turns: tokensPerSample / one.tokens });
+          if (round > 0) cpu[name].push(perToken);
+        }
+      }
+    }
+    return results;
+  } finally {
+    for (const worker of workers.values()) worker.stop();
+  }
+}

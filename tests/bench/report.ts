@@ -1,0 +1,152 @@
+/** The measurements as the page `docs/benchmark.md` and its plot. */
+import { cpus } from "node:os";
+import type { InProcessResult } from "./in-process.ts";
+import { table } from "./markdown.ts";
+import { type Bar, plot } from "./plot.ts";
+import type { SocketRun, SocketSample } from "./sockets.ts";
+import { median, medianRatio } from "./statistics.ts";
+import { type SubjectName, titles } from "./subjects/index.ts";
+import { caseTitle, count, inProcessTargets, isReached, socketTargets, type Target } from "./targets.ts";
+
+/** All of a run. */
+export interface Measurements {
+  inProcess: InProcessResult[];
+  sockets: SocketRun[];
+}
+
+const ratio = (value: number) => `${value.toFixed(2)}×`;
+const microseconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} µs`;
+const milliseconds = (value: number) => `${value.toFixed(0)} ms`;
+const kilobytes = (value: number) => `${(value / 1000).toFixed(0)} kB`;
+
+/** Every target with what was measured. */
+export const allTargets = ({ inProcess, sockets }: Measurements): Target[] => [
+  ...inProcess.flatMap(inProcessTargets),
+  ...sockets.flatMap(socketTargets),
+];
+
+const targetsTable = (measurements: Measurements) =>
+  table(
+    ["target", "where", "bound", "measured", "reached"],
+    allTargets(measurements).map((target) => [
+      target.what,
+      target.where,
+      `${target.isMost ? "≤" : "≥"} ${ratio(target.bound)}`,
+      ratio(target.ratio),
+      isReached(target) ? "yes" : "no",
+    ]),
+  );
+
+function inProcessTable(results: readonly InProcessResult[]): string {
+  const names = Object.keys(results[0]?.cpu ?? {}) as (keyof InProcessResult["cpu"])[];
+  return table(
+    ["CPU a token (to the floor)", ...results.map(caseTitle)],
+    names.map((name) => [
+      titles[name],
+      ...results.map(({ cpu }) => `${microseconds(median(cpu[name]))} (${ratio(medianRatio(cpu[name], cpu.floor))})`),
+    ]),
+  );
+}
+
+function socketTable({ samples }: SocketRun): string {
+  const base = samples.get("pass-through") ?? [];
+  return table(
+    ["", "CPU a token", "first byte, median / p95", "delay of text, median / p95", "memory in use a stream", "resident a stream"],
+    [...samples].map(([name, own]) => {
+      const of = (pick: (sample: SocketSample) => number) => median(own.map(pick));
+      const toBase = (pick: (sample: SocketSample) => number) => ratio(medianRatio(own.map(pick), base.map(pick)));
+      return [
+        titles[name],
+        `${microseconds(of(({ cpu }) => cpu))} (${toBase(({ cpu }) => cpu)})`,
+        `${milliseconds(of(({ firstByte }) => firstByte.median))} / ${milliseconds(of(({ firstByte }) => firstByte.p95))}`,
+        `${milliseconds(of(({ delay }) => delay.median))} / ${milliseconds(of(({ delay }) => delay.p95))}`,
+        `${kilobytes(of(({ inUse }) => inUse))} (${toBase(({ inUse }) => inUse)})`,
+        kilobytes(of(({ resident }) => resident)),
+      ];
+    }),
+  );
+}
+
+/** The tables alone, for the terminal. */
+export const tables = (measurements: Measurements): string =>
+  [
+    inProcessTable(measurements.inProcess),
+    ...measurements.sockets.map((run) => `${loadTitle(run)}\n\n${socketTable(run)}`),
+    targetsTable(measurements),
+  ].join("\n\n");
+
+const loadTitle = ({ load }: SocketRun) =>
+  `${count(load.streams)} streams at once, each ${load.tokens} tokens long, one token every ${load.interval} ms`;
+
+/** The page for the docs. `versions` says what was measured, for example `openai 7.57.0`. */
+export function page(measurements: Measurements, versions: readonly string[]): string {
+  const { inProcess, sockets } = measurements;
+  return `# What a turn costs
+
+\`npm run bench\` wrote this page and measured everything on it in one run: Node ${process.versions.node}, ${versions.join(", ")}, on
+${cpus().length} cores of ${cpus()[0]?.model.trim() ?? "an unknown processor"}. Single times depend on the machine and on what else it
+does; the ratios hold up, for the subjects take turns, in another order each round, and each ratio is the median of ratios taken
+within a round.
+
+![CPU and memory of chat-handler beside the other routes](images/benchmark.svg)
+
+- The **pass-through** hands the model's bytes on unread: what any proxy costs.
+- The **hand-written floor** decodes the SSE, parses each chunk and encodes its text. It checks nothing, stores nothing and trusts
+  everything.
+- **chat-handler** is \`createChatHandler\` over the \`openai\` client and \`createMemoryStore()\`, all else by default.
+- **The guide's route** iterates the same client through \`@crayonai/stream\` and stores in \`onEnd\`, in an object.
+- **AI SDK** is \`streamText\` over \`@ai-sdk/openai-compatible\`, answered as a text stream, stored in an object.
+
+## Targets
+
+${targetsTable(measurements)}
+
+## In one process, without sockets
+
+CPU time of a process that does nothing else, divided by the tokens: garbage collection and compilation are in it. The model's
+answer is prepared, so it is there whenever it is read, and the response is read to its end. Each subject has a process of its own.
+
+${inProcessTable(inProcess)}
+
+A model without delay is kind to the flush interval: within 30 ms much text comes together. With \`flushInterval: 0\` each read of the
+model is written by itself, as the floor does it.
+
+## Over sockets
+
+Model, server and clients are three processes. CPU is the server's, from the first request to the last byte, the opening of its
+connections included. The delay of text is from the moment the model sends a token to the moment the client has it. Memory is taken while
+all streams are open: what is in use after a garbage collection, and what the process holds from the system. All subjects are served by
+\`@hono/node-server\`.
+
+${sockets.map((run) => `### ${loadTitle(run)}\n\n${socketTable(run)}`).join("\n\n")}
+
+The flush interval trades writes for delay: after the first text, which is sent at once, text waits at most that long for more.
+`;
+}
+
+/** The plot of the page. */
+export function pagePlot({ inProcess, sockets }: Measurements): string {
+  const bar = (name: SubjectName, value: number, text: string): Bar => ({
+    label: titles[name],
+    value,
+    text,
+    isOurs: name.startsWith("ours"),
+  });
+  const inProcessPanels = inProcess
+    .filter(({ tokensPerRead }) => tokensPerRead === 1)
+    .map((result) => ({
+      title: `CPU a token in one process, ${caseTitle(result)}`,
+      bars: (Object.keys(result.cpu) as (keyof typeof result.cpu)[]).map((name) =>
+        bar(name, median(result.cpu[name]), microseconds(median(result.cpu[name]))),
+      ),
+    }));
+  const socketPanels = sockets.flatMap(({ load, samples }) => {
+    const bars = (pick: (sample: SocketSample) => number, format: (value: number) => string) =>
+      [...samples].map(([name, own]) => bar(name, median(own.map(pick)), format(median(own.map(pick)))));
+    return [
+      { title: `CPU a token over sockets, ${count(load.streams)} streams`, bars: bars(({ cpu }) => cpu, microseconds) },
+      { title: `Memory in use a stream, ${count(load.streams)} streams`, bars: bars(({ inUse }) => inUse, kilobytes) },
+    ];
+  });
+  return plot([...inProcessPanels, ...socketPanels]);
+}

@@ -1,0 +1,63 @@
+/**
+ * `npm run bench`: what a turn costs, beside what else there is. Prints tables and writes `docs/benchmark.md` with its plot.
+ *
+ * `--quick` takes less than a minute and writes nothing. `--check` fails where a target is missed by more than a fifth of it.
+ */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { measureInProcess } from "./in-process.ts";
+import { allTargets, page, pagePlot, tables } from "./report.ts";
+import { type Load, measureSockets, type SocketPlan, type SocketRun } from "./sockets.ts";
+import type { SubjectName } from "./subjects/index.ts";
+import { isReached } from "./targets.ts";
+
+const slack = 0.2;
+
+const { quick, check } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, check: { type: "boolean", default: false } },
+}).values;
+
+const few: SubjectName[] = ["pass-through", "ours", "guide", "ai-sdk"];
+const all: SubjectName[] = ["pass-through", "floor", "ours-0", "ours", "ours-70", "guide", "ai-sdk"];
+const steady: Load = { streams: 200, tokens: 150, interval: 20, spread: 1_000 };
+const crowded: Load = { streams: 1_500, tokens: 60, interval: 20, spread: 4_000 };
+
+const plan: { rounds: number; sockets: SocketPlan[] } = quick
+  ? { rounds: 2, sockets: [{ subjects: few, load: { ...steady, tokens: 75 }, rounds: 1, warmUpTurns: 400 }] }
+  : {
+      rounds: 12,
+      sockets: [
+        { subjects: all, load: steady, rounds: 3, warmUpTurns: 1_000 },
+        { subjects: few, load: crowded, rounds: 2, warmUpTurns: 1_000 },
+      ],
+    };
+
+const progress = (text: string) => console.error(`  ${text}`);
+
+async function versionOf(name: string): Promise<string> {
+  const { version } = JSON.parse(await readFile(new URL(`../../node_modules/${name}/package.json`, import.meta.url), "utf8")) as {
+    version: string;
+  };
+  return `${name} ${version}`;
+}
+
+const inProcess = await measureInProcess(plan.rounds, progress);
+const sockets: SocketRun[] = [];
+for (const one of plan.sockets) sockets.push(await measureSockets(one, progress));
+const measurements = { inProcess, sockets };
+
+console.log(`\n${tables(measurements)}`);
+
+if (!quick) {
+  const docs = new URL("../../docs/", import.meta.url);
+  const versions = await Promise.all(["openai", "@crayonai/stream", "ai", "@ai-sdk/openai-compatible", "@hono/node-server"].map(versionOf));
+  await mkdir(new URL("images/", docs), { recursive: true });
+  await writeFile(new URL("benchmark.md", docs), page(measurements, versions));
+  await writeFile(new URL("images/benchmark.svg", docs), pagePlot(measurements));
+}
+
+const missed = allTargets(measurements).filter((target) => !isReached(target, slack));
+if (check && missed.length > 0) {
+  console.error(`${missed.length} targets are missed by more than ${slack * 100} %.`);
+  process.exitCode = 1;
+}

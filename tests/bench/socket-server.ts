@@ -1,0 +1,54 @@
+/** One subject's server in a process of its own: all subjects behind the same adapter. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { answerParent, collectGarbage, cpuTime } from "./child.ts";
+import { createSubject, subjectName } from "./subjects/index.ts";
+
+/** What the parent may ask for: start, CPU time in microseconds, memory in bytes. */
+export type ServerQuestion = { kind: "listen"; modelPort: number } | { kind: "cpu" } | { kind: "memory" };
+
+/** Memory of the process in bytes: resident as it ran, and what is in use once all garbage is collected. */
+export interface Memory {
+  resident: number;
+  inUse: number;
+}
+
+/** What it answers; only the asked part is meaningful. */
+export interface ServerAnswer extends Memory {
+  port: number;
+  cpu: number;
+}
+
+const name = subjectName(process.argv[2]);
+const nothing: ServerAnswer = { port: 0, cpu: 0, resident: 0, inUse: 0 };
+/** CPU time of what only the measuring does. */
+let ownTime = 0;
+
+function measureMemory(): Memory {
+  const start = cpuTime();
+  const { rss: resident } = process.memoryUsage();
+  collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  ownTime += cpuTime() - start;
+  return { resident, inUse: heapUsed + external };
+}
+
+async function listen(modelPort: number): Promise<number> {
+  const handler = await createSubject[name]({ baseURL: `http://127.0.0.1:${modelPort}/v1`, fetch: globalThis.fetch });
+  const listener = getRequestListener(handler);
+  const server = createServer((request, response) => void listener(request, response));
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", 2048, resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+answerParent(async (question: ServerQuestion): Promise<ServerAnswer> => {
+  switch (question.kind) {
+    case "listen":
+      return { ...nothing, port: await listen(question.modelPort) };
+    case "cpu":
+      return { ...nothing, cpu: cpuTime() - ownTime };
+    case "memory":
+      return { ...nothing, ...measureMemory() };
+  }
+});

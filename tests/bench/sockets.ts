@@ -1,0 +1,129 @@
+/** CPU, latency and memory of a subject's server process, with the model and the clients in processes of their own. */
+import { setTimeout as delay } from "node:timers/promises";
+import { type Child, startChild } from "./child.ts";
+import type { ClientsAnswer, ClientsQuestion } from "./socket-clients.ts";
+import type { ModelQuestion } from "./socket-model.ts";
+import type { ServerAnswer, ServerQuestion } from "./socket-server.ts";
+import { shuffled } from "./statistics.ts";
+import type { SubjectName } from "./subjects/index.ts";
+
+/** How many streams are open at once, and how they speak. */
+export interface Load {
+  streams: number;
+  /** Tokens of each stream. */
+  tokens: number;
+  /** Milliseconds between two tokens of a stream. */
+  interval: number;
+  /** Milliseconds over which the streams begin. */
+  spread: number;
+}
+
+/** What to measure. */
+export interface SocketPlan {
+  subjects: readonly SubjectName[];
+  load: Load;
+  rounds: number;
+  /** Turns that each server takes before it is measured. */
+  warmUpTurns: number;
+}
+
+/** One run of one subject. */
+export interface SocketSample extends ClientsAnswer {
+  /** CPU of the subject's process in microseconds a token, the opening and the end of the streams included. */
+  cpu: number;
+  /** Growth for each open stream in bytes: of the resident memory, and of what is in use after collecting garbage. */
+  resident: number;
+  inUse: number;
+}
+
+/** A load's samples by subject, one for each round. */
+export interface SocketRun {
+  load: Load;
+  samples: Map<SubjectName, SocketSample[]>;
+}
+
+/** Enough turns and tokens for the compiler, few at a time, so that memory grows by the measured streams. */
+const warmUp = (turns: number): Load => ({ streams: turns, tokens: 60, interval: 2, spread: turns * 5 });
+
+interface Others {
+  model: Child<ModelQuestion, number>;
+  clients: Child<ClientsQuestion, ClientsAnswer>;
+}
+
+interface Server {
+  child: Child<ServerQuestion, ServerAnswer>;
+  port: number;
+  /** Its memory once it was warm. */
+  atRest: ServerAnswer;
+}
+
+async function run(load: Load, port: number, { model, clients }: Others, whileHeld?: () => Promise<void>): Promise<ClientsAnswer> {
+  const { streams, tokens, interval, spread } = load;
+  await model.ask({ kind: "serve", tokens, interval, hold: whileHeld !== undefined });
+  const reading = clients.ask({ port, streams, tokens, spread });
+  if (!whileHeld) return await reading;
+  const open = async () => {
+    await model.ask({ kind: "held", streams });
+    await delay(500); // gathered text goes out, sockets fall silent
+    await whileHeld();
+    await model.ask({ kind: "release" });
+  };
+  const [seen] = await Promise.all([reading, open()]);
+  return seen;
+}
+
+async function start(name: SubjectName, warmUpTurns: number, others: Others): Promise<Server> {
+  const child = startChild<ServerQuestion, ServerAnswer>(new URL("./socket-server.ts", import.meta.url), [name]);
+  const { port } = await child.ask({ kind: "listen", modelPort: await others.model.ask({ kind: "listen" }) });
+  await run(warmUp(warmUpTurns), port, others);
+  return { child, port, atRest: await child.ask({ kind: "memory" }) };
+}
+
+async function measure({ child, port, atRest }: Server, load: Load, others: Others): Promise<SocketSample> {
+  const before = await child.ask({ kind: "memory" });
+  let open = before;
+  const start = await child.ask({ kind: "cpu" });
+  const seen = await run(load, port, others, async () => {
+    open = await child.ask({ kind: "memory" });
+  });
+  const end = await child.ask({ kind: "cpu" });
+  return {
+    ...seen,
+    cpu: (end.cpu - start.cpu) / (load.streams * load.tokens),
+    resident: (open.resident - atRest.resident) / load.streams,
+    inUse: (open.inUse - before.inUse) / load.streams,
+  };
+}
+
+/**
+ * Each subject has a server of its own for the whole run, warmed up by itself. The rounds are interleaved, in another order each
+ * time, and only one server works at a time.
+ */
+export async function measureSockets(
+  subjects: readonly SubjectName[],
+  load: Load,
+  rounds: number,
+  progress: (text: string) => void,
+): Promise<SocketRun> {
+  const others: Others = {
+    model: startChild(new URL("./socket-model.ts", import.meta.url)),
+    clients: startChild(new URL("./socket-clients.ts", import.meta.url)),
+  };
+  const servers = new Map<SubjectName, Server>();
+  const samples = new Map<SubjectName, SocketSample[]>(subjects.map((name) => [name, []]));
+  try {
+    for (const name of subjects) {
+      progress(`${load.streams} streams, warming up: ${name}`);
+      servers.set(name, await start(name, warmUpTurns, others));
+    }
+    for (let round = 1; round <= rounds; round++) {
+      for (const name of shuffled(subjects)) {
+        progress(`${load.streams} streams, round ${round} of ${rounds}: ${name}`);
+        samples.get(name)!.push(await measure(servers.get(name)!, load, others));
+      }
+    }
+    return { load, samples };
+  } finally {
+    for (const { child } of [...servers.values(), { child: others.model }, { child: others.clients }]) child.stop();
+  }
+}

@@ -1,0 +1,59 @@
+/** What the library sets itself, and whether a run reached it. */
+import type { InProcessResult } from "./in-process.ts";
+import type { SocketRun, SocketSample } from "./sockets.ts";
+import { medianRatio } from "./statistics.ts";
+
+/** A ratio and its bound. */
+export interface Target {
+  what: string;
+  where: string;
+  ratio: number;
+  /** At most or at least this. */
+  bound: number;
+  isMost: boolean;
+}
+
+/** Whether the target is reached, or missed by no more than the share `slack` of it. */
+export function isReached({ ratio, bound, isMost }: Target, slack = 0): boolean {
+  return isMost ? ratio <= bound * (1 + slack) : ratio >= bound * (1 - slack);
+}
+
+const most = (what: string, where: string, ratio: number, bound: number): Target => ({ what, where, ratio, bound, isMost: true });
+const least = (what: string, where: string, ratio: number, bound: number): Target => ({ what, where, ratio, bound, isMost: false });
+
+/** What one case of the measurements without sockets must reach. */
+export function inProcessTargets(result: InProcessResult): Target[] {
+  const { tokens, cpu } = result;
+  const where = caseTitle(result);
+  return [
+    most("CPU, chat-handler to the hand-written floor", where, medianRatio(cpu.ours, cpu.floor), tokens > 1_000 ? 1.25 : 1.5),
+    least("CPU, the guide's route to chat-handler", where, medianRatio(cpu.guide, cpu.ours), 2.5),
+    least("CPU, AI SDK to chat-handler", where, medianRatio(cpu["ai-sdk"], cpu.ours), 7),
+  ];
+}
+
+/** What one load over sockets must reach. */
+export function socketTargets({ load, samples }: SocketRun): Target[] {
+  const where = `${count(load.streams)} streams`;
+  const ratio = (pick: (sample: SocketSample) => number) =>
+    medianRatio((samples.get("ours") ?? []).map(pick), (samples.get("pass-through") ?? []).map(pick));
+  return [
+    most(
+      "CPU, chat-handler to a pass-through",
+      where,
+      ratio(({ cpu }) => cpu),
+      1.35,
+    ),
+    most(
+      "memory a stream, chat-handler to a pass-through",
+      where,
+      ratio(({ inUse }) => inUse),
+      1.4,
+    ),
+  ];
+}
+
+export const caseTitle = ({ tokens, tokensPerRead }: InProcessResult): string => `${count(tokens)} tokens, ${tokensPerRead} a read`;
+
+/** 20000 as 20,000. */
+export const count = (value: number): string => value.toLocaleString("en-US");
