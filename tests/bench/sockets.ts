@@ -99,12 +99,8 @@ async function measure({ child, port, atRest }: Server, load: Load, others: Othe
  * Each subject has a server of its own for the whole run, warmed up by itself. The rounds are interleaved, in another order each
  * time, and only one server works at a time.
  */
-export async function measureSockets(
-  subjects: readonly SubjectName[],
-  load: Load,
-  rounds: number,
-  progress: (text: string) => void,
-): Promise<SocketRun> {
+export async function measureSockets(plan: SocketPlan, progress: (text: string) => void): Promise<SocketRun> {
+  const { subjects, load, rounds, warmUpTurns } = plan;
   const others: Others = {
     model: startChild(new URL("./socket-model.ts", import.meta.url)),
     clients: startChild(new URL("./socket-clients.ts", import.meta.url)),
