@@ -2,16 +2,18 @@
 import { someTime } from "./samples.ts";
 
 /**
- * Makes one call after the other, each while this process's `Date.now()` gives the next of the times (in seconds past some
- * hour). A store that asks a database's clock does not notice.
+ * Makes one call after the other, each begun while this process's `Date.now()` gives the next of the times (in seconds past
+ * some hour). The clock is right again before anything else runs: other cases may run meanwhile, and a call may never settle.
  */
 export async function withClock(times: readonly number[], call: (index: number) => Promise<unknown>): Promise<void> {
+  for (const [index, time] of times.entries()) await at(someTime + time * 1_000, () => call(index));
+}
+
+function at<T>(time: number, begin: () => T): T {
   const { now } = Date;
+  Date.now = () => time;
   try {
-    for (const [index, time] of times.entries()) {
-      Date.now = () => someTime + time * 1_000;
-      await call(index);
-    }
+    return begin();
   } finally {
     Date.now = now;
   }

@@ -21,7 +21,11 @@ function differences(actual: unknown, expected: unknown, path: string): string[]
   if (Object.is(actual, expected)) return [];
   if (Array.isArray(actual) && Array.isArray(expected)) {
     if (actual.length !== expected.length) {
-      return [`${at(path)}expected ${expected.length} items ${show(expected)}, got ${actual.length} ${show(actual)}`];
+      let same = 0;
+      while (same < actual.length && same < expected.length && differences(actual[same], expected[same], "").length === 0) same++;
+      const rest = (items: unknown[]) => (same < items.length ? show(items.slice(same)) : "no more");
+      const counts = `expected ${expected.length} items, got ${actual.length}`;
+      return [`${at(path)}${counts}; they part at [${same}], expected ${rest(expected)}, got ${rest(actual)}`];
     }
     return expected.flatMap((item, index) => differences(actual[index], item, `${path}[${index}]`));
   }
@@ -67,7 +71,7 @@ export function show(value: unknown, depth = 5): string {
     if (depth === 0) return "…";
     if (Array.isArray(value)) {
       const items = value.slice(0, 6).map((item) => show(item, depth - 1));
-      return `[${items.join(", ")}${value.length > 6 ? `, … ${value.length} in all` : ""}]`;
+      return `[${items.join(", ")}${value.length > 6 ? `, … and ${value.length - 6} more` : ""}]`;
     }
     const fields = Object.entries(Object.getOwnPropertyDescriptors(value)).map(
       ([name, { value: field, get }]) => `${name}: ${get ? "a getter" : show(field, depth - 1)}`,

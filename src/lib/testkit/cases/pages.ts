@@ -11,15 +11,18 @@ async function touch(store: ThreadStore, threadId: string, owner = ""): Promise<
   await store.appendMessages(key(threadId, owner), prompts(`m.${length}`));
 }
 
-/** The ids of an owner's threads, walked in pages of the given size; `between` runs after each page with how many came. */
-async function walk(store: ThreadStore, limit: number, owner = "", between?: (page: number) => Promise<unknown>): Promise<string[]> {
+/** What is done after each page of a walk: which page it was, and its `nextCursor`. */
+type Between = (page: number, nextCursor: string | undefined) => Promise<unknown>;
+
+/** The ids of an owner's threads, walked in pages of the given size. */
+async function walk(store: ThreadStore, limit: number, owner = "", between?: Between): Promise<string[]> {
   const ids: string[] = [];
   let cursor: string | undefined;
   for (let page = 1; page <= 200; page++) {
     const list = await store.listThreads(owner, { limit, cursor });
     expectThat(list.threads.length <= limit, `A page of ${limit} has ${list.threads.length} threads`);
     ids.push(...list.threads.map(({ threadId }) => threadId));
-    await between?.(page);
+    await between?.(page, list.nextCursor);
     cursor = list.nextCursor;
     if (cursor === undefined) return ids;
   }
@@ -158,7 +161,10 @@ export const pageCases: ThreadCase[] = [
     async body(store) {
       for (const owner of ["", "o/wner?&#%", "日本"]) {
         for (const id of oddIds.slice(0, 40)) await store.createThread(key(id, owner), id);
-        await walkCursors(store, owner);
+        await walk(store, 7, owner, async (_, cursor) => {
+          const survives = cursor === undefined || (typeof cursor === "string" && /^[A-Za-z0-9_-]+$/.test(cursor));
+          expectThat(survives, `A cursor of the owner ${show(owner)} is ${show(cursor)}`);
+        });
       }
     },
   },
@@ -217,11 +223,3 @@ export const pageCases: ThreadCase[] = [
     },
   },
 ];
-
-async function walkCursors(store: ThreadStore, owner: string): Promise<void> {
-  let cursor: string | undefined;
-  do {
-    ({ nextCursor: cursor } = await store.listThreads(owner, { limit: 7, cursor }));
-    expectThat(cursor === undefined || /^[A-Za-z0-9_-]+$/.test(cursor), `A cursor of the owner ${show(owner)} is ${show(cursor)}`);
-  } while (cursor !== undefined);
-}

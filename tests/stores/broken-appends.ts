@@ -1,0 +1,214 @@
+/** Stores that append not as promised. */
+import type { StoredMessage } from "../../src/index.ts";
+import { broken, roundTrip, type BrokenStore } from "./broken-stores.ts";
+import { copyOf, find, make } from "./simple-store.ts";
+
+export const brokenAppends: BrokenStore[] = [
+  broken("loses an update: reads, then writes all", "contiguous", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      const before = await good.listMessages(key);
+      await roundTrip();
+      const ids = await good.appendMessages(key, messages, options);
+      const thread = find(data, key);
+      if (thread) thread.messages = [...before, ...thread.messages.filter(({ id }) => ids.includes(id))];
+      return ids;
+    },
+  })),
+  broken("appends message by message", "contiguous", (good) => ({
+    async appendMessages(key, messages, options) {
+      const all = copyOf(messages); // so that it fails before the first
+      const ids: string[] = [];
+      for (const message of all) {
+        ids.push(...(await good.appendMessages(key, [message], options)));
+        await roundTrip();
+      }
+      return ids;
+    },
+  })),
+  broken("turns a batch around", "order", (good) => ({
+    appendMessages: (key, messages, options) => good.appendMessages(key, messages.toReversed(), options),
+  })),
+  broken("resolves to nothing", "appended", (good) => ({
+    appendMessages: async (key, messages, options) => {
+      await good.appendMessages(key, messages, options);
+      return JSON.parse("null");
+    },
+  })),
+  broken("resolves to how many it stored", "appended", (good) => ({
+    appendMessages: async (key, messages, options) => JSON.parse(String((await good.appendMessages(key, messages, options)).length)),
+  })),
+  broken("resolves to all ids", "idOnce", (good) => ({
+    async appendMessages(key, messages, options) {
+      const stored = await good.appendMessages(key, messages, options);
+      return options?.requires === undefined ? messages.map(({ id }) => id) : stored;
+    },
+  })),
+  broken("overwrites a known id", "idOnce", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      const ids = await good.appendMessages(key, messages, options);
+      for (const message of find(data, key)?.messages ?? []) {
+        Object.assign(message, copyOf(messages.findLast(({ id }) => id === message.id) ?? {}));
+      }
+      return ids;
+    },
+  })),
+  broken("rejects a known id", "idOnce", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      const known = find(data, key)?.messages.map(({ id }) => id) ?? [];
+      if (messages.some(({ id }) => known.includes(id))) throw new Error("UNIQUE constraint failed");
+      return good.appendMessages(key, messages, options);
+    },
+  })),
+  broken("drops a batch with a known id", "idOnce", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      const known = find(data, key)?.messages.map(({ id }) => id) ?? [];
+      return messages.some(({ id }) => known.includes(id)) ? [] : good.appendMessages(key, messages, options);
+    },
+  })),
+  broken("stores a known id again", "idOnce", (_, data) => ({
+    async appendMessages(key, messages, { title = "", requires } = {}) {
+      const batch = copyOf(messages);
+      const found = find(data, key);
+      if (batch.length === 0 || (requires !== undefined && !found?.messages.some(({ id }) => id === requires))) return [];
+      const thread = found ?? make(data, key, title);
+      thread.messages.push(...batch);
+      thread.activity = ++data.activities;
+      return batch.map(({ id }) => id);
+    },
+  })),
+  broken("stores an id repeated in the batch as it came last", "idOnce", (good) => ({
+    appendMessages: (key, messages, options) =>
+      good.appendMessages(key, [...new Map(messages.map((message) => [message.id, message])).values()], options),
+  })),
+  broken("looks for known ids a round trip before it writes", "idOnce", (_, data) => ({
+    async appendMessages(key, messages, { title = "", requires } = {}) {
+      const batch = copyOf(messages);
+      const known = new Set(find(data, key)?.messages.map(({ id }) => id));
+      const fresh = batch.filter(({ id }) => !known.has(id) && known.add(id));
+      await roundTrip();
+      if (fresh.length === 0 || (requires !== undefined && !find(data, key)?.messages.some(({ id }) => id === requires))) return [];
+      const thread = find(data, key) ?? make(data, key, title);
+      thread.messages.push(...fresh);
+      thread.activity = ++data.activities;
+      return fresh.map(({ id }) => id);
+    },
+  })),
+  broken("stores a batch up to the message that fails", "allOrNothing", (good) => ({
+    async appendMessages(key, messages, options) {
+      const ids: string[] = [];
+      for (const message of messages) ids.push(...(await good.appendMessages(key, [message], options)));
+      return ids;
+    },
+  })),
+  broken("leaves out the message that fails", "allOrNothing", (good) => ({
+    async appendMessages(key, messages, options) {
+      const holds = (message: StoredMessage) => {
+        try {
+          return copyOf(message).id === message.id;
+        } catch {
+          return false;
+        }
+      };
+      return good.appendMessages(key, messages.filter(holds), options);
+    },
+  })),
+  broken("refuses whatever comes after a failure", "allOrNothing", (good) => {
+    let failed = false;
+    return {
+      async appendMessages(key, messages, options) {
+        if (failed) throw new Error("current transaction is aborted");
+        return good.appendMessages(key, messages, options).catch((error: unknown) => {
+          failed = true;
+          throw error;
+        });
+      },
+    };
+  }),
+  broken("ignores requires", "requires", (good) => ({
+    appendMessages: (key, messages, options) => good.appendMessages(key, messages, { ...options, requires: undefined }),
+  })),
+  broken("rejects where the required message is not there", "requires", (good) => ({
+    async appendMessages(key, messages, options) {
+      const ids = await good.appendMessages(key, messages, options);
+      if (options?.requires !== undefined && ids.length < messages.length) throw new Error("Not found");
+      return ids;
+    },
+  })),
+  broken("requires a thread rather than a message", "requires", (good, data) => ({
+    appendMessages: async (key, messages, options) =>
+      options?.requires !== undefined && !find(data, key) ? [] : good.appendMessages(key, messages, { ...options, requires: undefined }),
+  })),
+  broken("looks for the required message a round trip before it writes", "requires", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      if (options?.requires !== undefined) {
+        if (!find(data, key)?.messages.some(({ id }) => id === options.requires)) return [];
+        await roundTrip();
+      }
+      return good.appendMessages(key, messages, { ...options, requires: undefined });
+    },
+  })),
+  broken("looks for the required message a moment before it writes", "requires", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      if (options?.requires !== undefined && !find(data, key)?.messages.some(({ id }) => id === options.requires)) return [];
+      await Promise.resolve();
+      return good.appendMessages(key, messages, { ...options, requires: undefined });
+    },
+  })),
+  broken("looks for the required message in all threads", "requires", (good, data) => ({
+    appendMessages: async (key, messages, options) => {
+      const { requires } = options ?? {};
+      const isThere = requires === undefined || data.threads.some((thread) => thread.messages.some(({ id }) => id === requires));
+      return isThere ? good.appendMessages(key, messages, { ...options, requires: undefined }) : [];
+    },
+  })),
+  broken("never settles where the required message is not there", "requires", (good, data) => ({
+    appendMessages: (key, messages, options) =>
+      options?.requires === undefined || find(data, key)?.messages.some(({ id }) => id === options.requires)
+        ? good.appendMessages(key, messages, options)
+        : new Promise(() => {}),
+  })),
+  broken("keeps the messages it is handed", "copiesIn", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      const ids = await good.appendMessages(key, messages, options);
+      const thread = find(data, key);
+      if (thread)
+        thread.messages = thread.messages.map((kept) => (ids.includes(kept.id) ? messages.find(({ id }) => id === kept.id)! : kept));
+      return ids;
+    },
+  })),
+  broken("keeps the key it is handed", "copiesIn", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      const ids = await good.appendMessages(key, messages, options);
+      const thread = find(data, key);
+      if (thread) Object.defineProperty(thread, "threadId", { get: () => key.threadId, enumerable: true });
+      return ids;
+    },
+  })),
+  broken("keeps the change it is handed", "copiesIn", (good, data) => ({
+    async updateMessage(key, id, change) {
+      const updated = await good.updateMessage(key, id, change);
+      const message = find(data, key)?.messages.find((message) => message.id === id);
+      if (message && change.message) message.message = change.message;
+      return updated;
+    },
+  })),
+  broken("writes into the messages it is handed", "copiesIn", (good) => ({
+    async appendMessages(key, messages, options) {
+      const ids = await good.appendMessages(key, messages, options);
+      for (const message of messages) Object.assign(message, { sequence: 1 });
+      return ids;
+    },
+  })),
+  broken("creates a thread for an empty batch", "emptyBatch", (good) => ({
+    async appendMessages(key, messages, options) {
+      if (messages.length === 0) await good.createThread(key, options?.title ?? "");
+      return good.appendMessages(key, messages, options);
+    },
+  })),
+  broken("rejects an empty batch", "emptyBatch", (good) => ({
+    async appendMessages(key, messages, options) {
+      if (messages.length === 0) throw new Error('syntax error at or near ")"');
+      return good.appendMessages(key, messages, options);
+    },
+  })),
+];

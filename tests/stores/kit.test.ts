@@ -1,0 +1,257 @@
+/** How the kit is declared to, how it reports, and that it runs under other runners. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { createMemoryStore, type MessageStore } from "../../src/index.ts";
+import { messageStoreCases, StoreInvariantError, testMessageStore, type StoreCase, type TestFunction } from "../../src/testkit.ts";
+
+const cases = messageStoreCases({ threads: true, create: () => createMemoryStore() });
+
+function named(name: string, from: readonly StoreCase[] = cases): StoreCase {
+  const found = from.find((one) => one.name === name);
+  if (!found) throw new Error(`No case is named "${name}"`);
+  return found;
+}
+
+/** Runs the case and gives the error it must reject with. */
+async function failureOf(found: StoreCase): Promise<StoreInvariantError> {
+  const error: unknown = await found.run().catch((error: unknown) => error);
+  if (!(error instanceof StoreInvariantError)) throw new Error("The case did not fail as it should", { cause: error });
+  return error;
+}
+
+/** A store with the messages tier alone. */
+function messagesOnly(): MessageStore {
+  const { listMessages, appendMessages, updateMessage, deleteMessages } = createMemoryStore();
+  return { listMessages, appendMessages, updateMessage, deleteMessages };
+}
+
+describe("cases", () => {
+  test("have a name of their own and the sentence they prove", () => {
+    expect(new Set(cases.map(({ name }) => name)).size).toBe(cases.length);
+    for (const { invariant } of cases) expect(invariant).toMatch(/^[A-Z`].+\.$/);
+  });
+
+  test("are skipped, and say why, where the store lacks what they need", () => {
+    const skipped = cases.filter(({ skip }) => skip);
+    expect(skipped.every(({ skip }) => /^`(peer|reopen)` is not given$/.test(skip!))).toBe(true);
+    expect(skipped.map(({ name }) => name)).toContain("what was stored is there after reopening");
+
+    const fewer = messageStoreCases({ threads: false, create: messagesOnly });
+    expect(named("pages of any size give every thread once, in order", fewer).skip).toBe("the store has no threads");
+    expect(named("messages come back as they were appended", fewer).skip).toBeUndefined();
+    expect(fewer.map(({ name }) => name)).toEqual(cases.map(({ name }) => name));
+  });
+
+  test("run as often as one likes, and at once", async () => {
+    await Promise.all([...cases, ...cases].filter(({ skip }) => !skip).map(({ run }) => run()));
+  });
+});
+
+describe("tiers", () => {
+  const tiers = (subject: object) => named("the store has the tiers it declares", messageStoreCases(subject as never));
+
+  test("that are declared and there pass", async () => {
+    await expect(tiers({ threads: true, create: createMemoryStore }).run()).resolves.toBeUndefined();
+    await expect(tiers({ threads: false, create: createMemoryStore }).run()).resolves.toBeUndefined();
+    await expect(tiers({ threads: false, create: messagesOnly }).run()).resolves.toBeUndefined();
+  });
+
+  test("that are not declared fail", async () => {
+    const { message } = await failureOf(tiers({ create: createMemoryStore }));
+    expect(message).toContain("Declare `threads: true`");
+    expect((await failureOf(tiers({ create: messagesOnly }))).message).toContain("`threads: false`");
+  });
+
+  test("that are declared and not there fail", async () => {
+    const { message } = await failureOf(tiers({ threads: true, create: messagesOnly }));
+    expect(message).toContain("The store has no listThreads, getThread, createThread, renameThread, deleteThread, deleteOwner");
+    expect((await failureOf(tiers({ threads: false, create: () => ({}) }))).message).toContain(
+      "The store has no listMessages, appendMessages",
+    );
+  });
+});
+
+describe("a failure", () => {
+  const failing = (change: Partial<MessageStore>, name: string) =>
+    failureOf(named(name, messageStoreCases({ threads: false, create: () => ({ ...messagesOnly(), ...change }) }, { timeout: 100 })));
+
+  test("names the invariant, what was found, and the calls", async () => {
+    const error = await failing({ deleteMessages: async () => {} }, "messages appended after a deletion come last");
+    expect(error.name).toBe("StoreInvariantError");
+    expect(error.message).toBe(`INVARIANT: The order of messages is that of appending, by the store's own sequence and never by a clock.
+
+The thread:
+  expected 5 items, got 7; they part at [0], expected ["c", "d", "e", "g", "a"], got ["a", "b", "c", "d", "e", "f", … and 1 more]
+
+The calls that led to it:
+${error.calls.map((call) => `  ${call}`).join("\n")}`);
+    expect(error.invariant).toBe(error.message.slice("INVARIANT: ".length, error.message.indexOf("\n")));
+    expect(error.calls).toHaveLength(6);
+    expect(error.calls[1]).toBe('2. store.deleteMessages({ owner: "", threadId: "thread" }, ["a", "b"]) → undefined');
+  });
+
+  test("shows where two values part, at most five times", async () => {
+    const error = await failing({ updateMessage: async () => true }, "an update changes the fields it names, in place");
+    expect(error.message).toContain('\n  at [1].message.content: expected "new text", got "answer b"\n');
+
+    const { listMessages, ...others } = messagesOnly();
+    const emptied: MessageStore["listMessages"] = async (...query) =>
+      (await listMessages(...query)).map((stored) => ({ ...stored, id: "" }));
+    const { message } = await failing({ ...others, listMessages: emptied }, "messages come back as they were appended");
+    expect(message).toContain('at [4].id: expected "9", got ""\n  and 2 more differences\n');
+  });
+
+  test("shortens large values and long logs", async () => {
+    const { appendMessages, listMessages } = messagesOnly();
+    const cut: Partial<MessageStore> = {
+      appendMessages,
+      listMessages: async (thread, options) =>
+        (await listMessages(thread, options)).map((stored) => ({
+          ...stored,
+          message: { role: "user", content: typeof stored.message.content === "string" ? stored.message.content.slice(0, 70_000) : "" },
+        })),
+    };
+    const { message } = await failing(cut, "a message of 1 MB is kept");
+    expect(message).toMatch(/at \[1\]\.message\.content: expected 983040 characters, got 70000; they part at 70000/);
+    expect(message.length).toBeLessThan(5_000);
+
+    const { calls } = await failing({ deleteMessages: async () => {} }, "odd thread ids are kept apart");
+    expect(calls).toHaveLength(31);
+    expect(calls[0]).toMatch(/^\(\d+ earlier calls\)$/);
+  });
+
+  test("tells of a call that rejects and keeps its error", async () => {
+    const cause = new Error("connection refused");
+    const error = await failing({ listMessages: () => Promise.reject(cause) }, "an unknown thread is empty");
+    expect(error.message).toContain("A call rejected that should not have: Error: connection refused");
+    expect(error.calls[0]).toMatch(/rejected: Error: connection refused$/);
+    expect(error.cause).toBe(cause);
+  });
+
+  test("tells of a call that never settles", async () => {
+    const error = await failing({ listMessages: () => new Promise(() => {}) }, "an unknown thread is empty");
+    expect(error.message).toContain("The case was not done after 100 ms");
+    expect(error.calls[0]).toMatch(/has not settled$/);
+  });
+});
+
+describe("stores", () => {
+  /** Notes what happens to each store that the kit opens. */
+  function tracked() {
+    const events: string[] = [];
+    let opened = 0;
+    const open = (how: string, change: Partial<MessageStore> = {}) => {
+      const id = `${how}${++opened}`;
+      events.push(`open ${id}`);
+      return { ...messagesOnly(), ...change, id };
+    };
+    const destroy = ({ id }: { id: string }) => void events.push(`destroy ${id}`);
+    return { events, open, destroy };
+  }
+
+  test("are destroyed after a case, with their peers, the newest first", async () => {
+    const { events, open, destroy } = tracked();
+    const subject = { threads: false as const, create: () => open("store"), peer: () => open("peer"), destroy };
+    await failureOf(named("what one instance stored the other sees at once", messageStoreCases(subject)));
+    expect(events).toEqual(["open store1", "open peer2", "destroy peer2", "destroy store1"]);
+  });
+
+  test("that were reopened are destroyed in place of the first", async () => {
+    const { events, open, destroy } = tracked();
+    const reopen = ({ id }: { id: string }) => {
+      events.push(`close ${id}`);
+      return open("store");
+    };
+    const subject = { threads: false as const, create: () => open("store"), reopen, destroy };
+    await failureOf(named("what was stored is there after reopening", messageStoreCases(subject)));
+    expect(events).toEqual(["open store1", "close store1", "open store2", "destroy store2"]);
+  });
+
+  test("that cannot be destroyed fail the case, unless it failed before", async () => {
+    const destroy = () => Promise.reject(new Error("still in use"));
+    const found = named("an unknown thread is empty", messageStoreCases({ threads: false, create: messagesOnly, destroy }));
+    await expect(found.run()).rejects.toThrow("still in use");
+    const listMessages = () => Promise.reject(new Error("connection refused"));
+    const create = () => ({ ...messagesOnly(), listMessages });
+    const failed = named("an unknown thread is empty", messageStoreCases({ threads: false, create, destroy }));
+    expect((await failureOf(failed)).message).toContain("connection refused");
+  });
+
+  test("that cannot be created fail the case with their own error", async () => {
+    const create = (): MessageStore => {
+      throw new Error("no database");
+    };
+    await expect(named("an unknown thread is empty", messageStoreCases({ threads: false, create })).run()).rejects.toThrow("no database");
+  });
+});
+
+describe("runners", () => {
+  const subject = { threads: true as const, create: () => createMemoryStore() };
+  const mockRunner = () => Object.assign(vi.fn<TestFunction>(), { skip: vi.fn<TestFunction["skip"]>() });
+  afterEach(() => vi.unstubAllGlobals());
+
+  test("are given each case, or each skipped case, with a time limit above that of the case", () => {
+    const runner = mockRunner();
+    testMessageStore("memory", subject, { test: runner, timeout: 1_000 });
+    expect(runner.mock.calls.length + runner.skip.mock.calls.length).toBe(cases.length);
+    expect(runner).toHaveBeenCalledWith("memory: an unknown thread is empty", expect.any(Function), 11_000);
+    const skipped = "memory: what was stored is there after reopening (skipped: `reopen` is not given)";
+    expect(runner.skip).toHaveBeenCalledWith(skipped, expect.any(Function));
+  });
+
+  test("may be global", () => {
+    expect(() => testMessageStore("memory", subject)).toThrow("pass your runner's");
+    const it = mockRunner();
+    vi.stubGlobal("it", it);
+    testMessageStore("memory", subject);
+    expect(it).toHaveBeenCalled();
+    const preferred = mockRunner();
+    vi.stubGlobal("test", preferred);
+    testMessageStore("memory", subject);
+    expect(preferred.mock.calls).toHaveLength(it.mock.calls.length);
+  });
+
+  /** Runs a test file of these lines under `node --test`. */
+  function runNode(lines: string): { status: number | null; output: string } {
+    const folder = mkdtempSync(join(tmpdir(), "kit-"));
+    try {
+      const file = join(folder, "store.test.ts");
+      const from = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
+      writeFileSync(
+        file,
+        `import { test } from "node:test";
+        import { createMemoryStore } from ${from("index.ts")};
+        import { testMessageStore } from ${from("testkit.ts")};
+        ${lines}`,
+      );
+      const { status, stdout, stderr } = spawnSync(process.execPath, ["--test", "--test-reporter=tap", file], {
+        encoding: "utf8",
+        env: { PATH: "" },
+      });
+      return { status, output: stdout + stderr };
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  test("under node:test a right store passes, and what was skipped is reported as skipped", () => {
+    const { status, output } = runNode(`testMessageStore("memory", { threads: true, create: () => createMemoryStore() }, { test });`);
+    const skipped = cases.filter(({ skip }) => skip).length;
+    expect(output).toContain(`\n# pass ${cases.length - skipped}\n# fail 0\n# cancelled 0\n# skipped ${skipped}\n`);
+    expect(output).toMatch(/ok \d+ - memory: what was stored is there after reopening \(skipped: .+\) # SKIP/);
+    expect(status).toBe(0);
+  });
+
+  test("under node:test a wrong store fails with the invariant and the calls", () => {
+    const { status, output } = runNode(
+      `testMessageStore("wrong", { threads: true, create: () => ({ ...createMemoryStore(), deleteMessages: async () => {} }) }, { test });`,
+    );
+    expect(output).toMatch(/not ok \d+ - wrong: deleting messages removes those and no others/);
+    expect(output).toContain("INVARIANT: Deleting messages removes those ids, whole batches at once, and nothing else.");
+    expect(output).toContain("store.deleteMessages(");
+    expect(status).toBe(1);
+  });
+});

@@ -1,0 +1,98 @@
+/** A right store, plain enough to be broken in one place at a time. */
+import type { StoredMessage, Thread, ThreadKey, ThreadStore } from "../../src/index.ts";
+
+export interface KeptThread extends Thread {
+  owner: string;
+  activity: number;
+  messages: StoredMessage[];
+}
+
+/** What a database would hold: instances on the same data are peers. */
+export interface Data {
+  threads: KeptThread[];
+  activities: number;
+}
+
+export const noData = (): Data => ({ threads: [], activities: 0 });
+
+export const copyOf = <T>(value: T): T => JSON.parse(JSON.stringify(value));
+
+export function find(data: Data, { owner, threadId }: ThreadKey): KeptThread | undefined {
+  return data.threads.find((thread) => thread.owner === owner && thread.threadId === threadId);
+}
+
+export function make(data: Data, { owner, threadId }: ThreadKey, title: string): KeptThread {
+  const now = Date.now();
+  const made = { owner, threadId, title, createdAt: now, updatedAt: now, activity: ++data.activities, messages: [] };
+  data.threads.push(made);
+  return made;
+}
+
+export const listed = ({ threadId, title, createdAt, updatedAt }: Thread): Thread => ({ threadId, title, createdAt, updatedAt });
+
+/** An owner's threads, latest activity first. */
+export const threadsOf = (data: Data, owner: string): KeptThread[] =>
+  data.threads.filter((thread) => thread.owner === owner).sort((a, b) => b.activity - a.activity);
+
+/** A page of threads that are in their order already. */
+export function pageOf(
+  threads: readonly KeptThread[],
+  limit: number,
+  cursor: string | undefined,
+): { threads: Thread[]; nextCursor?: string } {
+  const rest = cursor === undefined ? threads : threads.filter(({ activity }) => activity < Number(cursor));
+  const page = rest.slice(0, limit);
+  return { threads: page.map(listed), ...(rest.length > limit && { nextCursor: String(page.at(-1)!.activity) }) };
+}
+
+export function createSimpleStore(data: Data): ThreadStore {
+  return {
+    async listMessages(key, { last = Infinity } = {}) {
+      return copyOf((find(data, key)?.messages ?? []).slice(-last));
+    },
+    async appendMessages(key, messages, { title = "", requires } = {}) {
+      const batch = copyOf(messages);
+      const known = new Set(find(data, key)?.messages.map(({ id }) => id));
+      if (requires !== undefined && !known.has(requires)) return [];
+      const fresh = batch.filter(({ id }) => !known.has(id) && known.add(id));
+      if (fresh.length === 0) return [];
+      const thread = find(data, key) ?? make(data, key, title);
+      thread.messages.push(...fresh);
+      thread.activity = ++data.activities;
+      thread.updatedAt = Date.now();
+      return fresh.map(({ id }) => id);
+    },
+    async updateMessage(key, id, change) {
+      const message = find(data, key)?.messages.find((message) => message.id === id);
+      if (message) Object.assign(message, copyOf(change));
+      return message !== undefined;
+    },
+    async deleteMessages(key, ids) {
+      const thread = find(data, key);
+      if (thread) thread.messages = thread.messages.filter(({ id }) => !ids.includes(id));
+    },
+    async listThreads(owner, { limit, cursor }) {
+      return pageOf(threadsOf(data, owner), limit, cursor);
+    },
+    async getThread(key) {
+      const thread = find(data, key);
+      return thread && listed(thread);
+    },
+    async createThread(key, title) {
+      return listed(find(data, key) ?? make(data, key, title));
+    },
+    async renameThread(key, title) {
+      const thread = find(data, key);
+      if (thread) thread.title = title;
+      return thread !== undefined;
+    },
+    async deleteThread(key) {
+      const thread = find(data, key);
+      data.threads = data.threads.filter((other) => other !== thread);
+      return thread !== undefined;
+    },
+    async deleteOwner(owner) {
+      data.threads = data.threads.filter((thread) => thread.owner !== owner);
+    },
+  };
+}
