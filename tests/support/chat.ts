@@ -1,6 +1,7 @@
 /** A chat endpoint with everything around it, for one test: model server, faulty store, handler, and what the handler told the app. */
 import { expect, onTestFinished, vi } from "vitest";
 import {
+  type ChatHandler,
   type ChatHandlerError,
   type ChatHandlerOptions,
   createChatHandler,
@@ -32,6 +33,7 @@ export interface Chat {
   readonly store: FaultyStore;
   /** What is really stored. */
   readonly kept: ThreadStore;
+  readonly handler: ChatHandler;
   readonly url: string;
   post: Post;
   /** All that `onError` got. */
@@ -87,6 +89,7 @@ export async function startChat({
     model,
     store,
     kept,
+    handler,
     url: mounted.url,
     post: mounted.post,
     errors,

@@ -69,7 +69,7 @@ export async function forEach<T>(cases: readonly T[], check: (value: T) => Promi
       try {
         await check(value);
       } catch (error) {
-        throw new Error(`In the case ${JSON.stringify(value)}: ${(error as Error).message}`, { cause: error });
+        throw new Error(`In the case ${JSON.stringify(value).slice(0, 200)}: ${(error as Error).message}`, { cause: error });
       }
     }
   };
