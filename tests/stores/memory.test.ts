@@ -1,5 +1,134 @@
-import { test } from "vitest";
-import { createMemoryStore } from "../../src/index.ts";
+import { describe, expect, test } from "vitest";
+import { createMemoryStore, type ThreadKey, type ThreadStore } from "../../src/index.ts";
 import { testMessageStore } from "../../src/testkit.ts";
+import { idsOf, prompt, prompts } from "./samples.ts";
 
 testMessageStore("memory", { create: () => createMemoryStore(), threads: true }, { test });
+
+const key = (threadId: string, owner = ""): ThreadKey => ({ owner, threadId });
+
+/** The ids of an owner's threads, latest activity first. Listing uses no thread. */
+async function threadIds(store: ThreadStore, owner = ""): Promise<string[]> {
+  return (await store.listThreads(owner, { limit: 20_000 })).threads.map(({ threadId }) => threadId);
+}
+
+/** Uses some 1,000 characters. */
+const large = (id: string) => prompt(id, "x".repeat(900));
+
+describe("at most maxThreads threads", () => {
+  test("are kept of all owners together, the longest unused being the first to go", async () => {
+    const store = createMemoryStore({ maxThreads: 3 });
+    for (const id of ["a", "b"]) await store.appendMessages(key(id, "ada"), prompts("m", "n"));
+    await store.createThread(key("c", "bob"), "");
+    await store.appendMessages(key("d", "bob"), prompts("m"));
+    expect([await threadIds(store, "ada"), await threadIds(store, "bob")]).toEqual([["b"], ["d", "c"]]);
+    expect(await store.listMessages(key("a", "ada"))).toEqual([]);
+
+    await store.appendMessages(key("a", "ada"), prompts("o"));
+    expect(idsOf(await store.listMessages(key("a", "ada")))).toEqual(["o"]);
+    expect(await threadIds(store, "ada")).toEqual(["a"]);
+  });
+
+  const uses: Record<string, (store: ThreadStore, thread: ThreadKey) => Promise<unknown>> = {
+    listMessages: (store, thread) => store.listMessages(thread, { last: 1 }),
+    appendMessages: (store, thread) => store.appendMessages(thread, prompts("n")),
+    updateMessage: (store, thread) => store.updateMessage(thread, "m", { status: "stopped" }),
+    deleteMessages: (store, thread) => store.deleteMessages(thread, ["m"]),
+    getThread: (store, thread) => store.getThread(thread),
+    createThread: (store, thread) => store.createThread(thread, ""),
+    renameThread: (store, thread) => store.renameThread(thread, "New title"),
+  };
+  test.each(Object.entries(uses))("do not lose the one that %s used", async (_, use) => {
+    const store = createMemoryStore({ maxThreads: 2 });
+    await store.appendMessages(key("a"), prompts("m"));
+    await store.appendMessages(key("b"), prompts("m"));
+    await use(store, key("a"));
+    await store.appendMessages(key("c"), prompts("m"));
+    expect((await threadIds(store)).toSorted()).toEqual(["a", "c"]);
+  });
+
+  test("are 10,000 by default", async () => {
+    const store = createMemoryStore();
+    for (let index = 0; index <= 10_000; index++) await store.createThread(key(`thread.${index}`), "");
+    const ids = await threadIds(store);
+    expect(ids).toHaveLength(10_000);
+    expect(ids.at(-1)).toBe("thread.1");
+  });
+});
+
+describe("at most maxCharacters characters", () => {
+  test("are kept of messages, ids and titles", async () => {
+    const store = createMemoryStore({ maxCharacters: 5_000 });
+    for (const id of ["a", "b", "c", "d"]) await store.appendMessages(key(id), [large("m")]);
+    expect(await threadIds(store)).toEqual(["d", "c", "b", "a"]);
+    await store.appendMessages(key("e"), [large("m")]);
+    expect(await threadIds(store)).toEqual(["e", "d", "c", "b"]);
+    await store.appendMessages(key("b"), [large("n")]);
+    expect(await threadIds(store)).toEqual(["b", "e", "d"]);
+    await store.updateMessage(key("e"), "m", { message: { role: "user", content: "x".repeat(2_000) } });
+    expect(await threadIds(store)).toEqual(["b", "e"]);
+    await store.renameThread(key("b"), "x".repeat(2_000));
+    expect(await threadIds(store)).toEqual(["b"]);
+    await store.createThread(key("f"), "x".repeat(2_000));
+    expect(await threadIds(store)).toEqual(["f"]);
+    await store.createThread(key("x".repeat(4_000)), "");
+    expect(await threadIds(store)).toEqual(["x".repeat(4_000)]);
+  });
+
+  test("are free again once their messages or threads are gone", async () => {
+    const store = createMemoryStore({ maxCharacters: 5_000 });
+    await store.createThread(key("still"), "");
+    for (let round = 0; round < 50; round++) {
+      await store.appendMessages(key("a"), [large("m"), large("n")], { title: "x".repeat(500) });
+      await store.updateMessage(key("a"), "m", { message: { role: "user", content: "x".repeat(100) } });
+      await store.renameThread(key("a"), "");
+      await store.deleteMessages(key("a"), ["m", "unknown", "n", "n"]);
+      await store.appendMessages(key("b"), [large("m"), large("n")]);
+      await store.deleteThread(key("b"));
+      await store.appendMessages(key("c", "ada"), [large("m"), large("n")]);
+      await store.deleteOwner("ada");
+      if (round % 2) await store.deleteThread(key("a"));
+    }
+    await store.appendMessages(key("b"), [large("m"), large("n"), large("o"), large("p")]);
+    expect((await threadIds(store)).at(-1)).toBe("still");
+  });
+
+  test("are never made by evicting the thread in use, however large", async () => {
+    const store = createMemoryStore({ maxCharacters: 100 });
+    await store.appendMessages(key("a"), [large("m")]);
+    await store.appendMessages(key("a"), [large("n")], { requires: "m" });
+    expect(idsOf(await store.listMessages(key("a")))).toEqual(["m", "n"]);
+    await store.createThread(key("b"), "");
+    expect(await threadIds(store)).toEqual(["b"]);
+  });
+
+  test("may be without bound", async () => {
+    const store = createMemoryStore({ maxCharacters: Infinity, maxThreads: Infinity });
+    for (const id of ["a", "b"]) await store.appendMessages(key(id), [large("m")]);
+    expect(await threadIds(store)).toEqual(["b", "a"]);
+  });
+});
+
+describe("misuse", () => {
+  test.each([0, -1, 1.5, NaN, "10", null])("fails at construction with the bound %j", (bound) => {
+    for (const name of ["maxThreads", "maxCharacters"]) {
+      expect(() => createMemoryStore({ [name]: bound })).toThrow(new TypeError(`${name} must be a positive integer, not ${bound}`));
+    }
+  });
+
+  test("fails at construction with an unknown option", () => {
+    const options: object = { maxMessages: 10 };
+    expect(() => createMemoryStore(options)).toThrow(
+      'createMemoryStore has no option "maxMessages": its options are maxThreads and maxCharacters',
+    );
+  });
+
+  test("rejects counts that are no positive integers, and foreign cursors", async () => {
+    const store = createMemoryStore();
+    for (const count of [0, -1, 1.5, NaN]) {
+      await expect(store.listMessages(key("a"), { last: count })).rejects.toThrow("last must be a positive integer");
+      await expect(store.listThreads("", { limit: count })).rejects.toThrow("limit must be a positive integer");
+    }
+    await expect(store.listThreads("", { limit: 1, cursor: "x" })).rejects.toThrow("The cursor was not handed out by this store");
+  });
+});
