@@ -1,5 +1,6 @@
 /** What a thread already holds of a turn: the response id is the key of idempotency, and an id names one thing for ever. */
 import { ChatHandlerError } from "./errors.ts";
+import { inTurnOrder } from "./history.ts";
 import { canonical, type Prompt } from "./prompt.ts";
 import type { StoredMessage } from "./store.ts";
 
@@ -16,7 +17,8 @@ export interface Earlier {
 }
 
 /** Looks for a turn among stored messages. Throws `id_conflict` where one of its ids was used for something else. */
-export function findEarlier(stored: readonly StoredMessage[], prompt: Prompt, responseId: string): Earlier {
+export function findEarlier(messages: readonly StoredMessage[], prompt: Prompt, responseId: string): Earlier {
+  const stored = inTurnOrder(messages);
   const response = stored.find(({ id }) => id === responseId);
   if (response && (response.promptId !== prompt.id || response.message.role !== "assistant")) throw conflict("responseId");
   const place = stored.findIndex(({ id }) => id === prompt.id);
@@ -30,7 +32,7 @@ export function findEarlier(stored: readonly StoredMessage[], prompt: Prompt, re
     answer: isWhole ? texts.join("") : undefined,
     hasPrompt: stands !== undefined,
     attempt,
-    before: (stands ? stored.slice(0, place) : stored).filter(({ promptId }) => promptId !== prompt.id),
+    before: stands ? stored.slice(0, place) : stored,
   };
 }
 

@@ -54,7 +54,11 @@ export async function callModel(
     const pending = client.chat.completions.create(body, { signal }) as PromiseLike<AsyncIterable<ChatCompletionChunk>> & {
       asResponse?: () => Promise<Response>;
     };
-    if (!pending.asResponse) return iterate(await unlessAborted(signal, pending), signal);
+    if (!pending.asResponse) {
+      // What a client that ignores the signal gives too late is let go at once.
+      void Promise.resolve(pending).then((late) => signal.aborted && iterate(late, signal).close(), noop);
+      return iterate(await unlessAborted(signal, pending), signal);
+    }
     const response = await unlessAborted(signal, pending.asResponse());
     if (!response.body) throw new Error("The response has no body.");
     return decode(response.body.getReader(), signal);

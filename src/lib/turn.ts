@@ -148,11 +148,15 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     const content = textFrom(start);
     const batch = [...kept];
     if (content || status === "complete") {
-      batch.push(stored(responseId, { role: "assistant", content }, { status, finishReason, usage }));
+      const ending = { status, ...(finishReason && { finishReason }), ...(usage && { usage }) };
+      batch.push(stored(responseId, { role: "assistant", content }, ending));
     }
     const [only] = batch;
+    const [old] = attempt;
     if (!only) return false;
-    if (batch.length === 1 && attempt.length === 1 && attempt[0]?.id === only.id) {
+    // In its place, where that is one message for one that leaves nothing of the old behind: a change can set fields, not unset them.
+    const isChange = old?.id === only.id && batch.length + attempt.length === 2 && Object.keys(old).every((field) => field in only);
+    if (isChange) {
       const { id, promptId: _, ...change } = only;
       return await store.updateMessage(thread, id, change);
     }
