@@ -1,0 +1,106 @@
+import { expect, test, vi } from "vitest";
+import { createMemoryStore } from "../../src/index.ts";
+import { createThreadHandler } from "../../src/threads.ts";
+import { expectError } from "../support/chat.ts";
+import { faults, storeSecret } from "../support/faulty-store.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { ada, answer, ownerInHeader, prompt, startThreads, ways } from "./setup.ts";
+
+watchForFloatingErrors();
+
+const filled = { id: "r1", role: "assistant", content: "Answer 1<context>[{}]</context>" };
+
+/** Every store call of every route. */
+const calls: [path: string, init: { method?: string; body?: unknown }, methods: string[]][] = [
+  ["/get", {}, ["listThreads"]],
+  ["/get/t", {}, ["getThread", "listMessages"]],
+  ["/create", { method: "POST", body: { messages: [{ id: "m", role: "user", content: "Hello" }] } }, ["appendMessages", "getThread"]],
+  ["/update/t", { method: "PATCH", body: { title: "New" } }, ["renameThread", "getThread"]],
+  ["/message", { method: "PATCH", body: { threadId: "t", message: filled } }, ["listMessages", "updateMessage"]],
+  ["/delete/t", { method: "DELETE" }, ["deleteThread"]],
+];
+
+const cases = ways.flatMap((via) => calls.flatMap(([path, init, methods]) => methods.map((method) => ({ via, path, init, method }))));
+
+test.each(cases)("$via: $path survives a fault of $method()", async ({ via, path, init, method }) => {
+  for (const fault of faults) {
+    const { send, store, kept, errors } = await startThreads(via, { timeouts: { store: 25 } });
+    await kept.appendMessages(ada("t"), [prompt(1), answer(1)], { title: "Old" });
+    store.plan((call) => (call.method === method ? fault : undefined));
+    const error = await expectError(await send(path, init), 503, "store_failed");
+    expect(error.message).not.toContain("ECONNREFUSED");
+    expect(errors).toHaveLength(1);
+    const cause = fault.endsWith("hang") ? `The store's ${method}() took longer than 25 ms.` : storeSecret;
+    expect(errors[0]?.cause).toEqual(new Error(cause));
+
+    // What is there is whole, and the same request goes through once the store is well.
+    const isThere = (await kept.getThread(ada("t"))) !== undefined;
+    expect(await kept.listMessages(ada("t"))).toHaveLength(isThere ? 2 : 0);
+    store.plan();
+    const { status } = await send(path, init);
+    expect(status).toBe(!isThere ? 404 : path === "/message" || path === "/delete/t" ? 204 : 200);
+  }
+});
+
+test("tells the app of each error, with what was known by then", async () => {
+  const told: [code: string, threadId: string | undefined, owner: string | undefined][] = [];
+  const { send, store, kept } = await startThreads("direct", {
+    onError: ({ code }, { threadId, owner }) => void told.push([code, threadId, owner]),
+  });
+  await kept.appendMessages(ada("t"), [prompt(1), answer(1)]);
+  await send("/nowhere");
+  await send("/get/unknown");
+  await send("/update/t", { method: "PATCH", body: { title: 1 } });
+  store.plan(() => "reject");
+  await send("/get");
+  await send("/get/t");
+  await send("/message", { method: "PATCH", body: { threadId: "t", message: filled } });
+  expect(told).toEqual([
+    ["not_found", undefined, undefined],
+    ["not_found", "unknown", "ada"],
+    ["invalid_request", undefined, undefined],
+    ["store_failed", undefined, "ada"],
+    ["store_failed", "t", "ada"],
+    ["store_failed", "t", "ada"],
+  ]);
+});
+
+test("an onError that fails changes nothing", async () => {
+  for (const onError of [() => raise(), async () => raise()]) {
+    const { send } = await startThreads("direct", { onError });
+    await expectError(await send("/get/unknown"), 404, "not_found");
+  }
+});
+
+test("logs faults of the server and nothing that a stranger can cause", async () => {
+  const log = vi.spyOn(console, "error").mockImplementation(() => {});
+  try {
+    const store = { ...createMemoryStore(), listThreads: async () => raise() };
+    const handler = createThreadHandler({ store, authorize: ownerInHeader });
+    await handler(new Request("http://x.test/get/unknown"));
+    await handler(new Request("http://x.test/get?cursor=%25"));
+    await handler(new Request("http://x.test/nowhere"));
+    await handler(new Request("http://x.test/update/t", { method: "PATCH", body: "{" }));
+    expect(log).not.toHaveBeenCalled();
+    await handler(new Request("http://x.test/get"));
+    expect(log).toHaveBeenCalledTimes(1);
+    expect(log.mock.calls[0]?.[0]).toMatchObject({ code: "store_failed", cause: new Error("boom") });
+  } finally {
+    log.mockRestore();
+  }
+});
+
+test("a body that never ends is cut off, and one that breaks off is no fault of the app", async () => {
+  const { url, fetch, errors } = await startThreads("direct", { timeouts: { body: 25 } });
+  const request = (body: ReadableStream) =>
+    fetch(`${url}/create`, { method: "POST", headers: { "Content-Type": "application/json" }, body, duplex: "half" } as RequestInit);
+  await expectError(await request(new ReadableStream({})), 400, "invalid_request");
+  const broken = await request(new ReadableStream({ start: (controller) => controller.error(new Error("reset")) }));
+  expect(broken.status).toBeGreaterThanOrEqual(400);
+  expect(broken.status).toBeLessThan(500);
+  expect(errors.every(({ status }) => status < 500)).toBe(true);
+});
+
+function raise(): never {
+  throw new Error("boom");
+}

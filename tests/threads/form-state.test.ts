@@ -1,0 +1,252 @@
+import { describe, expect, test } from "vitest";
+import { ask, expectError, read, startChat } from "../support/chat.ts";
+import { forEach } from "../support/contract.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { says, stalls } from "../support/scripts.ts";
+import { ada, answer, message, ok, prompt, startThreads, type Threads, ways } from "./setup.ts";
+
+watchForFloatingErrors();
+
+const card = '<content thesys="true">{"component":"Form","props":{"name":"contact"}}</content>';
+
+/** Form state as C1 writes it. */
+const context = (value: string) =>
+  `<context>[{&quot;contact&quot;:{&quot;fullname&quot;:{&quot;value&quot;:&quot;${value}&quot;,&quot;componentType&quot;:&quot;Input&quot;}}}]</context>`;
+
+const save = ({ send }: Pick<Threads, "send">, content: unknown, more: object = {}, threadId: unknown = "t") =>
+  send("/message", { method: "PATCH", body: { threadId, message: { id: "r1", role: "assistant", content, ...more } } });
+
+const loaded = async ({ send }: Threads, id = "r1", threadId = "t") =>
+  (await ok<{ id: string; content: unknown }[]>(send(`/get/${threadId}`))).find((message) => message.id === id)?.content;
+
+describe.each(ways)("%s", (via) => {
+  const started = async (content = card) => {
+    const threads = await startThreads(via);
+    await threads.kept.appendMessages(ada("t"), [prompt(1), answer(1, content, { finishReason: "stop" }), prompt(2), answer(2)], {
+      title: "T",
+    });
+    return threads;
+  };
+  const writes = ({ store }: Threads) => store.calls.filter(({ method }) => method === "updateMessage").length;
+
+  test("is stored in the answer and given back with it; all else stays as it was", async () => {
+    const threads = await started();
+    const before = await threads.kept.listMessages(ada("t"));
+    const response = await save(threads, card + context("Ada"));
+    expect([response.status, await response.text()]).toEqual([204, ""]);
+    expect(await loaded(threads)).toBe(card + context("Ada"));
+    const after = structuredClone(before);
+    after[1]!.message.content = card + context("Ada");
+    expect(await threads.kept.listMessages(ada("t"))).toEqual(after);
+  });
+
+  test("changes, and goes away where it is left out", async () => {
+    const threads = await started();
+    for (const content of [card + context("A"), card + context("Ada"), card + context(""), card]) {
+      expect((await save(threads, content)).status).toBe(204);
+      expect(await loaded(threads)).toBe(content);
+    }
+  });
+
+  test("saved four times, it is written once", async () => {
+    const threads = await started();
+    const responses = await Promise.all([1, 2, 3, 4].map(() => save(threads, card + context("Ada"))));
+    await save(threads, card + context("Ada"));
+    expect(responses.map(({ status }) => status)).toEqual([204, 204, 204, 204]);
+    expect(await loaded(threads)).toBe(card + context("Ada"));
+    const written = writes(threads);
+    await save(threads, card + context("Ada"));
+    expect(writes(threads)).toBe(written);
+  });
+
+  test("does not gather the line breaks that C1 puts in front of it", async () => {
+    const threads = await started();
+    for (const breaks of ["\n", "\n\n", "\n\n\n"]) await save(threads, card + breaks + context("Ada"));
+    expect(await loaded(threads)).toBe(card + context("Ada"));
+  });
+
+  test("an answer that ends in a line break keeps it", async () => {
+    const threads = await started(`${card}\n`);
+    await save(threads, `${card}\n${context("Ada")}`);
+    expect(await loaded(threads)).toBe(`${card}\n${context("Ada")}`);
+  });
+
+  test("what the assistant said cannot be changed with it", async () => {
+    const threads = await started();
+    const rewritten = [
+      "",
+      " ",
+      "I promise a refund.",
+      `I promise a refund.${context("Ada")}`,
+      card.replace("contact", "refund") + context("Ada"),
+      `${card}I promise a refund.${context("Ada")}`,
+      `${card}${context("Ada")}I promise a refund.`,
+      `${card}${context("Ada")}${context("I promise a refund.")}`,
+      `I promise a refund.${card}${context("Ada")}`,
+      ` ${card}`,
+      card.slice(0, -1),
+      `${card}<context>[{}]`,
+      `${card}</context>[{}]<context>`,
+    ];
+    await forEach(rewritten, async (content) => {
+      expect(await expectError(await save(threads, content), 409, "id_conflict")).toMatchObject({ param: "message.content" });
+    });
+    expect(await loaded(threads)).toBe(card);
+    expect(writes(threads)).toBe(0);
+  });
+
+  test("what the browser could not read again is refused", async () => {
+    const threads = await started();
+    const broken = [
+      "",
+      "x",
+      "[{",
+      "[{&quot;a&quot;:1}",
+      "null",
+      "1",
+      "true",
+      "&quot;text&quot;",
+      "[1]",
+      "[null]",
+      "[{},null]",
+      "&lt;b&gt;",
+    ];
+    await forEach(broken, async (state) => {
+      const error = await expectError(await save(threads, `${card}<context>${state}</context>`), 400, "invalid_request");
+      expect(error).toMatchObject({ param: "message.content" });
+    });
+    await forEach(["{}", "[]", "[{}]", '[{"a":"&amp;&#39;"}]', "{&quot;a&quot;:null}", '[{"a":"b < c"}]'], async (state) => {
+      expect((await save(threads, `${card}<context>${state}</context>`)).status).toBe(204);
+    });
+    expect((await save(threads, `${card}<context>[{"a":"${"x".repeat(20_000)}"}]</context>`)).status).toBe(400);
+  });
+
+  test("only whole answers have it", async () => {
+    const threads = await startThreads(via);
+    const call = { id: "x", type: "function", function: { name: "look", arguments: "{}" } };
+    await threads.kept.appendMessages(ada("t"), [
+      prompt(1, card),
+      message("s", "p1", { role: "system", content: card }),
+      message("c", "p1", { role: "assistant", content: card, tool_calls: [call] }),
+      message("x", "p1", { role: "tool", content: card, tool_call_id: "x" }),
+      answer(1, card),
+      prompt(2),
+      answer(2, card, { status: "stopped" }),
+      prompt(3),
+      answer(3, card, { status: "failed" }),
+      prompt(4),
+      message("c4", "p4", { role: "assistant", content: null, tool_calls: [call] }),
+      message("x4", "p4", { role: "tool", content: card, tool_call_id: "x" }),
+      prompt(5),
+      answer(5, ""),
+      prompt(6),
+      answer(6, [{ type: "text", text: card }]),
+    ]);
+    const before = await threads.kept.listMessages(ada("t"));
+    await forEach(["p1", "s", "c", "x", "c4", "x4", "r5", "r6", "unknown", "__proto__"], async (id) => {
+      const error = await expectError(await save(threads, card + context("Ada"), { id }), 404, "not_found");
+      expect(error.message).toBe("There is no such thread or answer.");
+    });
+    for (const id of ["r2", "r3"]) await expectError(await save(threads, card + context("Ada"), { id }), 409, "id_conflict");
+    await expectError(await save(threads, card + context("Ada"), {}, "unknown"), 404, "not_found");
+    expect(await threads.kept.listMessages(ada("t"))).toEqual(before);
+    expect(await threads.kept.getThread(ada("unknown"))).toBeUndefined();
+  });
+
+  test("an answer that called tools is filled in as it was streamed", async () => {
+    const threads = await startThreads(via);
+    const call = { id: "x", type: "function", function: { name: "look", arguments: "{}" } };
+    const step = message("c", "p1", { role: "assistant", content: "Let me look. ", tool_calls: [call] });
+    const result = message("x", "p1", { role: "tool", content: "42", tool_call_id: "x" });
+    await threads.kept.appendMessages(ada("t"), [prompt(1), step, result, answer(1, card)]);
+    await expectError(await save(threads, card + context("Ada")), 409, "id_conflict");
+    expect((await save(threads, `Let me look. ${card}${context("Ada")}`)).status).toBe(204);
+    expect(await loaded(threads)).toBe(`Let me look. ${card}${context("Ada")}`);
+    expect(await threads.kept.listMessages(ada("t"))).toEqual([prompt(1), step, result, answer(1, card + context("Ada"))]);
+  });
+
+  test("is found far back in a long thread, where few messages are read for an answer at its end", async () => {
+    const threads = await startThreads(via);
+    const all = Array.from({ length: 200 }, (_, n) => [prompt(n), answer(n, card)]).flat();
+    await threads.kept.appendMessages(ada("t"), all);
+    expect((await save(threads, card + context("Ada"), { id: "r199" })).status).toBe(204);
+    expect(threads.store.calls.map(({ method, args }) => [method, args[1]])).toEqual([
+      ["listMessages", { last: 50 }],
+      ["updateMessage", "r199"],
+    ]);
+    for (const id of ["r0", "r174", "r175", "r176"]) {
+      expect((await save(threads, card + context("Ada"), { id })).status).toBe(204);
+      expect(await loaded(threads, id)).toBe(card + context("Ada"));
+    }
+  });
+
+  test("an answer that begins before the messages first read is still compared as a whole", async () => {
+    const threads = await startThreads(via);
+    const call = { id: "x", type: "function", function: { name: "look", arguments: "{}" } };
+    const later = Array.from({ length: 24 }, (_, n) => [prompt(n + 2), answer(n + 2)]).flat();
+    await threads.kept.appendMessages(ada("t"), [
+      prompt(1),
+      message("c", "p1", { role: "assistant", content: "Let me look. ", tool_calls: [call] }),
+      message("x", "p1", { role: "tool", content: "42", tool_call_id: "x" }),
+      answer(1, card),
+      ...later,
+    ]);
+    expect((await save(threads, `Let me look. ${card}${context("Ada")}`)).status).toBe(204);
+  });
+
+  test("of one owner stays apart from another's", async () => {
+    const threads = await started();
+    await threads.kept.appendMessages({ owner: "eve", threadId: "t" }, [prompt(1), answer(1, card)]);
+    const body = { threadId: "t", message: { id: "r1", role: "assistant", content: card + context("Eve") } };
+    expect((await threads.send("/message", { method: "PATCH", body, headers: { "X-Owner": "eve" } })).status).toBe(204);
+    expect(await loaded(threads)).toBe(card);
+  });
+
+  test("of odd ids is found by exactly these", async () => {
+    const threads = await startThreads(via);
+    for (const threadId of ["a/b", "a%2Fb", "..", "?#"]) {
+      await threads.kept.appendMessages(ada(threadId), [prompt(1), answer(1, card), prompt("%2F"), answer("%2F", card)]);
+      expect((await save(threads, card + context(threadId), { id: "r%2F" }, threadId)).status).toBe(204);
+    }
+    for (const threadId of ["a/b", "a%2Fb", "..", "?#"]) {
+      const stored = await threads.kept.listMessages(ada(threadId));
+      expect(stored.map(({ message }) => message.content)).toEqual(["Prompt 1", card, "Prompt %2F", card + context(threadId)]);
+    }
+  });
+
+  test("can come the moment the answer has ended, and is what a later turn and a repeated request see", async () => {
+    const chat = await startChat({ via, authorize: () => ({ owner: "ada" }), script: says(card.slice(0, 20), card.slice(20)) });
+    const threads = await startThreads(via, { store: chat.kept });
+    const { text } = await read(chat.post(ask("Form, please")));
+    expect((await save(threads, text + context("Ada"))).status).toBe(204);
+    expect(await loaded(threads)).toBe(card + context("Ada"));
+    expect(await read(chat.post(ask("Form, please")))).toEqual({ status: 200, text: card + context("Ada"), failed: false });
+    await read(chat.post(ask("Go on", 2)));
+    expect(chat.model.calls.at(-1)?.body.messages[1]).toEqual({ role: "assistant", content: card + context("Ada") });
+    expect(chat.model.calls).toHaveLength(2);
+  });
+
+  test("waits for nothing while the answer is still written: there is none yet", async () => {
+    const chat = await startChat({ via, authorize: () => ({ owner: "ada" }), script: stalls(card) });
+    const threads = await startThreads(via, { store: chat.kept });
+    const leaving = new AbortController();
+    const response = await chat.post(ask("Form, please"), { signal: leaving.signal });
+    await response.body?.getReader().read();
+    await expectError(await save(threads, card + context("Ada")), 404, "not_found");
+    leaving.abort();
+    await chat.settled();
+    await expectError(await save(threads, card + context("Ada")), 409, "id_conflict");
+    expect(await loaded(threads)).toBe(card);
+    // Made anew, it is whole, and can be filled in.
+    chat.model.always(says(card, "!"));
+    await read(chat.post(ask("Form, please")));
+    expect((await save(threads, `${card}!${context("Ada")}`)).status).toBe(204);
+  });
+
+  test("of a thread deleted meanwhile does not bring it back", async () => {
+    const threads = await started();
+    threads.store.plan(({ method }) => (method === "updateMessage" ? { before: threads.kept.deleteThread(ada("t")) } : undefined));
+    await expectError(await save(threads, card + context("Ada")), 404, "not_found");
+    expect(await threads.kept.getThread(ada("t"))).toBeUndefined();
+  });
+});

@@ -1,0 +1,122 @@
+import { describe, expect, test } from "vitest";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { expectError } from "../support/chat.ts";
+import { forEach } from "../support/contract.ts";
+import { ada, ok, prompt, startThreads, ways } from "./setup.ts";
+
+watchForFloatingErrors();
+
+/** All of them stored at once, so that reading one for another cannot go unseen. */
+const odd = [
+  "a/b",
+  "a%2Fb",
+  "a/get/b",
+  "get",
+  "update/delete",
+  "/",
+  "//",
+  "a/",
+  "100%",
+  "100%25",
+  "50%zz",
+  "%C3%A9t%C3%A9",
+  "%00",
+  "a%E9b",
+  "a b",
+  "a+b",
+  "ü/日本/🙂",
+  "__proto__",
+  "constructor",
+  'it\'s "quoted"',
+  "a:b@c;d=e&f,g",
+  "x".repeat(128),
+  "🙂".repeat(64),
+];
+
+describe.each(ways)("%s", (via) => {
+  const started = async () => {
+    const threads = await startThreads(via);
+    for (const id of odd) await threads.kept.appendMessages(ada(id), [prompt(1, `In ${id}`)], { title: "Old" });
+    return threads;
+  };
+
+  test("an id in the path comes as it is", async () => {
+    const { send, kept } = await started();
+    await forEach(odd, async (id) => {
+      expect(await ok(send(`/get/${id}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
+      expect(await ok(send(`/update/${id}`, { method: "PATCH", body: { title: `Of ${id}` } }))).toMatchObject({ id });
+    });
+    await forEach(odd, async (id) => {
+      expect((await send(`/delete/${id}`, { method: "DELETE" })).status).toBe(204);
+      expect(await kept.getThread(ada(id))).toBeUndefined();
+    });
+    expect(await ok(send("/get"))).toEqual({ threads: [] });
+  });
+
+  test("an id in the path may be percent-encoded", async () => {
+    await forEach(odd, async (id) => {
+      const { send, kept } = await startThreads(via);
+      await kept.appendMessages(ada(id), [prompt(1, `In ${id}`)], { title: "Old" });
+      const path = encodeURIComponent(id);
+      expect(await ok(send(`/get/${path}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
+      expect(await ok(send(`/update/${path}`, { method: "PATCH", body: { title: "New" } }))).toMatchObject({ id, title: "New" });
+      expect((await send(`/delete/${path}`, { method: "DELETE" })).status).toBe(204);
+      expect(await kept.getThread(ada(id))).toBeUndefined();
+    });
+  });
+
+  test("an id in the query is exact", async () => {
+    const { send } = await started();
+    await forEach(odd, async (id) => {
+      expect(await ok(send(`/get?threadId=${encodeURIComponent(id)}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
+    });
+    // Decoded once: what the path might mean, the query does not.
+    await expectError(await send("/get?threadId=%25C3%25A9"), 404, "not_found");
+  });
+
+  test("authorize is asked for the very thread that is used", async () => {
+    const asked: (string | undefined)[] = [];
+    const owners: Record<string, string> = { "a%2Fb": "eve", "a/b": "ada" };
+    const { send, kept } = await startThreads(via, {
+      authorize({ threadId }) {
+        asked.push(threadId);
+        const owner = owners[threadId ?? ""];
+        return owner === undefined ? new Response("no", { status: 403 }) : { owner };
+      },
+    });
+    await kept.appendMessages(ada("a/b"), [prompt(1, "of ada")]);
+    await kept.appendMessages(ada("a%2Fb"), [prompt(1, "also of ada")]);
+    expect(await ok(send("/get/a%2Fb"))).toMatchObject([{ content: "of ada" }]);
+    expect(asked).toEqual(["a%2Fb", "a/b"]);
+    expect((await send("/get/c%2Fd")).status).toBe(403);
+    expect((await send("/get")).status).toBe(403);
+    expect(asked.slice(2)).toEqual(["c%2Fd", "c/d", undefined]);
+  });
+
+  test("an id no thread can have is refused before the store is asked", async () => {
+    const { send, store } = await startThreads(via);
+    const long = "x".repeat(129);
+    for (const path of [`/get/${long}`, "/get?threadId=", `/get?threadId=${long}`, "/get?threadId=a%00b", "/get?threadId=a%0Ab"]) {
+      expect(await expectError(await send(path), 400, "invalid_request")).toMatchObject({ param: "threadId" });
+    }
+    for (const [path, method] of [
+      ["/update", "PATCH"],
+      ["/update/", "PATCH"],
+      ["/delete", "DELETE"],
+      ["/delete/", "DELETE"],
+      [`/delete/${long}`, "DELETE"],
+    ] as const) {
+      const request = { method, ...(method === "PATCH" && { body: { title: "New" } }) };
+      expect(await expectError(await send(path, request), 400, "invalid_request")).toMatchObject({ param: "threadId" });
+    }
+    expect(store.calls).toEqual([]);
+  });
+});
+
+test("the bound of ids is the app's to set", async () => {
+  const { send, kept } = await startThreads("direct", { limits: { idCharacters: 200 } });
+  const id = "é".repeat(200);
+  await kept.appendMessages(ada(id), [prompt(1)]);
+  expect(await ok(send(`/get/${id}`))).toHaveLength(1);
+  await expectError(await send(`/get/${id}e`), 400, "invalid_request");
+});

@@ -1,0 +1,170 @@
+import { describe, expect, test } from "vitest";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { expectError } from "../support/chat.ts";
+import { ada, answer, message, ok, prompt, startThreads, ways } from "./setup.ts";
+
+watchForFloatingErrors();
+
+const call = (id: string) => ({ id, type: "function", function: { name: "look", arguments: "{}" } });
+const parts = [
+  { type: "text", text: "What is this?" },
+  { type: "image_url", image_url: { url: "https://example.test/a.png" } },
+];
+
+describe.each(ways)("%s", (via) => {
+  test("gives prompts and answers with their ids, and nothing else", async () => {
+    const { send, kept } = await startThreads(via);
+    await kept.appendMessages(ada("t"), [
+      message("s", "p1", { role: "system", content: "Be kind." }),
+      message("d", "p1", { role: "developer", content: "Be brief." }),
+      prompt(1, '<content thesys="true">A &amp; B</content>'),
+      message("c1", "p1", { role: "assistant", content: null, tool_calls: [call("x")] }, { usage: { total_tokens: 1 } as never }),
+      message("x1", "p1", { role: "tool", content: "secret", tool_call_id: "x" }),
+      answer(1, "<content>Done</content>", { finishReason: "stop" }),
+      prompt(2, parts),
+      answer(2, "Half an ans", { status: "stopped" }),
+      prompt(3),
+      answer(3, "", { status: "failed" }),
+      prompt(4),
+      answer(4, " \n", { status: "failed" }),
+      prompt(5),
+      answer(5, null),
+      prompt(7),
+      answer(7, [
+        { type: "text", text: "In two " },
+        { type: "text", text: "parts" },
+      ]),
+      prompt(8),
+      answer(8, [{ type: "refusal", refusal: "No." }]),
+      message("f", "p8", { role: "function", name: "old", content: "secret" }),
+      prompt(9),
+    ]);
+    const response = await send("/get/t");
+    expect(response.headers.get("Content-Type")).toBe("application/json");
+    expect(await ok(response)).toEqual([
+      { id: "p1", role: "user", content: '<content thesys="true">A &amp; B</content>' },
+      { id: "r1", role: "assistant", content: "<content>Done</content>" },
+      { id: "p2", role: "user", content: parts },
+      { id: "r2", role: "assistant", content: "Half an ans" },
+      { id: "p3", role: "user", content: "Prompt 3" },
+      { id: "p4", role: "user", content: "Prompt 4" },
+      { id: "p5", role: "user", content: "Prompt 5" },
+      { id: "p7", role: "user", content: "Prompt 7" },
+      { id: "r7", role: "assistant", content: "In two parts" },
+      { id: "p8", role: "user", content: "Prompt 8" },
+      { id: "r8", role: "assistant", content: "No." },
+      { id: "p9", role: "user", content: "Prompt 9" },
+    ]);
+  });
+
+  test("an answer made anew stands behind its prompt, not at the end", async () => {
+    const { send, kept } = await startThreads(via);
+    await kept.appendMessages(ada("t"), [prompt(1), prompt(2), answer(2), answer(1)]);
+    expect((await ok<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
+  });
+
+  test("an answer that called tools is one message, as it was streamed", async () => {
+    const { send, kept } = await startThreads(via);
+    await kept.appendMessages(ada("t"), [
+      prompt(1),
+      message("c1", "p1", { role: "assistant", content: "Let me look. ", tool_calls: [call("x")] }),
+      message("x1", "p1", { role: "tool", content: "42", tool_call_id: "x" }),
+      message("c2", "p1", { role: "assistant", content: null, tool_calls: [call("y")] }),
+      message("y1", "p1", { role: "tool", content: "43", tool_call_id: "y" }),
+      answer(1, "It is 43."),
+      // Said before it called and nothing after.
+      prompt(2),
+      message("c3", "p2", { role: "assistant", content: "I know already.", tool_calls: [call("z")] }),
+      message("z1", "p2", { role: "tool", content: "44", tool_call_id: "z" }),
+      answer(2, ""),
+      // Stopped while its tool ran.
+      prompt(3),
+      message("c4", "p3", { role: "assistant", content: "Looking", tool_calls: [call("w")] }),
+      message("w1", "p3", { role: "tool", content: "45", tool_call_id: "w" }),
+      prompt(4),
+      answer(4),
+    ]);
+    expect(await ok(send("/get/t"))).toEqual([
+      { id: "p1", role: "user", content: "Prompt 1" },
+      { id: "r1", role: "assistant", content: "Let me look. It is 43." },
+      { id: "p2", role: "user", content: "Prompt 2" },
+      { id: "r2", role: "assistant", content: "I know already." },
+      { id: "p3", role: "user", content: "Prompt 3" },
+      { id: "c4", role: "assistant", content: "Looking" },
+      { id: "p4", role: "user", content: "Prompt 4" },
+      { id: "r4", role: "assistant", content: "Answer 4" },
+    ]);
+  });
+
+  test("a thread without messages is an empty array, not an unknown one", async () => {
+    const { send, kept } = await startThreads(via);
+    await kept.createThread(ada("t"), "Empty");
+    expect(await ok(send("/get/t"))).toEqual([]);
+  });
+
+  test("a longer thread than the bound begins at a whole turn", async () => {
+    const { send, kept, store } = await startThreads(via, { limits: { messages: 5 } });
+    for (let n = 1; n <= 10; n++) await kept.appendMessages(ada("t"), [prompt(n), answer(n)]);
+    expect((await ok<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p9", "r9", "p10", "r10"]);
+    expect(store.calls.at(-1)).toMatchObject({ method: "listMessages", args: [ada("t"), { last: 5 }] });
+    // At the bound, and so whole as far as anybody knows, it begins with what it begins with.
+    await kept.appendMessages(ada("u"), [answer(1), prompt(2), answer(2), prompt(3)]);
+    expect((await ok<{ id: string }[]>(send("/get/u"))).map(({ id }) => id)).toEqual(["r1", "p2", "r2", "p3"]);
+  });
+
+  test("what should never have been stored does not break the thread", async () => {
+    const { send, kept } = await startThreads(via);
+    await kept.appendMessages(ada("t"), [
+      prompt(1),
+      message("m1", "p1", null),
+      message("m2", "p1", {}),
+      message("m3", "p1", { role: "assistant" }),
+      message("m4", "p1", { role: "user" }),
+      message("m5", "p1", { role: "user", content: [] }),
+      answer(1),
+    ]);
+    expect((await ok<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p1", "r1"]);
+  });
+
+  test("unknown and foreign threads give the same 404, byte for byte, on every route", async () => {
+    const { send, kept } = await startThreads(via);
+    await kept.appendMessages(ada("hers"), [prompt(1), answer(1, "Hello")], { title: "Hers" });
+    const headers = { "X-Owner": "eve" };
+    const content = "Hello<context>[{}]</context>";
+    const requests = (id: string) =>
+      [
+        ["/get/" + id, { headers }],
+        ["/get?threadId=" + id, { headers }],
+        ["/update/" + id, { headers, method: "PATCH", body: { title: "Mine" } }],
+        ["/delete/" + id, { headers, method: "DELETE" }],
+        ["/message", { headers, method: "PATCH", body: { threadId: id, message: { id: "r1", role: "assistant", content } } }],
+      ] as const;
+    const told: string[] = [];
+    for (const id of ["hers", "none"]) {
+      const answers: string[] = [];
+      for (const [path, init] of requests(id)) {
+        const response = await send(path, init);
+        expect(response.status).toBe(404);
+        const kept = [...response.headers].filter(([name]) => name !== "date");
+        answers.push(JSON.stringify([kept, await response.text()]));
+      }
+      told.push(answers.join("\n"));
+    }
+    expect(told[0]).toBe(told[1]);
+    expect(await ok(send("/get", { headers }))).toEqual({ threads: [] });
+    // And nothing of hers was touched.
+    expect(await kept.getThread(ada("hers"))).toMatchObject({ title: "Hers" });
+    expect(await kept.listMessages(ada("hers"))).toEqual([prompt(1), answer(1, "Hello")]);
+    await expectError(await send("/get/none"), 404, "not_found");
+  });
+
+  test("the same thread id of two owners is two threads", async () => {
+    const { send, kept } = await startThreads(via);
+    for (const owner of ["ada", "eve"]) await kept.appendMessages({ owner, threadId: "t" }, [prompt(1, `by ${owner}`)], { title: owner });
+    await send("/update/t", { method: "PATCH", body: { title: "Renamed" }, headers: { "X-Owner": "eve" } });
+    expect(await ok(send("/get"))).toMatchObject({ threads: [{ id: "t", title: "ada" }] });
+    expect(await ok(send("/get/t"))).toMatchObject([{ content: "by ada" }]);
+    expect((await send("/delete/t", { method: "DELETE" })).status).toBe(204);
+    expect(await ok(send("/get/t", { headers: { "X-Owner": "eve" } }))).toMatchObject([{ content: "by eve" }]);
+  });
+});
