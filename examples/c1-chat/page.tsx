@@ -1,7 +1,9 @@
-import { C1Chat, ThemeProvider } from "@thesysai/genui-sdk";
-import { useEffect, useState } from "react";
+import { C1Chat, ThemeProvider, useThreadListManager, useThreadManager } from "@thesysai/genui-sdk";
+import { createC1Threads } from "chat-handler/c1-threads";
+import { type MouseEvent, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 
+const threads = createC1Threads({ url: "/api/threads" });
 const isDemo = document.body.dataset.model === "demo";
 const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
 
@@ -14,46 +16,74 @@ const starters = [
 ];
 
 function Page() {
+  const [failure, setFailure] = useFailure();
+  const threadListManager = useThreadListManager({ ...threads, onSelectThread: showInAddress, onSwitchToNew: showInAddress });
+  const threadManager = useThreadManager({
+    threadListManager,
+    apiUrl: "/api/chat",
+    loadThread: threads.loadThread,
+    onUpdateMessage({ message }) {
+      threads.updateMessage(threadListManager.selectedThreadId, message).catch(() => setFailure("What you filled in could not be saved."));
+    },
+  });
+
+  useEffect(() => {
+    const threadId = new URLSearchParams(location.search).get("thread");
+    if (threadId) threadListManager.selectThread(threadId);
+  }, []);
+
+  /** C1Chat's list has no button for it: a double click on the title of a thread renames it. */
+  const rename = ({ target }: MouseEvent) => {
+    const thread = threadListManager.threads.find(({ threadId }) => threadId === threadListManager.selectedThreadId);
+    if (!thread || !(target instanceof Element && target.closest(".crayon-shell-thread-button-title"))) return;
+    const title = prompt("Title of this thread", thread.title);
+    if (title) threadListManager.updateThread({ ...thread, title });
+  };
+
   return (
-    <>
+    <div className="page" onDoubleClick={rename}>
       {isDemo && <p className="label">Demo model: answers written beforehand, no AI. Set THESYS_API_KEY to talk to C1.</p>}
       <ThemeProvider mode={isDark ? "dark" : "light"}>
         <C1Chat
-          apiUrl="/api/chat"
+          threadManager={threadManager}
+          threadListManager={threadListManager}
           agentName={isDemo ? "C1 demo" : "C1"}
           logoUrl="/assets/logo.svg"
           welcomeMessage={{ title: "What would you like to see?", description: "Answers come as text, cards, tables, charts and forms." }}
           conversationStarters={{ variant: "short", options: starters.map((prompt) => ({ displayText: prompt, prompt })) }}
         />
       </ThemeProvider>
-      <Failure />
-    </>
+      {failure && (
+        <p className="failure" role="alert">
+          {failure}
+        </p>
+      )}
+    </div>
   );
 }
 
-/** C1Chat leaves it to the page to say that an answer broke off or was refused: its promise rejects, and nobody handles it. */
-function Failure() {
-  const [failed, setFailed] = useState(false);
+/** Keeps the thread in the address, so that a reload finds it again. */
+function showInAddress(threadId?: string) {
+  history.replaceState(null, "", threadId ? `?thread=${encodeURIComponent(threadId)}` : "/");
+}
+
+/** What went wrong, for ten seconds. C1Chat says nothing of an answer that broke off: its promise rejects, and nobody handles it. */
+function useFailure() {
+  const [failure, setFailure] = useState<string>();
   useEffect(() => {
     const notice = (event: PromiseRejectionEvent) => {
       event.preventDefault();
       const stopped = event.reason instanceof Error && event.reason.name === "AbortError";
-      if (!stopped) setFailed(true);
+      if (!stopped) setFailure("The answer broke off. What was said until then is kept; ask again to get all of it.");
     };
     addEventListener("unhandledrejection", notice);
     return () => removeEventListener("unhandledrejection", notice);
   }, []);
   useEffect(() => {
-    const timer = failed ? setTimeout(() => setFailed(false), 10_000) : undefined;
+    const timer = setTimeout(() => setFailure(undefined), 10_000);
     return () => clearTimeout(timer);
-  }, [failed]);
-  return (
-    failed && (
-      <p className="failure" role="alert">
-        The answer broke off. What was said until then is kept; ask again to get all of it.
-      </p>
-    )
-  );
+  }, [failure]);
+  return [failure, setFailure] as const;
 }
 
 const root = document.getElementById("root");

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { serve } from "@hono/node-server";
 import { ChatHandlerError, createChatHandler } from "chat-handler";
 import { createDemoModel } from "chat-handler/testing";
+import { createThreadHandler } from "chat-handler/threads";
 import { Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
 import OpenAI from "openai";
@@ -35,8 +36,10 @@ const chat = createChatHandler({
   showErrors: true, // C1Chat shows nothing on an error status
 });
 
+const threads = createThreadHandler({ store, authorize });
+
 const html = readFileSync(new URL("index.html", import.meta.url), "utf8").replace("{{model}}", THESYS_API_KEY ? "c1" : "demo");
-const assets = await bundlePage();
+const assets = bundlePage();
 
 const app = new Hono();
 app.get("/", (context) => {
@@ -50,16 +53,17 @@ app.get("/", (context) => {
   );
   return context.html(html);
 });
-app.get("/assets/*", (context) => {
-  const asset = assets.get(context.req.path);
+app.get("/assets/*", async (context) => {
+  const asset = (await assets).get(context.req.path);
   return asset ? context.body(asset.body, 200, { "Content-Type": asset.type }) : context.notFound();
 });
 app.post("/api/chat", (context) => chat(context.req.raw));
+app.all("/api/threads/*", (context) => threads(context.req.raw));
 
 const server = serve({ fetch: app.fetch, hostname: HOST, port: Number(PORT) }, ({ port }) => {
-  console.log(
-    `Chat with ${THESYS_API_KEY ? "C1" : "the demo model (set THESYS_API_KEY for C1)"} at http://${HOST === "127.0.0.1" ? "localhost" : HOST}:${port}`,
-  );
+  const name = THESYS_API_KEY ? "C1" : "the demo model (set THESYS_API_KEY for C1)";
+  const url = `http://${HOST === "127.0.0.1" ? "localhost" : HOST}:${port}`;
+  void assets.then(() => console.log(`Chat with ${name} at ${url}`));
 });
 server.on("error", (error: NodeJS.ErrnoException) => {
   console.error(error.code === "EADDRINUSE" ? `Port ${PORT} is in use. Choose another one: PORT=3001 npm start` : error);

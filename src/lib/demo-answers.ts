@@ -90,8 +90,9 @@ const answers: readonly (readonly [words: RegExp, blocks: readonly DemoBlock[]])
     /\b(?:cards?|dashboard|overview|summary)\b/i,
     [
       { type: "header", title: "The year at a glance", subtitle: "A card with a chart and a table" },
-      { type: "text", text: "Revenue rose by **24 %**; the fourth quarter gained most. These plans are on sale:" },
+      { type: "text", text: "Revenue rose by **24 %**; the fourth quarter gained most." },
       revenue,
+      { type: "text", text: "These plans are on sale:" },
       plans,
       suggest(ask.form),
     ],

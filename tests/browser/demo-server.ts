@@ -17,18 +17,18 @@ export interface DemoServer {
   close(): Promise<void>;
 }
 
-/** Builds and starts the demo with `npm start`, on a free port. */
+/** Builds and starts the demo on a free port. */
 export async function startDemo(): Promise<DemoServer> {
   const folder = mkdtempSync(join(tmpdir(), "c1-chat-"));
   const file = join(folder, "chat.sqlite");
-  let running = await start({ PORT: "0", SQLITE_FILE: file });
+  let running = await npmStart({ PORT: "0", SQLITE_FILE: file });
   const database = new DatabaseSync(file);
   return {
     url: running.url,
     store: createSqliteStore(database),
     async restart() {
       await stop(running.process);
-      running = await start({ PORT: new URL(running.url).port, SQLITE_FILE: file });
+      running = await npmStart({ PORT: new URL(running.url).port, SQLITE_FILE: file });
     },
     async close() {
       await stop(running.process);
@@ -43,24 +43,22 @@ interface Running {
   url: string;
 }
 
-async function start(env: Record<string, string>): Promise<Running> {
+/** Runs `npm start` until it says where it listens. Rejects with all it said if it ends before. */
+export function npmStart(env: Record<string, string>): Promise<Running> {
   const plain = { THESYS_API_KEY: "", DATABASE_URL: "", REDIS_URL: "", HOST: "127.0.0.1" };
   // A group of its own: npm, its shell and node are stopped together.
-  const child = spawn("npm", ["start"], {
-    env: { ...process.env, ...plain, ...env },
-    detached: true,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn("npm", ["start"], { env: { ...process.env, ...plain, ...env }, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
-  for await (const chunk of child.stdout.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
-    output += String(chunk);
-    const url = /http:\/\/\S+/.exec(output)?.[0];
-    if (url !== undefined) {
-      child.stdout.resume();
-      return { process: child, url };
-    }
-  }
-  throw new Error(`The demo did not start: ${output}`);
+  return new Promise((resolve, reject) => {
+    const listen = (text: string) => {
+      output += text;
+      const url = /at (http:\S+)/.exec(output)?.[1];
+      if (url !== undefined) resolve({ process: child, url });
+    };
+    child.stdout.setEncoding("utf8").on("data", listen);
+    child.stderr.setEncoding("utf8").on("data", listen);
+    child.once("close", () => reject(new Error(`The demo ended: ${output}`)));
+  });
 }
 
 async function stop(child: ChildProcess): Promise<void> {

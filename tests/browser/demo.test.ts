@@ -2,7 +2,7 @@ import type { StoredMessage } from "chat-handler";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Chat, launchBrowser, openChat } from "./browser.ts";
-import { type DemoServer, startDemo } from "./demo-server.ts";
+import { type DemoServer, npmStart, startDemo } from "./demo-server.ts";
 
 let demo: DemoServer;
 let browser: Browser;
@@ -32,6 +32,10 @@ describe("the demo in a browser", () => {
     await answer.getByRole("cell", { name: "Mail, within a day" }).waitFor();
     await chat.ended();
     expect(await page.locator(".crayon-shell-thread-message-assistant").count()).toBe(2);
+    const pictures = await page
+      .locator("img")
+      .evaluateAll((images) => images.map((image) => image instanceof HTMLImageElement && image.naturalWidth));
+    expect(Math.min(...pictures.map(Number))).toBeGreaterThan(0);
     await chat.picture("table");
   });
 
@@ -65,6 +69,68 @@ describe("the demo in a browser", () => {
     await answer.getByText("The model could not answer").waitFor();
     await chat.picture("failed");
     expect(await stored(chat)).toHaveLength(1);
+  });
+
+  it("has its threads and what was filled in after a reload and after a restart of the server", async () => {
+    const { page, titles, answer, ...chat } = await open();
+    await chat.send("Give me a contact form");
+    await answer.getByRole("button", { name: "Send it" }).waitFor();
+    await chat.ended();
+    await page.getByPlaceholder("Ada Lovelace").fill('Grace <b> & "Co"');
+    await page.getByText("Pick one").click();
+    await page.getByRole("option", { name: "Support" }).click();
+    await expect.poll(async () => JSON.stringify(await stored(chat))).toContain("Support");
+
+    for (const happens of [() => page.reload(), () => demo.restart().then(() => page.reload())]) {
+      await happens();
+      await answer.getByRole("button", { name: "Send it" }).waitFor();
+      await expect.poll(() => page.getByPlaceholder("Ada Lovelace").inputValue()).toBe('Grace <b> & "Co"');
+      expect(await titles.allTextContents()).toEqual(["Give me a contact form"]);
+    }
+    await chat.picture("form");
+
+    await answer.getByRole("button", { name: "Send it" }).click();
+    await answer.getByRole("cell", { name: 'Grace <b> & "Co"' }).waitFor();
+    await answer.getByRole("cell", { name: "Support" }).waitFor();
+  });
+
+  it("lists, renames and deletes threads", async () => {
+    const { page, titles, ...chat } = await open();
+    for (const prompt of ["Give me an overview card", "What can you do?"]) {
+      await page.getByRole("button", { name: "New Chat" }).click();
+      await chat.send(prompt);
+      await chat.ended();
+    }
+    expect(await titles.allTextContents()).toEqual(["What can you do?", "Give me an overview card"]);
+
+    page.once("dialog", (dialog) => void dialog.accept("The year"));
+    await titles.last().dblclick();
+    await expect.poll(() => titles.allTextContents()).toEqual(["What can you do?", "The year"]);
+    await page.getByRole("cell", { name: "Starter" }).waitFor();
+    await chat.picture("threads");
+
+    await page.locator(".crayon-shell-thread-button").first().hover();
+    await page.locator(".crayon-shell-thread-button-dropdown-trigger").first().click();
+    await page.getByRole("menuitem", { name: "Delete" }).click();
+    await expect.poll(() => titles.allTextContents()).toEqual(["The year"]);
+    await page.reload();
+    await expect.poll(() => titles.allTextContents()).toEqual(["The year"]);
+  });
+
+  it("shows nobody else's threads", async () => {
+    const { page, ...chat } = await open();
+    await chat.send("What can you do?");
+    await chat.ended();
+    const stranger = await open(["Failed to load resource: the server responded with a status of 404 (Not Found)"]);
+    const list = await stranger.page.request.get(`${demo.url}/api/threads/get`);
+    expect(await list.json()).toEqual({ threads: [] });
+    await stranger.page.goto(page.url());
+    await expect.poll(() => stranger.faults).toHaveLength(1);
+    expect(await stranger.page.getByText("What can you do?").count()).toBe(0);
+  });
+
+  it("says so when its port is taken", async () => {
+    await expect(npmStart({ PORT: new URL(demo.url).port, SQLITE_FILE: ":memory:" })).rejects.toThrow("is in use. Choose another one");
   });
 });
 
