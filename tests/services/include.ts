@@ -1,21 +1,20 @@
-/** Tests that need something from outside: run where it is there, shown as left out where it is not, and failing on CI. */
-import { describe, test } from "vitest";
+/** Tests that need something from outside: run where it is there, shown as skipped where it is not, and failing on CI. */
+import { describe } from "vitest";
 
-/** Describes the tests if there is `what` they need; `remedy` says how to get it. */
-export function describeWith<What>(title: string, what: What | undefined, remedy: string, tests: (what: What) => void): void {
-  if (what !== undefined) {
-    describe(title, () => tests(what));
-  } else if (process.env.CI) {
-    test(title, () => {
-      throw new Error(`CI leaves nothing out: ${remedy}`);
-    });
-  } else {
-    console.warn(`Left out: ${title}. To include it: ${remedy}`);
-    test.skip(`${title} (left out; to include it: ${remedy})`);
-  }
+/**
+ * `describe`, if what the tests need `isThere`; `remedy` says how to get it.
+ *
+ * @throws Error on CI where it is not there.
+ */
+export function describeWith(what: string, isThere: boolean, remedy: string): typeof describe | typeof describe.skip {
+  if (isThere) return describe;
+  if (process.env.CI) throw new Error(`CI leaves nothing out, and ${what} is not there: ${remedy}`);
+  console.warn(`Left out: ${what}. To include it: ${remedy}`);
+  return describe.skip;
 }
 
-/** A module of `npm install --prefix tests/services`, if it is installed. */
-export async function installed(name: string): Promise<{ default: unknown } | undefined> {
-  return import(name).catch(() => undefined);
+/** The default export of a module of `npm install --prefix tests/services`, if it is installed. */
+export async function installed<Module>(path: string): Promise<Module | undefined> {
+  const module: { default: Module } | undefined = await import(path).catch(() => undefined);
+  return module?.default;
 }

@@ -9,6 +9,8 @@ import { startRedis } from "./redis.ts";
 import type { Service } from "./service.ts";
 
 const [command = "npm", ...args] = process.argv.slice(2);
+/** Nothing here is to survive a power failure. */
+const careless = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
 const services: Service[] = [];
 
 async function urlOf(start: () => Promise<Service>): Promise<string> {
@@ -18,8 +20,8 @@ async function urlOf(start: () => Promise<Service>): Promise<string> {
 }
 
 try {
-  const DATABASE_URL = process.env.DATABASE_URL ?? (await urlOf(startPostgres));
-  const REDIS_URL = process.env.REDIS_URL ?? (await urlOf(startRedis));
+  const DATABASE_URL = process.env.DATABASE_URL ?? (await urlOf(() => startPostgres(careless)));
+  const REDIS_URL = process.env.REDIS_URL ?? (await urlOf(() => startRedis()));
   const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, DATABASE_URL, REDIS_URL } });
   process.on("SIGINT", () => {}); // the command gets it, too; the servers are stopped when it has ended
   process.on("SIGTERM", () => child.kill("SIGTERM"));

@@ -44,15 +44,14 @@ function runKit(name: string, open: Open): void {
 
 runKit("node:sqlite", openNode);
 
-const better = await installed("../services/node_modules/better-sqlite3/lib/index.js");
+const Better = await installed<new (file: string) => ReturnType<Open>>("./node_modules/better-sqlite3/lib/index.js");
 describeWith(
   "better-sqlite3",
-  better?.default as (new (file: string) => ReturnType<Open>) | undefined,
+  Better !== undefined,
   "npm install --prefix tests/services",
-  (Database) => {
-    runKit("better-sqlite3", (file) => new Database(file));
-  },
-);
+)("better-sqlite3", () => {
+  runKit("better-sqlite3", (file) => new Better!(file));
+});
 
 async function newStore(file = newFile()): Promise<SqliteStore & { database: DatabaseSync; file: string }> {
   const database = new DatabaseSync(file);
@@ -90,7 +89,7 @@ test("what the driver throws comes as a rejection, and leaves the store usable",
   expect(await store.getThread(here)).toBeUndefined();
   expect(await store.appendMessages(here, prompts("d"))).toEqual(["d"]);
   store.database.close();
-  await expect(store.listMessages(here)).rejects.toThrow();
+  await expect(store.listMessages(here)).rejects.toThrow(/not open/);
 });
 
 test("migrating again, at once and from two connections, changes nothing", async () => {

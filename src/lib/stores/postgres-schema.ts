@@ -95,11 +95,12 @@ INSERT INTO ${versions} VALUES (2);
  * sees all that was committed before it began. So whatever follows the locking of the thread's row sees what the one who held it
  * before has done; the parts of a single plain statement would all look at the moment before the wait.
  *
- * The batch is a JSON array of `[id, body]`, the body being text: its escapes are not resolved here.
+ * The batch is a JSON array of `[id, body]`, the body being text: its escapes are not resolved here. Returned are the places, from
+ * 1, of what was stored.
  */
 function appendMessages({ threads, messages, activity, appendMessages }: PostgresNames): string {
   return `CREATE FUNCTION ${appendMessages}(p_owner text, p_thread_id text, p_title text, p_now bigint, p_requires text, p_batch text)
-RETURNS SETOF text LANGUAGE plpgsql AS $function$
+RETURNS SETOF integer LANGUAGE plpgsql AS $function$
 DECLARE
   v_thread bigint;
   v_last bigint;
@@ -123,7 +124,7 @@ BEGIN
   SELECT v_thread, v_last + place, pair->>0, pair->>1
   FROM json_array_elements(p_batch::json) WITH ORDINALITY AS batch (pair, place)
   ON CONFLICT (thread, id) DO NOTHING
-  RETURNING m.id;
+  RETURNING (m.seq - v_last)::integer;
   IF FOUND THEN
     UPDATE ${threads}
     SET last_seq = last_seq + json_array_length(p_batch::json), updated_at = p_now, activity = nextval('${activity}')

@@ -26,13 +26,13 @@ export interface PostgresStore extends ThreadStore {
   migrate(): Promise<void>;
 }
 
-interface ThreadRow {
-  thread_id: string;
-  title: string;
-  created_at: string | number | bigint; // as the driver gives a bigint column
-  updated_at: string | number | bigint;
-  activity: string | number | bigint;
-}
+/**
+ * A thread's row as one JSON text: drivers differ in what they make of a bigint, and PGlite takes a byte order mark off the
+ * beginning of a text.
+ */
+const threadRow = "json_build_array(thread_id, title, created_at, updated_at, activity)::text AS row";
+
+type ThreadRow = [threadId: string, title: string, createdAt: number, updatedAt: number, activity: number];
 
 /** How long a statement is tried again that met another one, in milliseconds. */
 const conflictTimeout = 5000;
@@ -62,8 +62,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
   const names = postgresNames(options);
   const { threads, messages, activity } = names;
 
-  /** Numbers are passed as text: what a driver makes of a number differs. */
-  async function query<Row>(text: string, values?: (string | null)[]): Promise<Row[]> {
+  async function query<Row>(text: string, values: (string | null)[]): Promise<Row[]> {
     try {
       const { rows } = await retry(() => client.query(text, values), isConflict, conflictTimeout);
       return rows as Row[];
@@ -71,6 +70,11 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       if (!isMissingSchema(error)) throw error;
       throw new Error("The tables of the chat store are missing or old: call `await store.migrate()` first", { cause: error });
     }
+  }
+
+  async function queryThreads(text: string, values: string[]): Promise<ThreadRow[]> {
+    const rows = await query<{ row: string }>(text, values);
+    return rows.map(({ row }) => JSON.parse(row));
   }
 
   const thisThread = "owner = $1 AND thread_id = $2";
@@ -96,13 +100,13 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       for (const { id } of batch) checkText("message id", id);
       const bodies = writeBatch(batch);
       if (bodies.size === 0) return [];
-      const rows = await query<{ id: string }>(`SELECT id FROM ${names.appendMessages}($1, $2, $3, $4::bigint, $5, $6) AS id`, [
+      const rows = await query<{ place: number }>(`SELECT place FROM ${names.appendMessages}($1, $2, $3, $4::bigint, $5, $6) AS place`, [
         ...[key.owner, key.threadId, title, String(Date.now())],
         requires ?? null,
         JSON.stringify([...bodies]),
       ]);
-      const stored = new Set(rows.map(({ id }) => id));
-      return [...bodies.keys()].filter((id) => stored.has(id));
+      const ids = [...bodies.keys()];
+      return rows.map(({ place }) => ids[place - 1]!);
     },
 
     async updateMessage(key, id, change) {
@@ -127,18 +131,18 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
 
     async listThreads(owner, page) {
       checkText("owner", owner);
-      const text = `SELECT * FROM ${names.listThreads}($1, $2::bigint, $3::bigint)`;
-      const rows = await query<ThreadRow>(text, [owner, String(activityBelow(page)), String(page.limit + 1)]);
+      const text = `SELECT ${threadRow} FROM ${names.listThreads}($1, $2::bigint, $3::bigint)`;
+      const rows = await queryThreads(text, [owner, String(activityBelow(page)), String(page.limit + 1)]);
       const given = rows.slice(0, page.limit);
       return {
         threads: given.map(readThread),
-        ...(rows.length > page.limit && { nextCursor: String(given.at(-1)!.activity) }),
+        ...(rows.length > page.limit && { nextCursor: String(given.at(-1)![4]) }),
       };
     },
 
     async getThread(key) {
       checkText.key(key);
-      const [row] = await query<ThreadRow>(`SELECT * FROM ${threads} WHERE ${thisThread}`, [key.owner, key.threadId]);
+      const [row] = await queryThreads(`SELECT ${threadRow} FROM ${threads} WHERE ${thisThread}`, [key.owner, key.threadId]);
       return row && readThread(row);
     },
 
@@ -146,10 +150,10 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       checkText.key(key);
       checkText("title", title);
       // The update changes nothing: it is there to return the row also where it exists.
-      const [row] = await query<ThreadRow>(
+      const [row] = await queryThreads(
         `INSERT INTO ${threads} AS t (owner, thread_id, title, created_at, updated_at, activity)
          VALUES ($1, $2, $3, $4::bigint, $4::bigint, nextval('${activity}'))
-         ON CONFLICT (owner, thread_id) DO UPDATE SET title = t.title RETURNING *`,
+         ON CONFLICT (owner, thread_id) DO UPDATE SET title = t.title RETURNING ${threadRow}`,
         [key.owner, key.threadId, title, String(Date.now())],
       );
       return readThread(row!);
@@ -191,8 +195,8 @@ END
 $migration$`;
 }
 
-function readThread({ thread_id, title, created_at, updated_at }: ThreadRow): Thread {
-  return { threadId: thread_id, title, createdAt: Number(created_at), updatedAt: Number(updated_at) };
+function readThread([threadId, title, createdAt, updatedAt]: ThreadRow): Thread {
+  return { threadId, title, createdAt, updatedAt };
 }
 
 /** Whether the statement was undone only because of another one: a serialization failure or a deadlock. */

@@ -1,0 +1,143 @@
+/** What the store does on any PostgreSQL, however it is reached. */
+import { expect, test } from "vitest";
+import { createPostgresStore, postgresSchema, type PostgresClient, type PostgresStore } from "../../src/postgres.ts";
+import { here, idsOf, prompt, prompts } from "./samples.ts";
+
+/** Registers the tests; `client` is called when they run, and so is `newSchema`, which makes an empty schema. */
+export function testPostgresStore(name: string, client: () => PostgresClient, newSchema: () => Promise<string>): void {
+  async function newStore(): Promise<{ store: PostgresStore; schema: string }> {
+    const schema = await newSchema();
+    const store = createPostgresStore(client(), { schema });
+    await store.migrate();
+    return { store, schema };
+  }
+
+  test(`${name}: a missing schema is an error that names migrate()`, async () => {
+    const store = createPostgresStore(client(), { schema: await newSchema() });
+    await expect(store.listMessages(here)).rejects.toThrow(/call `await store.migrate\(\)`/);
+    await expect(store.appendMessages(here, prompts("a"))).rejects.toThrow(/call `await store.migrate\(\)`/);
+    await expect(store.getThread(here)).rejects.toThrow(/call `await store.migrate\(\)`/);
+  });
+
+  test(`${name}: migrating again, at once and from several instances, changes nothing`, async () => {
+    const schema = await newSchema();
+    const stores = [1, 2, 3].map(() => createPostgresStore(client(), { schema }));
+    await Promise.all(stores.flatMap((store) => [store.migrate(), store.migrate()]));
+    const [first, second] = stores;
+    await first!.appendMessages(here, prompts("a"));
+    await second!.migrate();
+    expect(idsOf(await second!.listMessages(here))).toEqual(["a"]);
+  });
+
+  test(`${name}: what an old schema holds survives the migration`, async () => {
+    const schema = await newSchema();
+    const { query } = { query: (text: string, values?: string[]) => client().query(text, values) };
+    // The first version as an app may have applied it: statement by statement, in its own migrations.
+    await query(`DO $own$ BEGIN ${postgresSchema({ schema })[0]!.sql} END $own$`);
+    await query(`INSERT INTO "${schema}".chat_threads (owner, thread_id, title, created_at, updated_at, activity, last_seq) VALUES
+      ('ada', 'old', 'Old', 1, 2, nextval('"${schema}".chat_activity'), 1),
+      ('ada', 'older', 'Older', 1, 1, nextval('"${schema}".chat_activity'), 0),
+      ('eve', 'old', 'Other', 1, 1, nextval('"${schema}".chat_activity'), 0)`);
+    await query(`INSERT INTO "${schema}".chat_messages (thread, seq, id, body) SELECT min(key), 1, 'a', $1 FROM "${schema}".chat_threads`, [
+      JSON.stringify(prompt("a")),
+    ]);
+
+    const store = createPostgresStore(client(), { schema });
+    await expect(store.listThreads("ada", { limit: 5 })).rejects.toThrow(/missing or old/);
+    await store.migrate();
+    const { rows } = await query(`SELECT version FROM "${schema}".chat_versions ORDER BY version`);
+    expect(rows).toEqual(postgresSchema().map(({ version }) => ({ version })));
+    const thread = { owner: "ada", threadId: "old" };
+    expect(await store.listMessages(thread)).toEqual([prompt("a")]);
+    expect(await store.getThread(thread)).toEqual({ threadId: "old", title: "Old", createdAt: 1, updatedAt: 2 });
+    expect(await store.appendMessages(thread, prompts("a", "b"))).toEqual(["b"]);
+    const { threads } = await store.listThreads("ada", { limit: 5 });
+    expect(threads.map(({ threadId }) => threadId)).toEqual(["old", "older"]);
+  });
+
+  test(`${name}: prefixes are kept apart in one schema`, async () => {
+    const schema = await newSchema();
+    const [first, second] = ["one_", "Two_"].map((prefix) => createPostgresStore(client(), { schema, prefix }));
+    await Promise.all([first!.migrate(), second!.migrate()]);
+    await first!.appendMessages(here, prompts("a"));
+    expect(await second!.listMessages(here)).toEqual([]);
+  });
+
+  test(`${name}: NUL and half a surrogate pair are refused in names before any query, and kept in messages`, async () => {
+    const { store, schema } = await newStore();
+    const untouched = createPostgresStore({ query: () => Promise.reject(new Error("The database was asked")) }, { schema });
+    for (const text of ["\0", "a\0", "\ud800", "a\udc00b"]) {
+      const bad = prompts(text);
+      for (const thread of [
+        { owner: text, threadId: "a" },
+        { owner: "", threadId: text },
+      ]) {
+        await expect(untouched.listMessages(thread)).rejects.toThrow(/PostgreSQL cannot hold the (owner|thread id)/);
+        await expect(untouched.appendMessages(thread, prompts("a"))).rejects.toThrow(/PostgreSQL cannot hold the (owner|thread id)/);
+      }
+      await expect(untouched.appendMessages(here, [prompt("a"), ...bad])).rejects.toThrow(/cannot hold the message id/);
+      await expect(untouched.appendMessages(here, prompts("a"), { requires: text })).rejects.toThrow(/cannot hold the required message id/);
+      await expect(untouched.appendMessages(here, prompts("a"), { title: text })).rejects.toThrow(/cannot hold the title/);
+      await expect(untouched.renameThread(here, text)).rejects.toThrow(/cannot hold the title/);
+      await expect(untouched.deleteMessages(here, ["a", text])).rejects.toThrow(/cannot hold the message id/);
+      await expect(untouched.deleteOwner(text)).rejects.toThrow(/cannot hold the owner/);
+      await store.appendMessages(here, [prompt(`content ${JSON.stringify(text)}`, text)]);
+    }
+    const contents = (await store.listMessages(here)).map(({ message }) => message.content);
+    expect(contents).toEqual(["\0", "a\0", "\ud800", "a\udc00b"]);
+  });
+
+  test(`${name}: changes of one message made at once are all made`, async () => {
+    const { store } = await newStore();
+    await store.appendMessages(here, prompts("a"));
+    const changes = [
+      { status: "failed" as const },
+      { createdAt: 7 },
+      { finishReason: "stop" },
+      { message: { role: "user" as const, content: "new" } },
+    ];
+    expect(await Promise.all(changes.map((change) => store.updateMessage(here, "a", change)))).toEqual([true, true, true, true]);
+    expect(await store.listMessages(here)).toEqual([Object.assign(prompt("a"), ...changes)]);
+  });
+
+  test(`${name}: the end of a long thread and a page of many threads are read without reading the rest`, async () => {
+    const { schema } = await newStore();
+    const many = 20_000;
+    await query(`INSERT INTO "${schema}".chat_threads (owner, thread_id, title, created_at, updated_at, activity)
+      SELECT 'many', place, '', 1, 1, nextval('"${schema}".chat_activity') FROM generate_series(1, ${many}) place`);
+    await query(`INSERT INTO "${schema}".chat_messages (thread, seq, id, body)
+      SELECT key, place, place, repeat('x', 200) FROM "${schema}".chat_threads, generate_series(1, ${many}) place WHERE thread_id = '1'`);
+
+    async function query(text: string): Promise<string> {
+      const { rows } = await client().query(text);
+      return rows.map((row) => Object.values(row as object).join("")).join("\n");
+    }
+    // Both before the planner has statistics and after: it must not come to matter.
+    for (const analyze of ["SELECT 1", `ANALYZE "${schema}".chat_threads, "${schema}".chat_messages`]) {
+      await query(analyze);
+      for (const call of [`chat_list_messages('many', '1', 50)`, `chat_list_threads('many', ${many}, 50)`]) {
+        const explain = `EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM "${schema}".${call}`;
+        await query(explain); // what a first call reads of the catalogue does not count
+        const plan = await query(explain);
+        const [, pages] = /Buffers: shared hit=(\d+)/.exec(plan) ?? [];
+        expect(plan).toMatch(/actual .* rows=50\D/);
+        expect(Number(pages)).toBeLessThan(100); // all of it would be more than 200
+      }
+    }
+  });
+}
+
+test("misuse of createPostgresStore fails at construction and names the remedy", () => {
+  const client: PostgresClient = { query: async () => ({ rows: [] }) };
+  const wrong: [unknown, object, RegExp][] = [
+    [undefined, {}, /new Pool\(\) of pg/],
+    ["postgres://localhost", {}, /new Pool\(\) of pg/],
+    [() => {}, {}, /postgres\.js: \{ query: async/],
+    [client, { prefix: "a-b" }, /prefix must be a name/],
+    [client, { schema: "" }, /schema must be a name/],
+    [client, { table: "x" }, /no option "table"/],
+  ];
+  for (const [client, options, message] of wrong) {
+    expect(() => createPostgresStore(client as PostgresClient, options)).toThrow(message);
+  }
+});

@@ -1,0 +1,184 @@
+import { randomUUID } from "node:crypto";
+import { Client, Pool, type PoolConfig } from "pg";
+import { afterAll, expect, test } from "vitest";
+import { createPostgresStore, type PostgresClient, type PostgresStore } from "../../src/postgres.ts";
+import { testMessageStore } from "../../src/testkit.ts";
+import { describeWith, installed } from "../services/include.ts";
+import { testPostgresStore } from "./postgres-cases.ts";
+import { here, idsOf, prompts } from "./samples.ts";
+
+type Sql = { unsafe(text: string, values?: (string | null)[]): Promise<unknown[]>; end(): Promise<void> };
+const postgres = await installed<(url: string, options: object) => Sql>("./node_modules/postgres/src/index.js");
+
+const connectionString = process.env.DATABASE_URL ?? "";
+const remedy = "set DATABASE_URL to a PostgreSQL database, or run `node tests/services/run.ts npm test`";
+
+describeWith(
+  "PostgreSQL",
+  connectionString !== "",
+  remedy,
+)("PostgreSQL", () => {
+  const admin = new Pool({ connectionString, max: 5 });
+  const schemas: string[] = [];
+  afterAll(async () => {
+    for (const schema of schemas) await admin.query(`DROP SCHEMA "${schema}" CASCADE`);
+    await admin.end();
+  }, 120_000);
+
+  /** Everything of a test is in a schema of its own, so that runs do not meet. */
+  async function newSchema(): Promise<string> {
+    const schema = `test_${randomUUID().replaceAll("-", "").slice(0, 30)}`;
+    await admin.query(`CREATE SCHEMA "${schema}"`);
+    schemas.push(schema);
+    return schema;
+  }
+
+  type Connection = PostgresClient & { close(): Promise<void> };
+
+  function openPool(config: PoolConfig = {}): Connection {
+    const pool = new Pool({ connectionString, max: 5, ...config });
+    return { query: pool.query.bind(pool), close: () => pool.end() };
+  }
+
+  function runKit(name: string, open: () => Connection): void {
+    const openStore = (schema: string): PostgresStore & { schema: string; close(): Promise<void> } => {
+      const client = open();
+      return { ...createPostgresStore(client, { schema }), schema, close: () => client.close() };
+    };
+    testMessageStore(
+      name,
+      {
+        threads: true,
+        async create() {
+          const store = openStore(await newSchema());
+          await store.migrate();
+          return store;
+        },
+        peer: ({ schema }) => openStore(schema),
+        async reopen({ schema, close }) {
+          await close();
+          return openStore(schema);
+        },
+        destroy: ({ close }) => close(),
+      },
+      { test },
+    );
+  }
+
+  runKit("pg Pool", openPool);
+  const isolation = (level: string): PoolConfig => ({ options: `-c default_transaction_isolation=${level.replace(" ", "\\ ")}` });
+  for (const level of ["repeatable read", "serializable"]) runKit(`pg Pool, ${level}`, () => openPool(isolation(level)));
+
+  describeWith(
+    "postgres.js",
+    postgres !== undefined,
+    "npm install --prefix tests/services",
+  )("postgres.js", () => {
+    runKit("postgres.js", () => {
+      const sql = postgres!(connectionString, { max: 5, onnotice() {} });
+      return { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }), close: () => sql.end() };
+    });
+  });
+
+  testPostgresStore("pg Pool", () => admin, newSchema);
+
+  async function newStore(): Promise<PostgresStore & { schema: string }> {
+    const schema = await newSchema();
+    const store = createPostgresStore(admin, { schema });
+    await store.migrate();
+    return { ...store, schema };
+  }
+
+  /** A transaction that the test holds open while the store waits for it. */
+  async function begin(): Promise<Client> {
+    const client = new Client({ connectionString });
+    await client.connect();
+    await client.query("BEGIN");
+    return client;
+  }
+
+  /** Waits until so many backends wait for a lock, so that what the test does next comes after. */
+  async function untilWaiting(schema: string, count = 1): Promise<void> {
+    for (;;) {
+      const { rows } = await admin.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND position($1 IN query) > 0", [
+        schema,
+      ]);
+      if (rows.length >= count) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  test("an append that waited for a delete sees what it deleted", async () => {
+    const store = await newStore();
+    await store.appendMessages(here, prompts("prompt", "answer"));
+    const other = await begin();
+    await createPostgresStore(other, { schema: store.schema }).deleteMessages(here, ["prompt", "answer"]);
+    const appending = Promise.all([
+      store.appendMessages(here, prompts("late"), { requires: "prompt" }),
+      store.appendMessages(here, prompts("answer")),
+    ]);
+    await untilWaiting(store.schema, 2);
+    await other.query("COMMIT");
+    expect(await appending).toEqual([[], ["answer"]]);
+    await other.end();
+  });
+
+  test("an append that waited for the deletion of its thread does not bring it back, unless it may", async () => {
+    const store = await newStore();
+    await store.appendMessages(here, prompts("prompt"));
+    const other = await begin();
+    await createPostgresStore(other, { schema: store.schema }).deleteThread(here);
+    const appending = store.appendMessages(here, prompts("late"), { requires: "prompt" });
+    await untilWaiting(store.schema);
+    await other.query("COMMIT");
+    expect(await appending).toEqual([]);
+    expect(await store.getThread(here)).toBeUndefined();
+
+    await store.appendMessages(here, prompts("prompt"));
+    await other.query("BEGIN");
+    await createPostgresStore(other, { schema: store.schema }).deleteThread(here);
+    const again = store.appendMessages(here, prompts("new"), { title: "New" });
+    await untilWaiting(store.schema);
+    await other.query("COMMIT");
+    expect(await again).toEqual(["new"]);
+    expect(idsOf(await store.listMessages(here))).toEqual(["new"]);
+    expect(await store.getThread(here)).toMatchObject({ title: "New" });
+    await other.end();
+  });
+
+  test("an id that another transaction is storing is stored once", async () => {
+    const store = await newStore();
+    const other = await begin();
+    await createPostgresStore(other, { schema: store.schema }).appendMessages(here, prompts("a", "b"), { title: "First" });
+    const appending = store.appendMessages(here, prompts("b", "c"), { title: "Second" });
+    await untilWaiting(store.schema);
+    await other.query("COMMIT");
+    expect(await appending).toEqual(["c"]);
+    expect(idsOf(await store.listMessages(here))).toEqual(["a", "b", "c"]);
+    expect(await store.getThread(here)).toMatchObject({ title: "First" });
+    await other.end();
+  });
+
+  test("the isolation level of the kit's connections is the one asked for", async () => {
+    const connection = openPool(isolation("serializable"));
+    expect(await connection.query("SHOW transaction_isolation")).toMatchObject({ rows: [{ transaction_isolation: "serializable" }] });
+    await connection.close();
+  });
+
+  test("nothing is asked of a connection that another statement was on", async () => {
+    const connection = openPool({ maxUses: 1 }); // a new connection for each statement
+    const store = createPostgresStore(connection, { schema: await newSchema() });
+    await Promise.all([store.migrate(), store.migrate()]);
+    const ids = Array.from({ length: 20 }, (_, index) => String(index));
+    await Promise.all(ids.map((id) => store.appendMessages(here, prompts(id, `${id}+`), { title: id })));
+    const stored = idsOf(await store.listMessages(here));
+    expect(stored.filter((id) => !id.endsWith("+")).flatMap((id) => [id, `${id}+`])).toEqual(stored);
+    expect(stored).toHaveLength(40);
+    expect(await store.updateMessage(here, "3", { status: "failed" })).toBe(true);
+    await store.deleteMessages(here, ids);
+    expect(idsOf(await store.listMessages(here, { last: 3 }))).toEqual(stored.filter((id) => id.endsWith("+")).slice(-3));
+    await store.deleteOwner("");
+    expect(await store.listThreads("", { limit: 1 })).toEqual({ threads: [] });
+    await connection.close();
+  });
+});
