@@ -1,0 +1,97 @@
+/** How scripts reach Redis through the app's own client. */
+
+/** What the store uses of node-redis: a client, a pool, a cluster or a sentinel. */
+export interface NodeRedisClient {
+  /** Runs a script. */
+  eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  /** Runs a script that the server knows. */
+  evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+}
+
+/** What the store uses of ioredis: `Redis` or `Cluster`. */
+export interface IoredisClient {
+  /** Tells it from other clients; the store does not call it. */
+  call(command: string): Promise<unknown>;
+  /** Runs a script. */
+  eval(script: string, keys: number, ...keysAndValues: string[]): Promise<unknown>;
+  /** Runs a script that the server knows. */
+  evalsha(sha: string, keys: number, ...keysAndValues: string[]): Promise<unknown>;
+}
+
+/** Any other client. */
+export interface RedisCommandClient {
+  /**
+   * Sends one command, the first argument being its name, and resolves to the reply: strings, integers as numbers, `null` and
+   * arrays of these. A cluster is to route it by its fourth argument, the first key. An error reply rejects with an `Error` whose
+   * message is that of Redis (`NOSCRIPT …`).
+   */
+  command(args: string[]): Promise<unknown>;
+}
+
+/** The clients that the store can use. */
+export type RedisClient = NodeRedisClient | IoredisClient | RedisCommandClient;
+
+/** A script: the keys it touches are all handed to it, as clusters ask for. */
+export interface RedisScript {
+  lua: string;
+  /** Its name on the server, made when it is first run. */
+  sha?: Promise<string>;
+}
+
+/** Runs a script on keys and values. */
+export type RunScript = (script: RedisScript, keys: string[], values: string[]) => Promise<unknown>;
+
+/**
+ * Scripts through the client. They are called by their hash, and sent only to a server that does not know them yet.
+ *
+ * @throws TypeError for a client of no known kind.
+ */
+export function scriptRunner(client: RedisClient): RunScript {
+  const { call, send } = connect(client);
+  return async (script, keys, values) => {
+    try {
+      return await call(await (script.sha ??= sha1(script.lua)), keys, values);
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+      return send(script.lua, keys, values);
+    }
+  };
+}
+
+type Evaluate = (script: string, keys: string[], values: string[]) => Promise<unknown>;
+
+function connect(client: RedisClient): { call: Evaluate; send: Evaluate } {
+  const has = (name: string): boolean => typeof Reflect.get(Object(client), name) === "function";
+  if (has("evalSha") && has("eval")) {
+    const redis = client as NodeRedisClient;
+    return {
+      call: (sha, keys, values) => redis.evalSha(sha, { keys, arguments: values }),
+      send: (lua, keys, values) => redis.eval(lua, { keys, arguments: values }),
+    };
+  }
+  if (has("call") && has("evalsha") && has("eval")) {
+    const redis = client as IoredisClient;
+    return {
+      call: (sha, keys, values) => redis.evalsha(sha, keys.length, ...keys, ...values),
+      send: (lua, keys, values) => redis.eval(lua, keys.length, ...keys, ...values),
+    };
+  }
+  // Last: the libraries have a method of that name, too, for the Redis command COMMAND.
+  if (has("command")) {
+    const { command } = client as RedisCommandClient;
+    const evaluate =
+      (name: string): Evaluate =>
+      (script, keys, values) =>
+        command.call(client, [name, script, String(keys.length), ...keys, ...values]);
+    return { call: evaluate("EVALSHA"), send: evaluate("EVAL") };
+  }
+  throw new TypeError(
+    "createRedisStore needs a client: createClient() of node-redis, new Redis() of ioredis, " +
+      "or { command: (args) => Promise } that sends one command through yours",
+  );
+}
+
+async function sha1(text: string): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
