@@ -54,7 +54,8 @@ describe.each(apps)("beside openai $openai and zod $zod", ({ openai, zod }) => {
       skipLibCheck,
       noEmit: true,
     };
-    await writeFile(join(app, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["app.ts", "entries.ts"] }));
+    const files = ["app.ts", "entries.ts", ...(node || lib.length > 0 ? ["route.ts"] : [])];
+    await writeFile(join(app, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
     await run(process.execPath, [tsc, "-p", app, "--pretty", "false"], app);
   }
 

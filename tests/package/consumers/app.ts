@@ -3,6 +3,7 @@ import {
   ChatHandlerError,
   createChatHandler,
   createMemoryStore,
+  type ChatHandler,
   type ChatHandlerOptions,
   type MessageStore,
   type StoredMessage,
@@ -41,5 +42,5 @@ const options: ChatHandlerOptions = {
   onError: (error, { threadId }) => error.code === "store_failed" && threadId,
 };
 
-export const POST: (request: Request) => Promise<Response> = createChatHandler(options);
-export const plain = createChatHandler({ client, model: "demo", store });
+export const handler: ChatHandler = createChatHandler(options);
+export const plain: ChatHandler = createChatHandler({ client, model: "demo", store });
