@@ -50,12 +50,16 @@ export function stalls(...deltas: string[]): Script {
 /** Takes the request and never answers. */
 export const hangs: Script = (call) => call.closed;
 
+/** A call of a tool, or its beginning, as a delta. */
+export function toolCall(id: string, name: string, args: string, index = 0): ToolCallDelta {
+  return { index, id, type: "function", function: { name, arguments: args } };
+}
+
 /** Calls tools, each whole in one delta. */
 export function callsTools(...calls: { id: string; name: string; args: unknown }[]): Script {
-  const tool_calls = calls.map(({ id, name, args }, index): ToolCallDelta => {
-    const text = typeof args === "string" ? args : JSON.stringify(args);
-    return { index, id, type: "function", function: { name, arguments: text } };
-  });
+  const tool_calls = calls.map(({ id, name, args }, index) =>
+    toolCall(id, name, typeof args === "string" ? args : JSON.stringify(args), index),
+  );
   return sends(event(chunk({ role: "assistant", content: null })), event(chunk({ tool_calls })), finish("tool_calls"), done);
 }
 

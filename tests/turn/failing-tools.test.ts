@@ -1,0 +1,90 @@
+/** A turn with tools that goes wrong: the calls that have their results are kept, and replaced when the answer is made anew. */
+import { describe, expect, it } from "vitest";
+import { createTools } from "../../src/tools.ts";
+import { ask, type Chat, inShort, read, startChat } from "../support/chat.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import type { Script } from "../support/model-server.ts";
+import { callsTools, chunk, event, hangs, says, sends, text, toolCall } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+const tools = createTools([{ name: "weather", run: () => "Sunny" }]);
+const callsWeather = callsTools({ id: "c1", name: "weather", args: { city: "Rome" } });
+const rolesOf = async (chat: Chat) => (await chat.stored()).map(({ message, status }) => `${message.role} ${status}`);
+
+describe("a turn with tools", () => {
+  it("ends after limits.steps model calls, and keeps what was done", async () => {
+    const chat = await startChat({ tools, limits: { steps: 3 }, script: callsWeather });
+    const seen = await read(chat.post(ask("Hi")));
+    expect(seen.status === 502 || seen.failed).toBe(true);
+    await chat.settled();
+    expect(chat.model.calls.length).toBe(3);
+    expect(chat.errors).toMatchObject([{ code: "answer_incomplete" }]);
+    const step = ["assistant complete", "tool complete"];
+    expect(await rolesOf(chat)).toEqual(["user complete", ...step, ...step, ...step]);
+  });
+
+  it("may take exactly limits.steps model calls", async () => {
+    const chat = await startChat({ tools, limits: { steps: 2 } });
+    chat.model.next(callsWeather, says("Done."));
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+  });
+
+  it.each<[string, Script]>([
+    ["a cut", sends(text("Half"))],
+    ["a refusal", async (call) => call.head(500)],
+    ["silence", hangs],
+  ])("keeps the steps that were whole when the next breaks off (%s), and replaces all of them when it is made anew", async (_, script) => {
+    const chat = await startChat({ tools, timeouts: { firstChunk: 100 } });
+    chat.model.next(callsWeather, script);
+    const seen = await read(chat.post(ask("Hi")));
+    expect(seen.status !== 200 || seen.failed).toBe(true);
+    await chat.settled();
+    expect(await rolesOf(chat)).toEqual([
+      "user complete",
+      "assistant complete",
+      "tool complete",
+      ...(seen.text === "Half" ? ["assistant failed"] : []),
+    ]);
+    const patient = await startChat({ over: chat, tools });
+    patient.model.next(callsWeather, says("Done."));
+    expect(await read(patient.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+    await patient.settled();
+    // The model was told nothing of the attempt that failed.
+    expect(patient.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hi" }]);
+    expect(await rolesOf(chat)).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
+  });
+
+  it("is made anew without tools as well, and nothing of the old attempt stays", async () => {
+    const chat = await startChat({ tools });
+    chat.model.next(callsWeather, sends(text("Half")));
+    await read(chat.post(ask("Hi")));
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+    await chat.settled();
+    expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
+  });
+
+  it("ends at the turn's timeout while a tool hangs, with a result for its call", async () => {
+    const chat = await startChat({ tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]), timeouts: { turn: 300 } });
+    chat.model.next(callsWeather);
+    expect((await read(chat.post(ask("Hi")))).status).toBe(504);
+    await chat.settled();
+    expect(chat.errors).toMatchObject([{ code: "turn_timeout" }]);
+    expect(await rolesOf(chat)).toEqual(["user complete", "assistant complete", "tool complete"]);
+  });
+
+  it("keeps no call whose arguments broke off", async () => {
+    const chat = await startChat({ tools });
+    chat.model.next(sends(event(chunk({ tool_calls: [toolCall("c1", "weather", '{"ci')] }))));
+    expect((await read(chat.post(ask("Hi")))).status).toBe(502);
+    await chat.settled();
+    expect(await rolesOf(chat)).toEqual(["user complete"]);
+  });
+
+  it("counts the arguments of calls as part of the answer's size", async () => {
+    const chat = await startChat({ tools, limits: { answerCharacters: 100 } });
+    chat.model.next(callsTools({ id: "c1", name: "weather", args: { city: "x".repeat(200) } }));
+    expect((await read(chat.post(ask("Hi")))).status).toBe(502);
+    expect(chat.errors).toMatchObject([{ code: "answer_too_large" }]);
+  });
+});
