@@ -1,0 +1,94 @@
+/** The routes as OpenUI's own client uses them. */
+import { expect, test } from "vitest";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { describeWith, installed } from "../services/include.ts";
+import { ada, answer, message, prompt, startThreads, ways } from "./setup.ts";
+
+watchForFloatingErrors();
+
+interface OpenUIThread {
+  id: string;
+  title: string;
+  createdAt: string | number;
+}
+
+interface OpenUI {
+  restStorage(options: { baseUrl: string; fetch: typeof fetch; headers?: Record<string, string> }): {
+    thread: {
+      listThreads(cursor?: string): Promise<{ threads: OpenUIThread[]; nextCursor?: string }>;
+      createThread(firstMessage: { id: string; role: "user"; content: string }): Promise<OpenUIThread>;
+      getMessages(threadId: string): Promise<{ id: string; role: string; content: unknown }[]>;
+      updateThread(thread: OpenUIThread): Promise<OpenUIThread>;
+      deleteThread(id: string): Promise<void>;
+    };
+  };
+}
+
+const openui = await installed<OpenUI>("./node_modules/@openuidev/react-headless/dist/index.cjs");
+const describeOpenUI = describeWith("@openuidev/react-headless", openui !== undefined, "npm install --prefix tests/services");
+
+describeOpenUI.each(ways)("restStorage, %s", (via) => {
+  const started = async (options: Parameters<typeof startThreads>[1] = {}) => {
+    const server = await startThreads(via, options);
+    const { thread: storage } = openui!.restStorage({ baseUrl: server.url, fetch: server.fetch });
+    return { ...server, storage };
+  };
+
+  test("lists page by page to the end", async () => {
+    const { storage, kept } = await started({ pageSize: 40 });
+    const ids = Array.from({ length: 110 }, (_, n) => `thread ${n}`);
+    for (const id of ids) await kept.appendMessages(ada(id), [prompt(1)], { title: `Title of ${id}` });
+    // As its store does it: a page that has the field, whatever it holds, is followed by another.
+    const met: OpenUIThread[] = [];
+    let cursor: string | undefined;
+    do {
+      const { threads, nextCursor } = await storage.listThreads(cursor);
+      met.push(...threads);
+      cursor = nextCursor;
+    } while (cursor !== undefined);
+    expect(met.map(({ id }) => id)).toEqual(ids.toReversed());
+    for (const { createdAt } of met) expect(Math.abs(new Date(createdAt).getTime() - Date.now())).toBeLessThan(60_000);
+  });
+
+  test("makes, loads, renames and deletes a thread", async () => {
+    const { storage, kept } = await started();
+    const first = { id: crypto.randomUUID(), role: "user" as const, content: "Hello" };
+    const thread = await storage.createThread(first);
+    expect(thread).toEqual({ id: expect.any(String), title: "Hello", createdAt: expect.any(Number) });
+    expect((await storage.listThreads()).threads).toEqual([thread]);
+    expect(await storage.getMessages(thread.id)).toEqual([first]);
+
+    const promptId = first.id;
+    await kept.appendMessages(ada(thread.id), [
+      message("c", promptId, { role: "assistant", content: null, tool_calls: [] }),
+      message("r", promptId, { role: "assistant", content: "Hi" }),
+    ]);
+    expect(await storage.getMessages(thread.id)).toEqual([first, { id: "r", role: "assistant", content: "Hi" }]);
+
+    expect(await storage.updateThread({ ...thread, title: "New" })).toEqual({ ...thread, title: "New" });
+    expect((await storage.listThreads()).threads).toEqual([{ ...thread, title: "New" }]);
+    await storage.deleteThread(thread.id);
+    expect((await storage.listThreads()).threads).toEqual([]);
+  });
+
+  test("reaches threads of odd ids", async () => {
+    const { storage, kept } = await started();
+    for (const id of ["a/b", "a/get/b", "100%", "a%2Fb", "a b", "ü/🙂", "get"]) {
+      await kept.appendMessages(ada(id), [prompt(1), answer(1, `In ${id}`)], { title: "Old" });
+    }
+    for (const thread of (await storage.listThreads()).threads) {
+      expect(await storage.getMessages(thread.id)).toContainEqual({ id: "r1", role: "assistant", content: `In ${thread.id}` });
+      expect(await storage.updateThread({ ...thread, title: "New" })).toEqual({ ...thread, title: "New" });
+      await storage.deleteThread(thread.id);
+      expect(await kept.getThread(ada(thread.id))).toBeUndefined();
+    }
+  });
+
+  test("is told of what fails", async () => {
+    const { storage, store } = await started();
+    await expect(storage.getMessages("unknown")).rejects.toThrow("404");
+    await expect(storage.deleteThread("unknown")).rejects.toThrow("404");
+    store.plan(() => "reject");
+    await expect(storage.listThreads()).rejects.toThrow("503");
+  });
+});
