@@ -11,13 +11,13 @@ export type DemoBlock =
   | { type: "suggestions"; prompts: readonly string[] };
 
 /** The bars of one colour. */
-export interface DemoSeries {
+interface DemoSeries {
   category: string;
   values: readonly number[];
 }
 
 /** An input of a form: a list to pick from where there are options, else a line of text. */
-export interface DemoField {
+interface DemoField {
   name: string;
   label: string;
   placeholder: string;
