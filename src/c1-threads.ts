@@ -82,8 +82,8 @@ export function createC1Threads({ url, headers, fetch: send = fetch }: C1Threads
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
     if (response.ok || (method === "DELETE" && response.status === 404)) return response;
-    const { error } = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
-    throw new Error(error?.message ?? `${method} ${url + path} gave ${response.status}`);
+    const told = (await response.json().catch(() => undefined)) as { error?: { message?: string } } | null | undefined;
+    throw new Error(told?.error?.message ?? `${method} ${url + path} gave ${response.status}`);
   };
   const get = async <T>(path: string) => (await (await ask(path)).json()) as T;
   // In the query any id survives; in a path `..` would not.
@@ -133,7 +133,7 @@ type Content = string | { text?: string }[];
  * of the thread.
  */
 function asC1(content: Content): string {
-  const text = typeof content === "string" ? content : content.map(({ text = "" }) => text).join(" ");
+  const text = typeof content === "string" ? content : content.flatMap(({ text }) => text ?? []).join(" ");
   if (!/^\s*<content\b/.test(text)) return `<content thesys="true">${escaped(text)}</content>`;
   const start = text.indexOf("<context");
   if (start < 0) return text;
