@@ -1,0 +1,235 @@
+/** What the app is told of a turn, and that nothing it does with it harms the turn. */
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it, vi } from "vitest";
+import { ChatHandlerError, type ChatHandlerOptions, type EndedTurn, type ErrorContext } from "../../src/index.ts";
+import { createTools } from "../../src/tools.ts";
+import { ask, read, startChat, ways } from "../support/chat.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { callsTools, chunk, done, event, finish, gate, hangs, says, saysAfter, sends, stalls, text, toolCall } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
+const withUsage = sends(text("Hello."), finish(), event({ choices: [], usage }), event("[DONE]"));
+
+describe("onTurnEnd", () => {
+  it("tells all of a complete turn, after it is stored", async () => {
+    const ended: [EndedTurn, number][] = [];
+    const chat = await startChat({
+      script: withUsage,
+      authorize: () => ({ owner: "ada" }),
+      onTurnEnd: async (turn) => void ended.push([turn, (await chat.stored("t", "ada")).length]),
+    });
+    await read(chat.post(ask("Hi")));
+    await chat.settled();
+    expect(ended.length).toBe(1);
+    const [[turn, stored] = []] = ended;
+    expect(stored).toBe(2);
+    expect(turn).toMatchObject({
+      owner: "ada",
+      threadId: "t",
+      responseId: "r1",
+      prompt: { id: "p1", role: "user", content: "Hi" },
+      status: "complete",
+      finishReason: "stop",
+      usage,
+      steps: 1,
+      error: undefined,
+    });
+    expect(turn?.request).toBeInstanceOf(Request);
+    const { queued = -1, firstText = -1, total = -1 } = turn?.timings ?? {};
+    expect(queued).toBeGreaterThanOrEqual(0);
+    expect(firstText).toBeGreaterThanOrEqual(queued);
+    expect(total).toBeGreaterThanOrEqual(firstText);
+  });
+
+  it("adds up the tokens of all steps", async () => {
+    const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
+    const calls = event(chunk({ tool_calls: [toolCall("c1", "look", "{}")] }));
+    chat.model.next(sends(calls, finish("tool_calls"), event({ choices: [], usage }), done), withUsage);
+    await read(chat.post(ask("Hi")));
+    await chat.settled();
+    expect(chat.ended).toMatchObject([{ steps: 2, usage: { prompt_tokens: 14, completion_tokens: 6, total_tokens: 20 } }]);
+  });
+
+  it("tells of a failed and of a stopped turn, once each, and of no replay", async () => {
+    const chat = await startChat();
+    chat.model.next(sends(text("Half")));
+    await read(chat.post(ask("First", 1)));
+    chat.model.next(stalls("Half"));
+    const stop = new AbortController();
+    const stopped = read(await chat.post(ask("Second", 2), { signal: stop.signal }));
+    stop.abort();
+    await stopped;
+    await read(chat.post(ask("Third", 3)));
+    await read(chat.post(ask("Third", 3)));
+    await chat.settled();
+    expect(chat.ended.map(({ responseId, status, error, finishReason }) => [responseId, status, error?.code, finishReason])).toEqual([
+      ["r1", "failed", "model_failed", undefined],
+      ["r2", "stopped", "client_gone", undefined],
+      ["r3", "complete", undefined, "stop"],
+    ]);
+  });
+
+  it("tells how long a turn waited in its queue", async () => {
+    const end = gate();
+    const chat = await startChat();
+    chat.model.next(saysAfter([end.opened, "One"]));
+    const both = [read(chat.post(ask("First", 1))), read(chat.post(ask("Second", 2)))];
+    await chat.model.call(0);
+    await delay(30);
+    end.open();
+    await Promise.all(both);
+    await chat.settled();
+    expect(chat.ended[1]?.timings.queued).toBeGreaterThan(25);
+  });
+});
+
+describe("onError", () => {
+  it("gets the whole error with its cause and whatever was known by then", async () => {
+    const told: [ChatHandlerError, ErrorContext][] = [];
+    const chat = await startChat({ authorize: () => ({ owner: "ada" }), onError: (error, context) => void told.push([error, context]) });
+    await chat.post("{");
+    await chat.post(ask("Hi", 1), { method: "PUT" });
+    chat.model.next(async (call) => call.head(500));
+    await chat.post(ask("Hi", 1));
+    await chat.settled();
+    expect(told.map(([{ code }]) => code)).toEqual(["invalid_json", "method_not_allowed", "model_failed"]);
+    expect(told.map(([, context]) => context.threadId)).toEqual([undefined, undefined, "t"]);
+    expect(told[2]?.[1]).toMatchObject({ owner: "ada", responseId: "r1", prompt: { id: "p1" } });
+    for (const [error, { request }] of told) {
+      expect(error).toBeInstanceOf(ChatHandlerError);
+      expect(request).toBeInstanceOf(Request);
+    }
+    expect(told[0]?.[0].cause).toBeInstanceOf(SyntaxError);
+    expect(told[2]?.[0].cause).toMatchObject({ status: 500 });
+  });
+
+  it("hears nothing of a client that left", async () => {
+    const chat = await startChat({ script: hangs });
+    const stop = new AbortController();
+    const response = chat.post(ask("Hi"), { signal: stop.signal });
+    await chat.model.call(0);
+    stop.abort();
+    await response;
+    await chat.settled();
+    expect(chat.errors).toEqual([]);
+  });
+
+  it("is console.error unless said otherwise, for what is not the client's doing", async () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    try {
+      const chat = await startChat({ onError: undefined });
+      await chat.post("{");
+      expect(log).not.toHaveBeenCalled();
+      chat.model.next(async (call) => call.head(500));
+      await chat.post(ask("Hi"));
+      await chat.settled();
+      expect(log).toHaveBeenCalledTimes(1);
+      expect(log.mock.calls[0]?.[0]).toMatchObject({ code: "model_failed" });
+      chat.model.next(async (call) => call.head(429));
+      await chat.post(ask("Hi"));
+      await chat.settled();
+      expect(log).toHaveBeenCalledTimes(2);
+    } finally {
+      log.mockRestore();
+    }
+  });
+});
+
+const faulty: [name: string, hook: () => unknown][] = [
+  [
+    "throws",
+    () => {
+      throw new Error("hook");
+    },
+  ],
+  ["rejects", () => Promise.reject(new Error("hook"))],
+  ["hangs", () => new Promise(() => {})],
+  [
+    "rejects late",
+    async () => {
+      await delay(1);
+      throw new Error("hook");
+    },
+  ],
+];
+
+describe.each(faulty)("a hook that %s harms nothing:", (name, hook) => {
+  describe.each(ways.slice(0, 2))("$name", ({ way }) => {
+    it.each(["onTurnEnd", "onError", "waitUntil", "title"] as const)("%s", async (option) => {
+      const errors: ChatHandlerError[] = [];
+      const options = {
+        onError: (error) => void errors.push(error),
+        timeouts: { turn: 1000 },
+        [option]: hook,
+      } as Partial<ChatHandlerOptions>;
+      const chat = await startChat({ ...way, ...options });
+      chat.model.next(sends(text("Half")), says("Whole."));
+      expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+      expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Whole.", failed: false });
+      expect((await read(chat.post(ask("Next", 2)))).text).toBe("Answer to Next.");
+      await delay(5);
+      expect((await chat.stored()).map(({ id, status }) => `${id} ${status}`)).toEqual([
+        "p1 complete",
+        "r1 complete",
+        "p2 complete",
+        "r2 complete",
+      ]);
+      // What a hook throws goes to onError; what onError throws goes nowhere.
+      const isTold = option !== "onError" && name !== "hangs";
+      expect(errors.some(({ code }) => code === "internal")).toBe(isTold);
+    });
+  });
+});
+
+describe("waitUntil", () => {
+  it("gets a promise that settles when the turn is stored and told, and never rejects", async () => {
+    const promises: Promise<void>[] = [];
+    const held = gate();
+    const chat = await startChat({ waitUntil: (promise) => void promises.push(promise) });
+    chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth === 1 ? { before: held.opened } : undefined));
+    let isSettled = false;
+    const seen = read(chat.post(ask("Hi")));
+    await chat.model.call(0);
+    expect(promises.length).toBe(1);
+    void promises[0]?.then(() => (isSettled = true));
+    await delay(20);
+    expect(isSettled).toBe(false);
+    held.open();
+    await seen;
+    await promises[0];
+    expect(chat.ended.length).toBe(1);
+    chat.store.plan(() => "reject");
+    await chat.post(ask("Other", 2));
+    expect(await promises[1]).toBeUndefined();
+  });
+});
+
+describe("the ids and the clock", () => {
+  it("come from generateId and now where the app gives them", async () => {
+    let time = 1_000;
+    const chat = await startChat({
+      now: () => time++,
+      generateId: () => `id-${time}`,
+      tools: createTools([{ name: "look", run: () => "seen" }]),
+    });
+    chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
+    await read(chat.post(ask("Hi")));
+    await chat.settled();
+    const stored = await chat.stored();
+    expect(stored.every(({ createdAt }) => createdAt >= 1_000 && createdAt < time)).toBe(true);
+    expect(stored.slice(1, 3).every(({ id }) => id.startsWith("id-1"))).toBe(true);
+  });
+
+  it("are of this moment, and distinct, where it gives none", async () => {
+    const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
+    chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
+    const before = Date.now();
+    await read(chat.post(ask("Hi")));
+    await chat.settled();
+    const stored = await chat.stored();
+    for (const { createdAt } of stored) expect(createdAt >= before && createdAt <= Date.now()).toBe(true);
+    expect(new Set(stored.map(({ id }) => id)).size).toBe(4);
+  });
+});

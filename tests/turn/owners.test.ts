@@ -1,0 +1,134 @@
+/** Who asks: `authorize` decides before anything is read or stored, and nobody meets another's thread. */
+import { describe, expect, it } from "vitest";
+import { type AuthorizeResult, ChatHandlerError, type RequestContext } from "../../src/index.ts";
+import { ask, expectError, inShort, read, startChat, ways } from "../support/chat.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+
+watchForFloatingErrors();
+
+const as = (owner: string) => ({ headers: { "Content-Type": "application/json", Cookie: `user=${owner}` } });
+const byCookie = ({ request }: RequestContext) => ({ owner: /user=(.*)/.exec(request.headers.get("Cookie") ?? "")?.[1] ?? "" });
+
+describe.each(ways)("$name", ({ way }) => {
+  it("keeps the same thread id of two owners apart, and every store call has the owner", async () => {
+    const chat = await startChat({ ...way, authorize: byCookie });
+    expect((await read(chat.post(ask("I am Ada"), as("ada")))).text).toBe("Answer to I am Ada.");
+    expect((await read(chat.post(ask("I am Bob"), as("bob")))).text).toBe("Answer to I am Bob.");
+    await chat.settled();
+    expect(chat.model.calls[1]?.body.messages).toEqual([{ role: "user", content: "I am Bob" }]);
+    expect(inShort(await chat.stored("t", "ada"))).toEqual(['user p1 complete "I am Ada"', 'assistant r1 complete "Answer to I am Ada."']);
+    expect(inShort(await chat.stored("t", "bob"))).toEqual(['user p1 complete "I am Bob"', 'assistant r1 complete "Answer to I am Bob."']);
+    expect(await chat.stored("t", "")).toEqual([]);
+    const owners = chat.store.calls.map(({ args }) => (args[0] as { owner: string }).owner);
+    expect(owners).toEqual(["ada", "ada", "ada", "bob", "bob", "bob"]);
+  });
+
+  it("neither replays nor joins another's answer, however well its ids are known", async () => {
+    const chat = await startChat({ ...way, authorize: byCookie });
+    await Promise.all([read(chat.post(ask("Secret"), as("ada"))), read(chat.post(ask("Secret"), as("eve")))]);
+    await read(chat.post(ask("Secret"), as("mallory")));
+    // Three model calls: each owner was answered by itself.
+    expect(chat.model.calls.length).toBe(3);
+    for (const { body } of chat.model.calls) expect(body.messages.length).toBe(1);
+  });
+
+  it.each([
+    ["unauthorized", 401],
+    ["forbidden", 403],
+    ["not_found", 404],
+  ] as const)("refuses with what it throws: %s", async (code, status) => {
+    const chat = await startChat({
+      ...way,
+      authorize: () => {
+        throw new ChatHandlerError(code, "Not you.");
+      },
+    });
+    const error = await expectError(await chat.post(ask("Hi")), status, code);
+    expect(error.message).toBe("Not you.");
+    expectNothingDone(chat);
+  });
+
+  it("refuses with the response it returns, as it is", async () => {
+    const chat = await startChat({
+      ...way,
+      authorize: async () => new Response("Log in first", { status: 418, headers: { "X-Login": "/login" } }),
+    });
+    const response = await chat.post(ask("Hi"));
+    expect([response.status, response.headers.get("X-Login"), await response.text()]).toEqual([418, "/login", "Log in first"]);
+    expectNothingDone(chat);
+    expect(chat.errors).toEqual([]);
+  });
+});
+
+describe("fails closed with 500", () => {
+  const secret = "session db password hunter2";
+  it.each<[name: string, authorize: (context: RequestContext) => unknown]>([
+    [
+      "when it throws",
+      () => {
+        throw new Error(secret);
+      },
+    ],
+    ["when it rejects", () => Promise.reject(new Error(secret))],
+    ["on null", () => null],
+    ["on false", () => false],
+    ["on a text", () => "ada"],
+    ["on an empty object", () => ({})],
+    ["on an owner that is undefined", () => ({ owner: undefined })],
+    ["on an owner that is null", async () => ({ owner: null })],
+    ["on an owner that is a number", () => ({ owner: 7 })],
+    ["on an owner that is an object", () => ({ owner: { id: "ada" } })],
+    ["on an array", () => ["ada"]],
+  ])("%s", async (_, authorize) => {
+    const chat = await startChat({ authorize: authorize as () => AuthorizeResult });
+    const response = await chat.post(ask("Hi"));
+    const error = await expectError(response, 500, "internal");
+    expect(error.message).not.toContain(secret);
+    expectNothingDone(chat);
+    // The app learns why.
+    expect(chat.errors).toMatchObject([{ code: "internal" }]);
+    expect(chat.errors[0]?.cause).toBeInstanceOf(Error);
+  });
+});
+
+it('takes nothing for an app without users: owner ""', async () => {
+  for (const authorize of [undefined, () => undefined, async () => {}]) {
+    const chat = await startChat({ authorize });
+    await read(chat.post(ask("Hi")));
+    await chat.settled();
+    expect((await chat.stored("t", "")).length).toBe(2);
+  }
+});
+
+it("is given the request and what it asks for, and not the right to change it", async () => {
+  const contexts: RequestContext[] = [];
+  const chat = await startChat({ authorize: (context) => (contexts.push(context), { owner: "ada" }) });
+  await read(chat.post(ask("Hi"), as("ada")));
+  expect(contexts).toMatchObject([{ threadId: "t", responseId: "r1", prompt: { id: "p1", role: "user", content: "Hi" } }]);
+  expect(contexts[0]?.request.headers.get("Cookie")).toBe("user=ada");
+  expect(contexts[0]).not.toHaveProperty("owner");
+});
+
+it("is asked at every request, also at a replay and a join", async () => {
+  let isAllowed = true;
+  const chat = await startChat({ authorize: () => (isAllowed ? { owner: "ada" } : new Response(null, { status: 403 })) });
+  await read(chat.post(ask("Hi")));
+  isAllowed = false;
+  const response = await chat.post(ask("Hi"));
+  expect([response.status, await response.text()]).toEqual([403, ""]);
+});
+
+it("keeps odd owners apart", async () => {
+  const owners = ["", "a", "a/b", "a:t", "__proto__", "constructor", "ä", "%", "'; DROP TABLE x; --"];
+  let owner = "";
+  const chat = await startChat({ authorize: () => ({ owner }) });
+  for (owner of owners) await read(chat.post(ask(`I am ${owner}`)));
+  await chat.settled();
+  for (const one of owners)
+    expect((await chat.stored("t", one)).map(({ message }) => message.content)).toEqual([`I am ${one}`, `Answer to I am ${one}.`]);
+});
+
+function expectNothingDone({ store, model }: Awaited<ReturnType<typeof startChat>>): void {
+  expect(store.calls).toEqual([]);
+  expect(model.calls).toEqual([]);
+}
