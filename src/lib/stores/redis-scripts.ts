@@ -2,16 +2,20 @@
  * What happens in Redis. A script runs to its end before any other command is served, so each is atomic.
  *
  * Of an owner there are three keys: `threads` (thread ids by activity), `info` (of each thread "created:updated:title") and, if
- * threads expire, `expiry` (thread ids by the time they do). Of a thread there are two: `order` (message ids in order) and `bodies`
- * (message by id).
+ * threads expire, `expiry` (thread ids by the time they do). Of a thread there are two: `messages` (by place) and `places` (of each
+ * message id, and the last one given under "last"; ids are JSON, in quotes). Messages hold their id, so no two are alike.
  */
 import type { RedisScript } from "./redis-client.ts";
 
 /** Common to the scripts that look at an owner's threads: KEYS 1 to 3 are the owner's. Begins by forgetting what has expired. */
 const ownersThreads = `
 local threads, info, expiry = KEYS[1], KEYS[2], KEYS[3]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local expiring = redis.call('EXISTS', expiry) == 1
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
 
 local function forget(thread)
   redis.call('ZREM', threads, thread)
@@ -19,36 +23,39 @@ local function forget(thread)
   return redis.call('HDEL', info, thread)
 end
 
-for _, thread in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now)) do forget(thread) end
+if expiring then
+  for _, thread in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now())) do forget(thread) end
+end
 `;
 
 /** Common to the scripts by which a thread becomes active: KEYS 4 and 5 are the thread's. */
 const activity = `${ownersThreads}
-local order, bodies = KEYS[4], KEYS[5]
+local messages, places = KEYS[4], KEYS[5]
 
 local function highest(key)
   local top = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
   return top[2] and tonumber(top[2]) or 0
 end
 
--- The keys of a thread expire together, those of the owner with the last thread, if all threads expire.
-local function keep(thread, ttl)
-  if ttl > 0 then
-    redis.call('ZADD', expiry, now + ttl, thread)
-    for _, key in ipairs({order, bodies}) do redis.call('PEXPIREAT', key, now + ttl) end
-  elseif redis.call('ZCARD', expiry) > 0 then
-    redis.call('ZREM', expiry, thread)
-    for _, key in ipairs({order, bodies, threads, info, expiry}) do redis.call('PERSIST', key) end
-  end
-  if ttl > 0 and redis.call('ZCARD', expiry) == redis.call('ZCARD', threads) then
+-- The keys of a thread expire together; those of the owner with the last thread, if all threads expire.
+local function keepFor(thread, ttl)
+  local till = now() + ttl
+  redis.call('ZADD', expiry, till, thread)
+  for _, key in ipairs({messages, places}) do redis.call('PEXPIREAT', key, till) end
+  if redis.call('ZCARD', expiry) == redis.call('ZCARD', threads) then
     for _, key in ipairs({threads, info, expiry}) do redis.call('PEXPIREAT', key, highest(expiry)) end
   end
+end
+
+local function keep(thread)
+  redis.call('ZREM', expiry, thread)
+  for _, key in ipairs({messages, places, threads, info, expiry}) do redis.call('PERSIST', key) end
 end
 
 local function touch(thread, description, ttl)
   redis.call('HSET', info, thread, description)
   redis.call('ZADD', threads, highest(threads) + 1, thread)
-  keep(thread, ttl)
+  if ttl > 0 then keepFor(thread, ttl) elseif expiring then keep(thread) end
 end
 `;
 
@@ -57,19 +64,20 @@ export const appendMessages: RedisScript = {
   lua: `${activity}
 local thread, at, ttl, title, required = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local known = redis.call('HGET', info, thread)
-if required ~= '' and not (known and redis.call('HEXISTS', bodies, required) == 1) then return {} end
-if not known then redis.call('DEL', order, bodies) end
+if required ~= '' and not (known and redis.call('HEXISTS', places, required) == 1) then return {} end
+if not known then redis.call('DEL', messages, places) end
 
-local last = highest(order)
 local stored = {}
+local last = tonumber(redis.call('HGET', places, 'last') or 0)
 for i = 6, #ARGV, 2 do
-  if redis.call('HSETNX', bodies, ARGV[i], ARGV[i + 1]) == 1 then
+  if redis.call('HSETNX', places, ARGV[i], last + 1) == 1 then
     last = last + 1
-    redis.call('ZADD', order, last, ARGV[i])
+    redis.call('ZADD', messages, last, ARGV[i + 1])
     stored[#stored + 1] = (i - 6) / 2
   end
 end
 if #stored > 0 then
+  redis.call('HSET', places, 'last', last)
   local created = at
   if known then created, title = string.match(known, '^(%d+):%d+:(.*)$') end
   touch(thread, created .. ':' .. at .. ':' .. title, ttl)
@@ -84,41 +92,35 @@ export const createThread: RedisScript = {
 local thread, at, ttl, title = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local known = redis.call('HGET', info, thread)
 if known then return known end
-redis.call('DEL', order, bodies)
+redis.call('DEL', messages, places)
 local description = at .. ':' .. at .. ':' .. title
 touch(thread, description, ttl)
 return description
 `,
 };
 
-/** KEYS: order, bodies. ARGV: index of the first message, from the end if negative. Gives the bodies. */
-export const listMessages: RedisScript = {
-  lua: `
-local bodies = {}
-local ids = redis.call('ZRANGE', KEYS[1], ARGV[1], -1)
-for i = 1, #ids, 1000 do -- as many values as fit Lua's stack
-  for _, body in ipairs(redis.call('HMGET', KEYS[2], unpack(ids, i, math.min(i + 999, #ids)))) do bodies[#bodies + 1] = body end
-end
-return bodies
-`,
-};
-
-/** KEYS: bodies. ARGV: id, the body it must still have, the new one. Gives 1, or the body it has, or nothing. */
+/** KEYS: messages, places. ARGV: id, the body it must still have, the new one. Gives 1, or the body it has, or nothing. */
 export const swapMessage: RedisScript = {
   lua: `
-local body = redis.call('HGET', KEYS[1], ARGV[1])
+local place = redis.call('HGET', KEYS[2], ARGV[1])
+if not place then return false end
+local body = redis.call('ZRANGEBYSCORE', KEYS[1], place, place)[1]
 if body ~= ARGV[2] then return body end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('ZREM', KEYS[1], body)
+redis.call('ZADD', KEYS[1], place, ARGV[3])
 return 1
 `,
 };
 
-/** KEYS: order, bodies. ARGV: ids. */
+/** KEYS: messages, places. ARGV: ids. */
 export const deleteMessages: RedisScript = {
   lua: `
 for _, id in ipairs(ARGV) do
-  redis.call('ZREM', KEYS[1], id)
-  redis.call('HDEL', KEYS[2], id)
+  local place = redis.call('HGET', KEYS[2], id)
+  if place then
+    redis.call('ZREMRANGEBYSCORE', KEYS[1], place, place)
+    redis.call('HDEL', KEYS[2], id)
+  end
 end
 `,
 };
@@ -154,7 +156,7 @@ return 1
 `,
 };
 
-/** KEYS from 4: order and bodies of each thread. ARGV: the threads. Gives how many were there. */
+/** KEYS from 4: messages and places of each thread. ARGV: the threads. Gives how many were there. */
 export const deleteThreads: RedisScript = {
   lua: `${ownersThreads}
 local removed = 0

@@ -2,7 +2,7 @@
 import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
 import { activityBelow, checkCount, checkOptionNames } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
-import { scriptRunner, type RedisClient } from "./redis-client.ts";
+import { redisCommands, type RedisClient } from "./redis-client.ts";
 import * as scripts from "./redis-scripts.ts";
 
 /** Options of {@link createRedisStore}. */
@@ -16,8 +16,9 @@ export interface RedisStoreOptions {
 /**
  * A store in Redis 6 or newer, or a server like it that runs Lua scripts.
  *
- * Each call is one script, and so atomic; deleting an owner takes one for every hundred threads. All keys of an owner are in one
- * slot of a cluster. Any string is kept exactly.
+ * Each call is one command or one script, and so atomic; deleting an owner takes two for every hundred threads, changing a
+ * message two. All keys of an owner are in one slot of a cluster. Any string is kept exactly. A client that reads from replicas
+ * reads what they know, which may not be the latest.
  *
  * What was acknowledged is as durable as the server is set up: a crash loses nothing with `appendonly yes` and
  * `appendfsync always`, up to a second with `everysec`. The server must not evict keys (`maxmemory-policy noeviction`, or one of the
@@ -27,7 +28,7 @@ export interface RedisStoreOptions {
  */
 export function createRedisStore(client: RedisClient, options: RedisStoreOptions = {}): ThreadStore {
   const { prefix = "chat:", ttl } = options;
-  const run = scriptRunner(client);
+  const { run, range } = redisCommands(client);
   checkOptionNames("createRedisStore", options, ["prefix", "ttl"]);
   if (typeof prefix !== "string" || /[{}]/.test(prefix)) throw new TypeError("prefix must be a string without braces");
   if (ttl !== undefined && !(ttl > 0 && ttl <= longestTtl)) throw new TypeError("ttl must be a positive number of seconds");
@@ -38,9 +39,9 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
     return [`${hashTag}:threads`, `${hashTag}:info`, `${hashTag}:expiry`];
   }
 
-  function messageKeys({ owner, threadId }: ThreadKey): [order: string, bodies: string] {
+  function messageKeys({ owner, threadId }: ThreadKey): [messages: string, places: string] {
     const hashTag = `${prefix}{owner:${escape(owner)}}`;
-    return [`${hashTag}:order:${escape(threadId)}`, `${hashTag}:bodies:${escape(threadId)}`];
+    return [`${hashTag}:messages:${escape(threadId)}`, `${hashTag}:places:${escape(threadId)}`];
   }
 
   const allKeys = (key: ThreadKey): string[] => [...ownerKeys(key.owner), ...messageKeys(key)];
@@ -57,7 +58,8 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
   return {
     async listMessages(key, { last } = {}) {
       if (last !== undefined) checkCount("last", last);
-      const bodies = (await run(scripts.listMessages, messageKeys(key), [last === undefined ? "0" : `-${last}`])) as string[];
+      const [messages] = messageKeys(key);
+      const bodies = (await range(messages, last === undefined ? 0 : -last)) as string[];
       return bodies.map(readMessage);
     },
 
@@ -74,12 +76,11 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
     },
 
     async updateMessage(key, id, change) {
-      const [, bodies] = messageKeys(key);
       let body = "";
       let changed = "";
       for (;;) {
         // Swapped only where the body is still the one that was read; whoever came between has succeeded, so this ends.
-        const reply = await run(scripts.swapMessage, [bodies], [JSON.stringify(id), body, changed]);
+        const reply = await run(scripts.swapMessage, messageKeys(key), [JSON.stringify(id), body, changed]);
         if (typeof reply !== "string") return reply === 1;
         body = reply;
         changed = changeMessage(body, change);
