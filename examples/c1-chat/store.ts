@@ -1,11 +1,12 @@
-/** Where threads are kept: in a SQLite file, or in the database that DATABASE_URL names. */
+/** Where threads are kept: in a SQLite file, or in the database that DATABASE_URL or REDIS_URL names. */
 import { DatabaseSync } from "node:sqlite";
 import type { ThreadStore } from "chat-handler";
 import { createPostgresStore } from "chat-handler/postgres";
+import { createRedisStore } from "chat-handler/redis";
 import { createSqliteStore } from "chat-handler/sqlite";
 
 export async function openStore(): Promise<ThreadStore> {
-  const { DATABASE_URL, SQLITE_FILE = "chat.sqlite" } = process.env;
+  const { DATABASE_URL, REDIS_URL, SQLITE_FILE = "chat.sqlite" } = process.env;
   if (DATABASE_URL) {
     const { Pool } = await import("pg");
     const pool = new Pool({ connectionString: DATABASE_URL });
@@ -13,6 +14,12 @@ export async function openStore(): Promise<ThreadStore> {
     const store = createPostgresStore(pool);
     await store.migrate();
     return store;
+  }
+  if (REDIS_URL) {
+    const { createClient } = await import("redis");
+    const redis = createClient({ url: REDIS_URL });
+    redis.on("error", console.error);
+    return createRedisStore(await redis.connect());
   }
   const store = createSqliteStore(new DatabaseSync(SQLITE_FILE));
   await store.migrate();
