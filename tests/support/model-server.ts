@@ -143,15 +143,14 @@ function callOf(number: number, body: ChatCompletionCreateParamsStreaming, reque
     async send(data) {
       if (isOver) return;
       head();
+      const drained = Promise.withResolvers<void>();
+      response.once("drain", drained.resolve);
       const hasRoom = response.write(data);
       written += Buffer.byteLength(data);
       // Twice round the event loop: the reader on the other side, in this very process, meets this piece by itself.
       await setImmediate();
       await setImmediate();
-      if (hasRoom || isOver) return;
-      const drained = Promise.withResolvers<void>();
-      response.once("drain", drained.resolve);
-      await Promise.race([drained.promise, closed.promise]);
+      if (!hasRoom) await Promise.race([drained.promise, closed.promise]);
       response.off("drain", drained.resolve);
     },
     raw: (data) =>

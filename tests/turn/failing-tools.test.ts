@@ -20,7 +20,7 @@ describe("a turn with tools", () => {
     await chat.settled();
     expect(chat.model.calls.length).toBe(3);
     expect(chat.errors).toMatchObject([{ code: "answer_incomplete" }]);
-    const step = ["assistant complete", "tool complete"];
+    const step = ["assistant failed", "tool failed"];
     expect(await rolesOf(chat)).toEqual(["user complete", ...step, ...step, ...step]);
   });
 
@@ -42,8 +42,8 @@ describe("a turn with tools", () => {
     await chat.settled();
     expect(await rolesOf(chat)).toEqual([
       "user complete",
-      "assistant complete",
-      "tool complete",
+      "assistant failed",
+      "tool failed",
       ...(seen.text === "Half" ? ["assistant failed"] : []),
     ]);
     const patient = await startChat({ over: chat, tools });
@@ -70,7 +70,7 @@ describe("a turn with tools", () => {
     expect((await read(chat.post(ask("Hi")))).status).toBe(504);
     await chat.settled();
     expect(chat.errors).toMatchObject([{ code: "turn_timeout" }]);
-    expect(await rolesOf(chat)).toEqual(["user complete", "assistant complete", "tool complete"]);
+    expect(await rolesOf(chat)).toEqual(["user complete", "assistant failed", "tool failed"]);
   });
 
   it("keeps no call whose arguments broke off", async () => {

@@ -128,8 +128,8 @@ describe("a retry of a failed answer", () => {
       await chat.settled();
       expect((await chat.stored()).map(({ message, status }) => `${message.role} ${status}`)).toEqual([
         "user complete",
-        "assistant complete",
-        "tool complete",
+        "assistant failed",
+        "tool failed",
         "assistant failed",
       ]);
       const appended = chat.store.calls.filter((call) => call.method === "appendMessages").length;

@@ -1,0 +1,171 @@
+/** A thread's title: the first prompt's plain text, or the app's own, and in the end whatever the person calls it. */
+import { describe, expect, it } from "vitest";
+import { createMemoryStore, promptText } from "../../src/index.ts";
+import { ask, type Chat, read, startChat } from "../support/chat.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { gate, sends, text } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+const titleOf = async (chat: Chat) => (await chat.kept.getThread({ owner: "", threadId: "t" }))?.title;
+
+/** Prompts with the text that a person typed. */
+const prompts: [prompt: unknown, typed: string][] = [
+  ["Hello there", "Hello there"],
+  ["  Hello  ", "Hello"],
+  ['<content thesys="true">A &amp; B</content>', "A & B"],
+  [
+    '<content thesys="true">&lt;b&gt; &quot;x&quot; &#39;y&#39; &amp;lt;</content><context>["User clicked"]</context>',
+    "<b> \"x\" 'y' &lt;",
+  ],
+  [
+    '<content thesys="true">Submit</content><context>["User clicked on Button: submit",[{"a":"<content>no</content>"}]]</context>',
+    "Submit",
+  ],
+  ["<content>Plain</content>", "Plain"],
+  ["&amp; stays where nothing was wrapped", "&amp; stays where nothing was wrapped"],
+  ['<content thesys="true">&constructor; &toString; &__proto__; &unknown;</content>', "&constructor; &toString; &__proto__; &unknown;"],
+  ["<contents>no tag of ours</contents>", "<contents>no tag of ours</contents>"],
+  [
+    [
+      { type: "text", text: "What is" },
+      { type: "image_url", image_url: { url: "https://a.b/c" } },
+      { type: "text", text: "this?" },
+    ],
+    "What is this?",
+  ],
+];
+
+it.each(prompts)("is the plain text of the first prompt: %j", async (prompt, typed) => {
+  const chat = await startChat();
+  await read(chat.post(ask(prompt)));
+  await read(chat.post(ask("Another", 2)));
+  await chat.settled();
+  expect((await titleOf(chat))?.split(/\s+/)).toEqual(typed.split(/\s+/));
+  expect(promptText(prompt as Parameters<typeof promptText>[0]).split(/\s+/)).toEqual(typed.split(/\s+/));
+});
+
+it.each([
+  ["one\ntwo\r\n\tthree", "one two three"],
+  ["x".repeat(80), "x".repeat(80)],
+  ["x".repeat(81), `${"x".repeat(79)}…`],
+  ["😀".repeat(100), `${"😀".repeat(79)}…`],
+  ["a\u0007b\u0085c", "a b c"],
+])("is one line of at most 80 characters: %j", async (prompt, title) => {
+  const chat = await startChat();
+  await read(chat.post(ask(prompt)));
+  await chat.settled();
+  expect(await titleOf(chat)).toBe(title);
+});
+
+it("is there with the first message, before the model answers", async () => {
+  const chat = await startChat();
+  const end = gate();
+  chat.model.next(() => end.opened);
+  const response = chat.post(ask("Hi"));
+  await chat.model.call(0);
+  expect(await titleOf(chat)).toBe("Hi");
+  end.open();
+  await response;
+});
+
+it("is quick to make from a long prompt", async () => {
+  const chat = await startChat({ limits: { bodyBytes: 10_000_000, promptCharacters: 5_000_000 } });
+  const started = performance.now();
+  for (const content of ["<content ".repeat(100_000), `<content>${"&".repeat(900_000)}`, " ".repeat(900_000) + "x"])
+    await read(chat.post(ask(content, content[1])));
+  expect(performance.now() - started).toBeLessThan(5_000);
+});
+
+describe("the title hook", () => {
+  it("gives the title, once, from the first prompt, without the turn waiting for it", async () => {
+    const made = gate();
+    const asked: string[] = [];
+    const chat = await startChat({
+      title: async ({ prompt }) => {
+        asked.push(prompt.id);
+        await made.opened;
+        return "  A better\n title ";
+      },
+    });
+    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
+    expect((await read(chat.post(ask("Again", 2)))).failed).toBe(false);
+    expect(await titleOf(chat)).toBe("Hi");
+    made.open();
+    await chat.settled();
+    expect(await titleOf(chat)).toBe("A better title");
+    expect(asked).toEqual(["p1"]);
+  });
+
+  it("leaves a title alone that the person changed meanwhile", async () => {
+    const made = gate();
+    const chat = await startChat({ title: () => made.opened.then(() => "Made up") });
+    await read(chat.post(ask("Hi")));
+    await chat.kept.renameThread({ owner: "", threadId: "t" }, "My own");
+    made.open();
+    await chat.settled();
+    expect(await titleOf(chat)).toBe("My own");
+  });
+
+  it("brings no thread back that was deleted meanwhile", async () => {
+    const made = gate();
+    const chat = await startChat({ title: () => made.opened.then(() => "Made up") });
+    await read(chat.post(ask("Hi")));
+    await chat.kept.deleteThread({ owner: "", threadId: "t" });
+    made.open();
+    await chat.settled();
+    expect(await titleOf(chat)).toBeUndefined();
+    expect(chat.errors).toEqual([]);
+  });
+
+  it.each([
+    ["", "Hi"],
+    [" \n", "Hi"],
+    ["x".repeat(200), `${"x".repeat(79)}…`],
+    ["a\ud83d", "a\ufffd"],
+  ])("may give %j", async (given, title) => {
+    const chat = await startChat({ title: () => given });
+    await read(chat.post(ask("Hi")));
+    await chat.settled();
+    expect(await titleOf(chat)).toBe(title);
+  });
+
+  it.each<[unknown]>([[undefined], [null], [5], [{}]])("harms nothing when it gives %j", async (given) => {
+    const chat = await startChat({ title: () => given as string });
+    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
+    await chat.settled();
+    expect(await titleOf(chat)).toBe("Hi");
+  });
+
+  it.each(["getThread", "renameThread"])("harms nothing when the store's %s() fails", async (method) => {
+    const chat = await startChat({ title: () => "Better" });
+    chat.store.plan((call) => (call.method === method ? "reject" : undefined));
+    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
+    await chat.settled();
+    expect(await titleOf(chat)).toBe("Hi");
+    expect(chat.errors).toMatchObject([{ code: "store_failed" }]);
+  });
+
+  it("is asked although the first answer breaks off, and not again when it is made anew", async () => {
+    let asked = 0;
+    const chat = await startChat({ title: () => `Title ${++asked}` });
+    chat.model.next(sends(text("Half")));
+    await read(chat.post(ask("Hi")));
+    await read(chat.post(ask("Hi")));
+    await chat.settled();
+    expect([asked, await titleOf(chat)]).toEqual([1, "Title 1"]);
+  });
+
+  it("is not asked on a store without threads", async () => {
+    const { listMessages, appendMessages, updateMessage, deleteMessages } = createMemoryStore();
+    let asked = 0;
+    const chat = await startChat({
+      store: { listMessages, appendMessages, updateMessage, deleteMessages },
+      title: () => `Title ${++asked}`,
+    });
+    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
+    await chat.settled();
+    expect(asked).toBe(0);
+    expect(chat.errors).toEqual([]);
+  });
+});
