@@ -27,7 +27,8 @@ export function findEarlier(messages: readonly StoredMessage[], prompt: Prompt, 
   const attempt = stored.filter(({ id, promptId }) => promptId === prompt.id && id !== prompt.id);
   const isWhole = response?.status === "complete";
   if (!isWhole && attempt.some(isFinal)) throw conflict("prompt.id");
-  const texts = attempt.map(({ message }) => (message.role === "assistant" && message.content) || "");
+  // Only what is complete: a store that was slow may have kept a part of an earlier attempt after all.
+  const texts = attempt.map(({ message, status }) => (status === "complete" && message.role === "assistant" && message.content) || "");
   return {
     answer: isWhole ? texts.join("") : undefined,
     hasPrompt: stands !== undefined,

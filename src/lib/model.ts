@@ -5,7 +5,7 @@
 import { createParser } from "eventsource-parser";
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import { unlessAborted } from "./deadline.ts";
-import { ChatHandlerError } from "./errors.ts";
+import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 
 /** The part of an OpenAI client that the handler calls. Any `OpenAI` instance is one, and so is a wrapper around it. */
 export interface ModelClient {
@@ -25,14 +25,6 @@ export interface ModelClient {
   };
 }
 
-/** A running model call. */
-export interface ModelCall {
-  /** The chunks of the next network read; `undefined` when the model has ended its answer. */
-  read(): Promise<ChatCompletionChunk[] | undefined>;
-  /** Lets go of the connection. */
-  close(): void;
-}
-
 /** The most text an event may grow to before it ends, in characters. */
 const maxEventSize = 1024 * 1024;
 /** How long a finished response may take to close by itself, in milliseconds, so that its connection can serve again. */
@@ -41,48 +33,39 @@ const drainTime = 1_000;
 const noop = () => {};
 
 /**
- * Calls the model. Rejects when the provider refuses; aborting the signal rejects whatever is pending with the
- * signal's reason, at once, even if the client ignores it.
+ * Calls the model and gives its chunks, those of one network read at a time. Whoever stops iterating lets go of the connection.
+ * Aborting the signal ends what is pending at once, even if the client ignores it.
  */
 export async function callModel(
   client: ModelClient,
   body: ChatCompletionCreateParamsStreaming,
   signal: AbortSignal,
-): Promise<ModelCall> {
-  signal.throwIfAborted();
-  try {
-    const pending = client.chat.completions.create(body, { signal }) as PromiseLike<AsyncIterable<ChatCompletionChunk>> & {
-      asResponse?: () => Promise<Response>;
-    };
-    if (!pending.asResponse) {
-      // What a client that ignores the signal gives too late is let go at once.
-      void Promise.resolve(pending).then((late) => signal.aborted && iterate(late, signal).close(), noop);
-      return iterate(await unlessAborted(signal, pending), signal);
-    }
+): Promise<AsyncIterable<ChatCompletionChunk[]>> {
+  const pending = client.chat.completions.create(body, { signal }) as ReturnType<ModelClient["chat"]["completions"]["create"]> & {
+    asResponse?: () => Promise<Response>;
+  };
+  if (pending.asResponse) {
     const response = await unlessAborted(signal, pending.asResponse());
     if (!response.body) throw new Error("The response has no body.");
     return decode(response.body.getReader(), signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    throw fromProvider(error);
   }
+  // What a client that ignores the signal gives too late is let go at once.
+  void Promise.resolve(pending).then((late) => signal.aborted && letGo(late[Symbol.asyncIterator]()), noop);
+  return oneByOne(await unlessAborted(signal, pending), signal);
 }
 
 /** Reads an SSE body. */
-function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): ModelCall {
+async function* decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): AsyncGenerator<ChatCompletionChunk[]> {
   const decoder = new TextDecoder();
   let batch: ChatCompletionChunk[] = [];
-  let done = false;
+  let isDone = false;
   let failure: unknown;
 
   const parser = createParser({
     maxBufferSize: maxEventSize,
     onEvent({ data, event }) {
-      if (done || failure) return;
-      if (data.startsWith("[DONE]")) {
-        done = true;
-        return;
-      }
+      isDone ||= data.startsWith("[DONE]");
+      if (isDone || failure) return;
       try {
         batch.push(asChunk(JSON.parse(data), event));
       } catch (error) {
@@ -98,76 +81,61 @@ function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
   // Cancelling settles a pending read at once, whatever the connection does.
   const cancel = () => void reader.cancel(signal.reason).catch(noop);
   signal.addEventListener("abort", cancel);
-
-  return {
-    async read() {
-      try {
-        while (batch.length === 0 && !failure && !done) {
-          const { done: isClosed, value } = await reader.read();
-          signal.throwIfAborted();
-          // At the end the last event counts even where its blank line is missing.
-          parser.feed(isClosed ? `${decoder.decode()}\n\n` : decoder.decode(value, { stream: true }));
-          done ||= isClosed;
-        }
-      } catch (error) {
-        signal.throwIfAborted();
-        failure = error;
-      }
-      if (batch.length > 0) {
-        const chunks = batch;
-        batch = [];
-        return chunks;
-      }
-      if (failure) throw fromProvider(failure);
-      return undefined;
-    },
-    close() {
-      signal.removeEventListener("abort", cancel);
-      if (!done || signal.aborted) return cancel();
+  try {
+    while (!isDone) {
+      const { done, value } = await reader.read();
+      signal.throwIfAborted();
+      // At the end the last event counts even where its blank line is missing.
+      parser.feed(done ? `${decoder.decode()}\n\n` : decoder.decode(value, { stream: true }));
+      isDone ||= done;
+      if (batch.length > 0) yield batch;
+      batch = [];
+      if (failure) throw failure;
+    }
+  } finally {
+    signal.removeEventListener("abort", cancel);
+    if (!isDone || signal.aborted) cancel();
+    else {
       // Read to its end, a response lends its connection to the next call.
       const timer = setTimeout(cancel, drainTime);
       void reader.read().then(cancel, noop).finally(() => clearTimeout(timer));
-    },
-  };
+    }
+  }
 }
 
 /** Reads the chunks of a client that gives an iterable instead of a response, for example a tracing wrapper. */
-function iterate(chunks: AsyncIterable<ChatCompletionChunk>, signal: AbortSignal): ModelCall {
+async function* oneByOne(chunks: AsyncIterable<ChatCompletionChunk>, signal: AbortSignal): AsyncGenerator<ChatCompletionChunk[]> {
   const iterator = chunks[Symbol.asyncIterator]();
-  return {
-    async read() {
-      try {
-        const { done, value } = await unlessAborted(signal, iterator.next());
-        signal.throwIfAborted();
-        return done ? undefined : [asChunk(value)];
-      } catch (error) {
-        signal.throwIfAborted();
-        throw fromProvider(error);
-      }
-    },
-    close() {
-      // A generator that hangs in next() never gets to this: nobody waits for it.
-      void (async () => iterator.return?.())().catch(noop);
-    },
-  };
+  try {
+    for (;;) {
+      const { done, value } = await unlessAborted(signal, iterator.next());
+      signal.throwIfAborted();
+      if (done) return;
+      yield [asChunk(value)];
+    }
+  } finally {
+    letGo(iterator);
+  }
+}
+
+/** Nobody waits for it: a generator that hangs in `next()` never gets to it. */
+function letGo(iterator: AsyncIterator<unknown>): void {
+  void (async () => iterator.return?.())().catch(noop);
 }
 
 function asChunk(value: unknown, event?: string): ChatCompletionChunk {
-  if (event === "error" || typeof value !== "object" || value === null || ("error" in value && value.error)) {
-    throw new Error(`The provider sent ${JSON.stringify(value)?.slice(0, 1000)}.`, { cause: value });
+  if (event === "error" || typeof value !== "object" || !value || ("error" in value && value.error)) {
+    throw new Error(`The provider sent ${JSON.stringify(value)?.slice(0, 1000)}.`);
   }
   return value as ChatCompletionChunk;
 }
 
-/** What the provider said, as an error of ours: its own words stay in `cause`. */
-function fromProvider(cause: unknown): ChatHandlerError {
+/** What went wrong with a call, as an error of ours: the provider's own words stay in `cause`. */
+export function fromProvider(cause: unknown): ChatHandlerError {
   const { status, headers } = Object(cause) as { status?: unknown; headers?: unknown };
-  if (status !== 429) return new ChatHandlerError("model_failed", "The model could not answer.", { cause });
-  const retryAfter = headers instanceof Headers ? headers.get("Retry-After") : undefined;
+  if (status !== 429) return asChatHandlerError(cause, "model_failed", "The model could not answer.");
+  const wait = headers instanceof Headers ? headers.get("Retry-After") : "";
   // Seconds or an HTTP date; anything else is not passed on.
-  const isKnown = retryAfter && /^[\w ,:]{1,40}$/.test(retryAfter);
-  return new ChatHandlerError("rate_limited", "The model gets too many requests. Try again later.", {
-    cause,
-    ...(isKnown && { retryAfter }),
-  });
+  const retryAfter = wait && /^[\w ,:]{1,40}$/.test(wait) ? wait : undefined;
+  return new ChatHandlerError("rate_limited", "The model gets too many requests. Try again later.", { cause, retryAfter });
 }

@@ -23,7 +23,14 @@ const partFields = ["type", "text", "image_url", "url", "detail", "input_audio",
 /** Content as JSON with its known fields alone, in one order: some databases change the order of an object's keys. */
 export const canonical = (content: unknown): string => JSON.stringify(content, partFields);
 
-const entities: Record<string, string> = { lt: "<", gt: ">", quot: '"', "#39": "'", "#x27": "'", amp: "&" };
+const entities = new Map([
+  ["lt", "<"],
+  ["gt", ">"],
+  ["quot", '"'],
+  ["#39", "'"],
+  ["#x27", "'"],
+  ["amp", "&"],
+]);
 
 /**
  * The text a person typed, for titles and logs: of content parts the text, and of C1's
@@ -38,7 +45,7 @@ export function promptText(content: PromptContent): string {
 }
 
 /** The text behind the entities that C1's client writes. */
-export const unescapeEntities = (text: string): string => text.replace(/&([#\w]+);/g, (entity, name: string) => entities[name] ?? entity);
+export const unescapeEntities = (text: string): string => text.replace(/&([#\w]+);/g, (entity, name: string) => entities.get(name) ?? entity);
 
 /** A thread's title from its first prompt: one line of plain text, see {@link asTitle}. */
 export const titleOf = (content: PromptContent): string => asTitle(promptText(content));

@@ -3,7 +3,7 @@ import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "o
 import type { CompletionUsage } from "openai/resources/completions";
 import type { Answer } from "./answer.ts";
 import { ChatHandlerError } from "./errors.ts";
-import { callModel, type ModelCall } from "./model.ts";
+import { callModel, fromProvider } from "./model.ts";
 import type { Settings } from "./options.ts";
 import type { ToolCalls, ToolRunner } from "./tools.ts";
 
@@ -50,34 +50,29 @@ export async function speak(
     else controller.abort(late);
   };
 
-  let call: ModelCall | undefined;
   try {
     if (turnSignal.aborted) stop();
+    signal.throwIfAborted();
     expectWithin(timeouts.firstChunk);
     watch();
-    call = await callModel(client, body, signal);
     let toolCharacters = 0;
-    for (;;) {
-      const chunks = await call.read();
-      if (!chunks) break;
+    for await (const chunks of await callModel(client, body, signal)) {
       for (const chunk of chunks) toolCharacters += take(chunk, said, answer, tools);
       if (answer.length + toolCharacters > limits.answerCharacters) {
         throw new ChatHandlerError("answer_too_large", `The answer is longer than ${limits.answerCharacters} characters.`);
       }
-      if (answer.isFull()) {
-        // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
-        deadline = Infinity;
-        while (answer.isFull() && !signal.aborted) await answer.changed();
-      }
+      // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
+      deadline = Infinity;
+      while (answer.isFull() && !signal.aborted) await answer.changed();
       expectWithin(said.finishReason ? finishGrace : timeouts.idle);
     }
   } catch (error) {
+    const reason = signal.aborted ? signal.reason : error;
     // A model that gave its reason had finished, whatever keeps its connection open.
-    if (!said.finishReason || error !== late) throw error;
+    if (!said.finishReason || reason !== late) throw fromProvider(reason);
   } finally {
     clearTimeout(timer);
     turnSignal.removeEventListener("abort", stop);
-    call?.close();
   }
   if (!said.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
 }

@@ -31,7 +31,7 @@ export interface ThreadKey {
 }
 
 /**
- * How a message ended: `complete` is whole; `stopped` was cut short by the person (or a lost
+ * How an answer ended: `complete` is whole; `stopped` was cut short by the person (or a lost
  * connection); `failed` was cut short by a fault.
  */
 export type MessageStatus = "complete" | "stopped" | "failed";
@@ -49,7 +49,7 @@ export interface StoredMessage {
   promptId: string;
   /** The message in OpenAI's form, as it is sent to the model. */
   message: ChatCompletionMessageParam;
-  /** How it ended. Prompts and tool results are always `complete`. */
+  /** How the answer it belongs to ended, tool calls and results included. Prompts are always `complete`. */
   status: MessageStatus;
   /** When it was made, in epoch milliseconds. For people to read: order never comes from it. */
   createdAt: number;

@@ -15,11 +15,12 @@ export async function retitle(
 ): Promise<void> {
   if (!title || !("renameThread" in store)) return;
   try {
+    const thread = { owner: context.owner, threadId: context.threadId };
     const threads = guardStore(store as ThreadStore, ["getThread", "renameThread"], timeouts.store);
     const late = () => new ChatHandlerError("internal", "The title took too long.");
     const made = asTitle(await within(timeouts.turn, guardApp(() => title(context)), late));
-    const current = await threads.getThread(context);
-    if (made !== "" && current?.title === given) await threads.renameThread(context, made);
+    const current = await threads.getThread(thread);
+    if (made !== "" && current?.title === given) await threads.renameThread(thread, made);
   } catch (error) {
     report(asChatHandlerError(error, "internal", "The title failed."));
   }

@@ -31,13 +31,16 @@ export interface Turn {
   readonly settled: Promise<void>;
 }
 
+/** Messages still without ids. */
+type Step = Pick<StoredMessage, "message" | "finishReason" | "usage">[];
+
 /** What a turn has done so far. */
 interface Work {
   earlier: Earlier;
   /** The step that is being said, or the final one. */
   said?: Said | undefined;
   /** Steps that are over: calls and their results. */
-  kept: StoredMessage[];
+  kept: Step;
   steps: number;
   usage?: CompletionUsage | undefined;
 }
@@ -74,6 +77,8 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     ...rest,
   });
 
+  const asked = stored(promptId, promptMessage);
+
   const look = async (options?: ListMessagesOptions) => findEarlier(await store.listMessages(thread, options), prompt, responseId);
 
   /** Waits in line, finds out what is stored and sees to it that the prompt is. A whole answer waits for nobody. */
@@ -92,7 +97,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
     if (earlier.hasPrompt) return earlier;
     const title = earlier.before.length > 0 ? undefined : titleOf(prompt.content);
-    const ids = await store.appendMessages(thread, [stored(promptId, promptMessage)], { title });
+    const ids = await store.appendMessages(thread, [asked], { title });
     // If it is there already, it stands further back than the history reaches.
     if (!ids.includes(promptId)) return await look();
     if (title !== undefined) titled = retitle(context, settings, title, report);
@@ -104,7 +109,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       guardApp(() => (typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(context) : option));
     const work = Promise.all([given(settings.model), given(settings.systemPrompt), given(settings.params)]);
     const [model, systemPrompt, params] = await unlessAborted(signal, work);
-    const messages = toModelMessages([...before, stored(promptId, promptMessage)], history.last);
+    const messages = toModelMessages([...before, asked], history.last);
     if (systemPrompt) messages.unshift({ role: "system", content: systemPrompt });
     return { ...params, model, messages, stream: true, ...(tools && { tools: tools.params }) };
   };
@@ -132,21 +137,20 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const textFrom = (start: number) => answer.text().slice(start).toWellFormed();
 
   /** The calls of a step with their results: stored together, so that a call is never without its result. */
-  const runStep = async ({ start, toolCalls, finishReason, usage }: Said, tools: ToolRunner): Promise<StoredMessage[]> => {
+  const runStep = async ({ start, toolCalls, finishReason, usage }: Said, tools: ToolRunner): Promise<Step> => {
     answer.flush();
     const calls = [...toolCalls.values()];
     const results = await tools.run(calls, { ...context, signal }, (error) => report(asChatHandlerError(error, "internal", "A tool failed.")));
-    return [
-      stored(newId(), { role: "assistant", content: textFrom(start) || null, tool_calls: calls }, { finishReason, usage }),
-      ...results.map((result) => stored(newId(), result)),
-    ];
+    const call = { role: "assistant" as const, content: textFrom(start) || null, tool_calls: calls };
+    return [{ message: call, finishReason, usage }, ...results.map((message) => ({ message }))];
   };
 
   /** Stores what was said, in the place of an earlier attempt. Resolves to whether the answer is there now. */
   const keep = async ({ said, kept, earlier: { attempt } }: Work, status: MessageStatus): Promise<boolean> => {
     const { start = answer.length, finishReason, usage } = said ?? {};
     const content = textFrom(start);
-    const batch = [...kept];
+    // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
+    const batch = kept.map(({ message, ...ending }) => stored(newId(), message, { ...ending, status }));
     if (content || status === "complete") {
       const ending = { status, ...(finishReason && { finishReason }), ...(usage && { usage }) };
       batch.push(stored(responseId, { role: "assistant", content }, ending));
@@ -170,7 +174,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       isKept = await keep(work, "complete");
     } catch (error) {
       // The store may have done it all the same: then the answer is whole, and must not be marked as anything else.
-      if ((await look(history)).answer === undefined) throw error;
+      if ((await look()).answer === undefined) throw error;
       report(error as ChatHandlerError);
       isKept = true;
     }
