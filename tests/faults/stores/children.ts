@@ -1,0 +1,42 @@
+/** Appending processes, and their sudden end. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { Kind } from "./open.ts";
+
+export interface Appender {
+  acknowledged: string[];
+  child: ChildProcess;
+  /** Waits until so many batches were acknowledged. */
+  until(count: number): Promise<void>;
+  /** SIGKILL, in the middle of whatever it does. */
+  kill(): Promise<void>;
+}
+
+export function startAppender(kind: Kind, target: string, name: string): Appender {
+  const program = fileURLToPath(new URL("./appender.ts", import.meta.url));
+  const child = spawn(process.execPath, [program, kind, target, name], { stdio: ["ignore", "pipe", "pipe"] });
+  const acknowledged: string[] = [];
+  let rest = "";
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    acknowledged.push(...lines);
+  });
+  return {
+    acknowledged,
+    child,
+    async until(count) {
+      while (acknowledged.length < count) {
+        if (child.exitCode !== null) throw new Error(`The appender ended by itself:\n${errors}`);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await once(child, "close"); // everything it wrote has been read then
+    },
+  };
+}

@@ -1,0 +1,130 @@
+import { Client, Pool } from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createPostgresStore, type PostgresStore } from "../../../src/postgres.ts";
+import { startPostgres } from "../../services/postgres.ts";
+import type { Service } from "../../services/service.ts";
+import { startAppender } from "./children.ts";
+import { cutEverywhere } from "./cut.ts";
+import { expectWhole, startLoad, thread } from "./load.ts";
+import { openers } from "./open.ts";
+
+let server: Service;
+let pool: Pool;
+let store: PostgresStore;
+
+beforeAll(async () => {
+  server = await startPostgres(["deadlock_timeout=100ms"]);
+  pool = new Pool({ connectionString: server.url, max: 4 });
+  pool.on("error", () => {});
+  store = createPostgresStore(pool);
+  await store.migrate();
+}, 60_000);
+
+afterAll(async () => {
+  await pool.end();
+  await server.stop();
+});
+
+test("kill -9 of a process in the middle of thousands of appends", { timeout: 120_000 }, async () => {
+  const acknowledged: string[] = [];
+  for (let round = 0; round < 5; round++) {
+    const appender = startAppender("postgres", server.url, `client${round}`);
+    await appender.until(400 + 37 * round);
+    await appender.kill();
+    acknowledged.push(...appender.acknowledged);
+    expectWhole(await store.listMessages(thread), acknowledged);
+  }
+  expect(acknowledged.length).toBeGreaterThan(2000);
+});
+
+test("kill -9 of the server under load, and its restart", { timeout: 120_000 }, async () => {
+  await store.deleteThread(thread);
+  const { store: loaded, close } = openers.postgres(server.url);
+  const load = startLoad(loaded, "server", 16);
+  for (let round = 0; round < 3; round++) {
+    const enough = load.acknowledged.length + 300;
+    while (load.acknowledged.length < enough) await sleep(5);
+    await server.kill();
+    await sleep(100);
+    await server.start();
+  }
+  const enough = load.acknowledged.length + 100;
+  while (load.acknowledged.length < enough) await sleep(5);
+  await load.stop();
+  expect(load.rejected).toBeGreaterThan(0);
+  expectWhole(await store.listMessages(thread), load.acknowledged);
+  await close();
+});
+
+test(
+  "a connection cut at any byte of an append leaves it whole or not there, and sending it again stores it once",
+  { timeout: 120_000 },
+  async () => {
+    await store.deleteThread(thread);
+    const rejected = await cutEverywhere(server, store, openers.postgres);
+    expect(rejected.stored).toBeGreaterThan(0);
+    expect(rejected.lost).toBeGreaterThan(0);
+  },
+);
+
+test("a deadlock is tried again", async () => {
+  const [first, second] = ["first", "second"].map((threadId) => ({ owner: "deadlock", threadId }));
+  await store.createThread(first!, "");
+  await store.createThread(second!, "");
+  const other = new Client(server.url);
+  await other.connect();
+  await other.query("BEGIN");
+  await other.query("UPDATE chat_threads SET title = 'other' WHERE thread_id = 'second'");
+  const { watched, codes } = watch(pool);
+  const deleting = watched.deleteOwner("deadlock"); // takes the first thread, waits for the second
+  await sleep(50);
+  await other.query("UPDATE chat_threads SET title = 'other' WHERE thread_id = 'first'"); // the store's statement is the victim
+  await other.query("COMMIT");
+  await deleting;
+  expect(codes).toEqual(["40P01"]);
+  expect(await store.listThreads("deadlock", { limit: 5 })).toEqual({ threads: [] });
+  await other.end();
+});
+
+test("a serialization failure is tried again, and given up on in the end", { timeout: 30_000 }, async () => {
+  const serializable = new Pool({ connectionString: server.url, max: 20, options: "-c default_transaction_isolation=serializable" });
+  const { watched, codes } = watch(serializable);
+  const here = { owner: "", threadId: "serializable" };
+  const batches = Array.from({ length: 20 }, (_, index) => String(index));
+  await Promise.all(
+    batches.map((id) =>
+      watched.appendMessages(here, [{ id, promptId: id, message: { role: "user", content: "" }, status: "complete", createdAt: 1 }]),
+    ),
+  );
+  expect((await watched.listMessages(here)).map(({ id }) => id).sort()).toEqual(batches.sort());
+  expect(new Set(codes)).toEqual(new Set(["40001"]));
+  await serializable.end();
+
+  const conflict = Object.assign(new Error("could not serialize access"), { code: "40001" });
+  let tries = 0;
+  const hopeless = createPostgresStore({
+    query() {
+      tries++;
+      return Promise.reject(conflict);
+    },
+  });
+  await expect(hopeless.listMessages(here)).rejects.toBe(conflict);
+  expect(tries).toBeGreaterThan(10);
+});
+
+/** A store, and the codes of the errors that its statements met. */
+function watch(pool: Pool): { watched: PostgresStore; codes: unknown[] } {
+  const codes: unknown[] = [];
+  const watched = createPostgresStore({
+    query: (text, values) =>
+      pool.query(text, values).catch((error: unknown) => {
+        codes.push((error as { code?: unknown }).code);
+        throw error;
+      }),
+  });
+  return { watched, codes };
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
