@@ -36,6 +36,7 @@ export interface Chat {
 /** Opens the page as a newcomer. */
 export async function openChat(browser: Browser, url: string): Promise<Chat> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
+  context.setDefaultTimeout(90_000); // a busy machine takes long to load the page
   const faults: string[] = [];
   context.on("console", (message) => message.type() === "error" && faults.push(message.text()));
   context.on("weberror", (error) => faults.push(String(error.error())));
