@@ -130,6 +130,15 @@ describe.each(ways)("$name", ({ way }) => {
   });
 });
 
+it("makes an answer that broke off anew under another response id, and keeps nothing of the old one", async () => {
+  const chat = await startChat();
+  chat.model.next(sends(text("Half")));
+  await read(chat.post(ask("Hi")));
+  expect((await read(chat.post({ ...ask("Hi"), responseId: "r9" }))).text).toBe("Answer to Hi.");
+  await chat.settled();
+  expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"', 'assistant r9 complete "Answer to Hi."']);
+});
+
 describe("an id that was used for something else", () => {
   it.each([
     [

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { ask, type Chat, expectError, inShort, read, startChat, ways } from "../support/chat.ts";
+import { createFaultyStore } from "../support/faulty-store.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import { answerTo, answers, gate, hangs, saysAfter, sends, stalls, text } from "../support/scripts.ts";
 
@@ -245,5 +246,24 @@ describe("two handlers on one store", () => {
     expect(stored.map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", "r1 complete"]);
     expect(clean.map(({ text }) => text)).toEqual([stored[1]?.message.content]);
     expect((await read(two.post(ask("Hi")))).text).toBe(stored[1]?.message.content);
+  });
+
+  it("show no clean end of an answer that is not the stored one, where the store failed in one of them", async () => {
+    const end = gate();
+    const one = await startChat({ script: saysAfter([end.opened, "From one"]) });
+    const late = createFaultyStore(one.kept);
+    const two = await startChat({ store: late, script: saysAfter([end.opened, "From two"]) });
+    const isStored = gate();
+    late.plan(({ method, nth }) =>
+      method === "appendMessages" && nth === 1 ? { before: isStored.opened.then(() => Promise.reject(new Error("lost"))) } : undefined,
+    );
+    const seen = [read(one.post(ask("Hi"))), read(two.post(ask("Hi")))];
+    await Promise.all([one.model.call(0), two.model.call(0)]);
+    end.open();
+    expect(await seen[0]).toEqual({ status: 200, text: "From one", failed: false });
+    isStored.open();
+    expect((await seen[1])?.failed).toBe(true);
+    await Promise.all([one.settled(), two.settled()]);
+    expect(inShort(await one.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "From one"']);
   });
 });
