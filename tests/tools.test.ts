@@ -91,7 +91,7 @@ describe.each(ways)("$name", ({ way }) => {
     expect(performance.now() - leftAt).toBeLessThan(1000);
     await response;
     while (chat.ended.length === 0) await delay(1);
-    expect(await rolesOf(chat)).toEqual(["user complete", "assistant complete", "tool complete"]);
+    expect(await rolesOf(chat)).toEqual(["user complete", "assistant stopped", "tool stopped"]);
     expect(chat.model.calls.length).toBe(1);
     expect(chat.ended).toMatchObject([{ status: "stopped" }]);
     // The thread can go on, and the same ids make the answer anew.
