@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, expectTypeOf, test, vi } from "vitest";
 import { createMemoryStore, type MessageStore } from "../../src/index.ts";
 import { messageStoreCases, StoreInvariantError, testMessageStore, type StoreCase, type TestFunction } from "../../src/testkit.ts";
 
@@ -200,6 +200,11 @@ describe("runners", () => {
     expect(runner).toHaveBeenCalledWith("memory: an unknown thread is empty", expect.any(Function), 11_000);
     const skipped = "memory: what was stored is there after reopening (skipped: `reopen` is not given)";
     expect(runner.skip).toHaveBeenCalledWith(skipped, expect.any(Function));
+  });
+
+  test("may be vitest or node:test, as far as types go", () => {
+    expectTypeOf<typeof test>().toExtend<TestFunction>();
+    expectTypeOf<typeof import("node:test").test>().toExtend<TestFunction>();
   });
 
   test("may be global", () => {

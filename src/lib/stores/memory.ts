@@ -1,6 +1,6 @@
 /** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
-import { ChatHandlerError } from "../errors.ts";
 import type { StoredMessage, Thread, ThreadKey, ThreadStore } from "../store.ts";
+import { activityBelow, checkCount, checkOptionNames } from "./arguments.ts";
 
 /** Options of {@link createMemoryStore}. A bound that is passed evicts whole threads, the longest unused first. */
 export interface MemoryStoreOptions {
@@ -42,10 +42,8 @@ interface KeptOwner {
  * @throws TypeError for an unknown option or a bound that is no positive integer.
  */
 export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore {
-  const { maxThreads = 10_000, maxCharacters = 50_000_000, ...unknown } = options;
-  for (const name of Object.keys(unknown)) {
-    throw new TypeError(`createMemoryStore has no option "${name}": its options are maxThreads and maxCharacters`);
-  }
+  checkOptionNames("createMemoryStore", options, ["maxThreads", "maxCharacters"]);
+  const { maxThreads = 10_000, maxCharacters = 50_000_000 } = options;
   checkBound("maxThreads", maxThreads);
   checkBound("maxCharacters", maxCharacters);
 
@@ -171,18 +169,15 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       resize(kept, -removed);
     },
 
-    async listThreads(owner, { limit, cursor }) {
-      checkCount("limit", limit);
-      if (cursor !== undefined && !/^[0-9]{1,15}$/.test(cursor)) {
-        throw new ChatHandlerError("invalid_request", "The cursor was not handed out by this store.", { param: "cursor" });
-      }
+    async listThreads(owner, page) {
+      const below = activityBelow(page);
       const byActivity = owners.get(owner)?.byActivity ?? [];
-      const end = cursor === undefined ? byActivity.length : firstFrom(byActivity, Number(cursor));
-      const page = byActivity.slice(Math.max(0, end - limit), end).reverse();
-      const oldest = page.at(-1);
+      const end = firstFrom(byActivity, below);
+      const start = Math.max(0, end - page.limit);
+      const listed = byActivity.slice(start, end).reverse();
       return {
-        threads: page.map(({ thread }) => ({ ...thread })),
-        ...(oldest && end > limit && { nextCursor: String(oldest.activity) }),
+        threads: listed.map(({ thread }) => ({ ...thread })),
+        ...(start > 0 && { nextCursor: String(byActivity[start]!.activity) }),
       };
     },
 
@@ -234,8 +229,4 @@ function firstFrom(byActivity: readonly KeptThread[], activity: number): number 
 
 function checkBound(name: string, value: number): void {
   if (value !== Infinity) checkCount(name, value);
-}
-
-function checkCount(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a positive integer, not ${String(value)}`);
 }
