@@ -1,0 +1,61 @@
+/** What may have caused an error that a client was shown: a handler must not fail without a reason. */
+import type { Ledger } from "./ledger.ts";
+import type { Ending } from "./plan.ts";
+import { type ChatRequest, type Incident, isSame } from "./records.ts";
+
+/** The handler's timeouts, in milliseconds. */
+export const timeouts = { store: 1000, firstChunk: 3000, idle: 2000, queue: 9000, turn: 20_000 };
+
+/** The handler's `limits.steps`. */
+export const steps = 3;
+
+/** Why there is no cause for an error; `undefined` where there is one. */
+export function whyNot(
+  code: string,
+  request: ChatRequest,
+  { requests, attemptsAt, attempts: all, happened: happenedTo }: Ledger,
+): string | undefined {
+  const { thread, promptId, responseId, content, process } = request;
+  const here = requests.filter((other) => isSame(other.thread, thread));
+  const joined = here.filter((other) => other.responseId === responseId && other.process === process);
+  const earliest = joined.reduce((first, other) => (other.startedAt.step < first.startedAt.step ? other : first), request).startedAt;
+  const happened = (...kinds: Incident["kind"][]) => happenedTo(thread, earliest.step, ...kinds);
+  const attempts = attemptsAt(thread, responseId);
+  const ended = (...endings: Ending[]) => attempts.some(({ calls }) => calls.some(({ script }) => endings.includes(script.ending)));
+  const waited = performance.now() - earliest.ms;
+
+  switch (code) {
+    case "model_failed": {
+      const isSilent = attempts.some(({ calls }) => calls.length > 0 && calls.every(({ script }) => script.pieces === 0));
+      return isSilent || ended("close", "cut", "error", "garbage", "refuse", "unreachable") ? undefined : "no model call failed";
+    }
+    case "rate_limited":
+      return ended("busy") ? undefined : "no provider was busy";
+    case "answer_incomplete":
+      return ended("length", "content_filter") || attempts.some(({ calls }) => calls.length === steps)
+        ? undefined
+        : "no answer was cut short";
+    case "model_timeout":
+      return attempts.length > 0 && waited >= Math.min(timeouts.firstChunk, timeouts.idle) ? undefined : "no model was slow";
+    case "turn_timeout":
+      return waited >= timeouts.turn ? undefined : "there was time left";
+    case "store_failed":
+      return happened("store fault") ? undefined : "the store did not fail";
+    case "thread_busy": {
+      const isOther = here.some(
+        (other) => other !== request && other.process === process && other.startedAt.step <= request.startedAt.step,
+      );
+      return isOther ? undefined : "nothing else ran";
+    }
+    case "id_conflict": {
+      const isClash = here.some(
+        (other) =>
+          (other.responseId === responseId) !== (other.promptId === promptId) || (other.promptId === promptId && other.content !== content),
+      );
+      const isRaced = all.some((other) => other.process !== process && other.promptId === promptId && isSame(other.thread, thread));
+      return isClash || isRaced || happened("deletion", "late write") ? undefined : "its ids named nothing else";
+    }
+    default:
+      return "it should never be shown";
+  }
+}

@@ -1,0 +1,156 @@
+/** One schedule, from an empty store to the last replay. */
+import { isDeepStrictEqual } from "node:util";
+import { vi } from "vitest";
+import type { ThreadKey, ThreadStore } from "../../src/index.ts";
+import { type Asked, contentOf, send } from "./clients.ts";
+import { heal } from "./healing.ts";
+import { type Action, type Plan, type Reading, threads } from "./plan.ts";
+import { type ChatRequest, nameOf } from "./records.ts";
+import { createReference } from "./reference.ts";
+import { createSchedule } from "./schedule.ts";
+import { startServer, type World } from "./server.ts";
+
+/** A schedule that can be played once. */
+export interface Run {
+  /** Rejects with a `BrokenInvariant` where the handler does not do what it must. */
+  play(): Promise<void>;
+  /** What has happened. */
+  readonly trace: readonly string[];
+}
+
+/**
+ * A schedule over an empty store.
+ *
+ * @param floating - Rejections that nobody has handled.
+ */
+export function createRun(plan: Plan, store: ThreadStore, floating: readonly unknown[]): Run {
+  const schedule = createSchedule(plan.order, () => {
+    reference.check();
+    if (floating.length > 0) schedule.break("no rejection is left unhandled", String(floating[0]));
+  });
+  const reference = createReference(schedule, plan.last);
+  const { mirror, requests } = reference.ledger;
+  const actions = [...plan.actions];
+  const scripts = [...plan.scripts];
+  const faults = [...plan.faults];
+  const prompts = new Map<string, number>();
+  let [ids, lives] = [0, 0];
+
+  const world: World = {
+    plan,
+    store,
+    schedule,
+    reference,
+    nextScript: () => scripts.shift(),
+    nextFault: () => faults.shift(),
+    nextId: () => ids++,
+  };
+  const servers = Array.from({ length: plan.processes }, () => startServer(lives++, world));
+
+  const ask = (asked: Asked, reading: Reading, at: number): ChatRequest => {
+    const { process, handler } = servers[at % servers.length]!;
+    const name = `${nameOf(asked.thread)}: ${asked.promptId} → ${asked.responseId}`;
+    schedule.note(`request ${requests.length} to process ${process.number} for ${name}, reads ${reading}`);
+    return send(asked, reading, process, handler, schedule, reference);
+  };
+
+  /** Ids start anew in each thread: nothing but the thread keeps them apart. */
+  const fresh = (thread: ThreadKey): Asked => {
+    const number = prompts.get(nameOf(thread)) ?? 0;
+    prompts.set(nameOf(thread), number + 1);
+    return { thread, promptId: `p${number}`, content: contentOf(thread, `p${number}`), responseId: `r${number}` };
+  };
+
+  const clash = ({ thread, promptId, content, responseId }: Asked, other: "prompt" | "content" | "response"): Asked => {
+    if (other === "content") return { thread, promptId, content: contentOf(thread, promptId, " in other words"), responseId };
+    return other === "prompt" ? { ...fresh(thread), responseId } : { thread, promptId, content, responseId: fresh(thread).responseId };
+  };
+
+  const save = async ({ thread, responseId: id }: ChatRequest) => {
+    const stored = mirror.find(thread, id)?.stored;
+    if (stored?.status !== "complete" || typeof stored.message.content !== "string") return;
+    const context = `<context>${schedule.step}</context>`;
+    const message = { ...stored.message, content: `${stored.message.content}${context}` } as typeof stored.message;
+    await store.updateMessage(thread, id, { message });
+    mirror.update(thread, id, { message });
+    reference.formSaved(thread, id, context);
+  };
+
+  const crash = (at: number) => {
+    const { process } = servers[at % servers.length]!;
+    process.isDead = true;
+    schedule.drop(process);
+    servers[at % servers.length] = startServer(lives++, world);
+  };
+
+  const act = async (action: Action, at: number): Promise<void> => {
+    const request = "of" in action ? requests.at(-1 - action.of) : undefined;
+    switch (action.do) {
+      case "send":
+        ask(fresh(threads[action.thread]!), action.reading, at);
+        break;
+      case "again":
+        if (request) ask(request, action.reading, at);
+        break;
+      case "clash":
+        if (request) ask(clash(request, action.other), "all", at);
+        break;
+      case "stop":
+        if (request && !request.hasLeft && !request.process.isDead) request.leave(action.how);
+        break;
+      case "delete":
+        await store.deleteThread(threads[action.thread]!);
+        reference.threadDeleted(threads[action.thread]!);
+        break;
+      case "save":
+        if (request) await save(request);
+        break;
+      case "wait":
+        await schedule.passTime(action.timers);
+        break;
+      case "crash":
+        crash(at);
+    }
+  };
+
+  const actNext = () => {
+    const next = actions.shift();
+    if (!next) return;
+    const { after, at, action } = next;
+    schedule.offerAfter(after, `next: ${JSON.stringify(action)}`, async () => {
+      await act(action, at);
+      actNext();
+    });
+  };
+
+  const settle = async () => {
+    await schedule.settle();
+    for (const request of requests) request.read();
+    await schedule.settle();
+    reference.checkSettled();
+    for (const { process } of servers) if (process.turns !== 0) schedule.break("every turn settles", `${process.turns} do not`);
+    if (vi.getTimerCount() !== 0) schedule.break("no timer is left", `${vi.getTimerCount()} are`);
+    for (const thread of threads) {
+      const [stored, expected] = [await store.listMessages(thread), mirror.list(thread).map(({ stored }) => stored)];
+      if (!isDeepStrictEqual(stored, expected))
+        schedule.break("the store holds what it was given", `${nameOf(thread)}: ${JSON.stringify(stored)}`);
+    }
+    await schedule.settle();
+  };
+
+  const play = async () => {
+    actNext();
+    await settle();
+    scripts.length = 0;
+    faults.length = 0;
+    schedule.calm();
+    schedule.note("from here on, all is well");
+    await heal(reference, async (asked) => {
+      const request = ask(asked, "all", 0);
+      await settle();
+      return request;
+    });
+  };
+
+  return { play, trace: schedule.trace };
+}

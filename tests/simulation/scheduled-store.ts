@@ -1,0 +1,139 @@
+/** The store as a handler sees it: each call is a step of the schedule, and goes as the plan says. */
+import { isDeepStrictEqual } from "node:util";
+import type {
+  AppendMessagesOptions,
+  ListMessagesOptions,
+  MessageChange,
+  MessageStore,
+  StoredMessage,
+  ThreadKey,
+  ThreadStore,
+} from "../../src/index.ts";
+import type { StoreFault } from "./plan.ts";
+import type { Kept } from "./mirror.ts";
+import { asJson, type Process } from "./records.ts";
+import type { Reference } from "./reference.ts";
+import type { Schedule } from "./schedule.ts";
+
+/** The handler's `timeouts.store`, in milliseconds. */
+export const storeTimeout = 1000;
+
+/** How long after its caller has given up a call is done that comes much later, in milliseconds. */
+const muchLater = 5 * storeTimeout;
+
+/** What a call does, to the store and to the mirror. */
+interface Call<T> {
+  method: string;
+  thread: ThreadKey;
+  /** For the trace. */
+  what: string;
+  act(): Promise<T>;
+  expect(how: Omit<Kept, "stored">): T;
+  /** Tells the reference what was done. */
+  done?(result: T, isLate: boolean): void;
+}
+
+/** The store of one process over the one that all share. */
+export function createScheduledStore(
+  inner: ThreadStore,
+  process: Process,
+  faults: () => StoreFault,
+  schedule: Schedule,
+  reference: Reference,
+): MessageStore {
+  const { ledger, stored } = reference;
+  const { mirror } = ledger;
+
+  const perform = async <T>({ method, thread, what, act, expect, done }: Call<T>, isLate: boolean): Promise<T> => {
+    const result = await act();
+    const expected = expect({ step: schedule.step, isLate, process });
+    if (!isDeepStrictEqual(result, expected)) {
+      schedule.break("the store keeps its contract", `${method} ${what} gave ${JSON.stringify(result)}, not ${JSON.stringify(expected)}`);
+    }
+    if (isLate && method !== "listMessages") ledger.incident("late write", thread);
+    done?.(result, isLate);
+    return result;
+  };
+
+  const call = <T>(call: Call<T>): Promise<T> => {
+    const fault = faults();
+    const name = `store ${process.number} ${call.method} ${call.what}`;
+    const refused = () => {
+      ledger.incident("store fault", call.thread);
+      return new Error("The store refuses.");
+    };
+    if (fault === "throw") throw refused();
+    if (process.isDead) return new Promise(() => {});
+    return new Promise<T>((resolve, reject) => {
+      let isLate = false;
+      const release = async () => {
+        clearTimeout(timer);
+        if (fault === "refuse") return reject(refused());
+        const result = await perform(call, isLate);
+        if (fault === "lose") reject(refused());
+        else resolve(result);
+      };
+      const offer = () => schedule.offer(isLate ? `${name}, late` : fault === "none" ? name : `${name}: ${fault}`, release, process);
+      const timer = setTimeout(() => {
+        isLate = true;
+        ledger.incident("store fault", call.thread);
+        if (fault === "late") offer();
+        if (fault === "later") setTimeout(offer, muchLater);
+      }, storeTimeout);
+      if (fault !== "late" && fault !== "later" && fault !== "never") offer();
+    });
+  };
+
+  // What is written is what it was at the time of the call, as JSON.
+  return {
+    listMessages(thread: ThreadKey, options?: ListMessagesOptions) {
+      const last = options?.last;
+      return call<StoredMessage[]>({
+        method: "listMessages",
+        thread,
+        what: `${show(thread)} ${last ?? "all"}`,
+        act: () => inner.listMessages(thread, options),
+        expect: () =>
+          mirror
+            .list(thread)
+            .slice(-(last ?? Infinity))
+            .map(({ stored: message }) => structuredClone(message)),
+        done: () => ledger.looks(process, thread),
+      });
+    },
+    appendMessages(thread: ThreadKey, given: readonly StoredMessage[], options?: AppendMessagesOptions) {
+      const messages = asJson(given);
+      return call<string[]>({
+        method: "appendMessages",
+        thread,
+        what: `${show(thread)} ${messages.map(({ id, status }) => `${id}:${status}`).join()}`,
+        act: () => inner.appendMessages(thread, messages, options),
+        expect: (how) => mirror.append(thread, messages, options, how),
+        done: (ids, isLate) => stored.appended(process, thread, messages, ids, isLate),
+      });
+    },
+    updateMessage(thread: ThreadKey, id: string, given: MessageChange) {
+      const change = asJson(given);
+      return call<boolean>({
+        method: "updateMessage",
+        thread,
+        what: `${show(thread)} ${id}:${change.status}`,
+        act: () => inner.updateMessage(thread, id, change),
+        expect: () => mirror.update(thread, id, change),
+        done: (wasThere, isLate) => wasThere && stored.updated(thread, id, isLate),
+      });
+    },
+    deleteMessages(thread: ThreadKey, given: readonly string[]) {
+      const ids = [...given];
+      return call<void>({
+        method: "deleteMessages",
+        thread,
+        what: `${show(thread)} ${ids.join()}`,
+        act: () => inner.deleteMessages(thread, ids),
+        expect: () => mirror.delete(thread, ids),
+      });
+    },
+  };
+}
+
+const show = ({ owner, threadId }: ThreadKey) => `${owner || '""'}/${threadId}`;

@@ -1,0 +1,76 @@
+/** A server as the clients see it: a process with a handler, which may die. */
+import { type ChatHandler, createChatHandler, type ThreadStore } from "../../src/index.ts";
+import { createTools } from "../../src/tools.ts";
+import { steps, timeouts } from "./explanations.ts";
+import type { Plan, Script, StoreFault } from "./plan.ts";
+import type { Process } from "./records.ts";
+import type { Reference } from "./reference.ts";
+import type { Schedule } from "./schedule.ts";
+import { createScheduledModel } from "./scheduled-model.ts";
+import { createScheduledStore } from "./scheduled-store.ts";
+
+/** The header by which `authorize` knows who asks. */
+export const ownerHeader = "X-Owner";
+
+/** What all servers of a schedule share. */
+export interface World {
+  plan: Plan;
+  store: ThreadStore;
+  schedule: Schedule;
+  reference: Reference;
+  /** How the next model call goes. */
+  nextScript(): Script | undefined;
+  /** How the next store call goes. */
+  nextFault(): StoreFault | undefined;
+  /** A fresh number. */
+  nextId(): number;
+}
+
+/** A running server. */
+export interface Server {
+  process: Process;
+  handler: ChatHandler;
+}
+
+/** Starts a server. */
+export function startServer(number: number, { plan, store, schedule, reference, nextScript, nextFault, nextId }: World): Server {
+  const process: Process = { number, isDead: false, turns: 0 };
+
+  /** Does what the script says of the call that asked for it. */
+  const look = (id: string): Promise<unknown> => {
+    const [call = 0, index = 0] = id.split("-").slice(1).map(Number);
+    const how = reference.ledger.calls[call]?.script.tools[index] ?? "ok";
+    return new Promise((resolve, reject) => {
+      if (how === "hang") return;
+      schedule.offer(`${id}: ${how}`, () => (how === "ok" ? resolve({ found: id }) : reject(new Error("secret"))), process);
+    });
+  };
+
+  const handler = createChatHandler({
+    store: createScheduledStore(store, process, () => nextFault() ?? "none", schedule, reference),
+    client: createScheduledModel(plan.client, nextScript, schedule, reference.asked),
+    model: (context) => reference.asked.begins(process, context),
+    tools: createTools([{ name: "look", run: (args) => look((args as { id: string }).id) }]),
+    authorize: ({ request }) => ({ owner: decodeURIComponent(request.headers.get(ownerHeader) ?? "") }),
+    history: { last: plan.last },
+    concurrency: plan.concurrency,
+    generateId: () => `m${nextId()}`,
+    flushInterval: plan.flushInterval,
+    timeouts,
+    limits: { steps },
+    onTurnEnd: (turn) => reference.turnEnds(process, turn),
+    onError(error) {
+      const isOfTool = String(error.cause).includes("The tool look failed");
+      if (error.code === "internal" && !isOfTool) schedule.break("nothing fails within", `${error.message} ${String(error.cause)}`);
+      if (error.code === "client_gone") schedule.break("a client that left is no error", "onError was told");
+    },
+    waitUntil(turn) {
+      process.turns++;
+      turn.then(
+        () => process.turns--,
+        (error: unknown) => schedule.break("what waitUntil waits for never rejects", String(error)),
+      );
+    },
+  });
+  return { process, handler };
+}

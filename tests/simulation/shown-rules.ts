@@ -1,0 +1,59 @@
+/** What clients may be shown, and how it may end. */
+import { whyNot } from "./explanations.ts";
+import { type Ledger, textOfAttempt } from "./ledger.ts";
+import { type ChatRequest, callsIn, isBeginning, isSame, nameOf, type Whole } from "./records.ts";
+import type { StoredRules } from "./stored-rules.ts";
+
+/** The rules of the clients. */
+export interface ShownRules {
+  /** A client got text. */
+  shows(request: ChatRequest): void;
+  /** A client's answer has ended: `"clean"`, or the code of its error. */
+  ends(request: ChatRequest, outcome: string): void;
+}
+
+export function createShownRules(ledger: Ledger, stored: StoredRules): ShownRules {
+  const { attempts, schedule, wholes, deletedWholes, unless, happened, attemptsAt } = ledger;
+
+  const endsClean = ({ thread, responseId, shown, startedAt }: ChatRequest) => {
+    const whole = wholes.get(nameOf(thread, responseId));
+    if (whole) whole.isTold = true;
+    const isIt = (other: Whole) => other.responseId === responseId && isSame(other.thread, thread);
+    const gone = happened(thread, startedAt.step, "deletion") ? deletedWholes.filter(isIt) : [];
+    const texts = [whole, ...gone].flatMap((whole) => whole?.texts ?? []);
+    const detail = () =>
+      `${nameOf(thread, responseId)} showed ${JSON.stringify(shown.slice(-200))}, stored is ${JSON.stringify(whole ?? "nothing whole")}`;
+    unless(texts.includes(shown), "after a clean end, exactly that text is stored, complete", detail);
+  };
+
+  return {
+    shows({ thread, responseId, shown }) {
+      const said = attemptsAt(thread, responseId).map(textOfAttempt);
+      const kept = [...wholes.values(), ...deletedWholes].filter(
+        (whole) => whole.responseId === responseId && isSame(whole.thread, thread),
+      );
+      const isSaid = [...said, ...kept.flatMap(({ texts }) => texts)].some((text) => isBeginning(shown, text));
+      unless(
+        isSaid,
+        "what is shown is the beginning of what the model said",
+        () => `${nameOf(thread, responseId)} shows ${JSON.stringify(shown.slice(-200))}`,
+      );
+    },
+
+    ends(request, outcome) {
+      request.outcome = outcome;
+      if (request.hasLeft) return;
+      const { number, thread, responseId, shown } = request;
+      schedule.note(`request ${number} ended: ${outcome}`);
+      if (outcome === "clean") return endsClean(request);
+      const doubt = whyNot(outcome, request, ledger);
+      unless(
+        doubt === undefined,
+        "every error has its cause",
+        () => `request ${number} for ${nameOf(thread, responseId)} got ${outcome}, but ${doubt}`,
+      );
+      const attempt = attempts.find(({ calls }) => calls.some((call) => call.number === callsIn(shown)[0]));
+      if (attempt && outcome !== "id_conflict") stored.failed(attempt);
+    },
+  };
+}
