@@ -19,6 +19,7 @@ export interface StoreCase {
 
 /** A store broke an invariant. Its message holds the invariant, what was found, and the calls that led to it. */
 export class StoreInvariantError extends Error {
+  /** Tells this class apart by its name, as errors do. */
   override readonly name = "StoreInvariantError";
   /** The sentence of the store contract that was broken. */
   readonly invariant: string;
@@ -34,7 +35,7 @@ export class StoreInvariantError extends Error {
 }
 
 /** Gives a case more instances on the data of its store. */
-export interface Instances<Store> {
+interface Instances<Store> {
   /** A second instance, beside the first. Only where the case needs `peer`. */
   peer(): Promise<Store>;
   /** Closes the first instance and gives the one that was opened in its place. Only where the case needs `reopen`. */
