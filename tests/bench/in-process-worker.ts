@@ -1,5 +1,5 @@
 /** Measures one subject in a process of its own, without sockets: prepared reads go in, bytes come out. */
-import { answerParent, collectGarbage, cpuTime } from "./child.ts";
+import { answerParent, cpuTime } from "./child.ts";
 import { createSubject, subjectName } from "./subjects/index.ts";
 import { answerReads, answerText, chatRequestBody, type Handler } from "./workload.ts";
 
@@ -59,7 +59,6 @@ answerParent(async ({ tokens, tokensPerRead, turns }: Workload) => {
   const handler = await createSubject[name]({ baseURL: "http://bench.invalid/v1", fetch });
   const expected = await checkedSize(handler, tokens);
   let size = 0;
-  collectGarbage();
   const start = cpuTime();
   for (let turn = 0; turn < turns; turn++) {
     await takeTurn(handler, (bytes) => {

@@ -3,7 +3,7 @@ import { cpus } from "node:os";
 import type { InProcessResult } from "./in-process.ts";
 import { table } from "./markdown.ts";
 import { type Bar, plot } from "./plot.ts";
-import type { SocketRun, SocketSample } from "./sockets.ts";
+import type { SocketResult, SocketRun, SocketSample } from "./sockets.ts";
 import { median, medianRatio } from "./statistics.ts";
 import { type SubjectName, titles } from "./subjects/index.ts";
 import { caseTitle, count, inProcessTargets, isReached, socketTargets, type Target } from "./targets.ts";
@@ -48,20 +48,20 @@ function inProcessTable(results: readonly InProcessResult[]): string {
   );
 }
 
-function socketTable({ samples }: SocketRun): string {
-  const base = samples.get("pass-through") ?? [];
+function socketTable({ results }: SocketRun): string {
+  const base = results.get("pass-through")!;
   return table(
     ["", "CPU a token", "first byte, median / p95", "delay of text, median / p95", "memory in use a stream", "resident a stream"],
-    [...samples].map(([name, own]) => {
-      const of = (pick: (sample: SocketSample) => number) => median(own.map(pick));
-      const toBase = (pick: (sample: SocketSample) => number) => ratio(medianRatio(own.map(pick), base.map(pick)));
+    [...results].map(([name, { samples, memory }]) => {
+      const of = (pick: (sample: SocketSample) => number) => median(samples.map(pick));
+      const cpus = ({ samples }: SocketResult) => samples.map(({ cpu }) => cpu);
       return [
         titles[name],
-        `${microseconds(of(({ cpu }) => cpu))} (${toBase(({ cpu }) => cpu)})`,
+        `${microseconds(of(({ cpu }) => cpu))} (${ratio(medianRatio(cpus({ samples, memory }), cpus(base)))})`,
         `${milliseconds(of(({ firstByte }) => firstByte.median))} / ${milliseconds(of(({ firstByte }) => firstByte.p95))}`,
         `${milliseconds(of(({ delay }) => delay.median))} / ${milliseconds(of(({ delay }) => delay.p95))}`,
-        `${kilobytes(of(({ inUse }) => inUse))} (${toBase(({ inUse }) => inUse)})`,
-        kilobytes(of(({ resident }) => resident)),
+        `${kilobytes(memory.inUse)} (${ratio(memory.inUse / base.memory.inUse)})`,
+        kilobytes(memory.resident),
       ];
     }),
   );
@@ -114,9 +114,9 @@ model is written by itself, as the floor does it.
 ## Over sockets
 
 Model, server and clients are three processes. CPU is the server's, from the first request to the last byte, the opening of its
-connections included. The delay of text is from the moment the model sends a token to the moment the client has it. Memory is taken while
-all streams are open: what is in use after a garbage collection, and what the process holds from the system. All subjects are served by
-\`@hono/node-server\`.
+connections included. The delay of text is from the moment the model sends a token to the moment the client has it. Memory is what
+the server grew by while all streams were open, divided by their number: what is in use after a garbage collection, and what the
+process holds from the system. All subjects are served by \`@hono/node-server\`.
 
 ${sockets.map((run) => `### ${loadTitle(run)}\n\n${socketTable(run)}`).join("\n\n")}
 
@@ -140,12 +140,15 @@ export function pagePlot({ inProcess, sockets }: Measurements): string {
         bar(name, median(result.cpu[name]), microseconds(median(result.cpu[name]))),
       ),
     }));
-  const socketPanels = sockets.flatMap(({ load, samples }) => {
-    const bars = (pick: (sample: SocketSample) => number, format: (value: number) => string) =>
-      [...samples].map(([name, own]) => bar(name, median(own.map(pick)), format(median(own.map(pick)))));
+  const socketPanels = sockets.flatMap(({ load, results }) => {
+    const bars = (value: (result: SocketResult) => number, format: (value: number) => string) =>
+      [...results].map(([name, result]) => bar(name, value(result), format(value(result))));
     return [
-      { title: `CPU a token over sockets, ${count(load.streams)} streams`, bars: bars(({ cpu }) => cpu, microseconds) },
-      { title: `Memory in use a stream, ${count(load.streams)} streams`, bars: bars(({ inUse }) => inUse, kilobytes) },
+      {
+        title: `CPU a token over sockets, ${count(load.streams)} streams`,
+        bars: bars(({ samples }) => median(samples.map(({ cpu }) => cpu)), microseconds),
+      },
+      { title: `Memory in use a stream, ${count(load.streams)} streams`, bars: bars(({ memory }) => memory.inUse, kilobytes) },
     ];
   });
   return plot([...inProcessPanels, ...socketPanels]);

@@ -23,12 +23,12 @@ const steady: Load = { streams: 200, tokens: 150, interval: 20, spread: 1_000 };
 const crowded: Load = { streams: 1_500, tokens: 60, interval: 20, spread: 4_000 };
 
 const plan: { rounds: number; sockets: SocketPlan[] } = quick
-  ? { rounds: 2, sockets: [{ subjects: few, load: { ...steady, tokens: 75 }, rounds: 1, warmUpTurns: 400 }] }
+  ? { rounds: 2, sockets: [{ subjects: few, load: { ...steady, tokens: 75 }, rounds: 1, warmUpTurns: 300 }] }
   : {
       rounds: 12,
       sockets: [
-        { subjects: all, load: steady, rounds: 3, warmUpTurns: 1_000 },
-        { subjects: few, load: crowded, rounds: 2, warmUpTurns: 1_000 },
+        { subjects: all, load: steady, rounds: 3, warmUpTurns: 600 },
+        { subjects: few, load: crowded, rounds: 1, warmUpTurns: 600 },
       ],
     };
 

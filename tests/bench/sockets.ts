@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Child, startChild } from "./child.ts";
 import type { ClientsAnswer, ClientsQuestion } from "./socket-clients.ts";
 import type { ModelQuestion } from "./socket-model.ts";
-import type { ServerAnswer, ServerQuestion } from "./socket-server.ts";
+import type { Memory, ServerAnswer, ServerQuestion } from "./socket-server.ts";
 import { shuffled } from "./statistics.ts";
 import type { SubjectName } from "./subjects/index.ts";
 
@@ -31,15 +31,20 @@ export interface SocketPlan {
 export interface SocketSample extends ClientsAnswer {
   /** CPU of the subject's process in microseconds a token, the opening and the end of the streams included. */
   cpu: number;
-  /** Growth for each open stream in bytes: of the resident memory, and of what is in use after collecting garbage. */
-  resident: number;
-  inUse: number;
 }
 
-/** A load's samples by subject, one for each round. */
+/** What a subject showed. */
+export interface SocketResult {
+  /** One for each round. */
+  samples: SocketSample[];
+  /** Growth for each open stream in bytes: of the resident memory, and of what is in use once all garbage is collected. */
+  memory: Memory;
+}
+
+/** A load with its results. */
 export interface SocketRun {
   load: Load;
-  samples: Map<SubjectName, SocketSample[]>;
+  results: Map<SubjectName, SocketResult>;
 }
 
 /** Enough turns and tokens for the compiler, few at a time, so that memory grows by the measured streams. */
@@ -53,8 +58,6 @@ interface Others {
 interface Server {
   child: Child<ServerQuestion, ServerAnswer>;
   port: number;
-  /** Its memory once it was warm. */
-  atRest: ServerAnswer;
 }
 
 async function run(load: Load, port: number, { model, clients }: Others, whileHeld?: () => Promise<void>): Promise<ClientsAnswer> {
@@ -72,32 +75,32 @@ async function run(load: Load, port: number, { model, clients }: Others, whileHe
   return seen;
 }
 
-async function start(name: SubjectName, warmUpTurns: number, others: Others): Promise<Server> {
+async function start(name: SubjectName, { model }: Others): Promise<Server> {
   const child = startChild<ServerQuestion, ServerAnswer>(new URL("./socket-server.ts", import.meta.url), [name]);
-  const { port } = await child.ask({ kind: "listen", modelPort: await others.model.ask({ kind: "listen" }) });
-  await run(warmUp(warmUpTurns), port, others);
-  return { child, port, atRest: await child.ask({ kind: "memory" }) };
+  const { port } = await child.ask({ kind: "listen", modelPort: await model.ask({ kind: "listen" }) });
+  return { child, port };
 }
 
-async function measure({ child, port, atRest }: Server, load: Load, others: Others): Promise<SocketSample> {
+async function measureMemory({ child, port }: Server, load: Load, others: Others): Promise<Memory> {
   const before = await child.ask({ kind: "memory" });
   let open = before;
-  const start = await child.ask({ kind: "cpu" });
-  const seen = await run(load, port, others, async () => {
+  await run(load, port, others, async () => {
     open = await child.ask({ kind: "memory" });
   });
+  return { resident: (open.resident - before.resident) / load.streams, inUse: (open.inUse - before.inUse) / load.streams };
+}
+
+async function measureTime({ child, port }: Server, load: Load, others: Others): Promise<SocketSample> {
+  const start = await child.ask({ kind: "cpu" });
+  const seen = await run(load, port, others);
   const end = await child.ask({ kind: "cpu" });
-  return {
-    ...seen,
-    cpu: (end.cpu - start.cpu) / (load.streams * load.tokens),
-    resident: (open.resident - atRest.resident) / load.streams,
-    inUse: (open.inUse - before.inUse) / load.streams,
-  };
+  return { ...seen, cpu: (end.cpu - start.cpu) / (load.streams * load.tokens) };
 }
 
 /**
- * Each subject has a server of its own for the whole run, warmed up by itself. The rounds are interleaved, in another order each
- * time, and only one server works at a time.
+ * Each subject has a server of its own for the whole run. Its memory is measured first, for a process keeps what it once got from the
+ * system; and apart from the time, for collecting all garbage makes code slow for a while. The rounds are interleaved, in another
+ * order each time, and only one server works at a time.
  */
 export async function measureSockets(plan: SocketPlan, progress: (text: string) => void): Promise<SocketRun> {
   const { subjects, load, rounds, warmUpTurns } = plan;
@@ -106,19 +109,23 @@ export async function measureSockets(plan: SocketPlan, progress: (text: string) 
     clients: startChild(new URL("./socket-clients.ts", import.meta.url)),
   };
   const servers = new Map<SubjectName, Server>();
-  const samples = new Map<SubjectName, SocketSample[]>(subjects.map((name) => [name, []]));
+  const results: SocketRun["results"] = new Map();
   try {
     for (const name of subjects) {
-      progress(`${load.streams} streams, warming up: ${name}`);
-      servers.set(name, await start(name, warmUpTurns, others));
+      progress(`${load.streams} streams, memory: ${name}`);
+      const server = await start(name, others);
+      servers.set(name, server);
+      await run(warmUp(warmUpTurns), server.port, others);
+      results.set(name, { samples: [], memory: await measureMemory(server, load, others) });
+      await run(warmUp(warmUpTurns / 2), server.port, others);
     }
     for (let round = 1; round <= rounds; round++) {
       for (const name of shuffled(subjects)) {
         progress(`${load.streams} streams, round ${round} of ${rounds}: ${name}`);
-        samples.get(name)!.push(await measure(servers.get(name)!, load, others));
+        results.get(name)!.samples.push(await measureTime(servers.get(name)!, load, others));
       }
     }
-    return { load, samples };
+    return { load, results };
   } finally {
     for (const { child } of [...servers.values(), { child: others.model }, { child: others.clients }]) child.stop();
   }

@@ -1,6 +1,6 @@
 /** What the library sets itself, and whether a run reached it. */
 import type { InProcessResult } from "./in-process.ts";
-import type { SocketRun, SocketSample } from "./sockets.ts";
+import type { SocketResult, SocketRun } from "./sockets.ts";
 import { medianRatio } from "./statistics.ts";
 
 /** A ratio and its bound. */
@@ -33,23 +33,13 @@ export function inProcessTargets(result: InProcessResult): Target[] {
 }
 
 /** What one load over sockets must reach. */
-export function socketTargets({ load, samples }: SocketRun): Target[] {
+export function socketTargets({ load, results }: SocketRun): Target[] {
   const where = `${count(load.streams)} streams`;
-  const ratio = (pick: (sample: SocketSample) => number) =>
-    medianRatio((samples.get("ours") ?? []).map(pick), (samples.get("pass-through") ?? []).map(pick));
+  const [ours, base] = [results.get("ours")!, results.get("pass-through")!];
+  const cpu = ({ samples }: SocketResult) => samples.map(({ cpu }) => cpu);
   return [
-    most(
-      "CPU, chat-handler to a pass-through",
-      where,
-      ratio(({ cpu }) => cpu),
-      1.35,
-    ),
-    most(
-      "memory a stream, chat-handler to a pass-through",
-      where,
-      ratio(({ inUse }) => inUse),
-      1.4,
-    ),
+    most("CPU, chat-handler to a pass-through", where, medianRatio(cpu(ours), cpu(base)), 1.35),
+    most("memory in use a stream, chat-handler to a pass-through", where, ours.memory.inUse / base.memory.inUse, 1.4),
   ];
 }
 
