@@ -72,15 +72,18 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
         { owner: text, threadId: "a" },
         { owner: "", threadId: text },
       ]) {
-        await expect(untouched.listMessages(thread)).rejects.toThrow(/PostgreSQL cannot hold the (owner|thread id)/);
-        await expect(untouched.appendMessages(thread, prompts("a"))).rejects.toThrow(/PostgreSQL cannot hold the (owner|thread id)/);
+        await expect(untouched.listMessages(thread)).rejects.toThrow(/The (owner|thread id) has NUL or half a surrogate pair/);
+        await expect(untouched.appendMessages(thread, prompts("a"))).rejects.toThrow(
+          /The (owner|thread id) has NUL or half a surrogate pair/,
+        );
       }
-      await expect(untouched.appendMessages(here, [prompt("a"), ...bad])).rejects.toThrow(/cannot hold the message id/);
-      await expect(untouched.appendMessages(here, prompts("a"), { requires: text })).rejects.toThrow(/cannot hold the required message id/);
-      await expect(untouched.appendMessages(here, prompts("a"), { title: text })).rejects.toThrow(/cannot hold the title/);
-      await expect(untouched.renameThread(here, text)).rejects.toThrow(/cannot hold the title/);
-      await expect(untouched.deleteMessages(here, ["a", text])).rejects.toThrow(/cannot hold the message id/);
-      await expect(untouched.deleteOwner(text)).rejects.toThrow(/cannot hold the owner/);
+      await expect(untouched.appendMessages(here, [prompt("a"), ...bad])).rejects.toThrow(/The message id has NUL/);
+      await expect(untouched.appendMessages(here, prompts("a"), { requires: text })).rejects.toThrow(/The required message id has NUL/);
+      await expect(untouched.appendMessages(here, prompts("a"), { title: text })).rejects.toThrow(/The title has NUL/);
+      await expect(untouched.renameThread(here, text)).rejects.toThrow(/The title has NUL/);
+      await expect(untouched.deleteMessages(here, ["a", text])).rejects.toThrow(/The message id has NUL/);
+      await expect(untouched.listMessages({ owner: "", threadId: text })).rejects.toMatchObject({ code: "invalid_request", status: 400 });
+      await expect(untouched.deleteOwner(text)).rejects.toThrow(/The owner has NUL/);
       await store.appendMessages(here, [prompt(`content ${JSON.stringify(text)}`, text)]);
     }
     const contents = (await store.listMessages(here)).map(({ message }) => message.content);

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Client, Pool, type PoolConfig } from "pg";
 import { afterAll, expect, test } from "vitest";
 import { createPostgresStore, type PostgresClient, type PostgresStore } from "../../src/postgres.ts";
-import { testMessageStore } from "../../src/testkit.ts";
+import { messageStoreCases, testMessageStore, type ThreadStoreSubject } from "../../src/testkit.ts";
 import { describeWith, installed } from "../services/include.ts";
 import { testPostgresStore } from "./postgres-cases.ts";
 import { here, idsOf, prompts } from "./samples.ts";
@@ -13,11 +13,9 @@ const postgres = await installed<(url: string, options: object) => Sql>("./node_
 const connectionString = process.env.DATABASE_URL ?? "";
 const remedy = "set DATABASE_URL to a PostgreSQL database, or run `node tests/services/run.ts npm test`";
 
-describeWith(
-  "PostgreSQL",
-  connectionString !== "",
-  remedy,
-)("PostgreSQL", () => {
+const onPostgres = describeWith("PostgreSQL", connectionString !== "", remedy);
+
+onPostgres("PostgreSQL", () => {
   const admin = new Pool({ connectionString, max: 5 });
   const schemas: string[] = [];
   afterAll(async () => {
@@ -40,44 +38,45 @@ describeWith(
     return { query: pool.query.bind(pool), close: () => pool.end() };
   }
 
-  function runKit(name: string, open: () => Connection): void {
-    const openStore = (schema: string): PostgresStore & { schema: string; close(): Promise<void> } => {
+  type Opened = PostgresStore & { schema: string; close(): Promise<void> };
+
+  function subject(open: () => Connection): ThreadStoreSubject<Opened> {
+    const openStore = (schema: string): Opened => {
       const client = open();
       return { ...createPostgresStore(client, { schema }), schema, close: () => client.close() };
     };
-    testMessageStore(
-      name,
-      {
-        threads: true,
-        async create() {
-          const store = openStore(await newSchema());
-          await store.migrate();
-          return store;
-        },
-        peer: ({ schema }) => openStore(schema),
-        async reopen({ schema, close }) {
-          await close();
-          return openStore(schema);
-        },
-        destroy: ({ close }) => close(),
+    return {
+      threads: true,
+      async create() {
+        const store = openStore(await newSchema());
+        await store.migrate();
+        return store;
       },
-      { test },
-    );
+      peer: ({ schema }) => openStore(schema),
+      async reopen({ schema, close }) {
+        await close();
+        return openStore(schema);
+      },
+      destroy: ({ close }) => close(),
+    };
   }
 
-  runKit("pg Pool", openPool);
-  const isolation = (level: string): PoolConfig => ({ options: `-c default_transaction_isolation=${level.replace(" ", "\\ ")}` });
-  for (const level of ["repeatable read", "serializable"]) runKit(`pg Pool, ${level}`, () => openPool(isolation(level)));
+  testMessageStore("pg Pool", subject(openPool), { test });
 
-  describeWith(
-    "postgres.js",
-    postgres !== undefined,
-    "npm install --prefix tests/services",
-  )("postgres.js", () => {
-    runKit("postgres.js", () => {
+  // Stricter levels matter to the cases in which calls meet.
+  const isolation = (level: string): PoolConfig => ({ options: `-c default_transaction_isolation=${level.replace(" ", "\\ ")}` });
+  for (const level of ["repeatable read", "serializable"]) {
+    const races = messageStoreCases(subject(() => openPool(isolation(level)))).filter(({ name }) => name.includes("between"));
+    for (const { name, run } of races) test(`pg Pool, ${level}: ${name}`, run);
+  }
+
+  const withPostgresJs = describeWith("postgres.js", postgres !== undefined, "npm install --prefix tests/services");
+  withPostgresJs("postgres.js", () => {
+    const open = (): Connection => {
       const sql = postgres!(connectionString, { max: 5, onnotice() {} });
       return { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }), close: () => sql.end() };
-    });
+    };
+    testMessageStore("postgres.js", subject(open), { test });
   });
 
   testPostgresStore("pg Pool", () => admin, newSchema);

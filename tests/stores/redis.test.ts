@@ -78,11 +78,8 @@ const openers: Record<string, (url: string) => Promise<Connection>> = {
   },
 };
 
-describeWith(
-  "Redis",
-  url !== "",
-  remedy,
-)("Redis", () => {
+const onRedis = describeWith("Redis", url !== "", remedy);
+onRedis("Redis", () => {
   const run = `test:${randomUUID()}:`;
   let prefixes = 0;
   const newPrefix = (): string => `${run}${++prefixes}:`;
@@ -205,11 +202,8 @@ const program = ((): boolean => {
   }
 })();
 
-describeWith(
-  "Redis Cluster",
-  program,
-  "install redis-server",
-)("Redis Cluster", () => {
+const onCluster = describeWith("Redis Cluster", program, "install redis-server");
+onCluster("Redis Cluster", () => {
   let server: Service;
   const clients: Record<string, (url: string) => Promise<Connection>> = {
     async "node-redis"(url) {

@@ -25,11 +25,15 @@ export function checkCount(name: string, value: number): void {
 export function activityBelow({ limit, cursor }: ThreadPage): number {
   checkCount("limit", limit);
   if (cursor === undefined) return Number.MAX_SAFE_INTEGER;
-  if (!/^[0-9]{1,15}$/.test(cursor)) throw new ChatHandlerError("invalid_request", "The cursor was not handed out by this store.", { param: "cursor" });
+  if (!/^[0-9]{1,15}$/.test(cursor))
+    throw new ChatHandlerError("invalid_request", "The cursor was not handed out by this store.", { param: "cursor" });
   return Number(cursor);
 }
 
-/** Refuses texts that the database would change, so that two different ones are never folded into one. */
+/**
+ * Refuses texts that the database would change, so that two different ones are never folded into one. They come from clients:
+ * the error is theirs, with status 400.
+ */
 export interface TextCheck {
   (what: string, text: string): void;
   /** The same for both parts of a key. */
@@ -37,10 +41,10 @@ export interface TextCheck {
 }
 
 /** Makes the check for a database that cannot hold the characters which `lost` finds. */
-export function textCheck(database: string, lost: RegExp, characters: string): TextCheck {
+export function textCheck(lost: RegExp, characters: string): TextCheck {
   function check(what: string, text: string): void {
     if (typeof text !== "string") throw new TypeError(`The ${what} must be a string, not ${typeof text}`);
-    if (lost.test(text)) throw new TypeError(`${database} cannot hold the ${what} ${JSON.stringify(text)}: it has ${characters}`);
+    if (lost.test(text)) throw new ChatHandlerError("invalid_request", `The ${what} has ${characters}, which the database cannot hold.`);
   }
   check.key = ({ owner, threadId }: ThreadKey): void => {
     check("owner", owner);

@@ -11,7 +11,13 @@ import { retry } from "./retry.ts";
  */
 export interface PostgresClient {
   /** Runs one statement with the values of `$1`, `$2` …, as a transaction of its own. */
-  query(text: string, values?: (string | null)[]): Promise<{ rows: unknown[] }>;
+  query(text: string, values?: (string | null)[]): Promise<PostgresResult>;
+}
+
+/** What a statement gives. */
+export interface PostgresResult {
+  /** The rows, each an object of its columns. */
+  rows: unknown[];
 }
 
 /** Options of {@link createPostgresStore}. */
@@ -37,7 +43,7 @@ type ThreadRow = [threadId: string, title: string, createdAt: number, updatedAt:
 /** How long a statement is tried again that met another one, in milliseconds. */
 const conflictTimeout = 5000;
 
-const checkText = textCheck("PostgreSQL", /\0|\p{Surrogate}/u, "NUL or half a surrogate pair");
+const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair");
 
 /**
  * A store in PostgreSQL. Call `migrate()` before the first use.

@@ -51,7 +51,7 @@ interface ThreadRow {
   activity: number | bigint;
 }
 
-const checkText = textCheck("SQLite", /\p{Surrogate}/u, "half a surrogate pair");
+const checkText = textCheck(/\p{Surrogate}/u, "half a surrogate pair");
 
 /**
  * A store in a SQLite database. Call `migrate()` before the first use.
