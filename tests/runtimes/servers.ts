@@ -36,27 +36,27 @@ const onNode = {
 /** Bundles a file of this folder with the built package and hands over the path. */
 export async function bundled<T>(name: string, use: (path: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "chat-handler-runtime-"));
-  const outfile = join(folder, name.replace(/\.ts$/, ".mjs"));
-  await build({
-    entryPoints: [join(import.meta.dirname, name)],
-    outfile,
-    bundle: true,
-    logLevel: "error",
-    format: "esm",
-    target: "es2022",
-    ...(name === "serve-workerd.ts" ? { platform: "browser" } : onNode),
-    plugins: [
-      {
-        name: "built-package",
-        setup({ onResolve }) {
-          onResolve({ filter: /^chat-handler(?:\/|$)/ }, ({ path }) => ({
-            path: join(root, "dist", `${path.split("/")[1] ?? "index"}.js`),
-          }));
-        },
-      },
-    ],
-  });
   try {
+    const outfile = join(folder, name.replace(/\.ts$/, ".mjs"));
+    await build({
+      entryPoints: [join(import.meta.dirname, name)],
+      outfile,
+      bundle: true,
+      logLevel: "error",
+      format: "esm",
+      target: "es2022",
+      ...(name === "serve-workerd.ts" ? { platform: "browser" } : onNode),
+      plugins: [
+        {
+          name: "built-package",
+          setup({ onResolve }) {
+            onResolve({ filter: /^chat-handler(?:\/|$)/ }, ({ path }) => ({
+              path: join(root, "dist", `${path.split("/")[1] ?? "index"}.js`),
+            }));
+          },
+        },
+      ],
+    });
     return await use(outfile);
   } finally {
     await rm(folder, { recursive: true });
