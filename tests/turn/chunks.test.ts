@@ -1,11 +1,12 @@
 /** Every shape of chunk that providers send, and every way to cut a stream of them into reads. */
+import { setTimeout as delay } from "node:timers/promises";
 import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
 import type { ModelClient } from "../../src/index.ts";
 import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
 import { forEach } from "../support/contract.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
-import { chunk, done, event, finish, promptOf, says, sends, text } from "../support/scripts.ts";
+import { chunk, done, event, finish, gate, promptOf, says, sends, text } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -264,16 +265,33 @@ describe("a client of another kind", () => {
     expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1"]);
   });
 
-  it("is left at once although it ignores the signal", async () => {
+  it.each<[string, (onLeft: () => void) => unknown]>([
+    [
+      "an iterable",
+      async (onLeft) => ({
+        [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}), return: async () => (onLeft(), { done: true }) }),
+      }),
+    ],
+    [
+      "a response",
+      (onLeft) => Object.assign(Promise.resolve(), { asResponse: async () => new Response(new ReadableStream({ cancel: onLeft })) }),
+    ],
+    [
+      "an iterable that comes too late",
+      async (onLeft) => {
+        await delay(20);
+        return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}), return: async () => (onLeft(), { done: true }) }) };
+      },
+    ],
+  ])("is left at once although it ignores the signal: %s", async (_, create) => {
     const stop = new AbortController();
-    let isReturned = false;
-    const iterator = { next: () => new Promise(() => {}), return: async () => ((isReturned = true), { done: true }) };
-    const chat = await startChat({ client: clientOf(async () => ({ [Symbol.asyncIterator]: () => iterator })) });
+    const left = gate();
+    const chat = await startChat({ client: clientOf(() => create(left.open)) });
     const response = chat.post(ask("Hi"), { signal: stop.signal });
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await delay(5);
     stop.abort();
     expect((await response).status).toBe(499);
     await chat.settled();
-    expect(isReturned).toBe(true);
+    await left.opened;
   });
 });

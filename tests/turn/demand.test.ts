@@ -146,6 +146,16 @@ describe("flushInterval", () => {
     expect(single).toBeGreaterThan(30);
   });
 
+  it("delays neither the first text nor the end, however long it is", async () => {
+    const end = gate();
+    const chat = await startChat({ flushInterval: 60_000, script: saysAfter([Promise.resolve(), "First"], [end.opened, " and last."]) });
+    const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
+    expect((await reader?.read())?.value).toBe("First");
+    end.open();
+    expect((await reader?.read())?.value).toBe(" and last.");
+    expect((await reader?.read())?.done).toBe(true);
+  });
+
   it("shows what is gathered also while the model says nothing more", async () => {
     const end = gate();
     const chat = await startChat({ script: saysAfter([Promise.resolve(), "A"], [Promise.resolve(), "B"], [end.opened, "C"]) });
