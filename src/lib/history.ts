@@ -36,7 +36,7 @@ export function toModelMessages(stored: readonly StoredMessage[], last: number):
     if (message.role === "assistant") {
       const results = resultsAfter(index, window);
       const calls = new Map<string, ChatCompletionMessageToolCall>();
-      for (const call of message.tool_calls ?? []) if (results.has(call.id)) calls.set(call.id, call);
+      for (const call of message.tool_calls ?? []) if (call.id && results.has(call.id)) calls.set(call.id, call);
       if (calls.size > 0) {
         return [
           known(message, { content, tool_calls: [...calls.values()] }),

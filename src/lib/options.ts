@@ -57,7 +57,12 @@ export interface Timeouts {
   body: number;
   /** For a turn's place in the thread's queue → 409. @default 60000 */
   queue: number;
-  /** For one call of the store → 503. @default 10000 */
+  /**
+   * For one call of the store → 503. Make it longer than the database client's own timeout: a call given up here may still happen
+   * later. The thread's next turn waits for it, but no longer than this once more.
+   *
+   * @default 10000
+   */
   store: number;
   /** For the first chunk of a model call → 504. @default 120000 */
   firstChunk: number;

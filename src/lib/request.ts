@@ -1,8 +1,9 @@
 /** Admission: what of a request becomes a prompt, and what is refused before anything else happens. */
+import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
 import { within } from "./deadline.ts";
 import { ChatHandlerError } from "./errors.ts";
 import type { Limits } from "./options.ts";
-import { canonical, type Prompt, type PromptContent } from "./prompt.ts";
+import type { Prompt, PromptContent } from "./prompt.ts";
 
 /** The three things a client says. */
 export interface ChatRequest {
@@ -82,34 +83,37 @@ export function admitPrompt(value: unknown, param: string, limits: Pick<Limits, 
 }
 
 function admitContent(value: unknown, param: string, { promptCharacters }: Pick<Limits, "promptCharacters">): PromptContent {
-  const parts = Array.isArray(value) ? (JSON.parse(canonical(value)) as PromptPart[]) : undefined;
-  parts?.forEach((part, index) => admitPart(part, `${param}[${index}]`));
-  const said = parts ? parts.map((part) => part.text ?? "").join("") : admitText(value, param);
+  const parts = Array.isArray(value) ? value.map((part, index) => admitPart(part, `${param}[${index}]`)) : undefined;
+  const said = parts ? parts.map((part) => (part.type === "text" ? part.text : "")).join("") : admitText(value, param);
   if (said.trim() === "" && !parts?.some(({ type }) => type !== "text")) throw invalid(param, "must not be empty");
   if (said.length > promptCharacters) throw invalid(param, `must have at most ${promptCharacters} characters`);
-  return (parts as PromptContent | undefined) ?? said;
+  return parts ?? said;
 }
 
-type PromptPart = Record<string, string>;
-
-/** The field without which a content part is nothing. */
-const mainField = new Map<unknown, string>([
-  ["text", "text"],
-  ["image_url", "url"],
-  ["input_audio", "data"],
-  ["file", "file_data"],
+/**
+ * The fields of each kind of content part, the required one first. There is no `file_id`: it names a file of the app's account at
+ * the provider, perhaps another person's.
+ */
+const partFields = new Map<unknown, [string, string?]>([
+  ["text", ["text"]],
+  ["image_url", ["url", "detail"]],
+  ["input_audio", ["data", "format"]],
+  ["file", ["file_data", "filename"]],
 ]);
 
-/** Refuses a content part of an unknown kind, and one with anything but text in its fields. */
-function admitPart(value: unknown, param: string): void {
+/** A content part with the fields we know, and no others. */
+function admitPart(value: unknown, param: string): ChatCompletionContentPart {
   const part = record(value, param);
-  const { type } = part;
-  const main = mainField.get(type);
+  const type = part["type"] as string;
+  const [main, extra = ""] = partFields.get(type) ?? [];
   if (!main) throw invalid(`${param}.type`, "must be text, image_url, input_audio or file");
-  const path = type === main ? param : `${param}.${String(type)}`;
-  const fields = type === main ? part : record(part[String(type)], path);
-  for (const name of new Set([main, ...Object.keys(fields)])) admitText(fields[name], `${path}.${name}`);
-  if (main === "url" && !/^(https?:|data:image\/)/i.test(String(fields[main]))) throw invalid(`${path}.url`, "must be an http or data:image URL");
+  const isText = type === main;
+  const path = isText ? param : `${param}.${type}`;
+  const given = isText ? part : record(part[type], path);
+  const admitted = { [main]: admitText(given[main], `${path}.${main}`) };
+  if (extra && given[extra] !== undefined) admitted[extra] = admitText(given[extra], `${path}.${extra}`);
+  if (main === "url" && !/^(https?:|data:image\/)/i.test(admitted["url"] ?? "")) throw invalid(`${path}.url`, "must be an http or data:image URL");
+  return (isText ? { type, ...admitted } : { type, [type]: admitted }) as unknown as ChatCompletionContentPart;
 }
 
 /** The value as text. */

@@ -51,19 +51,22 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const { limits, timeouts, history, tools, generateId: newId } = settings;
   const { id: promptId, ...promptMessage } = prompt;
   const thread = { owner, threadId };
-  const store = guardStore(settings.store, storeMethods, timeouts.store);
+  const givenUp: Promise<unknown>[] = [];
+  const store = guardStore(settings.store, storeMethods, timeouts.store, (call) => givenUp.push(call));
   const startedAt = performance.now();
   const controller = new AbortController();
   const { signal } = controller;
   const answer = createAnswer(settings.flushInterval);
   let readers = 0;
-  let isFailing = false;
+  // Not read off the signal: workerd lets no other request look at it.
+  let isEnding = false;
   let queued = 0;
   let work: Work | undefined;
   let titled: Promise<void> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const abort = (reason: ChatHandlerError) => {
+    isEnding = true;
     controller.abort(reason);
     answer.touch();
   };
@@ -79,7 +82,11 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
 
   const asked = stored(promptId, promptMessage);
 
-  const look = async (options?: ListMessagesOptions) => findEarlier(await store.listMessages(thread, options), prompt, responseId);
+  const look = async (options?: ListMessagesOptions): Promise<Earlier> => {
+    const earlier = findEarlier(await store.listMessages(thread, options), prompt, responseId);
+    // An answer whose prompt is further back than the history reaches may have lost its first steps, too.
+    return options && earlier.answer !== undefined && !earlier.hasPrompt ? look() : earlier;
+  };
 
   /** Waits in line, finds out what is stored and sees to it that the prompt is. A whole answer waits for nobody. */
   const takeUp = async (): Promise<Earlier> => {
@@ -99,7 +106,11 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     const title = earlier.before.length > 0 ? undefined : titleOf(prompt.content);
     const ids = await store.appendMessages(thread, [asked], { title });
     // If it is there already, it stands further back than the history reaches.
-    if (!ids.includes(promptId)) return await look();
+    if (!ids.includes(promptId)) {
+      const whole = await look();
+      if (!whole.hasPrompt) throw conflict("prompt.id");
+      return whole;
+    }
     if (title !== undefined) titled = retitle(context, settings, title, report);
     return earlier;
   };
@@ -174,7 +185,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       isKept = await keep(work, "complete");
     } catch (error) {
       // The store may have done it all the same: then the answer is whole, and must not be marked as anything else.
-      if ((await look()).answer === undefined) throw error;
+      if ((await look()).answer !== answer.text().toWellFormed()) throw error;
       report(error as ChatHandlerError);
       isKept = true;
     }
@@ -199,7 +210,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     try {
       await run();
     } catch (thrown) {
-      isFailing = true;
+      isEnding = true;
       error = asChatHandlerError(thrown, "internal");
       status = error.code === "client_gone" ? "stopped" : "failed";
       if (work && error.code !== "id_conflict") await keep(work, status).catch(report);
@@ -207,6 +218,8 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     }
     clearTimeout(timer);
     answer.end(error);
+    // A write that was given up and happens after all must not meet the next turn's: it gets its time once more.
+    if (givenUp.length > 0) await within(timeouts.store, Promise.allSettled(givenUp), busy).catch(() => {});
     leaveLine();
     if (work) {
       const { said, usage, steps } = work;
@@ -222,7 +235,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const turn = {
     responseId,
     prompt,
-    isEnding: () => isFailing || signal.aborted,
+    isEnding: () => isEnding,
     join() {
       readers++;
       return answer.join(() => {
