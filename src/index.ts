@@ -14,6 +14,7 @@ export type {
   Limits,
   ModelParams,
   RequestContext,
+  SomeOf,
   Timeouts,
   TurnContext,
 } from "./lib/options.ts";

@@ -64,6 +64,7 @@ export interface ChatHandlerErrorOptions extends ErrorOptions {
  * its status.
  */
 export class ChatHandlerError extends Error {
+  /** Tells it from other errors where `instanceof` cannot, across two copies of the library. */
   override readonly name = "ChatHandlerError";
   /** Which of the known faults this is. */
   readonly code: ChatHandlerErrorCode;

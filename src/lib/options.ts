@@ -110,6 +110,9 @@ export interface EndedTurn extends TurnContext {
 /** Where an error happened: whatever was known by then. */
 export type ErrorContext = Partial<TurnContext>;
 
+/** Any of the fields; `undefined` counts as absent. */
+export type SomeOf<T> = { [Name in keyof T]?: T[Name] | undefined };
+
 /** Options of `createChatHandler`. */
 export interface ChatHandlerOptions {
   /** Keeps the threads. */
@@ -133,13 +136,13 @@ export interface ChatHandlerOptions {
   /** Tools the model may call, from `createTools` of `chat-handler/tools`; calls and results are stored with the answer. @default none */
   tools?: ToolRunner | undefined;
   /** How much of the thread goes to the model. */
-  history?: Partial<HistoryOptions> | undefined;
+  history?: SomeOf<HistoryOptions> | undefined;
   /** What happens to a prompt while another turn runs on its thread: it waits in order, or is refused with 409. @default "queue" */
   concurrency?: "queue" | "reject" | undefined;
   /** Bounds. */
-  limits?: Partial<Limits> | undefined;
+  limits?: SomeOf<Limits> | undefined;
   /** Waits. */
-  timeouts?: Partial<Timeouts> | undefined;
+  timeouts?: SomeOf<Timeouts> | undefined;
   /**
    * The first text is sent at once, later text at most every this many milliseconds. Over sockets most of a turn's cost is in
    * writes, and C1Chat redraws every 70 ms at most. `0` sends every network read of the model by itself.

@@ -1,6 +1,6 @@
 /** What an app may say to `createThreadHandler`, the defaults, and what is refused at construction. */
 import type { ChatHandlerError } from "./errors.ts";
-import { type Authorized, defaults as chatDefaults, type ErrorContext, type Limits, storeMethods, type Timeouts } from "./options.ts";
+import { type Authorized, defaults as chatDefaults, type ErrorContext, type Limits, type SomeOf, storeMethods, type Timeouts } from "./options.ts";
 import { checkStore, misuse, withDefaults } from "./options-check.ts";
 import type { ThreadStore } from "./store.ts";
 
@@ -43,9 +43,9 @@ export interface ThreadHandlerOptions {
   /** How many threads one page of the list holds. @default 50 */
   pageSize?: number | undefined;
   /** Bounds. */
-  limits?: Partial<ThreadLimits> | undefined;
+  limits?: SomeOf<ThreadLimits> | undefined;
   /** Waits. */
-  timeouts?: Partial<ThreadTimeouts> | undefined;
+  timeouts?: SomeOf<ThreadTimeouts> | undefined;
   /**
    * Gets every error whole, with its `cause`, but for a client that left. What it throws is ignored.
    *

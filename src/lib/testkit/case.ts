@@ -20,6 +20,7 @@ export interface StoreCase {
 /** A store broke an invariant. Its message holds the invariant, what was found, and the calls that led to it. */
 export class StoreInvariantError extends Error {
   /** Tells this class apart by its name, as errors do. */
+  /** Tells it from other errors in a runner's report. */
   override readonly name = "StoreInvariantError";
   /** The sentence of the store contract that was broken. */
   readonly invariant: string;
