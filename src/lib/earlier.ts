@@ -28,7 +28,9 @@ export function findEarlier(messages: readonly StoredMessage[], prompt: Prompt, 
   const isWhole = response?.status === "complete";
   if (!isWhole && attempt.some(isFinal)) throw conflict("prompt.id");
   // Only what is complete: a store that was slow may have kept a part of an earlier attempt after all.
-  const texts = attempt.map(({ message, status }) => (status === "complete" && message.role === "assistant" && message.content) || "");
+  const texts = attempt.map(({ message: { role, content }, status }) =>
+    role === "assistant" && status === "complete" && typeof content === "string" ? content : "",
+  );
   return {
     answer: isWhole ? texts.join("") : undefined,
     hasPrompt: stands !== undefined,

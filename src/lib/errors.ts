@@ -95,5 +95,8 @@ export function errorResponse({ message, code, param, status, retryAfter }: Chat
   if (retryAfter) headers.set("Retry-After", retryAfter);
   if (status === 405) headers.set("Allow", allow);
   // JSON leaves out a param that is undefined.
-  return Response.json({ error: { message, type: status < 500 ? "invalid_request_error" : "server_error", code, param } }, { status, headers });
+  return Response.json(
+    { error: { message, type: status < 500 ? "invalid_request_error" : "server_error", code, param } },
+    { status, headers },
+  );
 }

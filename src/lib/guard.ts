@@ -21,16 +21,18 @@ export function guardStore<S extends object, M extends keyof S & string>(
   timeout: number,
   onGiveUp: (call: Promise<unknown>) => void = () => {},
 ): Pick<S, M> {
-  const guard = (method: M) => async (...args: unknown[]) => {
-    try {
-      const call = (async () => (store[method] as (...args: unknown[]) => unknown)(...args))();
-      return await within(timeout, call, () => {
-        onGiveUp(call);
-        return new Error(`The store's ${method}() took longer than ${timeout} ms.`);
-      });
-    } catch (error) {
-      throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");
-    }
-  };
+  const guard =
+    (method: M) =>
+    async (...args: unknown[]) => {
+      try {
+        const call = (async () => (store[method] as (...args: unknown[]) => unknown)(...args))();
+        return await within(timeout, call, () => {
+          onGiveUp(call);
+          return new Error(`The store's ${method}() took longer than ${timeout} ms.`);
+        });
+      } catch (error) {
+        throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");
+      }
+    };
   return Object.fromEntries(methods.map((method) => [method, guard(method)])) as Pick<S, M>;
 }

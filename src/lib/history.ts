@@ -58,7 +58,8 @@ function resultsAfter(index: number, messages: readonly ChatCompletionMessagePar
   return results;
 }
 
-const hasContent = (content: unknown) => (Array.isArray(content) ? content.length > 0 : typeof content === "string" && content.trim() !== "");
+const hasContent = (content: unknown) =>
+  Array.isArray(content) ? content.length > 0 : typeof content === "string" && content.trim() !== "";
 
 /** A message without fields of the app's own, such as the `id` that the guide's store keeps: providers refuse them. */
 function known(message: ChatCompletionMessageParam | undefined, fields: object): ChatCompletionMessageParam {

@@ -17,10 +17,7 @@ export interface ModelClient {
        * Starts a streamed completion. Where the returned promise has `asResponse()`, as that of the `openai` package has,
        * the raw response is decoded here, at a third of the cost.
        */
-      create(
-        body: ChatCompletionCreateParamsStreaming,
-        options: { signal: AbortSignal },
-      ): PromiseLike<AsyncIterable<ChatCompletionChunk>>;
+      create(body: ChatCompletionCreateParamsStreaming, options: { signal: AbortSignal }): PromiseLike<AsyncIterable<ChatCompletionChunk>>;
     };
   };
 }
@@ -90,7 +87,7 @@ async function* decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: 
       isDone ||= done;
       if (batch.length > 0) yield batch;
       batch = [];
-      if (failure) throw failure;
+      if (failure) throw fromProvider(failure);
     }
   } finally {
     signal.removeEventListener("abort", cancel);
@@ -98,7 +95,10 @@ async function* decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: 
     else {
       // Read to its end, a response lends its connection to the next call.
       const timer = setTimeout(cancel, drainTime);
-      void reader.read().then(cancel, noop).finally(() => clearTimeout(timer));
+      void reader
+        .read()
+        .then(cancel, noop)
+        .finally(() => clearTimeout(timer));
     }
   }
 }

@@ -45,7 +45,8 @@ export function promptText(content: PromptContent): string {
 }
 
 /** The text behind the entities that C1's client writes. */
-export const unescapeEntities = (text: string): string => text.replace(/&([#\w]+);/g, (entity, name: string) => entities.get(name) ?? entity);
+export const unescapeEntities = (text: string): string =>
+  text.replace(/&([#\w]+);/g, (entity, name: string) => entities.get(name) ?? entity);
 
 /** A thread's title from its first prompt: one line of plain text, see {@link asTitle}. */
 export const titleOf = (content: PromptContent): string => asTitle(promptText(content));
@@ -53,7 +54,11 @@ export const titleOf = (content: PromptContent): string => asTitle(promptText(co
 /** Any text as a title: one line, well formed, without control characters, at most 80 characters. */
 export function asTitle(text: string): string {
   // Cut roughly first: a prompt may be a book.
-  const line = text.slice(0, 800).toWellFormed().replace(/[\s\p{Cc}]+/gu, " ").trim();
+  const line = text
+    .slice(0, 800)
+    .toWellFormed()
+    .replace(/[\s\p{Cc}]+/gu, " ")
+    .trim();
   const characters = [...line];
   return characters.length > 80 ? `${characters.slice(0, 79).join("")}…` : line;
 }

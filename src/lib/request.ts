@@ -70,7 +70,8 @@ export function record(value: unknown, param: string): Record<string, unknown> {
 /** The value as an id: a bounded string that every store can hold. */
 export function admitId(value: unknown, param: string, { idCharacters }: Pick<Limits, "idCharacters">): string {
   const id = admitText(value, param);
-  if (!id || id.length > idCharacters || /\p{Cc}/u.test(id)) throw invalid(param, `must have 1 to ${idCharacters} characters, no control characters`);
+  if (!id || id.length > idCharacters || /\p{Cc}/u.test(id))
+    throw invalid(param, `must have 1 to ${idCharacters} characters, no control characters`);
   return id;
 }
 
@@ -112,7 +113,8 @@ function admitPart(value: unknown, param: string): ChatCompletionContentPart {
   const given = isText ? part : record(part[type], path);
   const admitted = { [main]: admitText(given[main], `${path}.${main}`) };
   if (extra && given[extra] !== undefined) admitted[extra] = admitText(given[extra], `${path}.${extra}`);
-  if (main === "url" && !/^(https?:|data:image\/)/i.test(admitted["url"] ?? "")) throw invalid(`${path}.url`, "must be an http or data:image URL");
+  if (main === "url" && !/^(https?:|data:image\/)/i.test(admitted["url"] ?? ""))
+    throw invalid(`${path}.url`, "must be an http or data:image URL");
   return (isText ? { type, ...admitted } : { type, [type]: admitted }) as unknown as ChatCompletionContentPart;
 }
 

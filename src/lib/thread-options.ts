@@ -1,6 +1,14 @@
 /** What an app may say to `createThreadHandler`, the defaults, and what is refused at construction. */
 import type { ChatHandlerError } from "./errors.ts";
-import { type Authorized, defaults as chatDefaults, type ErrorContext, type Limits, type SomeOf, storeMethods, type Timeouts } from "./options.ts";
+import {
+  type Authorized,
+  defaults as chatDefaults,
+  type ErrorContext,
+  type Limits,
+  type SomeOf,
+  storeMethods,
+  type Timeouts,
+} from "./options.ts";
 import { checkStore, misuse, withDefaults } from "./options-check.ts";
 import type { ThreadStore } from "./store.ts";
 

@@ -18,7 +18,13 @@ export async function retitle(
     const thread = { owner: context.owner, threadId: context.threadId };
     const threads = guardStore(store as ThreadStore, ["getThread", "renameThread"], timeouts.store);
     const late = () => new ChatHandlerError("internal", "The title took too long.");
-    const made = asTitle(await within(timeouts.turn, guardApp(() => title(context)), late));
+    const made = asTitle(
+      await within(
+        timeouts.turn,
+        guardApp(() => title(context)),
+        late,
+      ),
+    );
     const current = await threads.getThread(thread);
     if (made !== "" && current?.title === given) await threads.renameThread(thread, made);
   } catch (error) {

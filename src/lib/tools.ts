@@ -116,9 +116,7 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
       return characters;
     },
     run: (calls, context, onError) =>
-      Promise.all(
-        calls.map(async (call) => ({ role: "tool", tool_call_id: call.id, content: await runOne(call, context, onError) })),
-      ),
+      Promise.all(calls.map(async (call) => ({ role: "tool", tool_call_id: call.id, content: await runOne(call, context, onError) }))),
   };
 }
 

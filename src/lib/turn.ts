@@ -151,7 +151,9 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const runStep = async ({ start, toolCalls, finishReason, usage }: Said, tools: ToolRunner): Promise<Step> => {
     answer.flush();
     const calls = [...toolCalls.values()];
-    const results = await tools.run(calls, { ...context, signal }, (error) => report(asChatHandlerError(error, "internal", "A tool failed.")));
+    const results = await tools.run(calls, { ...context, signal }, (error) =>
+      report(asChatHandlerError(error, "internal", "A tool failed.")),
+    );
     const call = { role: "assistant" as const, content: textFrom(start) || null, tool_calls: calls };
     return [{ message: call, finishReason, usage }, ...results.map((message) => ({ message }))];
   };
@@ -175,7 +177,11 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       const { id, promptId: _, ...change } = only;
       return await store.updateMessage(thread, id, change);
     }
-    if (attempt.length > 0) await store.deleteMessages(thread, attempt.map(({ id }) => id));
+    if (attempt.length > 0)
+      await store.deleteMessages(
+        thread,
+        attempt.map(({ id }) => id),
+      );
     return (await store.appendMessages(thread, batch, { requires: promptId })).includes(responseId);
   };
 
