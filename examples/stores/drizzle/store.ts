@@ -1,0 +1,107 @@
+/** Threads in PostgreSQL through Drizzle: a store as an app would write it for a database of its own. */
+import type { MessageStore, StoredMessage, ThreadKey } from "chat-handler";
+import { and, desc, eq, inArray, sql } from "drizzle-orm";
+import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
+import { messages, threads } from "./schema.ts";
+
+/**
+ * Any Drizzle database over PostgreSQL with transactions, at PostgreSQL's default isolation level: node-postgres, postgres.js,
+ * PGlite, Neon over WebSockets (not over HTTP).
+ */
+export type Database = PgDatabase<PgQueryResultHKT>;
+
+/** Makes the store. The tables of schema.ts must be there. */
+export function createDrizzleStore(database: Database): MessageStore {
+  return {
+    async listMessages(key, { last } = {}) {
+      checkKey(key);
+      const newestFirst = database.select({ body: messages.body }).from(messages).where(inThread(key)).orderBy(desc(messages.seq));
+      const rows = await (last === undefined ? newestFirst : newestFirst.limit(last));
+      return rows.reverse().map(({ body }) => JSON.parse(body));
+    },
+
+    async appendMessages(key, batch, { requires } = {}) {
+      checkKey(key);
+      if (requires !== undefined) checkText("required message id", requires);
+      // All that can fail here fails before anything is stored.
+      const rows = batch.map((message, place) => ({ ...key, seq: place + 1, id: message.id, body: asJson(message) }));
+      if (rows.length === 0) return [];
+
+      return database.transaction(async (transaction) => {
+        // The thread's row is made or changed first, so it is locked until the end: whoever else appends to this thread waits
+        // here, and finds the numbers after ours. Numbers are reserved for the whole batch, so the batch stays together.
+        const lastSeq = sql`${threads.lastSeq} + ${rows.length}`;
+        const [thread] =
+          requires === undefined
+            ? await transaction
+                .insert(threads)
+                .values({ ...key, lastSeq: rows.length })
+                .onConflictDoUpdate({ target: [threads.owner, threads.threadId], set: { lastSeq } })
+                .returning()
+            : await transaction.update(threads).set({ lastSeq }).where(isThread(key)).returning(); // never brings a thread back
+        if (!thread) return [];
+
+        // Asked under the lock: a deletion is either before this, and nothing is stored, or after it, and waits.
+        if (requires !== undefined) {
+          const required = await transaction.select({ id: messages.id }).from(messages).where(hasId(key, requires));
+          if (required.length === 0) return [];
+        }
+
+        // An id that is there already stays as it is, and its number unused: numbers only have to grow.
+        const before = thread.lastSeq - rows.length;
+        const stored = await transaction
+          .insert(messages)
+          .values(rows.map((row) => ({ ...row, seq: before + row.seq })))
+          .onConflictDoNothing()
+          .returning({ seq: messages.seq });
+        return stored.map(({ seq }) => rows[seq - before - 1]!.id);
+      });
+    },
+
+    async updateMessage(key, id, change) {
+      checkKey(key);
+      checkText("message id", id);
+      return database.transaction(async (transaction) => {
+        // Locked while it is changed here, so that two changes at once are both made.
+        const [row] = await transaction.select({ body: messages.body }).from(messages).where(hasId(key, id)).for("update");
+        if (!row) return false;
+        const old: StoredMessage = JSON.parse(row.body);
+        const named: object = JSON.parse(JSON.stringify(change)); // without the fields that are undefined
+        const body = JSON.stringify({ ...old, ...named, id: old.id, promptId: old.promptId });
+        await transaction.update(messages).set({ body }).where(hasId(key, id));
+        return true;
+      });
+    },
+
+    async deleteMessages(key, ids) {
+      checkKey(key);
+      for (const id of ids) checkText("message id", id);
+      if (ids.length === 0) return;
+      await database.transaction(async (transaction) => {
+        // The lock of appendMessages: neither comes in the middle of the other.
+        await transaction.select().from(threads).where(isThread(key)).for("update");
+        await transaction.delete(messages).where(and(inThread(key), inArray(messages.id, [...ids])));
+      });
+    },
+  };
+}
+
+const isThread = ({ owner, threadId }: ThreadKey) => and(eq(threads.owner, owner), eq(threads.threadId, threadId));
+const inThread = ({ owner, threadId }: ThreadKey) => and(eq(messages.owner, owner), eq(messages.threadId, threadId));
+const hasId = (key: ThreadKey, id: string) => and(inThread(key), eq(messages.id, id));
+
+/** The message as it is kept. JSON writes NUL and half surrogate pairs as escapes, so any text survives; the id is a column. */
+function asJson(message: StoredMessage): string {
+  checkText("message id", message.id);
+  return JSON.stringify(message);
+}
+
+function checkKey({ owner, threadId }: ThreadKey): void {
+  checkText("owner", owner);
+  checkText("thread id", threadId);
+}
+
+/** PostgreSQL cannot hold NUL, and half a surrogate pair would be stored as U+FFFD: two names would become one. */
+function checkText(what: string, text: string): void {
+  if (text.includes("\0") || !text.isWellFormed()) throw new TypeError(`The ${what} has characters that PostgreSQL cannot hold`);
+}
