@@ -1,12 +1,9 @@
 /** Every shape of chunk that providers send, and every way to cut a stream of them into reads. */
-import { setTimeout as delay } from "node:timers/promises";
-import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
-import type { ModelClient } from "../../src/index.ts";
 import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
 import { forEach } from "../support/contract.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
-import { chunk, done, event, finish, gate, promptOf, says, sends, text } from "../support/scripts.ts";
+import { chunk, done, event, finish, promptOf, says, sends, text } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -171,13 +168,26 @@ describe("what is no answer", () => {
   it.each<[string, string]>([
     ["content that is a number", event({ choices: [{ index: 0, delta: { content: 5 } }] })],
     ["content that is an object", event({ choices: [{ index: 0, delta: { content: { text: "x" } } }] })],
-    ["an event that never ends", `data: ${"x".repeat(3 * 1024 * 1024)}`],
   ])("fails the turn: %s", async (_, poison) => {
     const chat = await startChat({ script: sends(text("Half"), poison, finish(), done) });
     expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Half", failed: true });
     await chat.settled();
     expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
     expect((await chat.stored())[1]?.status).toBe("failed");
+  });
+
+  it("fails the turn at an event that never ends, and lets go of the connection before it is large", async () => {
+    const piece = "x".repeat(64 * 1024);
+    const chat = await startChat({
+      limits: { answerCharacters: 100_000_000 },
+      script: async (call) => {
+        await call.send('data: {"choices":[{"delta":{"content":"');
+        for (let sent = 0; sent < 32 * 1024 * 1024 && call.leftAt === undefined; sent += piece.length) await call.send(piece);
+        await call.send(`"}}]}\n\n${finish()}${done}`);
+      },
+    });
+    await expectError(await chat.post(ask("Hi")), 502, "model_failed");
+    await chat.model.calls[0]?.left;
   });
 
   it("fails the turn when it is longer than `limits.answerCharacters`, and keeps what was said", async () => {
@@ -195,103 +205,5 @@ describe("what is no answer", () => {
   it("may be exactly as long as `limits.answerCharacters`", async () => {
     const chat = await startChat({ limits: { answerCharacters: 10 }, script: says("12345", "67890") });
     expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "1234567890", failed: false });
-  });
-});
-
-describe("a client of another kind", () => {
-  const chunks = [chunk({ content: "Hel" }), chunk({ content: "lo." }), chunk({}, "stop")] as ChatCompletionChunk[];
-  const clientOf = (create: () => unknown): ModelClient => ({
-    chat: { completions: { create: create as ModelClient["chat"]["completions"]["create"] } },
-  });
-
-  it.each<[string, () => unknown]>([
-    [
-      "an async generator",
-      async () =>
-        (async function* () {
-          yield* chunks;
-        })(),
-    ],
-    ["a readable stream of chunks", async () => ReadableStream.from(chunks)],
-    [
-      "an iterator without return()",
-      async () => ({
-        [Symbol.asyncIterator]: () => {
-          const left = [...chunks];
-          return { next: async () => ({ done: left.length === 0, value: left.shift() }) };
-        },
-      }),
-    ],
-  ])("gives its answer through %s", async (_, create) => {
-    const chat = await startChat({ client: clientOf(create) });
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
-  });
-
-  it.each<[string, () => unknown]>([
-    [
-      "throws at once",
-      () => {
-        throw new Error("key sk-live-7");
-      },
-    ],
-    ["rejects", () => Promise.reject(new Error("key sk-live-7"))],
-    ["gives nothing", () => undefined],
-    ["gives a promise of nothing", async () => undefined],
-    ["gives no iterable", async () => ({ choices: [] })],
-    [
-      "gives an iterator that throws",
-      async () => ({
-        [Symbol.asyncIterator]: () => ({
-          next() {
-            throw new Error("key sk-live-7");
-          },
-        }),
-      }),
-    ],
-    [
-      "gives an iterator whose return() rejects",
-      async () => ({
-        [Symbol.asyncIterator]: () => ({ next: async () => ({ done: true }), return: () => Promise.reject(new Error("key sk-live-7")) }),
-      }),
-    ],
-    ["gives a response without body", () => Object.assign(Promise.resolve(), { asResponse: async () => new Response(null) })],
-  ])("fails the turn with 502 when it %s", async (_, create) => {
-    const chat = await startChat({ client: clientOf(create) });
-    const response = await chat.post(ask("Hi"));
-    expect(response.status).toBe(502);
-    expect(await response.text()).not.toContain("sk-live-7");
-    await chat.settled();
-    expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
-    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1"]);
-  });
-
-  it.each<[string, (onLeft: () => void) => unknown]>([
-    [
-      "an iterable",
-      async (onLeft) => ({
-        [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}), return: async () => (onLeft(), { done: true }) }),
-      }),
-    ],
-    [
-      "a response",
-      (onLeft) => Object.assign(Promise.resolve(), { asResponse: async () => new Response(new ReadableStream({ cancel: onLeft })) }),
-    ],
-    [
-      "an iterable that comes too late",
-      async (onLeft) => {
-        await delay(20);
-        return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}), return: async () => (onLeft(), { done: true }) }) };
-      },
-    ],
-  ])("is left at once although it ignores the signal: %s", async (_, create) => {
-    const stop = new AbortController();
-    const left = gate();
-    const chat = await startChat({ client: clientOf(() => create(left.open)) });
-    const response = chat.post(ask("Hi"), { signal: stop.signal });
-    await delay(5);
-    stop.abort();
-    expect((await response).status).toBe(499);
-    await chat.settled();
-    await left.opened;
   });
 });

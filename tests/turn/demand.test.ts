@@ -71,7 +71,7 @@ describe.each(ways)("$name", ({ way }) => {
   });
 
   it("ends a long answer that its client never reads when the turn has taken too long", async () => {
-    const chat = await startChat({ ...way, limits, script: saysMuch(64 * MiB), timeouts: { turn: 300 } });
+    const chat = await startChat({ ...way, limits, script: saysMuch(64 * MiB), timeouts: { turn: 600 } });
     const response = await chat.post(ask("Hi"));
     const call = await chat.model.call(0);
     await call.left;

@@ -30,30 +30,33 @@ describe("a turn with tools", () => {
     expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
   });
 
-  it.each<[string, Script]>([
+  it.each<[string, Script, firstChunk?: number]>([
     ["a cut", sends(text("Half"))],
     ["a refusal", async (call) => call.head(500)],
-    ["silence", hangs],
-  ])("keeps the steps that were whole when the next breaks off (%s), and replaces all of them when it is made anew", async (_, script) => {
-    const chat = await startChat({ tools, timeouts: { firstChunk: 100 } });
-    chat.model.next(callsWeather, script);
-    const seen = await read(chat.post(ask("Hi")));
-    expect(seen.status !== 200 || seen.failed).toBe(true);
-    await chat.settled();
-    expect(await rolesOf(chat)).toEqual([
-      "user complete",
-      "assistant failed",
-      "tool failed",
-      ...(seen.text === "Half" ? ["assistant failed"] : []),
-    ]);
-    const patient = await startChat({ over: chat, tools });
-    patient.model.next(callsWeather, says("Done."));
-    expect(await read(patient.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
-    await patient.settled();
-    // The model was told nothing of the attempt that failed.
-    expect(patient.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hi" }]);
-    expect(await rolesOf(chat)).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
-  });
+    ["silence", hangs, 500],
+  ])(
+    "keeps the steps that were whole when the next breaks off (%s), and replaces all of them when it is made anew",
+    async (_, script, firstChunk) => {
+      const chat = await startChat({ tools, timeouts: { firstChunk } });
+      chat.model.next(callsWeather, script);
+      const seen = await read(chat.post(ask("Hi")));
+      expect(seen.status !== 200 || seen.failed).toBe(true);
+      await chat.settled();
+      expect(await rolesOf(chat)).toEqual([
+        "user complete",
+        "assistant failed",
+        "tool failed",
+        ...(seen.text === "Half" ? ["assistant failed"] : []),
+      ]);
+      const patient = await startChat({ over: chat, tools });
+      patient.model.next(callsWeather, says("Done."));
+      expect(await read(patient.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+      await patient.settled();
+      // The model was told nothing of the attempt that failed.
+      expect(patient.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hi" }]);
+      expect(await rolesOf(chat)).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
+    },
+  );
 
   it("is made anew without tools as well, and nothing of the old attempt stays", async () => {
     const chat = await startChat({ tools });
@@ -65,7 +68,7 @@ describe("a turn with tools", () => {
   });
 
   it("ends at the turn's timeout while a tool hangs, with a result for its call", async () => {
-    const chat = await startChat({ tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]), timeouts: { turn: 300 } });
+    const chat = await startChat({ tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]), timeouts: { turn: 600 } });
     chat.model.next(callsWeather);
     expect((await read(chat.post(ask("Hi")))).status).toBe(504);
     await chat.settled();

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type AuthorizeResult, ChatHandlerError, type RequestContext } from "../../src/index.ts";
 import { ask, expectError, inShort, read, startChat, ways } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
+import { gate, saysAfter } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -111,11 +112,17 @@ it("is given the request and what it asks for, and not the right to change it", 
 
 it("is asked at every request, also at a replay and a join", async () => {
   let isAllowed = true;
-  const chat = await startChat({ authorize: () => (isAllowed ? { owner: "ada" } : new Response(null, { status: 403 })) });
-  await read(chat.post(ask("Hi")));
+  const end = gate();
+  const authorize = () => (isAllowed ? undefined : new Response(null, { status: 403 }));
+  const chat = await startChat({ authorize, script: saysAfter([Promise.resolve(), "Sec"], [end.opened, "ret"]) });
+  const running = await chat.post(ask("Hi"));
   isAllowed = false;
-  const response = await chat.post(ask("Hi"));
-  expect([response.status, await response.text()]).toEqual([403, ""]);
+  const joining = await chat.post(ask("Hi"));
+  end.open();
+  expect((await read(running)).text).toBe("Secret");
+  const replaying = await chat.post(ask("Hi"));
+  expect([joining.status, replaying.status]).toEqual([403, 403]);
+  expect(await joining.text()).toBe("");
 });
 
 it("keeps odd owners apart", async () => {

@@ -160,13 +160,13 @@ describe("the queue is bounded", () => {
 
   it("in time: a prompt that waited too long is refused with 409, and those behind it keep their order", async () => {
     const end = gate();
-    const chat = await startChat({ timeouts: { queue: 50 } });
+    const chat = await startChat({ timeouts: { queue: 30 } });
+    const patient = await startChat({ store: chat.store });
     chat.model.next(saysAfter([end.opened, "One"]));
     const first = read(chat.post(ask("First", 1)));
     await chat.model.call(0);
     const second = chat.post(ask("Second", 2));
-    await delay(30);
-    const third = read(chat.post(ask("Third", 3)));
+    const third = read(patient.post(ask("Third", 3)));
     await expectError(await second, 409, "thread_busy");
     end.open();
     await first;

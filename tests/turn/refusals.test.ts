@@ -122,7 +122,7 @@ describe.each(ways)("$name", ({ way }) => {
   });
 
   it("errors the stream when the whole turn takes too long, however lively the model", async () => {
-    const chat = await startChat({ ...way, timeouts: { turn: 100 } });
+    const chat = await startChat({ ...way, timeouts: { turn: 500 } });
     let isOver = false;
     chat.model.next(async (call) => {
       void call.closed.then(() => (isOver = true));
