@@ -64,10 +64,10 @@ export function createAskedRules(ledger: Ledger, last: number): AskedRules {
     const order = mirror.list(thread).map(({ stored }) => stored.id);
     for (const whole of wholes.values()) {
       const isBefore = isSame(whole.thread, thread) && order.indexOf(whole.promptId) < order.indexOf(promptId);
-      if (!isBefore || whole.content === "" || whole.step >= ledger.lookedAt(process, thread)) continue;
+      if (!isBefore || whole.contents.includes("") || whole.step >= ledger.lookedAt(process, thread)) continue;
       const from = texts.indexOf(textOf(mirror.find(thread, whole.promptId)!.stored.message));
       const to = messages.findIndex(({ role }, index) => index > from && role === "user");
-      const isThere = from !== -1 && texts.slice(from, to).includes(whole.content);
+      const isThere = from !== -1 && texts.slice(from, to).some((text) => whole.contents.includes(text));
       unless(isThere, "the history holds each whole answer behind its prompt", () => `${whole.responseId} ${sent()}`);
     }
   };

@@ -1,6 +1,6 @@
 /** After all that went wrong: the same ids sent again, in peace, give every prompt one whole answer. */
 import type { Asked } from "./clients.ts";
-import { type ChatRequest, isSame, nameOf } from "./records.ts";
+import { type ChatRequest, isRival, isSame, nameOf } from "./records.ts";
 import type { Reference } from "./reference.ts";
 
 /** Asks every prompt again: it must get a whole answer, once, and the same from then on. */
@@ -29,9 +29,9 @@ export async function heal({ ledger }: Reference, ask: (asked: Asked) => Promise
     );
     const isAlone =
       turn[0]?.stored.id === promptId && turn.at(-1)?.stored.id === responseId && turn.every(({ stored }) => stored.status === "complete");
-    // A store that was slow may have kept a part of an earlier go after all.
-    const isTidy = isAlone || happened(thread, 0, "late write");
-    unless(whole.length === 1 && isTidy, "a turn is its prompt and one whole answer", () => JSON.stringify(turn));
+    // A slow store or another process may have kept a part of an earlier go after all.
+    const isRaced = happened(thread, 0, "late write") || attempts.some((attempt) => attempts.some((other) => isRival(attempt, other)));
+    unless(whole.length === 1 && (isAlone || isRaced), "a turn is its prompt and one whole answer", () => JSON.stringify(turn));
   }
 }
 

@@ -65,7 +65,7 @@ export interface Script {
   tools: ("ok" | "throw" | "hang")[];
 }
 
-/** How a store call goes: as it should, refused, done but rejected, done soon or long after its caller has given up, or never. */
+/** How a store call goes: as it should, refused, done but rejected, done some time after its caller has given up or as late as can be, or never. */
 export type StoreFault = "none" | "refuse" | "throw" | "lose" | "late" | "later" | "never";
 
 /** A schedule. Whatever a list does not say, happens in the plainest way. */

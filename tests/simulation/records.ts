@@ -75,9 +75,9 @@ export interface Whole {
   /** Whether the store did it after its caller had given up. */
   readonly isLate: boolean;
   isTold: boolean;
-  /** What its message must hold. */
-  content: string;
-  /** What may be shown of it: the text of all its steps, and that after each save of its form. */
+  /** What its message has held, and last what it must hold: each save of its form changes it. */
+  readonly contents: string[];
+  /** What may be shown of it: the text of all its steps, for each of the contents. */
   readonly texts: string[];
 }
 
@@ -93,6 +93,10 @@ export const nameOf = ({ owner, threadId }: ThreadKey, ...id: string[]): string 
 
 /** Whether two keys name the same thread. */
 export const isSame = (a: ThreadKey, b: ThreadKey): boolean => a.owner === b.owner && a.threadId === b.threadId;
+
+/** Whether two processes went at the same prompt. */
+export const isRival = (a: Attempt, b: Attempt): boolean =>
+  a.process !== b.process && a.promptId === b.promptId && isSame(a.thread, b.thread);
 
 /** How texts begin that a model said in its nth call. */
 export const markOf = (call: number): string => `⟦${call}⟧`;

@@ -64,7 +64,7 @@ export function createReference(schedule: Schedule, last: number): Reference {
       const whole = wholes.get(nameOf(thread, id));
       if (!whole) return;
       whole.isTold = true;
-      whole.content += context;
+      whole.contents.push(`${whole.contents.at(-1)}${context}`);
       whole.texts.push(`${whole.texts.at(-1)}${context}`);
     },
 

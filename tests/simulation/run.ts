@@ -45,7 +45,9 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     nextFault: () => faults.shift(),
     nextId: () => ids++,
   };
-  const servers = Array.from({ length: plan.processes }, () => startServer(lives++, world));
+  // Two processes cannot know that a prompt is being answered under two response ids; no client of ours does that.
+  const isAmbiguous = actions.some(({ action }) => action.do === "clash" && action.other === "response");
+  const servers = Array.from({ length: isAmbiguous ? 1 : plan.processes }, () => startServer(lives++, world));
 
   const ask = (asked: Asked, reading: Reading, at: number): ChatRequest => {
     const { process, handler } = servers[at % servers.length]!;

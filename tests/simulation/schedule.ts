@@ -17,6 +17,8 @@ export interface Schedule {
   offer(label: string, act: () => unknown, process?: object): () => void;
   /** Adds a step that may happen after so many others, or when there is no other. One at a time. */
   offerAfter(others: number, label: string, act: () => unknown): void;
+  /** Something is under way that takes real time: no step is taken before it is over. */
+  during(work: Promise<unknown>): void;
   /** Takes back all steps of a process. */
   drop(process: object): void;
   /** Lets the next timers fire, one after the other. */
@@ -49,6 +51,7 @@ const mostSteps = 4000;
 export function createSchedule(order: readonly number[], afterStep: () => void): Schedule {
   const steps: Step[] = [];
   let later: { step: Step; from: number } | undefined;
+  const underWay: Promise<unknown>[] = [];
   const trace: string[] = [];
   let broken: BrokenInvariant | undefined;
   let step = 0;
@@ -64,7 +67,10 @@ export function createSchedule(order: readonly number[], afterStep: () => void):
   };
 
   /** All that follows from a step happens before the next one: promises and streams need no more than this. */
-  const consequences = () => new Promise((resolve) => setImmediate(resolve));
+  const consequences = async () => {
+    while (underWay.length > 0) await underWay.pop();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
 
   const take = async () => {
     const choice = order[choices++] ?? 0;
@@ -97,6 +103,7 @@ export function createSchedule(order: readonly number[], afterStep: () => void):
       };
     },
     offerAfter: (others, label, act) => void (later = { from: step + others, step: { label, act, process: undefined } }),
+    during: (work) => void underWay.push(work),
     drop(process) {
       for (let index = steps.length - 1; index >= 0; index--) if (steps[index]?.process === process) steps.splice(index, 1);
     },

@@ -15,11 +15,8 @@ import { asJson, type Process } from "./records.ts";
 import type { Reference } from "./reference.ts";
 import type { Schedule } from "./schedule.ts";
 
-/** The handler's `timeouts.store`, in milliseconds. */
+/** The handler's `timeouts.store`, in milliseconds. What has not happened after twice this time never happens. */
 export const storeTimeout = 1000;
-
-/** How long after its caller has given up a call is done that comes much later, in milliseconds. */
-const muchLater = 5 * storeTimeout;
 
 /** What a call does, to the store and to the mirror. */
 interface Call<T> {
@@ -66,6 +63,7 @@ export function createScheduledStore(
     if (process.isDead) return new Promise(() => {});
     return new Promise<T>((resolve, reject) => {
       let isLate = false;
+      let withdraw = () => {};
       const release = async () => {
         clearTimeout(timer);
         if (fault === "refuse") return reject(refused());
@@ -73,13 +71,23 @@ export function createScheduledStore(
         if (fault === "lose") reject(refused());
         else resolve(result);
       };
-      const offer = () => schedule.offer(isLate ? `${name}, late` : fault === "none" ? name : `${name}: ${fault}`, release, process);
-      const timer = setTimeout(() => {
+      const offer = () => {
+        withdraw = schedule.offer(isLate ? `${name}, late` : fault === "none" ? name : `${name}: ${fault}`, release, process);
+      };
+      const giveUp = () => {
         isLate = true;
         ledger.incident("store fault", call.thread);
+        if (fault === "never") return;
+        timer = setTimeout(happen, storeTimeout - 1);
         if (fault === "late") offer();
-        if (fault === "later") setTimeout(offer, muchLater);
-      }, storeTimeout);
+      };
+      const happen = () => {
+        withdraw();
+        if (process.isDead) return;
+        schedule.note(`${name}, at last`);
+        schedule.during(release());
+      };
+      let timer = setTimeout(giveUp, storeTimeout);
       if (fault !== "late" && fault !== "later" && fault !== "never") offer();
     });
   };

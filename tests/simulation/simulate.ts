@@ -1,51 +1,78 @@
-/** Plays schedules against a handler, and makes of a broken invariant a report that plays it again. */
+/** Plays random schedules over a store, and makes of a broken invariant a report with the command that plays it again. */
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import type { ThreadStore } from "../../src/index.ts";
-import { plans, threads, type Plan } from "./plan.ts";
+import { type Plan, plans, threads } from "./plan.ts";
 import { createRun, type Run } from "./run.ts";
 
-/** The seed, the path and the number of runs may come from the environment. */
-const { SIMULATION_SEED, SIMULATION_PATH, SIMULATION_RUNS } = process.env;
+/** How many schedules a normal run of the tests plays over memory. Other stores get their share of any other number. */
+export const normalRuns = 3000;
 
 /** How long a broken schedule is made simpler, in seconds. */
 const secondsToSimplify = 30;
 
-/** Where a store comes from, and how it is let go. */
-export interface StoreSource {
-  create(): ThreadStore | Promise<ThreadStore>;
-  destroy?(): unknown;
+/** A store for all schedules of a test; it is emptied before each of them. */
+export interface OpenStore {
+  store: ThreadStore;
+  /** Called when all schedules are over. */
+  close?(): unknown;
 }
 
-/** Declares a test that plays so many random schedules over a store, which is emptied before each of them. */
-export function simulate(name: string, { create, destroy }: StoreSource, defaultRuns: number): void {
-  const runs = Number(SIMULATION_RUNS ?? defaultRuns);
+/**
+ * Registers a test that plays so many random schedules over a store.
+ *
+ * `SIMULATION_RUNS` plays more of them; `SIMULATION_SEED` and `SIMULATION_PATH` play those of a report again.
+ */
+export function simulate(name: string, runs: number, open: () => Promise<OpenStore>): void {
+  const { SIMULATION_RUNS = normalRuns, SIMULATION_SEED, SIMULATION_PATH } = process.env;
+  const numRuns = Math.ceil((Number(SIMULATION_RUNS) / normalRuns) * runs);
 
-  test(`${runs} random schedules over ${name}`, { timeout: 60_000 + runs * 100 }, async () => {
+  test(`random schedules over ${name}`, { timeout: 120_000 + numRuns * 200 }, async () => {
+    const { store, close } = await open();
     const floating: unknown[] = [];
     const note = (error: unknown) => void floating.push(error);
     process.on("unhandledRejection", note);
-    const store = await create();
+    let until = Infinity;
+    const play = async (plan: Plan) => {
+      // Simpler schedules are looked for a while, not for ever.
+      if (process.uptime() > until) return;
+      const run = await prepare(plan, store, floating);
+      await run.play().catch((error: unknown) => {
+        until = Math.min(until, process.uptime() + secondsToSimplify);
+        throw error;
+      });
+    };
     try {
-      let until = Infinity;
-      const play = async (plan: Plan) => {
-        // Simpler schedules are looked for a while, not for ever.
-        if (process.uptime() > until) return;
-        const run = await prepare(plan, store, floating);
-        await run.play().catch((error: unknown) => {
-          until = Math.min(until, process.uptime() + secondsToSimplify);
-          throw error;
-        });
-      };
-      const seed = SIMULATION_SEED === undefined ? {} : { seed: Number(SIMULATION_SEED) };
-      const path = SIMULATION_PATH === undefined ? {} : { path: SIMULATION_PATH };
-      const result = await fc.check(fc.asyncProperty(plans, play), { numRuns: runs, ...seed, ...path });
+      const result = await fc.check(fc.asyncProperty(plans, play), {
+        numRuns,
+        ...(SIMULATION_SEED !== undefined && { seed: Number(SIMULATION_SEED) }),
+        ...(SIMULATION_PATH !== undefined && { path: SIMULATION_PATH }),
+      });
       if (result.failed) throw new Error(await explain(name, result, store));
-      expect(result.numRuns).toBe(runs);
+      expect(result.numRuns).toBe(numRuns);
     } finally {
-      await destroy?.();
-      vi.useRealTimers();
       process.off("unhandledRejection", note);
+      vi.useRealTimers();
+      await close?.();
+    }
+  });
+}
+
+/** Registers a test that a schedule plays the same way each time: without that, no seed would mean anything. */
+export function simulateTwice(name: string, runs: number, open: () => Promise<OpenStore>): void {
+  test(`a schedule plays the same way each time, over ${name}`, { timeout: 120_000 }, async () => {
+    const { store, close } = await open();
+    const trace = async (plan: Plan) => {
+      const run = await prepare(plan, store, []);
+      // What is broken is for the other tests to say.
+      await run.play().catch(() => {});
+      return run.trace;
+    };
+    try {
+      for (const plan of fc.sample(plans, runs)) expect(await trace(plan)).toEqual(await trace(plan));
+    } finally {
+      vi.useRealTimers();
+      await close?.();
     }
   });
 }
@@ -58,27 +85,19 @@ async function prepare(plan: Plan, store: ThreadStore, floating: readonly unknow
   return createRun(plan, store, floating);
 }
 
-/** What broke, with the schedule that broke it and the command that plays it again. */
-async function explain(
-  name: string,
-  { seed, counterexamplePath, counterexample, errorInstance, numRuns, numShrinks }: fc.RunDetails<[Plan]>,
-  store: ThreadStore,
-): Promise<string> {
-  const [plan] = counterexample ?? [];
-  const trace: string[] = [];
-  if (plan) {
-    const run = await prepare(plan, store, []);
-    await run.play().catch(() => {});
-    trace.push(...run.trace);
-  }
-  return [
+/** What broke, the command that plays it again, and all that happened. */
+async function explain(name: string, result: fc.RunDetails<[Plan]>, store: ThreadStore): Promise<string> {
+  const { seed, counterexamplePath, counterexample, errorInstance, numRuns, numShrinks } = result;
+  const lines = [
     errorInstance instanceof Error ? errorInstance.message : String(errorInstance),
     "",
-    `Found over ${name} in schedule ${numRuns}, made simpler ${numShrinks} times. To play it again:`,
+    `Found in schedule ${numRuns}, made simpler ${numShrinks} times. To play it again:`,
     `SIMULATION_SEED=${seed} SIMULATION_PATH=${counterexamplePath} npx vitest run tests/simulation -t "over ${name}"`,
-    "",
-    fc.stringify(plan),
-    "",
-    ...trace,
-  ].join("\n");
+  ];
+  for (const plan of counterexample ?? []) {
+    const run = await prepare(plan, store, []);
+    await run.play().catch(() => {});
+    lines.push("", fc.stringify(plan), "", ...run.trace);
+  }
+  return lines.join("\n");
 }

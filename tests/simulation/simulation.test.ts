@@ -1,4 +1,69 @@
+/** Random schedules over every store: the most over memory, where they are cheap, and fewer over the databases. */
+import { randomUUID } from "node:crypto";
+import { DatabaseSync } from "node:sqlite";
+import { PGlite } from "@electric-sql/pglite";
+import { Client } from "pg";
+import { createClient } from "redis";
 import { createMemoryStore } from "../../src/index.ts";
-import { simulate } from "./simulate.ts";
+import { createPostgresStore } from "../../src/postgres.ts";
+import { createRedisStore } from "../../src/redis.ts";
+import { createSqliteStore } from "../../src/sqlite.ts";
+import { describeWith } from "../services/include.ts";
+import { normalRuns, simulate, simulateTwice } from "./simulate.ts";
 
-simulate("memory", { create: () => createMemoryStore() }, 3000);
+const { DATABASE_URL, REDIS_URL } = process.env;
+const remedy = (variable: string) => `set ${variable}, or run \`node tests/services/run.ts npm test\``;
+
+const openMemory = async () => ({ store: createMemoryStore() });
+
+simulateTwice("memory", 50, openMemory);
+
+simulate("memory", normalRuns, openMemory);
+
+simulate("node:sqlite", 200, async () => {
+  const database = new DatabaseSync(":memory:");
+  const store = createSqliteStore(database);
+  await store.migrate();
+  return { store, close: async () => database.close() };
+});
+
+simulate("PGlite", 50, async () => {
+  const database = await PGlite.create();
+  const store = createPostgresStore(database);
+  await store.migrate();
+  return { store, close: () => database.close() };
+});
+
+describeWith(
+  "PostgreSQL",
+  Boolean(DATABASE_URL),
+  remedy("DATABASE_URL"),
+)("PostgreSQL", () => {
+  simulate("PostgreSQL", 200, async () => {
+    // One connection, not a pool: a pool sets timers, and here time only passes where a schedule says so.
+    const client = new Client({ connectionString: DATABASE_URL ?? "" });
+    await client.connect();
+    const schema = `simulation_${randomUUID().replaceAll("-", "")}`;
+    await client.query(`CREATE SCHEMA ${schema}`);
+    const store = createPostgresStore(client, { schema });
+    await store.migrate();
+    const close = async () => {
+      await client.query(`DROP SCHEMA ${schema} CASCADE`);
+      await client.end();
+    };
+    return { store, close };
+  });
+});
+
+describeWith(
+  "Redis",
+  Boolean(REDIS_URL),
+  remedy("REDIS_URL"),
+)("Redis", () => {
+  simulate("Redis", 200, async () => {
+    const client = createClient({ url: REDIS_URL ?? "" });
+    await client.connect();
+    const store = createRedisStore(client, { prefix: `simulation-${randomUUID()}:` });
+    return { store, close: () => client.close() };
+  });
+});

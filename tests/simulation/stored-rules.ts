@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { StoredMessage, ThreadKey } from "../../src/index.ts";
 import { findFault } from "../../src/lib/demo-history.ts";
 import { type Ledger, textOfAttempt } from "./ledger.ts";
-import { type Attempt, type Call, callsIn, isBeginning, isSame, nameOf, type Process, textOf } from "./records.ts";
+import { type Attempt, type Call, callsIn, isBeginning, isRival, isSame, nameOf, type Process, textOf } from "./records.ts";
 import { finishReasonOf } from "./scheduled-model.ts";
 
 /** The rules of the store. */
@@ -70,7 +70,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
       step,
       isLate,
       isTold: false,
-      content: textOf(message),
+      contents: [textOf(message)],
       texts: [text],
     });
   };
@@ -155,16 +155,12 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     },
 
     check() {
-      for (const [name, { thread, responseId, content, isTold }] of wholes) {
+      for (const [name, { thread, responseId, contents, isTold }] of wholes) {
         const stored = mirror.find(thread, responseId)?.stored;
-        const isThere = stored?.status === "complete" && stored.message.content === content;
+        const isThere = stored?.status === "complete" && stored.message.content === contents.at(-1);
         unless(isThere || !isTold, "a whole answer stays as it is", () => `${name} is ${JSON.stringify(stored ?? "gone")}`);
         if (!isThere) wholes.delete(name);
       }
     },
   };
 }
-
-/** Whether another process went at the same prompt. */
-const isRival = (other: Attempt, attempt: Attempt) =>
-  other.process !== attempt.process && other.promptId === attempt.promptId && isSame(other.thread, attempt.thread);
