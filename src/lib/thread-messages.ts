@@ -32,7 +32,6 @@ export function toShownMessages(stored: readonly StoredMessage[]): ShownMessage[
   for (const { id, promptId, message } of inTurnOrder(stored)) {
     if (message?.role === "user") {
       shown.push({ id, role: "user", content: message.content });
-      open = undefined;
     } else if (message?.role === "assistant") {
       if (open?.turn !== promptId) {
         open = { answer: { id, role: "assistant", content: "" }, turn: promptId };
@@ -49,14 +48,8 @@ export function toShownMessages(stored: readonly StoredMessage[]): ShownMessage[
 
 /** The newest of a thread's messages, begun at a whole turn where they are not all of them. */
 export function fromWholeTurn(stored: readonly StoredMessage[], last: number): readonly StoredMessage[] {
-  return stored.length < last
-    ? stored
-    : stored.slice(
-        Math.max(
-          0,
-          stored.findIndex(({ message }) => message.role === "user"),
-        ),
-      );
+  const start = stored.length < last ? 0 : stored.findIndex(({ message }) => message?.role === "user");
+  return stored.slice(Math.max(0, start));
 }
 
 function textOf({ content }: ChatCompletionMessageParam): string {

@@ -114,9 +114,10 @@ describe.each(ways)("%s", (via) => {
 });
 
 test("the bound of ids is the app's to set", async () => {
-  const { send, kept } = await startThreads("direct", { limits: { idCharacters: 200 } });
+  const { send, kept, store } = await startThreads("direct", { limits: { idCharacters: 200 } });
   const id = "é".repeat(200);
   await kept.appendMessages(ada(id), [prompt(1)]);
   expect(await ok(send(`/get/${id}`))).toHaveLength(1);
   await expectError(await send(`/get/${id}e`), 400, "invalid_request");
+  expect(new Set(store.calls.map(({ args }) => (args[0] as { threadId: string }).threadId))).toEqual(new Set([id]));
 });

@@ -81,8 +81,10 @@ describe.each(ways)("%s", (via) => {
       prompt(3),
       message("c4", "p3", { role: "assistant", content: "Looking", tool_calls: [call("w")] }),
       message("w1", "p3", { role: "tool", content: "45", tool_call_id: "w" }),
+      // Two answers, though no turn of ours gives two.
       prompt(4),
       answer(4),
+      message("more", "p4", { role: "assistant", content: "And more" }),
     ]);
     expect(await ok(send("/get/t"))).toEqual([
       { id: "p1", role: "user", content: "Prompt 1" },
@@ -93,6 +95,7 @@ describe.each(ways)("%s", (via) => {
       { id: "c4", role: "assistant", content: "Looking" },
       { id: "p4", role: "user", content: "Prompt 4" },
       { id: "r4", role: "assistant", content: "Answer 4" },
+      { id: "more", role: "assistant", content: "And more" },
     ]);
   });
 

@@ -45,7 +45,7 @@ describeOpenUI.each(ways)("restStorage, %s", (via) => {
       const { threads, nextCursor } = await storage.listThreads(cursor);
       met.push(...threads);
       cursor = nextCursor;
-    } while (cursor !== undefined);
+    } while (cursor !== undefined && met.length < 1000);
     expect(met.map(({ id }) => id)).toEqual(ids.toReversed());
     for (const { createdAt } of met) expect(Math.abs(new Date(createdAt).getTime() - Date.now())).toBeLessThan(60_000);
   });

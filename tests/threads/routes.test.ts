@@ -123,13 +123,23 @@ describe.each(ways)("%s", (via) => {
     expect((await send("/delete/get/get", { method: "DELETE" })).status).toBe(204);
   });
 
+  test("a slash behind a route without an id is no other route", async () => {
+    const { send, kept } = await startThreads(via);
+    await kept.appendMessages(ada("t"), [prompt(1), answer(1, "Hello")]);
+    const messages = [{ id: "m", role: "user", content: "Hi" }];
+    const message = { id: "r1", role: "assistant", content: "Hello" };
+    expect((await send("/create/", { method: "POST", body: { messages } })).status).toBe(200);
+    expect((await send("/message/", { method: "PATCH", body: { threadId: "t", message } })).status).toBe(204);
+    expect((await ok<List>(send("/get/"))).threads).toHaveLength(2);
+  });
+
   test("needs basePath where the path of the mount names a route itself", async () => {
     const path = "/get/it/update";
     const { send, kept, url, fetch } = await startThreads(via, { path, basePath: path });
     await kept.appendMessages(ada("t"), [prompt(1)]);
     expect(await ok(send("/get/t"))).toHaveLength(1);
     expect((await ok<List>(send("/get"))).threads).toHaveLength(1);
-    for (const other of ["/get/it", "/get/it/update", "/get/it/updates/get", "/x/get/it/update/get"]) {
+    for (const other of ["/got/it/update/get", "/get/it", "/get/it/update", "/get/it/updates/get", "/x/get/it/update/get"]) {
       await expectError(await fetch(new URL(other, url)), 404, "not_found");
     }
     await expectError(await send("/x/get/t"), 404, "not_found");
