@@ -232,4 +232,30 @@ describe("the ids and the clock", () => {
     for (const { createdAt } of stored) expect(createdAt >= before && createdAt <= Date.now()).toBe(true);
     expect(new Set(stored.map(({ id }) => id)).size).toBe(4);
   });
+
+  it.each(["now", "generateId"] as const)("fail the turn when %s throws, and harm nothing that is stored", async (option) => {
+    let isBroken = false;
+    const make = () => {
+      if (isBroken) throw new Error("clock password hunter2");
+      return option === "now" ? 1 : crypto.randomUUID();
+    };
+    const chat = await startChat({ [option]: make, tools: createTools([{ name: "look", run: () => "seen" }]) });
+    const answerWithTool = [callsTools({ id: "c1", name: "look", args: {} }), says("Done.")];
+    chat.model.next(...answerWithTool);
+    isBroken = true;
+    const seen = await read(chat.post(ask("Hi")));
+    expect(seen.failed || seen.status === 500).toBe(true);
+    expect(seen.text).not.toContain("hunter2");
+    await chat.settled();
+    isBroken = false;
+    const healthy = await startChat({ over: chat, tools: createTools([{ name: "look", run: () => "seen" }]) });
+    healthy.model.next(...answerWithTool);
+    expect((await read(healthy.post(ask("Hi")))).text).toBe("Done.");
+    expect((await chat.stored()).map(({ message, status }) => `${message.role} ${status}`)).toEqual([
+      "user complete",
+      "assistant complete",
+      "tool complete",
+      "assistant complete",
+    ]);
+  });
 });
