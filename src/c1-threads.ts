@@ -75,11 +75,11 @@ const mostPages = 20;
  * ```
  */
 export function createC1Threads({ url, headers, fetch: send = fetch }: C1ThreadsOptions): C1Threads {
-  const ask = async (path: string, method = "GET", body?: unknown): Promise<Response> => {
+  const ask = async (path: string, method = "GET", body?: object): Promise<Response> => {
     const response = await send(url + path, {
       method,
-      headers: { ...(body ? { "Content-Type": "application/json" } : {}), ...(typeof headers === "function" ? await headers() : headers) },
-      ...(body ? { body: JSON.stringify(body) } : {}),
+      headers: { ...(body && { "Content-Type": "application/json" }), ...(typeof headers === "function" ? await headers() : headers) },
+      body: body ? JSON.stringify(body) : null,
     });
     if (response.ok || (method === "DELETE" && response.status === 404)) return response;
     const told = (await response.json().catch(() => undefined)) as { error?: { message?: string } } | null | undefined;
