@@ -1,0 +1,27 @@
+import { readFileSync } from "node:fs";
+import { serve } from "@hono/node-server";
+import { createChatHandler, createMemoryStore } from "chat-handler";
+import { createDemoModel } from "chat-handler/testing";
+import { Hono } from "hono";
+import OpenAI from "openai";
+
+const { PORT = "3000", THESYS_API_KEY, THESYS_BASE_URL = "https://api.thesys.dev/v1/embed/" } = process.env;
+
+const chat = createChatHandler({
+  client: THESYS_API_KEY
+    ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: THESYS_BASE_URL })
+    : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel({ format: "text" }) }),
+  model: "c1/anthropic/claude-sonnet-4/v-20251230",
+  store: createMemoryStore(),
+});
+
+const page = readFileSync(new URL("index.html", import.meta.url), "utf8");
+
+const app = new Hono();
+app.get("/", (context) => context.html(page));
+app.post("/api/chat", (context) => chat(context.req.raw));
+
+// Without `authorize` everybody shares the threads, so only this machine is let in.
+serve({ fetch: app.fetch, hostname: "127.0.0.1", port: Number(PORT) }, ({ port }) => {
+  console.log(`Chat with ${THESYS_API_KEY ? "C1" : "the demo model"} at http://localhost:${port}`);
+});

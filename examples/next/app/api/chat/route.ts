@@ -1,0 +1,13 @@
+import { createChatHandler, createMemoryStore } from "chat-handler";
+import { createDemoModel } from "chat-handler/testing";
+import OpenAI from "openai";
+
+const { THESYS_API_KEY, THESYS_BASE_URL = "https://api.thesys.dev/v1/embed/" } = process.env;
+
+export const POST = createChatHandler({
+  client: THESYS_API_KEY
+    ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: THESYS_BASE_URL })
+    : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel({ format: "text" }) }),
+  model: "c1/anthropic/claude-sonnet-4/v-20251230",
+  store: createMemoryStore(),
+});
