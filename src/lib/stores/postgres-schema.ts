@@ -96,20 +96,21 @@ INSERT INTO ${versions} VALUES (2);
  * before has done; the parts of a single plain statement would all look at the moment before the wait.
  *
  * The batch is a JSON array of `[id, body]`, the body being text: its escapes are not resolved here. Returned are the places, from
- * 1, of what was stored.
+ * 1, of what was stored, as JSON.
  */
 function appendMessages({ threads, messages, activity, appendMessages }: PostgresNames): string {
   return `CREATE FUNCTION ${appendMessages}(p_owner text, p_thread_id text, p_title text, p_now bigint, p_requires text, p_batch text)
-RETURNS SETOF integer LANGUAGE plpgsql AS $function$
+RETURNS text LANGUAGE plpgsql AS $function$
 DECLARE
   v_thread bigint;
   v_last bigint;
+  v_stored text;
 BEGIN
   LOOP
     SELECT key, last_seq INTO v_thread, v_last FROM ${threads}
     WHERE owner = p_owner AND thread_id = p_thread_id FOR NO KEY UPDATE;
     EXIT WHEN FOUND;
-    IF p_requires IS NOT NULL THEN RETURN; END IF;
+    IF p_requires IS NOT NULL THEN RETURN '[]'; END IF;
     INSERT INTO ${threads} (owner, thread_id, title, created_at, updated_at, activity)
     VALUES (p_owner, p_thread_id, p_title, p_now, p_now, nextval('${activity}'))
     ON CONFLICT (owner, thread_id) DO NOTHING;
@@ -117,19 +118,22 @@ BEGIN
 
   IF p_requires IS NOT NULL THEN
     PERFORM FROM ${messages} WHERE thread = v_thread AND id = p_requires;
-    IF NOT FOUND THEN RETURN; END IF;
+    IF NOT FOUND THEN RETURN '[]'; END IF;
   END IF;
 
-  RETURN QUERY INSERT INTO ${messages} AS m (thread, seq, id, body)
-  SELECT v_thread, v_last + place, pair->>0, pair->>1
-  FROM json_array_elements(p_batch::json) WITH ORDINALITY AS batch (pair, place)
-  ON CONFLICT (thread, id) DO NOTHING
-  RETURNING (m.seq - v_last)::integer;
-  IF FOUND THEN
+  WITH stored AS (
+    INSERT INTO ${messages} AS m (thread, seq, id, body)
+    SELECT v_thread, v_last + place, pair->>0, pair->>1
+    FROM json_array_elements(p_batch::json) WITH ORDINALITY AS batch (pair, place)
+    ON CONFLICT (thread, id) DO NOTHING
+    RETURNING m.seq - v_last AS place
+  ), touched AS (
     UPDATE ${threads}
     SET last_seq = last_seq + json_array_length(p_batch::json), updated_at = p_now, activity = nextval('${activity}')
-    WHERE key = v_thread;
-  END IF;
+    WHERE key = v_thread AND EXISTS (SELECT FROM stored)
+  )
+  SELECT coalesce(json_agg(place ORDER BY place), '[]')::text INTO v_stored FROM stored;
+  RETURN v_stored;
 END
 $function$;`;
 }

@@ -106,13 +106,14 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       for (const { id } of batch) checkText("message id", id);
       const bodies = writeBatch(batch);
       if (bodies.size === 0) return [];
-      const rows = await query<{ place: number }>(`SELECT place FROM ${names.appendMessages}($1, $2, $3, $4::bigint, $5, $6) AS place`, [
+      const [row] = await query<{ places: string }>(`SELECT ${names.appendMessages}($1, $2, $3, $4::bigint, $5, $6) AS places`, [
         ...[key.owner, key.threadId, title, String(Date.now())],
         requires ?? null,
         JSON.stringify([...bodies]),
       ]);
       const ids = [...bodies.keys()];
-      return rows.map(({ place }) => ids[place - 1]!);
+      const places: number[] = JSON.parse(row!.places);
+      return places.map((place) => ids[place - 1]!);
     },
 
     async updateMessage(key, id, change) {
