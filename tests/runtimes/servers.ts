@@ -33,6 +33,9 @@ const onNode = {
   banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
 } as const;
 
+/** The files that run in workerd. */
+const workers = new Set(["serve-workerd.ts", "serve-d1.ts"]);
+
 /** Bundles a file of this folder with the built package and hands over the path. */
 export async function bundled<T>(name: string, use: (path: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "chat-handler-runtime-"));
@@ -45,7 +48,7 @@ export async function bundled<T>(name: string, use: (path: string) => Promise<T>
       logLevel: "error",
       format: "esm",
       target: "es2022",
-      ...(name === "serve-workerd.ts" ? { platform: "browser" } : onNode),
+      ...(workers.has(name) ? { platform: "browser" } : onNode),
       plugins: [
         {
           name: "built-package",
@@ -95,10 +98,10 @@ interface MiniflareModule {
   Miniflare: new (options: object) => { unsafeGetDirectURL(): Promise<URL>; dispose(): Promise<void> };
 }
 
-/** Serves the app with workerd. */
-export async function startWorkerd(): Promise<Server> {
+/** Serves the app, or another file of this folder, with workerd. */
+export async function startWorkerd(name = "serve-workerd.ts", options: object = {}): Promise<Server> {
   const { Miniflare }: MiniflareModule = await import(pathToFileURL(join(installed, "miniflare/dist/src/index.js")).href);
-  return bundled("serve-workerd.ts", async (path) => {
+  return bundled(name, async (path) => {
     const worker = new Miniflare({
       modules: true,
       script: await readFile(path, "utf8"),
@@ -106,6 +109,7 @@ export async function startWorkerd(): Promise<Server> {
       compatibilityFlags: ["enable_request_signal"], // or a Worker never learns that the client left
       unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }], // without miniflare's own worker in between
       handleRuntimeStdio: () => {},
+      ...options,
     });
     return { url: await worker.unsafeGetDirectURL(), stop: () => worker.dispose() };
   });

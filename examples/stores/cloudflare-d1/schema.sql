@@ -1,0 +1,9 @@
+CREATE TABLE chat_messages (
+  owner TEXT NOT NULL,
+  thread_id TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (owner, thread_id, seq), -- serves "the last 50 messages"
+  UNIQUE (owner, thread_id, id)
+);

@@ -1,0 +1,101 @@
+/** Threads in Cloudflare D1: a store over a database without interactive transactions. */
+import type { MessageStore, StoredMessage, ThreadKey } from "chat-handler";
+
+/** The part of a D1 binding that the store uses, in the forms of `D1Database` of @cloudflare/workers-types. */
+export interface Database {
+  prepare(sql: string): Statement;
+}
+
+/** The part of `D1PreparedStatement` that the store uses. */
+export interface Statement {
+  bind(...values: (string | number | null)[]): Statement;
+  run(): Promise<Result>;
+}
+
+/** What a statement did. */
+export interface Result {
+  results: unknown[];
+  meta: { changes: number };
+}
+
+const inThread = "owner = ?1 AND thread_id = ?2";
+
+const listing = `SELECT body FROM chat_messages WHERE ${inThread} ORDER BY seq DESC LIMIT ?3`;
+
+// The whole batch in one statement, and so in one transaction. D1 runs one after the other: whoever appends next finds the
+// numbers after these. An id that is there already stays as it is, and its number unused: numbers only have to grow.
+const appending = `
+  INSERT INTO chat_messages (owner, thread_id, seq, id, body)
+  SELECT ?1, ?2, (SELECT coalesce(max(seq), 0) FROM chat_messages WHERE ${inThread}) + key + 1, value ->> 'id', value
+  FROM json_each(?3)
+  WHERE ?4 IS NULL OR EXISTS (SELECT 1 FROM chat_messages WHERE ${inThread} AND id = ?4)
+  ON CONFLICT (owner, thread_id, id) DO NOTHING
+  RETURNING id`;
+
+const finding = `SELECT body FROM chat_messages WHERE ${inThread} AND id = ?3`;
+
+const swapping = `UPDATE chat_messages SET body = ?5 WHERE ${inThread} AND id = ?3 AND body = ?4`;
+
+const deleting = `DELETE FROM chat_messages WHERE ${inThread} AND id IN (SELECT value FROM json_each(?3))`;
+
+/** Makes the store over a D1 binding, as in `createD1Store(env.DB)`. The table of schema.sql must be there. */
+export function createD1Store(database: Database): MessageStore {
+  const run = (sql: string, ...values: (string | number | null)[]) =>
+    database
+      .prepare(sql)
+      .bind(...values)
+      .run();
+
+  async function bodies(sql: string, ...values: (string | number | null)[]): Promise<string[]> {
+    const { results } = await run(sql, ...values);
+    return results.map((row) => (row as { body: string }).body);
+  }
+
+  return {
+    async listMessages(key, { last } = {}) {
+      const newestFirst = await bodies(listing, ...names(key), last ?? -1); // SQLite takes -1 for no limit
+      return newestFirst.reverse().map((body) => JSON.parse(body));
+    },
+
+    async appendMessages(key, messages, { requires } = {}) {
+      const required = requires === undefined ? null : checked("required message id", requires);
+      for (const { id } of messages) checked("message id", id);
+      if (messages.length === 0) return [];
+      const { results } = await run(appending, ...names(key), JSON.stringify(messages), required);
+      return results.map((row) => (row as { id: string }).id);
+    },
+
+    async updateMessage(key, id, change) {
+      const message = [...names(key), checked("message id", id)];
+      for (;;) {
+        const [body] = await bodies(finding, ...message);
+        if (body === undefined) return false;
+        // Without a lock between reading and writing: written only if it is still what was read, else read again. Whoever came
+        // between has succeeded, so this ends.
+        const { meta } = await run(swapping, ...message, body, changed(body, change));
+        if (meta.changes > 0) return true;
+      }
+    },
+
+    async deleteMessages(key, ids) {
+      await run(deleting, ...names(key), JSON.stringify(ids.map((id) => checked("message id", id))));
+    },
+  };
+}
+
+function changed(body: string, change: object): string {
+  const old: StoredMessage = JSON.parse(body);
+  const named: object = JSON.parse(JSON.stringify(change)); // without the fields that are undefined
+  return JSON.stringify({ ...old, ...named, id: old.id, promptId: old.promptId });
+}
+
+const names = ({ owner, threadId }: ThreadKey): [owner: string, threadId: string] => [
+  checked("owner", owner),
+  checked("thread id", threadId),
+];
+
+/** SQL functions end a text at NUL, and half a surrogate pair would be stored as U+FFFD: two names would become one. */
+function checked(what: string, text: string): string {
+  if (text.includes("\0") || !text.isWellFormed()) throw new TypeError(`The ${what} has characters that D1 cannot hold`);
+  return text;
+}
