@@ -34,9 +34,9 @@ export interface Answer {
   /** All text written so far. */
   text(): string;
   /** Characters written so far. */
-  readonly length: number;
+  length(): number;
   /** When the first text was shown, by `performance.now()`. */
-  readonly openedAt: number | undefined;
+  openedAt(): number | undefined;
   /** Ends the answer: whole, or with the failure that every reader will see after the text. */
   end(failure?: Error): void;
   /** A reader that starts at the beginning. `onLeave` is called once, when it leaves before the end. */
@@ -54,7 +54,6 @@ export function createAnswer(flushInterval: number): Answer {
   const places = new Set<{ consumed: number }>();
   let gathered = "";
   let length = 0;
-  let flushedAt = -Infinity;
   let openedAt: number | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let hasEnded = false;
@@ -78,8 +77,8 @@ export function createAnswer(flushInterval: number): Answer {
     if (text === "") return;
     gathered = gathered.slice(text.length);
     parts.push(text);
-    flushedAt = performance.now();
-    openedAt ??= flushedAt;
+    openedAt ??= performance.now();
+    if (flushInterval > 0 && !hasEnded) timer = setTimeout(flush, flushInterval);
     touch();
   };
 
@@ -93,21 +92,15 @@ export function createAnswer(flushInterval: number): Answer {
     write(text) {
       gathered += text;
       length += text.length;
-      const wait = flushedAt + flushInterval - performance.now();
-      if (wait <= 0 || gathered.length >= largeText) flush();
-      else timer ??= setTimeout(flush, wait);
+      if (!timer || gathered.length >= largeText) flush();
     },
     flush,
     isFull,
     changed,
     touch,
     text: () => parts.join("") + gathered,
-    get length() {
-      return length;
-    },
-    get openedAt() {
-      return openedAt;
-    },
+    length: () => length,
+    openedAt: () => openedAt,
     end(reason) {
       hasEnded = true;
       failure = reason;
@@ -119,20 +112,21 @@ export function createAnswer(flushInterval: number): Answer {
       let next = 0;
       let left: Error | undefined;
       places.add(place);
-      /** Waits for the part of that number; whether there will be one. */
-      const has = async (part: number) => {
-        while (!left && part >= parts.length && !hasEnded) await changed();
-        if (left) throw left;
-        if (part < parts.length) return true;
-        if (failure) throw failure;
-        return false;
+      /** Whether there is text to read; throws where there will be none for a reason. */
+      const hasText = () => {
+        const error = left ?? (next < parts.length ? undefined : failure);
+        if (error) throw error;
+        return next < parts.length;
       };
       return {
         async opened() {
-          await has(0);
+          while (!hasText() && !hasEnded) await changed();
         },
         async read() {
-          if (!(await has(next))) return void places.delete(place);
+          while (!hasText()) {
+            if (hasEnded) return void places.delete(place);
+            await changed();
+          }
           let text = "";
           while (next < parts.length && text.length < largeText) text += parts[next++];
           place.consumed += text.length;

@@ -19,10 +19,12 @@ export async function unlessAborted<T>(signal: AbortSignal, promise: PromiseLike
 
 /** The promise, or a rejection with `late()` after `ms` milliseconds. The promise itself goes on. */
 export async function within<T>(ms: number, promise: PromiseLike<T>, late: () => Error): Promise<T> {
-  const clock = new AbortController();
-  const timer = setTimeout(() => clock.abort(late()), ms);
+  let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    return await unlessAborted(clock.signal, promise);
+    return await new Promise<T>((resolve, reject) => {
+      timer = setTimeout(() => reject(late()), ms);
+      promise.then(resolve, reject);
+    });
   } finally {
     clearTimeout(timer);
   }

@@ -1,6 +1,6 @@
 /** What a thread already holds of a turn: the response id is the key of idempotency, and an id names one thing for ever. */
 import { ChatHandlerError } from "./errors.ts";
-import { inTurnOrder } from "./history.ts";
+import { inTurnOrder, isWholeAnswer } from "./history.ts";
 import { canonical, type Prompt } from "./prompt.ts";
 import type { StoredMessage } from "./store.ts";
 
@@ -26,22 +26,14 @@ export function findEarlier(messages: readonly StoredMessage[], prompt: Prompt, 
   if (stands && (stands.role !== "user" || canonical(stands.content) !== canonical(prompt.content))) throw conflict("prompt.id");
   const attempt = stored.filter(({ id, promptId }) => promptId === prompt.id && id !== prompt.id);
   const isWhole = response?.status === "complete";
-  if (!isWhole && attempt.some(isFinal)) throw conflict("prompt.id");
-  // Only what is complete: a store that was slow may have kept a part of an earlier attempt after all.
-  const texts = attempt.map(({ message: { role, content }, status }) =>
-    role === "assistant" && status === "complete" && typeof content === "string" ? content : "",
-  );
+  if (!isWhole && attempt.some(isWholeAnswer)) throw conflict("prompt.id");
+  const texts = attempt.map(({ message: { role, content } }) => (role === "assistant" && typeof content === "string" ? content : ""));
   return {
     answer: isWhole ? texts.join("") : undefined,
     hasPrompt: stands !== undefined,
     attempt,
     before: stands ? stored.slice(0, place) : stored,
   };
-}
-
-/** Whether a message is a whole answer: of this turn, but under another response id. */
-function isFinal({ message, status }: StoredMessage): boolean {
-  return message.role === "assistant" && !message.tool_calls?.length && status === "complete";
 }
 
 /** The error of an id that was used before for something else. */

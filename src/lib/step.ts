@@ -37,7 +37,7 @@ export async function speak(
   const { signal } = controller;
   const stop = () => controller.abort(turnSignal.reason);
   turnSignal.addEventListener("abort", stop);
-  const late = new ChatHandlerError("model_timeout", "The model took too long.");
+  let late: ChatHandlerError | undefined;
   // One timer for the whole call, moved only when it fires: re-arming it at every chunk would cost more than reading the chunk.
   let deadline = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -47,7 +47,7 @@ export async function speak(
   const watch = () => {
     const left = deadline - performance.now();
     if (left > 0) timer = setTimeout(watch, Math.min(left, finishGrace, timeouts.idle));
-    else controller.abort(late);
+    else controller.abort((late = new ChatHandlerError("model_timeout", "The model took too long.")));
   };
 
   try {
@@ -57,8 +57,10 @@ export async function speak(
     watch();
     let toolCharacters = 0;
     for await (const chunks of await callModel(client, body, signal)) {
+      // Comments keep a connection open, but say nothing.
+      if (chunks.length === 0) continue;
       for (const chunk of chunks) toolCharacters += take(chunk, said, answer, tools);
-      if (answer.length + toolCharacters > limits.answerCharacters) {
+      if (answer.length() + toolCharacters > limits.answerCharacters) {
         throw new ChatHandlerError("answer_too_large", `The answer is longer than ${limits.answerCharacters} characters.`);
       }
       // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
@@ -69,7 +71,7 @@ export async function speak(
   } catch (error) {
     const reason = signal.aborted ? signal.reason : error;
     // A model that gave its reason had finished, whatever keeps its connection open.
-    if (!said.finishReason || reason !== late) throw fromProvider(reason);
+    if (!said.finishReason || !late || reason !== late) throw fromProvider(reason);
   } finally {
     clearTimeout(timer);
     turnSignal.removeEventListener("abort", stop);

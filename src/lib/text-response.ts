@@ -19,33 +19,21 @@ const encoder = new TextEncoder();
 
 /** Streams what the reader reads, one read for each pull of the client; a failure of the turn errors the stream. */
 export function textResponse(reader: AnswerReader, onCancel: () => void): Response {
-  let failure: unknown;
-  let pulled = () => {};
+  let feed: (result: IteratorResult<string, undefined>) => void = () => {};
 
-  // transformStream runs its loop without looking at demand and must not see an error, so its source waits for each pull
-  // and ends quietly; the outer stream says how it ended.
-  const texts = async function* () {
-    try {
-      for (;;) {
-        await new Promise<void>((resolve) => (pulled = resolve));
-        const text = await reader.read();
-        if (text === undefined) return;
-        yield text;
-      }
-    } catch (error) {
-      failure = error;
-    }
-  };
-  const bytes = transformStream(texts(), (text) => encoder.encode(text)).getReader();
+  // transformStream runs its loop without looking at demand and must not see an error, so it is fed one text for each pull and
+  // the outer stream says how it ends.
+  const next = () => new Promise<IteratorResult<string, undefined>>((resolve) => (feed = resolve));
+  const bytes = transformStream({ [Symbol.asyncIterator]: () => ({ next }) }, (text: string) => encoder.encode(text)).getReader();
 
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        pulled();
-        const { done, value } = await bytes.read();
-        if (!done) controller.enqueue(value);
-        else if (failure) controller.error(failure);
-        else controller.close();
+        const value = await reader.read();
+        feed(value === undefined ? { done: true, value } : { done: false, value });
+        const text = await bytes.read();
+        if (text.done) controller.close();
+        else controller.enqueue(text.value);
       },
       cancel: onCancel,
     },

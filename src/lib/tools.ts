@@ -63,7 +63,7 @@ export interface ToolRunner {
 export function createTools(tools: readonly ChatTool[]): ToolRunner {
   const byName = new Map<string, ChatTool>();
   for (const tool of tools) {
-    if (!/^[\w-]{1,64}$/.test(tool.name)) misuse("a tool's name has 1 to 64 letters, digits, _ and -");
+    if (typeof tool.name !== "string" || !/^[\w-]{1,64}$/.test(tool.name)) misuse("a tool's name has 1 to 64 letters, digits, _ and -");
     if (typeof tool.run !== "function") misuse(`the tool ${tool.name} needs a function run(args, context)`);
     if (byName.has(tool.name)) misuse(`two tools are named ${tool.name}`);
     byName.set(tool.name, tool);

@@ -130,7 +130,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     const body = await modelBody(work.earlier.before);
     for (;;) {
       if (++work.steps > limits.steps) throw incomplete("The model kept calling tools.");
-      const said: Said = (work.said = { start: answer.length, toolCalls: new Map() });
+      const said: Said = (work.said = { start: answer.length(), toolCalls: new Map() });
       await speak(said, body, answer, settings, signal);
       const { finishReason = "", toolCalls } = said;
       work.usage = sum(work.usage, said.usage);
@@ -142,7 +142,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       signal.throwIfAborted();
       body.messages = [...body.messages, ...step.map(({ message }) => message)];
     }
-    if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
+    if (answer.length() === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
   };
 
   const textFrom = (start: number) => answer.text().slice(start).toWellFormed();
@@ -160,7 +160,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
 
   /** Stores what was said, in the place of an earlier attempt. Resolves to whether the answer is there now. */
   const keep = async ({ said, kept, earlier: { attempt } }: Work, status: MessageStatus): Promise<boolean> => {
-    const { start = answer.length, finishReason, usage } = said ?? {};
+    const { start = answer.length(), finishReason, usage } = said ?? {};
     const content = textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
     const batch = kept.map(({ message, ...ending }) => stored(newId(), message, { ...ending, status }));
@@ -168,20 +168,26 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       const ending = { status, ...(finishReason && { finishReason }), ...(usage && { usage }) };
       batch.push(stored(responseId, { role: "assistant", content }, ending));
     }
-    const [only] = batch;
-    const [old] = attempt;
-    if (!only) return false;
-    // In its place, where that is one message for one that leaves nothing of the old behind: a change can set fields, not unset them.
-    const isChange = old?.id === only.id && batch.length + attempt.length === 2 && Object.keys(old).every((field) => field in only);
-    if (isChange) {
-      const { id, promptId: _, ...change } = only;
-      return await store.updateMessage(thread, id, change);
-    }
-    if (attempt.length > 0)
+    if (batch.length === 0) return false;
+    if (attempt.length > 0) {
+      // Whatever made the answer whole meanwhile, another process or a write thought lost, it is not to be replaced.
+      const now = await look();
+      if (now.answer !== undefined) return false;
+      const [only, old] = [batch[0], now.attempt[0]];
+      // One message for one keeps its place, unless the old one has something to say that the new one has not: a change cannot unset.
+      if (
+        only?.id === old?.id &&
+        batch.length + now.attempt.length === 2 &&
+        Object.keys(old ?? {}).every((field) => field in Object(only))
+      ) {
+        const { id: _, promptId: __, ...change } = only as StoredMessage;
+        return await store.updateMessage(thread, responseId, change);
+      }
       await store.deleteMessages(
         thread,
-        attempt.map(({ id }) => id),
+        now.attempt.map(({ id }) => id),
       );
+    }
     return (await store.appendMessages(thread, batch, { requires: promptId })).includes(responseId);
   };
 
@@ -229,7 +235,8 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     leaveLine();
     if (work) {
       const { said, usage, steps } = work;
-      const firstText = answer.openedAt && answer.openedAt - startedAt;
+      const openedAt = answer.openedAt();
+      const firstText = openedAt && openedAt - startedAt;
       const timings = { queued, firstText, total: performance.now() - startedAt };
       const ended = { ...context, status, finishReason: said?.finishReason, usage, steps, error, timings };
       await guardApp(() => settings.onTurnEnd?.(ended)).catch(report);

@@ -153,6 +153,24 @@ describe("a retry of a failed answer", () => {
   );
 });
 
+it("lets no write that was given up destroy a later answer", async () => {
+  const chat = await startChat({ timeouts: { store: 300 } });
+  chat.model.next(sends(text("Half")), sends(text("Half")));
+  await read(chat.post(ask("Hi")));
+  // The second attempt cannot store its part in time; the store does it all the same, but later.
+  const late = gate();
+  chat.store.plan(({ method }) => (method === "updateMessage" ? { before: late.opened } : undefined));
+  expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+  chat.store.plan();
+  const third = read(chat.post(ask("Hi")));
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  late.open();
+  expect(await third).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+  await chat.settled();
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
+});
+
 it.each(faults)("harms nothing when the part of a stopped turn cannot be stored (%s)", async (fault) => {
   const chat = await startChat({ timeouts });
   const controller = new AbortController();
