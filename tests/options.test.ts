@@ -167,6 +167,18 @@ it("sends static params as they are", async () => {
   expect(chat.model.calls[0]?.body).toMatchObject({ temperature: 0, stream_options: { include_usage: true }, metadata: { thesys: "{}" } });
 });
 
+it("lets no params win over what the handler sets itself", async () => {
+  const params = () => ({ messages: [], model: "other", stream: false, temperature: 1 }) as object;
+  const chat = await startChat({ params });
+  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+  expect(chat.model.calls[0]?.body).toEqual({
+    model: "test-model",
+    stream: true,
+    temperature: 1,
+    messages: [{ role: "user", content: "Hi" }],
+  });
+});
+
 it("sends no system message where the system prompt is empty", async () => {
   const chat = await startChat({ systemPrompt: () => "" });
   await read(chat.post(ask("Hi")));

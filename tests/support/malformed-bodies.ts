@@ -25,6 +25,7 @@ const notJson: MalformedBody[] = [
   ["NaN", '{"threadId":NaN}'],
   ["a form", "prompt=Hi&threadId=t"],
   ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)],
+  ["a text that is no UTF-8", new Uint8Array(Buffer.from(JSON.stringify(good).replace("Hi", "\u00ff"), "latin1"))],
   ["UTF-8 cut off in a character", Uint8Array.of(0x22, 0xc3)],
   ["UTF-16", new Uint8Array(Buffer.from(JSON.stringify(good), "utf16le"))],
 ].map(([name, body]) => ({ name: `no JSON: ${String(name)}`, body, code: "invalid_json" }));
