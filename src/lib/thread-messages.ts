@@ -30,9 +30,9 @@ export function toShownMessages(stored: readonly StoredMessage[]): ShownMessage[
   /** The answer that goes on behind the results of its tools, and its turn. */
   let open: { answer: ShownAnswer; turn: string } | undefined;
   for (const { id, promptId, message } of inTurnOrder(stored)) {
-    if (message?.role === "user") {
+    if (message.role === "user") {
       shown.push({ id, role: "user", content: message.content });
-    } else if (message?.role === "assistant") {
+    } else if (message.role === "assistant") {
       if (open?.turn !== promptId) {
         open = { answer: { id, role: "assistant", content: "" }, turn: promptId };
         shown.push(open.answer);
@@ -48,7 +48,7 @@ export function toShownMessages(stored: readonly StoredMessage[]): ShownMessage[
 
 /** The newest of a thread's messages, begun at a whole turn where they are not all of them. */
 export function fromWholeTurn(stored: readonly StoredMessage[], last: number): readonly StoredMessage[] {
-  const start = stored.length < last ? 0 : stored.findIndex(({ message }) => message?.role === "user");
+  const start = stored.length < last ? 0 : stored.findIndex(({ message }) => message.role === "user");
   return stored.slice(Math.max(0, start));
 }
 

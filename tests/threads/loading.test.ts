@@ -81,10 +81,10 @@ describe.each(ways)("%s", (via) => {
       prompt(3),
       message("c4", "p3", { role: "assistant", content: "Looking", tool_calls: [call("w")] }),
       message("w1", "p3", { role: "tool", content: "45", tool_call_id: "w" }),
-      // Two answers, though no turn of ours gives two.
+      // Two attempts, as two processes may leave them.
       prompt(4),
-      answer(4),
-      message("more", "p4", { role: "assistant", content: "And more" }),
+      answer(4, "Answ", { status: "stopped" }),
+      message("other", "p4", { role: "assistant", content: "Ans" }, { status: "failed" }),
     ]);
     expect(await ok(send("/get/t"))).toEqual([
       { id: "p1", role: "user", content: "Prompt 1" },
@@ -94,8 +94,8 @@ describe.each(ways)("%s", (via) => {
       { id: "p3", role: "user", content: "Prompt 3" },
       { id: "c4", role: "assistant", content: "Looking" },
       { id: "p4", role: "user", content: "Prompt 4" },
-      { id: "r4", role: "assistant", content: "Answer 4" },
-      { id: "more", role: "assistant", content: "And more" },
+      { id: "r4", role: "assistant", content: "Answ" },
+      { id: "other", role: "assistant", content: "Ans" },
     ]);
   });
 
@@ -119,7 +119,6 @@ describe.each(ways)("%s", (via) => {
     const { send, kept } = await startThreads(via);
     await kept.appendMessages(ada("t"), [
       prompt(1),
-      message("m1", "p1", null),
       message("m2", "p1", {}),
       message("m3", "p1", { role: "assistant" }),
       message("m4", "p1", { role: "user" }),
