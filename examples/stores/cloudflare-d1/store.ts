@@ -96,6 +96,6 @@ const names = ({ owner, threadId }: ThreadKey): [owner: string, threadId: string
 
 /** SQL functions end a text at NUL, and half a surrogate pair would be stored as U+FFFD: two names would become one. */
 function checked(what: string, text: string): string {
-  if (text.includes("\0") || !text.isWellFormed()) throw new TypeError(`The ${what} has characters that D1 cannot hold`);
+  if (/\0|\p{Surrogate}/u.test(text)) throw new TypeError(`The ${what} has characters that D1 cannot hold`);
   return text;
 }

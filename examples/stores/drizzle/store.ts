@@ -103,5 +103,5 @@ function checkKey({ owner, threadId }: ThreadKey): void {
 
 /** PostgreSQL cannot hold NUL, and half a surrogate pair would be stored as U+FFFD: two names would become one. */
 function checkText(what: string, text: string): void {
-  if (text.includes("\0") || !text.isWellFormed()) throw new TypeError(`The ${what} has characters that PostgreSQL cannot hold`);
+  if (/\0|\p{Surrogate}/u.test(text)) throw new TypeError(`The ${what} has characters that PostgreSQL cannot hold`);
 }
