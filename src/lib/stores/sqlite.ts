@@ -4,6 +4,7 @@ import { activityBelow, checkCount, checkOptionNames, textCheck } from "./argume
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { retry } from "./retry.ts";
 import { sqliteSchema, sqliteTables, type SqliteSchemaOptions } from "./sqlite-schema.ts";
+import { sqliteStatements, type SqliteStatements } from "./sqlite-statements.ts";
 
 /** The part of a prepared statement that the store uses. */
 export interface SqliteStatement {
@@ -72,16 +73,16 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
   checkOptionNames("createSqliteStore", options, ["prefix", "synchronous", "busyTimeout"]);
   if (synchronous !== "full" && synchronous !== "normal") throw new TypeError('synchronous must be "full" or "normal"');
   if (!(busyTimeout >= 0)) throw new TypeError("busyTimeout must be a number of milliseconds");
-  const { threads, messages, versions } = sqliteTables(prefix);
-  const nextActivity = `(SELECT coalesce(max(activity), 0) + 1 FROM ${threads} WHERE owner = ?)`;
+  const sql = sqliteStatements(sqliteTables(prefix));
 
   database.exec(`PRAGMA busy_timeout = 0; PRAGMA foreign_keys = ON; PRAGMA synchronous = ${synchronous}`);
 
-  const statements = new Map<string, SqliteStatement>();
+  const statements = new Map<keyof SqliteStatements, SqliteStatement>();
 
-  function prepared(sql: string): SqliteStatement {
-    let statement = statements.get(sql);
-    if (!statement) statements.set(sql, (statement = database.prepare(sql)));
+  /** Prepared when first used: the tables may not be there before. */
+  function prepared(name: keyof SqliteStatements): SqliteStatement {
+    let statement = statements.get(name);
+    if (!statement) statements.set(name, (statement = database.prepare(sql[name])));
     return statement;
   }
 
@@ -112,19 +113,17 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
   }
 
   function findThread({ owner, threadId }: ThreadKey): number | undefined {
-    const row = prepared(`SELECT key FROM ${threads} WHERE owner = ? AND thread_id = ?`).get(owner, threadId);
+    const row = prepared("findThread").get(owner, threadId);
     return (row as { key: number } | undefined)?.key;
   }
 
   function insertThread({ owner, threadId }: ThreadKey, title: string): number {
     const now = Date.now();
-    const sql = `INSERT INTO ${threads} (owner, thread_id, title, created_at, updated_at, activity)
-      VALUES (?, ?, ?, ?, ?, ${nextActivity}) RETURNING key`;
-    return (prepared(sql).get(owner, threadId, title, now, now, owner) as { key: number }).key;
+    return (prepared("insertThread").get(owner, threadId, title, now, now, owner) as { key: number }).key;
   }
 
   function selectThread({ owner, threadId }: ThreadKey): Thread | undefined {
-    const row = prepared(`SELECT * FROM ${threads} WHERE owner = ? AND thread_id = ?`).get(owner, threadId);
+    const row = prepared("getThread").get(owner, threadId);
     return row ? readThread(row as ThreadRow) : undefined;
   }
 
@@ -132,8 +131,7 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
     async migrate() {
       await whenFree(() => database.exec("PRAGMA journal_mode = WAL"));
       await inTransaction(() => {
-        const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(`${prefix}versions`);
-        const row = known && database.prepare(`SELECT max(version) AS version FROM ${versions}`).get();
+        const row = prepared("hasTable").get(`${prefix}versions`) && prepared("version").get();
         const { version } = (row ?? { version: 0 }) as { version: number };
         for (const step of sqliteSchema({ prefix })) if (step.version > version) database.exec(step.sql);
       });
@@ -142,9 +140,7 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
     async listMessages(key, { last } = {}) {
       checkText.key(key);
       if (last !== undefined) checkCount("last", last);
-      const sql = `SELECT body FROM ${messages} WHERE thread = (SELECT key FROM ${threads} WHERE owner = ? AND thread_id = ?)
-        ORDER BY seq DESC LIMIT ?`;
-      const rows = await whenFree(() => prepared(sql).all(key.owner, key.threadId, last ?? -1) as { body: string }[]);
+      const rows = await whenFree(() => prepared("listMessages").all(key.owner, key.threadId, last ?? -1) as { body: string }[]);
       return rows.reverse().map(({ body }) => readMessage(body));
     },
 
@@ -157,17 +153,12 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       if (bodies.size === 0) return [];
       return inTransaction(() => {
         const found = findThread(key);
-        const required = `SELECT 1 FROM ${messages} WHERE thread = ? AND id = ?`;
-        if (requires !== undefined && (found === undefined || !prepared(required).get(found, requires))) return [];
+        if (requires !== undefined && (found === undefined || !prepared("getMessage").get(found, requires))) return [];
 
         const thread = found ?? insertThread(key, title);
-        const insert = prepared(
-          `INSERT INTO ${messages} (thread, id, body) VALUES (?, ?, ?) ON CONFLICT (thread, id) DO NOTHING RETURNING 1`,
-        );
+        const insert = prepared("insertMessage");
         const stored = [...bodies].filter(([id, body]) => insert.get(thread, id, body)).map(([id]) => id);
-        if (stored.length > 0) {
-          prepared(`UPDATE ${threads} SET updated_at = ?, activity = ${nextActivity} WHERE key = ?`).run(Date.now(), key.owner, thread);
-        }
+        if (stored.length > 0) prepared("touchThread").run(Date.now(), key.owner, thread);
         return stored;
       });
     },
@@ -178,10 +169,10 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       return inTransaction(() => {
         const thread = findThread(key);
         if (thread === undefined) return false;
-        const row = prepared(`SELECT seq, body FROM ${messages} WHERE thread = ? AND id = ?`).get(thread, id);
+        const row = prepared("getMessage").get(thread, id);
         if (!row) return false;
         const { seq, body } = row as { seq: number; body: string };
-        prepared(`UPDATE ${messages} SET body = ? WHERE seq = ?`).run(changeMessage(body, change), seq);
+        prepared("updateMessage").run(changeMessage(body, change), seq);
         return true;
       });
     },
@@ -192,15 +183,14 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       return inTransaction(() => {
         const thread = findThread(key);
         if (thread === undefined) return;
-        for (const id of ids) prepared(`DELETE FROM ${messages} WHERE thread = ? AND id = ?`).run(thread, id);
+        for (const id of ids) prepared("deleteMessage").run(thread, id);
       });
     },
 
     async listThreads(owner, page) {
       checkText("owner", owner);
       const below = activityBelow(page);
-      const sql = `SELECT * FROM ${threads} WHERE owner = ? AND activity < ? ORDER BY activity DESC LIMIT ?`;
-      const rows = await whenFree(() => prepared(sql).all(owner, below, page.limit + 1) as ThreadRow[]);
+      const rows = await whenFree(() => prepared("listThreads").all(owner, below, page.limit + 1) as ThreadRow[]);
       const given = rows.slice(0, page.limit);
       return {
         threads: given.map(readThread),
@@ -227,7 +217,7 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       checkText("title", title);
       return inTransaction(() => {
         const thread = findThread(key);
-        if (thread !== undefined) prepared(`UPDATE ${threads} SET title = ? WHERE key = ?`).run(title, thread);
+        if (thread !== undefined) prepared("renameThread").run(title, thread);
         return thread !== undefined;
       });
     },
@@ -237,8 +227,8 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       return inTransaction(() => {
         const thread = findThread(key);
         if (thread === undefined) return false;
-        prepared(`DELETE FROM ${messages} WHERE thread = ?`).run(thread);
-        prepared(`DELETE FROM ${threads} WHERE key = ?`).run(thread);
+        prepared("deleteMessages").run(thread);
+        prepared("deleteThread").run(thread);
         return true;
       });
     },
@@ -246,8 +236,8 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
     async deleteOwner(owner) {
       checkText("owner", owner);
       return inTransaction(() => {
-        prepared(`DELETE FROM ${messages} WHERE thread IN (SELECT key FROM ${threads} WHERE owner = ?)`).run(owner);
-        prepared(`DELETE FROM ${threads} WHERE owner = ?`).run(owner);
+        prepared("deleteMessagesOf").run(owner);
+        prepared("deleteThreadsOf").run(owner);
       });
     },
   };

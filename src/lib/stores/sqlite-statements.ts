@@ -1,0 +1,69 @@
+/** The statements of the SQLite store, written out once. */
+import type { SqliteTables } from "./sqlite-schema.ts";
+
+/** Each with the values it takes, in order. */
+export interface SqliteStatements {
+  /** name */
+  hasTable: string;
+  version: string;
+
+  /** owner, thread id */
+  findThread: string;
+  /** owner, thread id */
+  getThread: string;
+  /** owner, activity that all are below, how many */
+  listThreads: string;
+  /** owner, thread id, title, now, now, owner */
+  insertThread: string;
+  /** now, owner, key */
+  touchThread: string;
+  /** title, key */
+  renameThread: string;
+  /** key */
+  deleteThread: string;
+  /** owner */
+  deleteThreadsOf: string;
+
+  /** owner, thread id, how many (-1: all) */
+  listMessages: string;
+  /** key, id */
+  getMessage: string;
+  /** key, id, body; gives a row if the id is new */
+  insertMessage: string;
+  /** body, seq */
+  updateMessage: string;
+  /** key, id */
+  deleteMessage: string;
+  /** key */
+  deleteMessages: string;
+  /** owner */
+  deleteMessagesOf: string;
+}
+
+/** The statements on the given tables. */
+export function sqliteStatements({ threads, messages, versions }: SqliteTables): SqliteStatements {
+  const nextActivity = `(SELECT coalesce(max(activity), 0) + 1 FROM ${threads} WHERE owner = ?)`;
+  return {
+    hasTable: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?",
+    version: `SELECT max(version) AS version FROM ${versions}`,
+
+    findThread: `SELECT key FROM ${threads} WHERE owner = ? AND thread_id = ?`,
+    getThread: `SELECT * FROM ${threads} WHERE owner = ? AND thread_id = ?`,
+    listThreads: `SELECT * FROM ${threads} WHERE owner = ? AND activity < ? ORDER BY activity DESC LIMIT ?`,
+    insertThread: `INSERT INTO ${threads} (owner, thread_id, title, created_at, updated_at, activity)
+      VALUES (?, ?, ?, ?, ?, ${nextActivity}) RETURNING key`,
+    touchThread: `UPDATE ${threads} SET updated_at = ?, activity = ${nextActivity} WHERE key = ?`,
+    renameThread: `UPDATE ${threads} SET title = ? WHERE key = ?`,
+    deleteThread: `DELETE FROM ${threads} WHERE key = ?`,
+    deleteThreadsOf: `DELETE FROM ${threads} WHERE owner = ?`,
+
+    listMessages: `SELECT body FROM ${messages} WHERE thread = (SELECT key FROM ${threads} WHERE owner = ? AND thread_id = ?)
+      ORDER BY seq DESC LIMIT ?`,
+    getMessage: `SELECT seq, body FROM ${messages} WHERE thread = ? AND id = ?`,
+    insertMessage: `INSERT INTO ${messages} (thread, id, body) VALUES (?, ?, ?) ON CONFLICT (thread, id) DO NOTHING RETURNING 1`,
+    updateMessage: `UPDATE ${messages} SET body = ? WHERE seq = ?`,
+    deleteMessage: `DELETE FROM ${messages} WHERE thread = ? AND id = ?`,
+    deleteMessages: `DELETE FROM ${messages} WHERE thread = ?`,
+    deleteMessagesOf: `DELETE FROM ${messages} WHERE thread IN (SELECT key FROM ${threads} WHERE owner = ?)`,
+  };
+}
