@@ -22,7 +22,9 @@ export interface RedisStoreOptions {
  *
  * What was acknowledged is as durable as the server is set up: a crash loses nothing with `appendonly yes` and
  * `appendfsync always`, up to a second with `everysec`. The server must not evict keys (`maxmemory-policy noeviction`, or one of the
- * `volatile-` policies where there is no `ttl`): a thread could lose one of its parts.
+ * `volatile-` policies where there is no `ttl`): a thread could lose one of its parts. A client that sends a command again when a
+ * connection was lost (ioredis, unless `autoResendUnfulfilledCommands` is `false`) stores nothing twice, but an append that had been
+ * done already then gives `[]`.
  *
  * @throws TypeError for a client of no known kind, or for an option that is unknown or wrong.
  */
