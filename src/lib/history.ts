@@ -16,6 +16,8 @@ export function inTurnOrder(messages: readonly StoredMessage[]): StoredMessage[]
   const turns = new Map<string, StoredMessage[]>();
   const seen = new Set<string>();
   for (const message of messages) {
+    // What somebody else put into the database need not be a message.
+    if (!message?.message) continue;
     const turn = turns.get(message.promptId) ?? [];
     turns.set(message.promptId, turn);
     if (!seen.has(message.id)) turn.push(message);

@@ -102,16 +102,19 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     timer = setTimeout(() => abort(new ChatHandlerError("turn_timeout", "The answer took too long.")), timeouts.turn);
     const earlier = await look(history);
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
-    if (earlier.hasPrompt) return earlier;
-    const title = earlier.before.length > 0 ? undefined : titleOf(prompt.content);
-    const ids = await store.appendMessages(thread, [asked], { title });
-    // If it is there already, it stands further back than the history reaches.
-    if (!ids.includes(promptId)) {
-      const whole = await look();
-      if (!whole.hasPrompt) throw conflict("prompt.id");
-      return whole;
+    const isFirst = earlier.before.length === 0 && earlier.attempt.length === 0;
+    const title = isFirst ? titleOf(prompt.content) : undefined;
+    // The thread routes store a first prompt before its turn.
+    if (!earlier.hasPrompt) {
+      const ids = await store.appendMessages(thread, [asked], { title });
+      if (!ids.includes(promptId)) {
+        // It stands further back than the history reaches.
+        const whole = await look();
+        if (!whole.hasPrompt) throw conflict("prompt.id");
+        return whole;
+      }
     }
-    if (title !== undefined) titled = retitle(context, settings, title, report);
+    if (title !== undefined && earlier.answer === undefined) titled = retitle(context, settings, title, report);
     return earlier;
   };
 
