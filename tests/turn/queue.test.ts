@@ -248,6 +248,22 @@ describe("two handlers on one store", () => {
     expect((await read(two.post(ask("Hi")))).text).toBe(stored[1]?.message.content);
   });
 
+  it("take one answer for the same ids, where both made a broken one anew", async () => {
+    const [first, second] = [gate(), gate()];
+    const one = await startChat({ script: saysAfter([first.opened, "From one"]) });
+    one.model.next(sends(text("Half")));
+    await read(one.post(ask("Hi")));
+    const two = await startChat({ store: { ...one.store }, script: saysAfter([second.opened, "From two"]) });
+    const seen = [read(one.post(ask("Hi"))), read(two.post(ask("Hi")))];
+    await Promise.all([one.model.call(1), two.model.call(0)]);
+    first.open();
+    expect(await seen[0]).toEqual({ status: 200, text: "From one", failed: false });
+    second.open();
+    expect((await seen[1])?.failed).toBe(true);
+    await Promise.all([one.settled(), two.settled()]);
+    expect(inShort(await one.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "From one"']);
+  });
+
   it("show no clean end of an answer that is not the stored one, where the store failed in one of them", async () => {
     const end = gate();
     const one = await startChat({ script: saysAfter([end.opened, "From one"]) });
