@@ -100,7 +100,7 @@ export async function startChat({
 }
 
 /** A client as tracing wrappers make it: `create()` gives a plain promise of an async iterable. */
-export function wrapped(client: ModelClient): ModelClient {
+function wrapped(client: ModelClient): ModelClient {
   return { chat: { completions: { create: async (body, options) => client.chat.completions.create(body, options) } } };
 }
 

@@ -22,7 +22,7 @@ export const finish = (reason: FinishReason = "stop"): string => event(chunk({},
 export const done = event("[DONE]");
 
 /** The events of a whole answer: role, one for each delta, finish reason, `[DONE]`. */
-export const wholeAnswer = (...deltas: string[]): string[] => [
+const wholeAnswer = (...deltas: string[]): string[] => [
   event(chunk({ role: "assistant", content: "" })),
   ...deltas.map(text),
   finish(),
