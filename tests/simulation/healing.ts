@@ -30,7 +30,7 @@ export async function heal({ ledger }: Reference, ask: (asked: Asked) => Promise
     const isAlone =
       turn[0]?.stored.id === promptId && turn.at(-1)?.stored.id === responseId && turn.every(({ stored }) => stored.status === "complete");
     // A slow store or another process may have kept a part of an earlier go after all.
-    const isRaced = happened(thread, 0, "late write") || attempts.some((attempt) => attempts.some((other) => isRival(attempt, other)));
+    const isRaced = happened(thread, 0, "store fault", "late write") || attempts.some((attempt) => attempts.some((other) => isRival(attempt, other)));
     unless(whole.length === 1 && (isAlone || isRaced), "a turn is its prompt and one whole answer", () => JSON.stringify(turn));
   }
 }

@@ -128,7 +128,7 @@ export function createScheduledStore(
         what: `${show(thread)} ${id}:${change.status}`,
         act: () => inner.updateMessage(thread, id, change),
         expect: () => mirror.update(thread, id, change),
-        done: (wasThere, isLate) => wasThere && stored.updated(thread, id, isLate),
+        done: (wasThere, isLate) => wasThere && stored.updated(process, thread, id, isLate),
       });
     },
     deleteMessages(thread: ThreadKey, given: readonly string[]) {

@@ -11,7 +11,7 @@ export interface StoredRules {
   /** Messages were appended, those of the given ids. */
   appended(process: Process, thread: ThreadKey, messages: readonly StoredMessage[], ids: readonly string[], isLate: boolean): void;
   /** A message was changed. */
-  updated(thread: ThreadKey, id: string, isLate: boolean): void;
+  updated(process: Process, thread: ThreadKey, id: string, isLate: boolean): void;
   /** A go has failed: what was said must be kept, unless the store would not have it. */
   failed(attempt: Attempt): void;
   /** Whole answers stay. */
@@ -22,18 +22,18 @@ export function createStoredRules(ledger: Ledger): StoredRules {
   const { mirror, requests, attempts, calls, wholes, schedule, unless, happened, attemptsAt } = ledger;
 
   /** The call that said what a message holds. */
-  const callOf = (thread: ThreadKey, { id, message }: StoredMessage): Call | undefined => {
+  const callOf = (process: Process, thread: ThreadKey, { id, message }: StoredMessage): Call | undefined => {
     const toolCallId = message.role === "assistant" ? message.tool_calls?.[0]?.id : undefined;
     if (toolCallId) return calls.find(({ toolCallIds }) => toolCallIds[0] === toolCallId);
     // After calling tools, a model may end without another word.
-    if (message.content === "") return attemptsAt(thread, id).at(-1)?.calls.at(-1);
+    if (message.content === "") return attemptsAt(thread, id).findLast((attempt) => attempt.process === process)?.calls.at(-1);
     return calls[callsIn(textOf(message))[0] ?? -1];
   };
 
   /** A message that the model said must be what one of its calls said: all of it if it is complete, marked if it is not. */
-  const checkSaid = (thread: ThreadKey, stored: StoredMessage): Call | undefined => {
+  const checkSaid = (process: Process, thread: ThreadKey, stored: StoredMessage): Call | undefined => {
     const { id, promptId, message, status, finishReason } = stored;
-    const call = callOf(thread, stored);
+    const call = callOf(process, thread, stored);
     const detail = () => `${nameOf(thread, id)} (${status}, ${finishReason}) is ${textOf(message).slice(0, 200)}`;
     const isOwn = call && isSame(call.attempt.thread, thread) && call.attempt.promptId === promptId;
     unless(isOwn, "only what the model said to this prompt is stored as its answer", detail);
@@ -87,7 +87,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     const detail = () => `${nameOf(thread)}: ${JSON.stringify(messages)}`;
     const said = messages
       .filter(({ message }) => message.role === "assistant")
-      .map((stored) => ({ stored, call: checkSaid(thread, stored) }));
+      .map((stored) => ({ stored, call: checkSaid(process, thread, stored) }));
     const [attempt, ...others] = new Set(said.map(({ call }) => call?.attempt));
     unless(attempt?.process === process && others.length === 0, "a batch is of one attempt", detail);
     // A last step in which the model said nothing more is stored empty, and left out of later histories.
@@ -98,7 +98,9 @@ export function createStoredRules(ledger: Ledger): StoredRules {
 
     const { promptId, startedAt } = attempt;
     const isThere = messages.every((message) => isDeepStrictEqual(mirror.find(thread, message.id)?.stored, message));
-    const isRaced = happened(thread, startedAt.step, "late write") || attempts.some((other) => isRival(other, attempt));
+    const isTaken = mirror.find(thread, attempt.responseId)?.stored.promptId !== promptId;
+    const isRaced = isTaken || happened(thread, startedAt.step, "store fault", "late write") || attempts.some((other) => isRival(other, attempt));
+    // Else an id of it was there already, of a rival or of a write that was given up.
     unless(isThere || isRaced, "a batch is stored whole or not at all", () => `only ${ids.join()} of ${detail()}`);
     const kept = mirror.list(thread);
     const behind = kept.slice(kept.findIndex(({ stored }) => stored.id === promptId));
@@ -126,9 +128,9 @@ export function createStoredRules(ledger: Ledger): StoredRules {
       checkThread(thread);
     },
 
-    updated(thread, id, isLate) {
+    updated(process, thread, id, isLate) {
       const { stored } = mirror.find(thread, id)!;
-      const call = checkSaid(thread, stored);
+      const call = checkSaid(process, thread, stored);
       if (call && stored.status === "complete" && !wholes.get(nameOf(thread, id))?.isTold) becomesWhole(thread, stored, call, isLate);
     },
 
