@@ -1,20 +1,19 @@
 "use client";
 
-import { type FormEvent, useState } from "react";
+import { useState } from "react";
 import { ask } from "./ask";
 
 export default function Page() {
   const [threadId] = useState(() => crypto.randomUUID());
+  const [prompt, setPrompt] = useState("Tell me a long story");
   const [answer, setAnswer] = useState("");
   const [isAsking, setIsAsking] = useState(false);
 
-  async function submit(event: FormEvent<HTMLFormElement>) {
-    event.preventDefault();
-    const content = String(new FormData(event.currentTarget).get("prompt"));
+  async function send() {
     setIsAsking(true);
     setAnswer("");
     try {
-      await ask(threadId, content, (text) => setAnswer((answer) => answer + text));
+      await ask(threadId, prompt, (text) => setAnswer((answer) => answer + text));
     } catch (error) {
       setAnswer((answer) => `${answer}\n\nThe answer broke off: ${String(error)}`);
     }
@@ -23,8 +22,13 @@ export default function Page() {
 
   return (
     <>
-      <form onSubmit={submit}>
-        <textarea name="prompt" aria-label="Prompt" rows={3} cols={60} required defaultValue="Tell me a long story" />
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void send();
+        }}
+      >
+        <textarea aria-label="Prompt" rows={3} cols={60} required value={prompt} onChange={({ target }) => setPrompt(target.value)} />
         <button disabled={isAsking}>Send</button>
       </form>
       <pre aria-live="polite" style={{ whiteSpace: "pre-wrap" }}>
