@@ -30,6 +30,9 @@ export async function startServer(
   ready: () => Promise<boolean>,
 ): Promise<ChildProcess> {
   const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const leaving = (): unknown => child.kill("SIGKILL"); // a test run that ends early leaves no server behind
+  process.once("exit", leaving);
+  child.once("exit", () => process.off("exit", leaving));
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text) => (output += text));
   let failed: Error | undefined;

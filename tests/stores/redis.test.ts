@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { Cluster, Redis } from "ioredis";
 import { createClient, createCluster } from "redis";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { ThreadStore } from "../../src/index.ts";
 import { createRedisStore, type RedisClient, type RedisStoreOptions } from "../../src/redis.ts";
 import { testMessageStore } from "../../src/testkit.ts";
@@ -162,7 +162,9 @@ onRedis("Redis", () => {
 
   test("a batch that does not fit into the server's memory leaves nothing", async () => {
     const { url, stop } = await startRedis(["--maxmemory", "3mb"]);
+    onTestFinished(stop);
     const redis = new Redis(url);
+    onTestFinished(() => redis.disconnect());
     const store = createRedisStore(redis);
     await store.appendMessages(here, prompts("first"));
     const batch = Array.from({ length: 20 }, (_, index) => prompt(String(index), "x".repeat(100_000)));
@@ -179,8 +181,6 @@ onRedis("Redis", () => {
       })(),
     ).rejects.toThrow(/OOM/);
     expect(await store.listMessages(here)).toHaveLength(stored);
-    redis.disconnect();
-    await stop();
   });
 
   test("deleting an owner of many threads leaves nothing", async () => {
