@@ -1,4 +1,5 @@
 /** Clients of another kind than the `openai` package: anything whose `create()` gives chunks. */
+import { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { expect, it } from "vitest";
@@ -22,7 +23,7 @@ it.each<[string, () => unknown]>([
         yield* chunks;
       })(),
   ],
-  ["a readable stream of chunks", async () => ReadableStream.from(chunks)],
+  ["a readable stream of chunks", async () => NodeReadableStream.from(chunks)],
   [
     "an iterator without return()",
     async () => ({

@@ -1,6 +1,7 @@
 /** A client that leaves: at every stage of a turn, in every way there is. */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
+import type { RequestContext } from "../../src/index.ts";
 import { ask, type Chat, contentOf, inShort, read, startChat } from "../support/chat.ts";
 import { expectAgreement, expectHealing } from "../support/contract.ts";
 import type { Fault, StoreCall } from "../support/faulty-store.ts";
@@ -69,13 +70,14 @@ describe.each(leavings)("a client that $how", (leaving) => {
     ["while the history is read", ({ method, nth }: StoreCall) => method === "listMessages" && nth === 0],
     ["while the prompt is stored", ({ method, nth }: StoreCall) => method === "appendMessages" && nth === 0],
   ])("stores the prompt and calls no model %s", async (_, isHeld) => {
-    const chat = await startChat(leaving.setup);
+    const known = knowsOfLeaving();
+    const chat = await startChat({ ...leaving.setup, authorize: known.authorize });
     const held = gate();
     const reached = holdStore(chat, isHeld, { before: held.opened });
     const client = connect(chat, leaving);
     await reached;
     client.leave();
-    await client.seen;
+    await Promise.all([client.seen, known.left("p1")]);
     held.open();
     await whenGone(chat);
     expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"']);
@@ -107,7 +109,8 @@ describe.each(leavings)("a client that $how", (leaving) => {
   });
 
   it("stores its prompt in order and calls no model for it when it leaves the queue", async () => {
-    const chat = await startChat(leaving.setup);
+    const known = knowsOfLeaving();
+    const chat = await startChat({ ...leaving.setup, authorize: known.authorize });
     const first = gate();
     chat.model.next(async (call) => {
       await call.send(text("One"));
@@ -119,7 +122,7 @@ describe.each(leavings)("a client that $how", (leaving) => {
     const client = connect(chat, leaving, ask("Two", 2));
     await until(() => chat.store.calls.filter(({ method }) => method === "listMessages").length >= 2);
     client.leave();
-    await client.seen;
+    await Promise.all([client.seen, known.left("p2")]);
     const three = read(chat.post(ask("Three", 3)));
     first.open();
     await Promise.all([one, three]);
@@ -130,21 +133,19 @@ describe.each(leavings)("a client that $how", (leaving) => {
 
   it("calls no model when it left while it was being authorized", async () => {
     const held = gate();
-    const reached = gate();
+    const known = knowsOfLeaving();
     const chat = await startChat({
       ...leaving.setup,
-      authorize: async () => {
-        reached.open();
+      authorize: async (context) => {
+        known.authorize(context);
         await held.opened;
         return { owner: "" };
       },
     });
     const client = connect(chat, leaving);
-    await reached.opened;
+    await known.met("p1");
     client.leave();
-    if (leaving.setup.via === "server") await client.seen;
-    // Over a server the news of the leaving takes its way through the sockets.
-    await delay(20);
+    await known.left("p1");
     held.open();
     await client.seen;
     await until(() => chat.store.calls.length >= 2);
@@ -221,6 +222,22 @@ function connect(chat: Chat, { leave }: Leaving, request = ask("Hi")) {
     leave() {
       if (leave === "abort") controller.abort();
       else void body?.cancel();
+    },
+  };
+}
+
+/** Over a server, the news of a leaving takes its way through the sockets: tells when the handler has it. */
+function knowsOfLeaving() {
+  const signals = new Map<string, AbortSignal>();
+  const met = async (promptId: string) => {
+    while (!signals.has(promptId)) await delay(1);
+  };
+  return {
+    authorize: ({ request, prompt }: RequestContext): undefined => void signals.set(prompt.id, request.signal),
+    met,
+    left: async (promptId: string) => {
+      await met(promptId);
+      while (!signals.get(promptId)?.aborted) await delay(1);
     },
   };
 }
