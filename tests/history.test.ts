@@ -1,4 +1,5 @@
 /** What of a thread goes to the model: whatever the thread has become, a provider accepts it. */
+import { ReadableStream } from "node:stream/web";
 import fc from "fast-check";
 import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
@@ -72,9 +73,9 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     [
       "fields of the app's own",
       [
-        { ...user("a"), id: "m1", createdAt: 1 } as Message,
-        { ...assistant("b", "c1"), id: "m2", refusal: null } as Message,
-        { ...result("c1"), id: "m3" } as Message,
+        Object.assign(user("a"), { id: "m1", createdAt: 1 }),
+        Object.assign(assistant("b", "c1"), { id: "m2", refusal: null }),
+        Object.assign(result("c1"), { id: "m3" }),
       ],
       [user("a"), assistant("b", "c1"), result("c1")],
     ],
