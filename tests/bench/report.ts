@@ -61,7 +61,7 @@ function socketTable({ results }: SocketRun): string {
         `${milliseconds(of(({ firstByte }) => firstByte.median))} / ${milliseconds(of(({ firstByte }) => firstByte.p95))}`,
         `${milliseconds(of(({ delay }) => delay.median))} / ${milliseconds(of(({ delay }) => delay.p95))}`,
         `${kilobytes(memory.inUse)} (${ratio(memory.inUse / base.memory.inUse)})`,
-        kilobytes(memory.resident),
+        `${kilobytes(memory.resident)} (${ratio(memory.resident / base.memory.resident)})`,
       ];
     }),
   );
@@ -116,7 +116,8 @@ model is written by itself, as the floor does it.
 Model, server and clients are three processes. CPU is the server's, from the first request to the last byte, the opening of its
 connections included. The delay of text is from the moment the model sends a token to the moment the client has it. Memory is what
 the server grew by while all streams were open, divided by their number: what is in use after a garbage collection, and what the
-process holds from the system. All subjects are served by \`@hono/node-server\`.
+process holds from the system. The latter says little where streams are few: V8 sets up to 48 MB aside for young objects, whatever the
+load. All subjects are served by \`@hono/node-server\`.
 
 ${sockets.map((run) => `### ${loadTitle(run)}\n\n${socketTable(run)}`).join("\n\n")}
 

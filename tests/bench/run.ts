@@ -19,13 +19,13 @@ const { quick, check } = parseArgs({
 
 const few: SubjectName[] = ["pass-through", "ours", "guide", "ai-sdk"];
 const all: SubjectName[] = ["pass-through", "floor", "ours-0", "ours", "ours-70", "guide", "ai-sdk"];
-const steady: Load = { streams: 200, tokens: 150, interval: 20, spread: 1_000 };
-const crowded: Load = { streams: 1_500, tokens: 60, interval: 20, spread: 4_000 };
+const steady: Load = { streams: 200, tokens: 200, interval: 20, spread: 2_000 };
+const crowded: Load = { streams: 1_500, tokens: 75, interval: 20, spread: 5_000 };
 
 const plan: { rounds: number; sockets: SocketPlan[] } = quick
-  ? { rounds: 2, sockets: [{ subjects: few, load: { ...steady, tokens: 75 }, rounds: 1, warmUpTurns: 300 }] }
+  ? { rounds: 2, sockets: [{ subjects: few, load: { ...steady, tokens: 75, spread: 1_000 }, rounds: 1, warmUpTurns: 300 }] }
   : {
-      rounds: 12,
+      rounds: 10,
       sockets: [
         { subjects: all, load: steady, rounds: 3, warmUpTurns: 600 },
         { subjects: few, load: crowded, rounds: 1, warmUpTurns: 600 },
