@@ -35,9 +35,11 @@ function withoutRemains(turn: StoredMessage[]): StoredMessage[] {
   return next === -1 ? kept : [...kept, ...withoutRemains(turn.slice(next))];
 }
 
-/** Whether a message is the final one of a whole answer. */
-export function isWholeAnswer({ message, status }: StoredMessage): boolean {
-  return message.role === "assistant" && !message.tool_calls?.length && status === "complete" && hasContent(message.content);
+/** Whether a message is the final one of a whole answer: it may be silent after its tools, but an empty one without a finish reason is none of ours. */
+export function isWholeAnswer({ message, status, finishReason }: StoredMessage): boolean {
+  return (
+    message.role === "assistant" && !message.tool_calls?.length && status === "complete" && (hasContent(message.content) || !!finishReason)
+  );
 }
 
 /**

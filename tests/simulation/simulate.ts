@@ -8,6 +8,9 @@ import { createRun, type Run } from "./run.ts";
 /** How many schedules a normal run of the tests plays over memory. Other stores get their share of any other number. */
 export const normalRuns = 3000;
 
+/** Where a normal run begins: the same for everybody, so that a change is what breaks it and not the luck of the day. */
+const normalSeed = 2;
+
 /** How long a broken schedule is made simpler, in seconds. */
 const secondsToSimplify = 30;
 
@@ -21,10 +24,11 @@ export interface OpenStore {
 /**
  * Registers a test that plays so many random schedules over a store.
  *
- * `SIMULATION_RUNS` plays more of them; `SIMULATION_SEED` and `SIMULATION_PATH` play those of a report again.
+ * `SIMULATION_RUNS` plays more of them and `SIMULATION_SEED=random` others; `SIMULATION_SEED` and `SIMULATION_PATH` with the values
+ * of a report play those again.
  */
 export function simulate(name: string, runs: number, open: () => Promise<OpenStore>): void {
-  const { SIMULATION_RUNS = normalRuns, SIMULATION_SEED, SIMULATION_PATH } = process.env;
+  const { SIMULATION_RUNS = normalRuns, SIMULATION_SEED = normalSeed, SIMULATION_PATH } = process.env;
   const numRuns = Math.ceil((Number(SIMULATION_RUNS) / normalRuns) * runs);
 
   test(`random schedules over ${name}`, { timeout: 120_000 + numRuns * 200 }, async () => {
@@ -45,7 +49,7 @@ export function simulate(name: string, runs: number, open: () => Promise<OpenSto
     try {
       const result = await fc.check(fc.asyncProperty(plans, play), {
         numRuns,
-        ...(SIMULATION_SEED !== undefined && { seed: Number(SIMULATION_SEED) }),
+        ...(SIMULATION_SEED !== "random" && { seed: Number(SIMULATION_SEED) }),
         ...(SIMULATION_PATH !== undefined && { path: SIMULATION_PATH }),
       });
       if (result.failed) throw new Error(await explain(name, result, store));
