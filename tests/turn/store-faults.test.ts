@@ -9,7 +9,7 @@ import { answers, callsTools, gate, says, sends, text } from "../support/scripts
 
 watchForFloatingErrors();
 
-const timeouts = { store: 40 };
+const timeouts = { store: 20 };
 const acts = (fault: Fault) => fault === "act-reject" || fault === "act-hang";
 
 describe.each(ways)("$name", ({ way }) => {
