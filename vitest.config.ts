@@ -14,7 +14,7 @@ export default defineConfig({
   resolve: { alias: sources },
   test: {
     include: ["tests/**/*.test.ts"],
-    exclude: elsewhere.map((folder) => `tests/${folder}/**`),
+    exclude: ["**/node_modules/**", ...elsewhere.map((folder) => `tests/${folder}/**`)],
     testTimeout: 20_000,
     coverage: { include: ["src/**"], reporter: ["text", "html"] },
   },
