@@ -6,12 +6,14 @@ import type { Script } from "./plan.ts";
 export interface Process {
   readonly number: number;
   isDead: boolean;
-  /** Turns that have begun and not settled, by `waitUntil`. */
-  turns: number;
+  /** Turns that have begun, by `waitUntil`. */
+  turnsBegun: number;
+  /** Turns that have settled. */
+  turnsSettled: number;
 }
 
 /** A moment of a schedule. */
-export interface Moment {
+interface Moment {
   step: number;
   ms: number;
 }
@@ -59,6 +61,8 @@ export interface Call {
   readonly text: string;
   /** Ids of the tool calls that it makes. */
   readonly toolCallIds: readonly string[];
+  /** How many characters of its text it has said. */
+  said: number;
   /** Whether its finish reason was sent. */
   isFinished: boolean;
   /** Whether the handler holds it: it was made and neither closed by the handler nor ended by the model. */

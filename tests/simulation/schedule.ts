@@ -3,7 +3,7 @@ import { vi } from "vitest";
 import { timePasses } from "./plan.ts";
 
 /** An invariant that does not hold. */
-export class BrokenInvariant extends Error {
+class BrokenInvariant extends Error {
   override readonly name = "BrokenInvariant";
 }
 

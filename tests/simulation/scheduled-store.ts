@@ -16,7 +16,7 @@ import type { Reference } from "./reference.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** The handler's `timeouts.store`, in milliseconds. What has not happened after twice this time never happens. */
-export const storeTimeout = 1000;
+const storeTimeout = 1000;
 
 /** What a call does, to the store and to the mirror. */
 interface Call<T> {
