@@ -126,7 +126,14 @@ const streams: Record<string, string> = {
 };
 
 describe("decodes an event stream split at every byte", () => {
-  it.each(Object.entries(streams))("%s", async (_, stream) => {
+  const framings = [
+    "line feeds",
+    "carriage returns and line feeds",
+    "carriage returns alone",
+    "a byte order mark",
+    "comments between and within",
+  ];
+  it.each(Object.entries(streams).filter(([name]) => framings.includes(name)))("%s", async (_, stream) => {
     const bytes = Buffer.from(stream);
     const chat = await startChat({
       script: (call) => {

@@ -4,7 +4,7 @@ import { createTools } from "../../src/tools.ts";
 import { ask, type Chat, inShort, read, startChat } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import type { Script } from "../support/model-server.ts";
-import { callsTools, chunk, event, hangs, says, sends, text, toolCall } from "../support/scripts.ts";
+import { callsTools, chunk, event, finish, hangs, says, sends, text, toolCall } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -89,5 +89,36 @@ describe("a turn with tools", () => {
     chat.model.next(callsTools({ id: "c1", name: "weather", args: { city: "x".repeat(200) } }));
     expect((await read(chat.post(ask("Hi")))).status).toBe(502);
     expect(chat.errors).toMatchObject([{ code: "answer_too_large" }]);
+  });
+
+  it("may end without another word: what it said before its tools is the answer, and is replayed", async () => {
+    const chat = await startChat({ tools });
+    const says = sends(text("Sunny, I think."), event(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls")));
+    chat.model.next(says, sends(finish()));
+    const whole = { status: 200, text: "Sunny, I think.", failed: false };
+    expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+    await chat.settled();
+    const stored = await chat.stored();
+    expect(stored.map(({ message, status }) => `${message.role} ${status}`)).toEqual([
+      "user complete",
+      "assistant complete",
+      "tool complete",
+      "assistant complete",
+    ]);
+    expect(stored.at(-1)?.id).toBe("r1");
+    expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+    expect((await chat.post({ ...ask("Hi"), responseId: "r9" })).status).toBe(409);
+    expect(chat.model.calls.length).toBe(2);
+    expect(await chat.stored()).toEqual(stored);
+    expect((await read(chat.post(ask("Next", 2)))).text).toBe("Answer to Next.");
+  });
+
+  it("fails when it says nothing in any of its steps", async () => {
+    const chat = await startChat({ tools });
+    chat.model.next(callsWeather, sends(finish()));
+    expect((await read(chat.post(ask("Hi")))).status).toBe(502);
+    await chat.settled();
+    expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
   });
 });

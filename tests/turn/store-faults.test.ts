@@ -97,6 +97,10 @@ describe.each(ways)("$name", ({ way }) => {
     expect(hasEnded).toBe(false);
     held.open();
     expect(await seen).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+    // C1's client may save a form of the answer at once, by its response id.
+    expect(await chat.kept.updateMessage({ owner: "", threadId: "t" }, "r1", { message: { role: "assistant", content: "Form" } })).toBe(
+      true,
+    );
   });
 });
 
