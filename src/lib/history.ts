@@ -66,7 +66,8 @@ export function toModelMessages(stored: readonly StoredMessage[], last: number):
       }
     }
     // Results were taken up with the call they answer; one met here has none.
-    return content === null || message.role === "tool" ? [] : [known(message, { content })];
+    const isResult = message.role === "tool" || message.role === "function";
+    return content === null || isResult ? [] : [known(message, { content })];
   });
 }
 
