@@ -93,7 +93,7 @@ export function createAskedRules(ledger: Ledger, last: number): AskedRules {
       const number = calls.length;
       const tools = script.ending !== "tools" ? [] : script.tools.length > 0 ? script.tools : ["ok"];
       const toolCallIds = tools.map((_, index) => `tool-${number}-${index}`);
-      const call: Call = { number, attempt, script, text: saidBy(number, script), toolCallIds, isFinished: false, isOpen: false };
+      const call: Call = { number, attempt, script, text: saidBy(number, script), toolCallIds, said: 0, isFinished: false, isOpen: false };
       calls.push(call);
       attempt.calls.push(call);
       return call;

@@ -72,6 +72,7 @@ export function send(
       if (how !== "abort") void body?.cancel().catch(fail);
     },
   };
+  reference.arrival.arrives(request);
   reference.ledger.requests.push(request);
   if (request.hasLeft) aborter.abort();
 

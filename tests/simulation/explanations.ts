@@ -13,7 +13,7 @@ export const steps = 3;
 export function whyNot(
   code: string,
   request: ChatRequest,
-  { requests, attemptsAt, attempts: all, happened: happenedTo }: Ledger,
+  { requests, attemptsAt, attempts: all, happened: happenedTo, concurrency }: Ledger,
 ): string | undefined {
   const { thread, promptId, responseId, content, process } = request;
   const here = requests.filter((other) => isSame(other.thread, thread));
@@ -45,7 +45,7 @@ export function whyNot(
       const isOther = here.some(
         (other) => other !== request && other.process === process && other.startedAt.step <= request.startedAt.step,
       );
-      return isOther ? undefined : "nothing else ran";
+      return isOther && (concurrency === "reject" || waited >= timeouts.queue) ? undefined : "nothing else ran for so long";
     }
     case "id_conflict": {
       const isClash = here.some(

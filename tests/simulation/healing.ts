@@ -3,8 +3,12 @@ import type { Asked } from "./clients.ts";
 import { type ChatRequest, isRival, isSame, nameOf } from "./records.ts";
 import type { Reference } from "./reference.ts";
 
-/** Asks every prompt again: it must get a whole answer, once, and the same from then on. */
-export async function heal({ ledger }: Reference, ask: (asked: Asked) => Promise<ChatRequest>): Promise<void> {
+/**
+ * Asks every prompt again: it must get a whole answer, once, and the same from then on.
+ *
+ * @param last - The handler's `history.last`.
+ */
+export async function heal({ ledger }: Reference, last: number, ask: (asked: Asked) => Promise<ChatRequest>): Promise<void> {
   const { mirror, attempts, unless, happened } = ledger;
 
   for (const asked of askable(ledger)) {
@@ -16,7 +20,10 @@ export async function heal({ ledger }: Reference, ask: (asked: Asked) => Promise
     const made = attempts.length;
     unless(made - before === (wasWhole ? 0 : 1), "an answer is made once", () => name);
 
+    const storeCalls = ledger.storeCalls;
     const again = await ask(asked);
+    const reads = ledger.storeCalls - storeCalls;
+    unless(reads === 1 || last < 100, "a replay reads the store once", () => `${name} called it ${reads} times`);
     unless(again.outcome === "clean" && again.shown === first.shown, "a replay is the same", () => `${again.shown}, not ${first.shown}`);
     unless(attempts.length === made, "a replay calls no model", () => name);
 
@@ -30,7 +37,8 @@ export async function heal({ ledger }: Reference, ask: (asked: Asked) => Promise
     const isAlone =
       turn[0]?.stored.id === promptId && turn.at(-1)?.stored.id === responseId && turn.every(({ stored }) => stored.status === "complete");
     // A slow store or another process may have kept a part of an earlier go after all.
-    const isRaced = happened(thread, 0, "store fault", "late write") || attempts.some((attempt) => attempts.some((other) => isRival(attempt, other)));
+    const isRaced =
+      happened(thread, 0, "store fault", "late write") || attempts.some((attempt) => attempts.some((other) => isRival(attempt, other)));
     unless(whole.length === 1 && (isAlone || isRaced), "a turn is its prompt and one whole answer", () => JSON.stringify(turn));
   }
 }

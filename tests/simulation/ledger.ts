@@ -1,12 +1,15 @@
 /** All that has happened in a schedule: the facts that every rule looks at. */
 import type { ThreadKey } from "../../src/index.ts";
 import { createMirror, type Mirror } from "./mirror.ts";
+import type { Plan } from "./plan.ts";
 import { type Attempt, type Call, type ChatRequest, type Incident, isSame, nameOf, type Process, type Whole } from "./records.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** The facts. */
 export interface Ledger {
   readonly schedule: Schedule;
+  /** What the handler was told to do with a prompt on a busy thread. */
+  readonly concurrency: Plan["concurrency"];
   readonly mirror: Mirror;
   readonly requests: ChatRequest[];
   readonly attempts: Attempt[];
@@ -16,6 +19,8 @@ export interface Ledger {
   readonly wholes: Map<string, Whole>;
   /** Those that went with their threads. */
   readonly deletedWholes: Whole[];
+  /** How often the handlers called the store. */
+  storeCalls: number;
   /** Stops the schedule where the invariant does not hold. */
   unless(holds: unknown, invariant: string, detail: () => string): void;
   /** Something happens that may explain an error. */
@@ -33,7 +38,7 @@ export interface Ledger {
 }
 
 /** Nothing has happened yet. */
-export function createLedger(schedule: Schedule): Ledger {
+export function createLedger(schedule: Schedule, concurrency: Plan["concurrency"]): Ledger {
   const requests: ChatRequest[] = [];
   const attempts: Attempt[] = [];
   const incidents: Incident[] = [];
@@ -42,6 +47,7 @@ export function createLedger(schedule: Schedule): Ledger {
 
   return {
     schedule,
+    concurrency,
     mirror: createMirror(),
     requests,
     attempts,
@@ -49,6 +55,7 @@ export function createLedger(schedule: Schedule): Ledger {
     incidents,
     wholes: new Map(),
     deletedWholes: [],
+    storeCalls: 0,
     unless(holds, invariant, detail) {
       if (!holds) schedule.break(invariant, detail());
     },

@@ -4,7 +4,9 @@
  */
 import type { EndedTurn, ThreadKey } from "../../src/index.ts";
 import { type AskedRules, createAskedRules } from "./asked-rules.ts";
+import { type ArrivalRules, createArrivalRules } from "./arrival-rules.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
+import type { Plan } from "./plan.ts";
 import { isSame, nameOf, type Process } from "./records.ts";
 import type { Schedule } from "./schedule.ts";
 import { createShownRules, type ShownRules } from "./shown-rules.ts";
@@ -13,6 +15,7 @@ import { createStoredRules, type StoredRules } from "./stored-rules.ts";
 /** What must be stored and shown. */
 export interface Reference {
   readonly ledger: Ledger;
+  readonly arrival: ArrivalRules;
   readonly stored: StoredRules;
   readonly asked: AskedRules;
   readonly shown: ShownRules;
@@ -28,16 +31,18 @@ export interface Reference {
   checkSettled(): void;
 }
 
-/** @param last - The handler's `history.last`. */
-export function createReference(schedule: Schedule, last: number): Reference {
-  const ledger = createLedger(schedule);
+/** @param plan - What is asked of the handler. */
+export function createReference(schedule: Schedule, { last, concurrency }: Pick<Plan, "last" | "concurrency">): Reference {
+  const ledger = createLedger(schedule, concurrency);
   const { mirror, requests, attempts, calls, wholes, deletedWholes, unless } = ledger;
   const stored = createStoredRules(ledger);
+  const arrival = createArrivalRules(ledger);
   const asked = createAskedRules(ledger, last);
   const shown = createShownRules(ledger, stored);
 
   return {
     ledger,
+    arrival,
     stored,
     asked,
     shown,
@@ -79,13 +84,16 @@ export function createReference(schedule: Schedule, last: number): Reference {
     },
 
     check() {
+      arrival.check();
       stored.check();
       asked.check();
     },
 
     checkSettled() {
-      for (const { number, process, isAnswered, hasLeft, outcome } of requests) {
+      for (const request of requests) {
+        const { number, process, isAnswered, hasLeft, outcome } = request;
         unless(process.isDead || (isAnswered && (hasLeft || outcome)), "every request ends", () => `request ${number}`);
+        if (hasLeft) shown.left(request);
       }
       for (const { number, isOpen, attempt } of calls)
         unless(!isOpen || attempt.process.isDead, "every model call is closed", () => `call ${number}`);

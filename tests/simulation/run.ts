@@ -28,7 +28,7 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     reference.check();
     if (floating.length > 0) schedule.break("no rejection is left unhandled", String(floating[0]));
   });
-  const reference = createReference(schedule, plan.last);
+  const reference = createReference(schedule, plan);
   const { mirror, requests } = reference.ledger;
   const actions = [...plan.actions];
   const scripts = [...plan.scripts];
@@ -130,7 +130,10 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     for (const request of requests) request.read();
     await schedule.settle();
     reference.checkSettled();
-    for (const { process } of servers) if (process.turns !== 0) schedule.break("every turn settles", `${process.turns} do not`);
+    for (const { process } of servers) {
+      if (process.turnsSettled !== process.turnsBegun)
+        schedule.break("every turn settles", `${process.turnsSettled} of ${process.turnsBegun} do`);
+    }
     if (vi.getTimerCount() !== 0) schedule.break("no timer is left", `${vi.getTimerCount()} are`);
     for (const thread of threads) {
       const [stored, expected] = [await store.listMessages(thread), mirror.list(thread).map(({ stored }) => stored)];
@@ -147,7 +150,7 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     faults.length = 0;
     schedule.calm();
     schedule.note("from here on, all is well");
-    await heal(reference, async (asked) => {
+    await heal(reference, plan.last, async (asked) => {
       const request = ask(asked, "all", 0);
       await settle();
       return request;

@@ -15,15 +15,22 @@ interface Part {
 }
 
 const encoder = new TextEncoder();
-const longPiece = "long ".repeat(6000);
+const longText = "long ".repeat(8000);
+
+/** More characters than the longest piece has. */
+export const longestPiece = longText.length + 100;
 
 /** What nth piece of the nth call says. Two pieces meet in the middle of a surrogate pair, as some providers split them. */
-export const pieceOf = (call: number, piece: number, { pieces, isLong }: Script): string =>
-  `${piece > 0 ? "\uDE00" : ""}${markOf(call)}${piece} ä${isLong ? longPiece : ""}${piece + 1 < pieces ? "\uD83D" : "."}`;
+const pieceOf = (call: number, piece: number, { pieces, isLong }: Script): string =>
+  `${piece > 0 ? "\uDE00" : ""}${markOf(call)}${piece} ä${isLong ? longText : ""}${piece + 1 < pieces ? "\uD83D" : "."}`;
 
 /** All that a call says. */
 export const saidBy = (call: number, script: Script): string =>
   Array.from({ length: script.pieces }, (_, piece) => pieceOf(call, piece, script)).join("");
+
+/** How many characters the first pieces of a call have. */
+const lengthOf = ({ number, script }: Call, pieces: number) =>
+  saidBy(number, { ...script, pieces: Math.min(pieces, script.pieces) }).length;
 
 const finishReasons = { stop: "stop", linger: "stop", tools: "tool_calls", length: "length", content_filter: "content_filter" } as const;
 
@@ -76,6 +83,8 @@ export function createScheduledModel(
           return;
         }
         if (next >= finishedBy) call.isFinished = true;
+        // An event that is not whole yet says nothing.
+        call.said = lengthOf(call, script.lag > 0 ? next - 1 : next);
         controller?.enqueue(read);
       };
       const answer = () => {
@@ -107,14 +116,14 @@ export function createScheduledModel(
       if (script.ending !== "stall" || script.pieces > 0) step(`answers, to end with ${script.ending}`, answer);
     });
 
-  /** An iterable that knows no signal once it is there, as that of a careless wrapper. */
-  const iterate = ({ call, process, name }: ReturnType<typeof begin>, signal: AbortSignal): Promise<AsyncIterable<ChatCompletionChunk>> =>
+  /** An iterable that knows no signal, as that of a careless wrapper: it comes even when nobody waits for it any more. */
+  const iterate = ({ call, process, name }: ReturnType<typeof begin>): Promise<AsyncIterable<ChatCompletionChunk>> =>
     new Promise((resolve, reject) => {
       const { script } = call;
       const chunks = partsOf(call).flatMap((part) => part.chunks.map((chunk) => ({ chunk, isLast: part.isLast })));
-      let isThere = false;
       let withdraw = () => {};
       let finish = () => {};
+      let spoken = 0;
       const over = () => {
         call.isOpen = false;
         withdraw();
@@ -129,6 +138,7 @@ export function createScheduledModel(
             `${name} ${part ? "speaks" : "ends"}`,
             () => {
               chunks.shift();
+              call.said = lengthOf(call, ++spoken);
               if (part?.isLast) call.isFinished = true;
               if (part) return resolve({ done: false, value: part.chunk });
               over();
@@ -143,7 +153,7 @@ export function createScheduledModel(
           over();
           return reject(Object.assign(new Error("no"), script.ending === "busy" && { status: 429, headers: new Headers() }));
         }
-        isThere = true;
+        call.isOpen = true;
         const giveBack = async () => {
           over();
           finish();
@@ -151,14 +161,8 @@ export function createScheduledModel(
         };
         resolve({ [Symbol.asyncIterator]: () => ({ next, return: giveBack }) });
       };
-      call.isOpen = true;
-      signal.addEventListener("abort", () => {
-        if (isThere) return;
-        over();
-        reject(signal.reason);
-      });
       if (script.ending === "stall" && script.pieces === 0) return;
-      withdraw = schedule.offer(`${name} answers, to end with ${script.ending}`, answer, process);
+      schedule.offer(`${name} answers, to end with ${script.ending}`, answer, process);
     });
 
   if (form === "openai") {
@@ -175,7 +179,7 @@ export function createScheduledModel(
   }
   const create: ModelClient["chat"]["completions"]["create"] = (body, { signal }) => {
     const begun = begin(structuredClone(body));
-    if (form === "iterable") return iterate(begun, signal);
+    if (form === "iterable") return iterate(begun);
     const response = respond(begun, signal).then((response) => {
       if (response.ok) return response;
       throw Object.assign(new Error("no"), { status: response.status, headers: response.headers });

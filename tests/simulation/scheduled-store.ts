@@ -53,6 +53,7 @@ export function createScheduledStore(
   };
 
   const call = <T>(call: Call<T>): Promise<T> => {
+    ledger.storeCalls++;
     const fault = faults();
     const name = `store ${process.number} ${call.method} ${call.what}`;
     const refused = () => {

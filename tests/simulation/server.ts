@@ -34,7 +34,7 @@ export interface Server {
 
 /** Starts a server. */
 export function startServer(number: number, { plan, store, schedule, reference, nextScript, nextFault, nextId }: World): Server {
-  const process: Process = { number, isDead: false, turns: 0 };
+  const process: Process = { number, isDead: false, turnsBegun: 0, turnsSettled: 0 };
 
   /** Does what the script says of the call that asked for it. */
   const look = (id: string): Promise<unknown> => {
@@ -49,7 +49,10 @@ export function startServer(number: number, { plan, store, schedule, reference, 
   const handler = createChatHandler({
     store: createScheduledStore(store, process, () => nextFault() ?? "none", schedule, reference),
     client: createScheduledModel(plan.client, nextScript, schedule, reference.asked),
-    model: (context) => reference.asked.begins(process, context),
+    model(context) {
+      reference.arrival.begins({ process, thread: context, responseId: context.responseId });
+      return reference.asked.begins(process, context);
+    },
     tools: createTools([{ name: "look", run: (args) => look((args as { id: string }).id) }]),
     authorize: ({ request }) => ({ owner: decodeURIComponent(request.headers.get(ownerHeader) ?? "") }),
     history: { last: plan.last },
@@ -65,9 +68,9 @@ export function startServer(number: number, { plan, store, schedule, reference, 
       if (error.code === "client_gone") schedule.break("a client that left is no error", "onError was told");
     },
     waitUntil(turn) {
-      process.turns++;
+      process.turnsBegun++;
       turn.then(
-        () => process.turns--,
+        () => process.turnsSettled++,
         (error: unknown) => schedule.break("what waitUntil waits for never rejects", String(error)),
       );
     },

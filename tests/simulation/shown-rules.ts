@@ -10,12 +10,14 @@ export interface ShownRules {
   shows(request: ChatRequest): void;
   /** A client's answer has ended: `"clean"`, or the code of its error. */
   ends(request: ChatRequest, outcome: string): void;
+  /** A client has left, and all is settled: its prompt must be stored, if nothing kept the handler from it. */
+  left(request: ChatRequest): void;
 }
 
 export function createShownRules(ledger: Ledger, stored: StoredRules): ShownRules {
-  const { attempts, schedule, wholes, deletedWholes, unless, happened, attemptsAt } = ledger;
+  const { mirror, attempts, schedule, wholes, deletedWholes, unless, happened, attemptsAt } = ledger;
 
-  const endsClean = ({ thread, responseId, shown, startedAt }: ChatRequest) => {
+  const endsClean = ({ thread, promptId, content, responseId, shown, startedAt }: ChatRequest) => {
     const whole = wholes.get(nameOf(thread, responseId));
     if (whole) whole.isTold = true;
     const isIt = (other: Whole) => other.responseId === responseId && isSame(other.thread, thread);
@@ -23,10 +25,24 @@ export function createShownRules(ledger: Ledger, stored: StoredRules): ShownRule
     const texts = [whole, ...gone].flatMap((whole) => whole?.texts ?? []);
     const detail = () =>
       `${nameOf(thread, responseId)} showed ${JSON.stringify(shown.slice(-200))}, stored is ${JSON.stringify(whole ?? "nothing whole")}`;
+    const asked = mirror.find(thread, promptId);
+    const isItsOwn = !asked || gone.length > 0 || (asked.stored.message.content === content && (whole?.promptId ?? promptId) === promptId);
+    unless(isItsOwn, "an answer is shown to its own prompt alone", detail);
     unless(texts.includes(shown), "after a clean end, exactly that text is stored, complete", detail);
   };
 
   return {
+    left(request) {
+      const { number, process, thread, promptId, startedAt } = request;
+      const isHindered = ["store_failed", "id_conflict", "thread_busy"].some((code) => whyNot(code, request, ledger) === undefined);
+      const isStored = mirror.find(thread, promptId) !== undefined;
+      unless(
+        isStored || isHindered || process.isDead,
+        "the prompt of a client that left is stored",
+        () => `request ${number}, since ${startedAt.step}`,
+      );
+    },
+
     shows({ thread, responseId, shown }) {
       const said = attemptsAt(thread, responseId).map(textOfAttempt);
       const kept = [...wholes.values(), ...deletedWholes].filter(

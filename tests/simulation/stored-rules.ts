@@ -26,7 +26,10 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     const toolCallId = message.role === "assistant" ? message.tool_calls?.[0]?.id : undefined;
     if (toolCallId) return calls.find(({ toolCallIds }) => toolCallIds[0] === toolCallId);
     // After calling tools, a model may end without another word.
-    if (message.content === "") return attemptsAt(thread, id).findLast((attempt) => attempt.process === process)?.calls.at(-1);
+    if (message.content === "")
+      return attemptsAt(thread, id)
+        .findLast((attempt) => attempt.process === process)
+        ?.calls.at(-1);
     return calls[callsIn(textOf(message))[0] ?? -1];
   };
 
@@ -99,7 +102,8 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     const { promptId, startedAt } = attempt;
     const isThere = messages.every((message) => isDeepStrictEqual(mirror.find(thread, message.id)?.stored, message));
     const isTaken = mirror.find(thread, attempt.responseId)?.stored.promptId !== promptId;
-    const isRaced = isTaken || happened(thread, startedAt.step, "store fault", "late write") || attempts.some((other) => isRival(other, attempt));
+    const isRaced =
+      isTaken || happened(thread, startedAt.step, "store fault", "late write") || attempts.some((other) => isRival(other, attempt));
     // Else an id of it was there already, of a rival or of a write that was given up.
     unless(isThere || isRaced, "a batch is stored whole or not at all", () => `only ${ids.join()} of ${detail()}`);
     const kept = mirror.list(thread);
