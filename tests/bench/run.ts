@@ -20,7 +20,8 @@ const { quick, check } = parseArgs({
 const few: SubjectName[] = ["pass-through", "ours", "guide", "ai-sdk"];
 const all: SubjectName[] = ["pass-through", "floor", "ours-0", "ours", "ours-70", "guide", "ai-sdk"];
 const steady: Load = { streams: 200, tokens: 200, interval: 20, spread: 2_000 };
-const crowded: Load = { streams: 1_500, tokens: 75, interval: 20, spread: 5_000 };
+/** As many tokens a second in all, so that the machine can serve them. */
+const crowded: Load = { streams: 1_500, tokens: 50, interval: 150, spread: 7_500 };
 
 const plan: { rounds: number; sockets: SocketPlan[] } = quick
   ? { rounds: 2, sockets: [{ subjects: few, load: { ...steady, tokens: 75, spread: 1_000 }, rounds: 1, warmUpTurns: 300 }] }

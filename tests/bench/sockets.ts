@@ -81,51 +81,53 @@ async function start(name: SubjectName, { model }: Others): Promise<Server> {
   return { child, port };
 }
 
-async function measureMemory({ child, port }: Server, load: Load, others: Others): Promise<Memory> {
-  const before = await child.ask({ kind: "memory" });
-  let open = before;
-  await run(load, port, others, async () => {
-    open = await child.ask({ kind: "memory" });
-  });
-  return { resident: (open.resident - before.resident) / load.streams, inUse: (open.inUse - before.inUse) / load.streams };
-}
-
-async function measureTime({ child, port }: Server, load: Load, others: Others): Promise<SocketSample> {
+async function measure({ child, port }: Server, load: Load, others: Others, whileHeld?: () => Promise<void>): Promise<SocketSample> {
   const start = await child.ask({ kind: "cpu" });
-  const seen = await run(load, port, others);
+  const seen = await run(load, port, others, whileHeld);
   const end = await child.ask({ kind: "cpu" });
   return { ...seen, cpu: (end.cpu - start.cpu) / (load.streams * load.tokens) };
 }
 
+/** The first round also shows the memory: later ones find what the process got from the system in it. */
+async function measureFirst(server: Server, plan: SocketPlan, others: Others): Promise<SocketResult> {
+  const { load, warmUpTurns } = plan;
+  await run(warmUp(warmUpTurns), server.port, others);
+  const before = await server.child.ask({ kind: "memory" });
+  // Collecting all garbage makes code slow for a while.
+  await run(warmUp(warmUpTurns / 4), server.port, others);
+  let open = before;
+  const sample = await measure(server, load, others, async () => {
+    open = await server.child.ask({ kind: "memory" });
+  });
+  await run(warmUp(warmUpTurns / 4), server.port, others);
+  const memory = { resident: (open.resident - before.resident) / load.streams, inUse: (open.inUse - before.inUse) / load.streams };
+  return { samples: [sample], memory };
+}
+
 /**
- * Each subject has a server of its own for the whole run. Its memory is measured first, for a process keeps what it once got from the
- * system; and apart from the time, for collecting all garbage makes code slow for a while. The rounds are interleaved, in another
- * order each time, and only one server works at a time.
+ * Each subject has a server of its own for the whole run. The rounds are interleaved, in another order each time, and only one server
+ * works at a time.
  */
 export async function measureSockets(plan: SocketPlan, progress: (text: string) => void): Promise<SocketRun> {
-  const { subjects, load, rounds, warmUpTurns } = plan;
+  const { subjects, load, rounds } = plan;
   const others: Others = {
     model: startChild(new URL("./socket-model.ts", import.meta.url)),
     clients: startChild(new URL("./socket-clients.ts", import.meta.url)),
   };
   const servers = new Map<SubjectName, Server>();
-  const results: SocketRun["results"] = new Map();
+  const results = new Map<SubjectName, SocketResult>();
   try {
-    for (const name of subjects) {
-      progress(`${load.streams} streams, memory: ${name}`);
-      const server = await start(name, others);
-      servers.set(name, server);
-      await run(warmUp(warmUpTurns), server.port, others);
-      results.set(name, { samples: [], memory: await measureMemory(server, load, others) });
-      await run(warmUp(warmUpTurns / 2), server.port, others);
-    }
     for (let round = 1; round <= rounds; round++) {
       for (const name of shuffled(subjects)) {
         progress(`${load.streams} streams, round ${round} of ${rounds}: ${name}`);
-        results.get(name)!.samples.push(await measureTime(servers.get(name)!, load, others));
+        const server = servers.get(name) ?? (await start(name, others));
+        servers.set(name, server);
+        const known = results.get(name);
+        if (known) known.samples.push(await measure(server, load, others));
+        else results.set(name, await measureFirst(server, plan, others));
       }
     }
-    return { load, results };
+    return { load, results: new Map(subjects.map((name) => [name, results.get(name)!])) };
   } finally {
     for (const { child } of [...servers.values(), { child: others.model }, { child: others.clients }]) child.stop();
   }
