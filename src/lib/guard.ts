@@ -13,23 +13,15 @@ export async function guardApp<T>(work: () => T | PromiseLike<T>): Promise<T> {
 
 /**
  * The same methods; a call that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`. Whether
- * a call that took too long happens all the same is unknown; it is handed to `onGiveUp`.
+ * a call that took too long happens all the same is unknown.
  */
-export function guardStore<S extends object, M extends keyof S & string>(
-  store: S,
-  methods: readonly M[],
-  timeout: number,
-  onGiveUp: (call: Promise<unknown>) => void = () => {},
-): Pick<S, M> {
+export function guardStore<S extends object, M extends keyof S & string>(store: S, methods: readonly M[], timeout: number): Pick<S, M> {
   const guard =
     (method: M) =>
     async (...args: unknown[]) => {
       try {
         const call = (async () => (store[method] as (...args: unknown[]) => unknown)(...args))();
-        return await within(timeout, call, () => {
-          onGiveUp(call);
-          return new Error(`The store's ${method}() took longer than ${timeout} ms.`);
-        });
+        return await within(timeout, call, () => new Error(`The store's ${method}() took longer than ${timeout} ms.`));
       } catch (error) {
         throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");
       }

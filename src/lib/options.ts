@@ -59,7 +59,7 @@ export interface Timeouts {
   queue: number;
   /**
    * For one call of the store → 503. Make it longer than the database client's own timeout: a call given up here may still happen
-   * later. The thread's next turn waits for it, but no longer than this once more.
+   * later, though it replaces nothing that is whole by then.
    *
    * @default 10000
    */

@@ -74,6 +74,8 @@ export interface AppendMessagesOptions {
   title?: string | undefined;
   /** Id of a message that must be in the thread. If it is not (someone deleted it), nothing is stored. */
   requires?: string | undefined;
+  /** Ids of messages whose place the batch takes, as an answer made anew takes that of a broken one. Where one of them is `complete`, nothing is stored. */
+  replaces?: readonly string[] | undefined;
 }
 
 /** Keeps the messages of threads. A plain object from a factory; rejects with the database's own error. */
@@ -97,9 +99,12 @@ export interface MessageStore {
    * INVARIANT: an id already in the thread (or repeated in the batch) is left as it is and not among the returned ids.
    * INVARIANT: with `requires`, nothing is stored and `[]` returned unless that message is in the thread. Checked
    * in the same atomic step, so that what was deleted during a turn does not come back with its answer.
+   * INVARIANT: with `replaces`, the messages of these ids are removed and the batch is stored in one atomic step; ids that are not
+   * there are ignored. Where one of them is `complete`, nothing is removed or stored, and `[]` returned: what is whole never gives way,
+   * whoever made it so and however late this call arrives.
    * INVARIANT: once it resolves, the messages are as durable as the database makes them.
    * INVARIANT: values handed in are not kept: changing them later changes nothing stored.
-   * INVARIANT: an empty batch stores nothing and creates no thread.
+   * INVARIANT: an empty batch stores, removes and creates nothing.
    */
   appendMessages(thread: ThreadKey, messages: readonly StoredMessage[], options?: AppendMessagesOptions): Promise<string[]>;
 

@@ -51,8 +51,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const { limits, timeouts, history, tools, generateId: newId } = settings;
   const { id: promptId, ...promptMessage } = prompt;
   const thread = { owner, threadId };
-  const givenUp: Promise<unknown>[] = [];
-  const store = guardStore(settings.store, storeMethods, timeouts.store, (call) => givenUp.push(call));
+  const store = guardStore(settings.store, storeMethods, timeouts.store);
   const startedAt = performance.now();
   const controller = new AbortController();
   const { signal } = controller;
@@ -172,40 +171,18 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       batch.push(stored(responseId, { role: "assistant", content }, ending));
     }
     if (batch.length === 0) return false;
-    if (attempt.length > 0) {
-      // Whatever made the answer whole meanwhile, another process or a write thought lost, it is not to be replaced.
-      const now = await look();
-      if (now.answer !== undefined) return false;
-      const [only, old] = [batch[0], now.attempt[0]];
-      // One message for one keeps its place, unless the old one has something to say that the new one has not: a change cannot unset.
-      if (
-        only?.id === old?.id &&
-        batch.length + now.attempt.length === 2 &&
-        Object.keys(old ?? {}).every((field) => field in Object(only))
-      ) {
-        const { id: _, promptId: __, ...change } = only as StoredMessage;
-        return await store.updateMessage(thread, responseId, change);
-      }
-      await store.deleteMessages(
-        thread,
-        now.attempt.map(({ id }) => id),
-      );
-    }
-    return (await store.appendMessages(thread, batch, { requires: promptId })).includes(responseId);
+    // Whatever has made the answer whole meanwhile, another process or a write thought lost, it stays.
+    const replaces = [...attempt.map(({ id }) => id), responseId];
+    return (await store.appendMessages(thread, batch, { requires: promptId, replaces })).includes(responseId);
   };
 
   const commit = async (work: Work): Promise<void> => {
-    let isKept = false;
-    try {
-      isKept = await keep(work, "complete");
-    } catch (error) {
-      // The store may have done it all the same: then the answer is whole, and must not be marked as anything else.
-      if ((await look()).answer !== answer.text().toWellFormed()) throw error;
-      report(error as ChatHandlerError);
-      isKept = true;
-    }
-    // Someone deleted the prompt meanwhile, or another process answered it.
-    if (!isKept) throw conflict("responseId");
+    let failure: ChatHandlerError | undefined;
+    if (await keep(work, "complete").catch((error) => void (failure = error as ChatHandlerError))) return;
+    // The store may have done it all the same: then the answer is whole. If not, and it did not fail, someone deleted the prompt
+    // meanwhile, or another process answered it.
+    if ((await look()).answer !== textFrom(0)) throw failure ?? conflict("responseId");
+    if (failure) report(failure);
   };
 
   const run = async (): Promise<void> => {
@@ -233,8 +210,6 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     }
     clearTimeout(timer);
     answer.end(error);
-    // A write that was given up and happens after all must not meet the next turn's: it gets its time once more.
-    if (givenUp.length > 0) await within(timeouts.store, Promise.allSettled(givenUp), busy).catch(() => {});
     leaveLine();
     if (work) {
       const { said, usage, steps } = work;

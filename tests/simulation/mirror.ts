@@ -36,10 +36,12 @@ export function createMirror(): Mirror {
   return {
     list,
     find: (thread, id) => list(thread).find(({ stored }) => stored.id === id),
-    append(thread, messages, { requires } = {}, how) {
-      const kept = list(thread);
+    append(thread, messages, { requires, replaces = [] } = {}, how) {
+      const before = list(thread);
+      if (requires !== undefined && !before.some(({ stored }) => stored.id === requires)) return [];
+      if (before.some(({ stored }) => replaces.includes(stored.id) && stored.status === "complete")) return [];
+      const kept = messages.length === 0 ? before : before.filter(({ stored }) => !replaces.includes(stored.id));
       const has = (id: string) => kept.some(({ stored }) => stored.id === id);
-      if (requires !== undefined && !has(requires)) return [];
       const ids: string[] = [];
       for (const message of messages) {
         if (has(message.id)) continue;

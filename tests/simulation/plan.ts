@@ -20,6 +20,8 @@ export type Action =
   | { do: "send"; thread: number; reading: Reading }
   /** The same ids as an earlier request. */
   | { do: "again"; of: number; reading: Reading }
+  /** The same ids as an earlier request, to every process at once. */
+  | { do: "everywhere"; of: number }
   /** An earlier request with one thing about it changed: ids that are used for something else. */
   | { do: "clash"; of: number; other: "prompt" | "content" | "response" }
   /** The request is aborted, its body cancelled, or both, as servers do. */
@@ -101,71 +103,94 @@ const thread = weighted([10, 0], [4, 1], [1, 2], [1, 3], [1, 4]);
 const of = weighted([6, 0], [3, 1], [2, 2], [1, 3], [1, 4]);
 const reading = weighted<Reading>([12, "all"], [2, "none"], [1, "gone"]);
 
-const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ do: fc.constant("send" as const), thread, reading }) },
-  { weight: 7, arbitrary: fc.record({ do: fc.constant("again" as const), of, reading }) },
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      do: fc.constant("stop" as const),
-      of,
-      how: weighted<"abort" | "cancel" | "both">([2, "abort"], [1, "cancel"], [1, "both"]),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("wait" as const), timers: weighted([1, 1], [2, 2], [2, 4], [1, 8]) }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant("clash" as const),
-      of,
-      other: weighted<"prompt" | "content" | "response">([2, "prompt"], [1, "content"], [3, "response"]),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("delete" as const), thread }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("save" as const), of }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("crash" as const) }) },
-);
-
-const after = weighted([4, 0], [2, 3], [2, 8], [2, 16], [1, 30]);
-
-const at = weighted([2, 0], [1, 1]);
-
-const script: fc.Arbitrary<Script> = fc.record({
-  pieces: weighted([4, 2], [3, 1], [2, 3], [1, 0]),
-  isLong: weighted([30, false], [1, true]),
-  lag: weighted([3, 0], [1, 1], [1, 5], [1, 17]),
-  ending: weighted<Ending>(
-    [14, "stop"],
-    [2, "linger"],
-    [7, "tools"],
-    [2, "length"],
-    [1, "content_filter"],
-    [2, "close"],
-    [2, "cut"],
-    [2, "error"],
-    [1, "garbage"],
-    [2, "stall"],
-    [1, "refuse"],
-    [1, "busy"],
-    [1, "unreachable"],
-  ),
-  tools: fc.array(weighted<"ok" | "throw" | "hang">([4, "ok"], [1, "throw"], [1, "hang"]), { minLength: 0, maxLength: 2 }),
+const send = fc.record({ do: fc.constant("send" as const), thread, reading });
+const again = fc.record({ do: fc.constant("again" as const), of, reading });
+const everywhere = fc.record({ do: fc.constant("everywhere" as const), of });
+const clash = fc.record({
+  do: fc.constant("clash" as const),
+  of,
+  other: weighted<"prompt" | "content" | "response">([2, "prompt"], [1, "content"], [3, "response"]),
 });
+const stop = fc.record({
+  do: fc.constant("stop" as const),
+  of,
+  how: weighted<"abort" | "cancel" | "both">([2, "abort"], [1, "cancel"], [1, "both"]),
+});
+const wait = fc.record({ do: fc.constant("wait" as const), timers: weighted([1, 1], [2, 2], [2, 4], [1, 8]) });
+const deletion = fc.record({ do: fc.constant("delete" as const), thread });
+const save = fc.record({ do: fc.constant("save" as const), of });
+const crash = fc.record({ do: fc.constant("crash" as const) });
 
-const fault = weighted<StoreFault>([24, "none"], [1, "refuse"], [1, "throw"], [1, "lose"], [1, "late"], [1, "later"], [1, "never"]);
+const many = <T>(arbitrary: fc.Arbitrary<T>, maxLength: number) => fc.array(arbitrary, { maxLength, size: "max" });
 
-/** Schedules at random. */
-export const plans: fc.Arbitrary<Plan> = fc.record({
+const actions = (...choices: [weight: number, action: fc.Arbitrary<Action>][]) =>
+  many(
+    fc.record({
+      after: weighted([4, 0], [2, 3], [2, 8], [2, 16], [1, 30]),
+      at: weighted([2, 0], [1, 1]),
+      action: fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary }))),
+    }),
+    12,
+  );
+
+const scripts = (ending: fc.Arbitrary<Ending>) =>
+  many(
+    fc.record({
+      pieces: weighted([4, 2], [3, 1], [2, 3], [1, 0]),
+      isLong: weighted([30, false], [1, true]),
+      lag: weighted([3, 0], [1, 1], [1, 5], [1, 17]),
+      ending,
+      tools: fc.array(weighted<"ok" | "throw" | "hang">([4, "ok"], [1, "throw"], [1, "hang"]), { maxLength: 2 }),
+    }),
+    12,
+  );
+
+const common = {
   client: weighted<Plan["client"]>([2, "openai"], [3, "response"], [2, "iterable"]),
   flushInterval: weighted<0 | 30>([2, 0], [1, 30]),
   concurrency: weighted<Plan["concurrency"]>([5, "queue"], [1, "reject"]),
-  processes: weighted<1 | 2>([4, 1], [1, 2]),
   last: weighted([4, 100], [1, 4], [1, 2], [1, 1]),
-  actions: fc.array(fc.record({ after, at, action }), { minLength: 1, maxLength: 12, size: "max" }),
-  scripts: fc.array(script, { maxLength: 12, size: "max" }),
-  faults: fc.oneof(fc.constant<StoreFault[]>([]), fc.array(fault, { maxLength: 40, size: "max" })),
-  order: fc.array(fc.oneof({ weight: 25, arbitrary: fc.nat(23) }, { weight: 1, arbitrary: fc.constant(timePasses) }), {
-    maxLength: 140,
-    size: "max",
-  }),
+  order: many(fc.oneof({ weight: 25, arbitrary: fc.nat(23) }, { weight: 1, arbitrary: fc.constant(timePasses) }), 140),
+};
+
+/** A bit of everything. */
+const wide: fc.Arbitrary<Plan> = fc.record({
+  ...common,
+  processes: weighted<1 | 2>([4, 1], [1, 2]),
+  actions: actions([8, send], [7, again], [5, stop], [3, wait], [2, clash], [1, deletion], [1, save], [1, crash]),
+  scripts: scripts(
+    weighted<Ending>(
+      [14, "stop"],
+      [2, "linger"],
+      [7, "tools"],
+      [2, "length"],
+      [1, "content_filter"],
+      [2, "close"],
+      [2, "cut"],
+      [2, "error"],
+      [1, "garbage"],
+      [2, "stall"],
+      [1, "refuse"],
+      [1, "busy"],
+      [1, "unreachable"],
+    ),
+  ),
+  faults: fc.oneof(
+    fc.constant<StoreFault[]>([]),
+    many(weighted<StoreFault>([24, "none"], [1, "refuse"], [1, "throw"], [1, "lose"], [1, "late"], [1, "later"], [1, "never"]), 40),
+  ),
 });
+
+/** One prompt, asked again and again while answers break and writes are slow: what replaces an answer is at its most dangerous here. */
+const narrow: fc.Arbitrary<Plan> = fc
+  .record({
+    ...common,
+    processes: weighted<1 | 2>([1, 1], [1, 2]),
+    actions: actions([6, again], [3, everywhere], [2, stop], [3, wait], [1, save], [1, crash]),
+    scripts: scripts(weighted<Ending>([4, "cut"], [2, "close"], [2, "length"], [5, "stop"], [3, "tools"])),
+    faults: many(weighted<StoreFault>([16, "none"], [1, "lose"], [2, "late"], [2, "later"], [1, "never"]), 40),
+  })
+  .map((plan) => ({ ...plan, actions: [{ after: 0, at: 0, action: { do: "send", thread: 0, reading: "all" } }, ...plan.actions] }));
+
+/** Schedules at random. */
+export const plans: fc.Arbitrary<Plan> = fc.oneof({ weight: 2, arbitrary: wide }, { weight: 1, arbitrary: narrow });

@@ -94,6 +94,9 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
       case "again":
         if (request) ask(request, action.reading, at);
         break;
+      case "everywhere":
+        if (request) for (const index of servers.keys()) ask(request, "all", index);
+        break;
       case "clash":
         if (request) ask(clash(request, action.other), "all", at);
         break;

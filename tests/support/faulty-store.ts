@@ -13,6 +13,8 @@ export type Fault =
   | "act-reject"
   /** Does its work and never settles. */
   | "act-hang"
+  /** Does its work twice and gives what the second time gave, as a client does that sends again what was not answered. */
+  | "twice"
   /** Does its work when the promise resolves. */
   | { before: Promise<unknown> }
   /** Does its work at once and settles when the promise resolves. */
@@ -64,6 +66,7 @@ async function perform(fault: Fault | undefined, act: () => Promise<unknown>): P
   if (fault === "hang") return never();
   if (typeof fault === "object" && "before" in fault) await fault.before;
   const result = await act();
+  if (fault === "twice") return act();
   if (fault === "act-reject") throw new Error(storeSecret);
   if (fault === "act-hang") return never();
   if (typeof fault === "object" && "after" in fault) await fault.after;

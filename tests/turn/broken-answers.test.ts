@@ -1,5 +1,6 @@
 /** An answer that breaks off, at every place and in every way a provider can break it. */
 import { describe, expect, it } from "vitest";
+import { allowAnyone, createThreadHandler } from "../../src/threads.ts";
 import { ask, read, startChat, ways } from "../support/chat.ts";
 import { expectAgreement, expectHealing, forEach } from "../support/contract.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
@@ -127,19 +128,21 @@ describe.each(ways)("$name", ({ way }) => {
   });
 });
 
-it("keeps a broken part in its place in the thread when it is made anew later", async () => {
+it("puts an answer that is made anew later behind its prompt, for the model and for people", async () => {
   const chat = await startChat();
   chat.model.next(sends(text("Half")));
   await read(chat.post(ask("first", 1)));
   await read(chat.post(ask("second", 2)));
   expect(await read(chat.post(ask("first", 1)))).toMatchObject({ text: "Answer to first.", failed: false });
+  await read(chat.post(ask("third", 3)));
   await chat.settled();
-  expect((await chat.stored()).map(({ id, status }) => `${id} ${status}`)).toEqual([
-    "p1 complete",
-    "r1 complete",
-    "p2 complete",
-    "r2 complete",
-  ]);
+  const inOrder = ["first", "Answer to first.", "second", "Answer to second.", "third"];
+  expect(chat.model.calls.at(-1)?.body.messages.map(({ content }) => content)).toEqual(inOrder);
+  const threads = createThreadHandler({ store: chat.kept, authorize: allowAnyone });
+  const shown = (await (await threads(new Request("http://localhost/get/t"))).json()) as { content: string }[];
+  expect(shown.map(({ content }) => content)).toEqual([...inOrder, "Answer to third."]);
+  // Nothing is left of the part.
+  expect(await chat.stored()).toHaveLength(6);
 });
 
 it("tells the model of a part that was kept, as of any message", async () => {

@@ -111,7 +111,8 @@ describe("a retry of a failed answer", () => {
     const chat = await startChat({ timeouts });
     chat.model.next(sends(text("Half")));
     await read(chat.post(request));
-    chat.store.plan(only("updateMessage", 0, fault));
+    // After the prompt and the part.
+    chat.store.plan(only("appendMessages", 2, fault));
     const seen = await read(chat.post(request));
     expect(seen.failed).toBe(!acts(fault));
     await chat.settled();
@@ -121,58 +122,61 @@ describe("a retry of a failed answer", () => {
     await expectHealing(chat, request, "Answer to Hi.");
   });
 
-  it.each(["deleteMessages", "appendMessages"].flatMap((method) => faults.map((fault) => [method, fault] as const)))(
-    "stays right when %s fails (%s) while a turn with tools is made anew",
-    async (method, fault) => {
-      const tools = createTools([{ name: "look", run: () => "seen" }]);
-      const chat = await startChat({ tools, timeouts });
-      const callsTool = callsTools({ id: "c1", name: "look", args: {} });
-      chat.model.next(callsTool, sends(text("Half")), callsTool, says("All"));
-      await read(chat.post(request));
-      await chat.settled();
-      expect((await chat.stored()).map(({ message, status }) => `${message.role} ${status}`)).toEqual([
-        "user complete",
-        "assistant failed",
-        "tool failed",
-        "assistant failed",
-      ]);
-      const appended = chat.store.calls.filter((call) => call.method === "appendMessages").length;
-      chat.store.plan(only(method, method === "appendMessages" ? appended : 0, fault));
-      const seen = await read(chat.post(request));
-      const isThere = method === "appendMessages" && acts(fault);
-      expect(seen).toMatchObject({ status: 200, failed: !isThere });
-      await chat.settled();
-      if (!isThere) chat.model.next(callsTool, says("All"));
-      expect(await read(chat.post(request))).toEqual({ status: 200, text: "All", failed: false });
-      await chat.settled();
-      const stored = await chat.stored();
-      expect(stored.map(({ message, status }) => `${message.role} ${status}`)).toEqual([
-        "user complete",
-        "assistant complete",
-        "tool complete",
-        "assistant complete",
-      ]);
-      expect(stored.at(-1)).toMatchObject({ id: "r1", message: { content: "All" } });
-    },
-  );
+  it.each(faults)("stays right when storing fails (%s) while a turn with tools is made anew", async (fault) => {
+    const tools = createTools([{ name: "look", run: () => "seen" }]);
+    const chat = await startChat({ tools, timeouts });
+    const callsTool = callsTools({ id: "c1", name: "look", args: {} });
+    chat.model.next(callsTool, sends(text("Half")), callsTool, says("All"));
+    await read(chat.post(request));
+    await chat.settled();
+    expect((await chat.stored()).map(({ message, status }) => `${message.role} ${status}`)).toEqual([
+      "user complete",
+      "assistant failed",
+      "tool failed",
+      "assistant failed",
+    ]);
+    chat.store.plan(only("appendMessages", 2, fault));
+    const seen = await read(chat.post(request));
+    expect(seen).toMatchObject({ status: 200, failed: !acts(fault) });
+    await chat.settled();
+    if (!acts(fault)) chat.model.next(callsTool, says("All"));
+    expect(await read(chat.post(request))).toEqual({ status: 200, text: "All", failed: false });
+    await chat.settled();
+    const stored = await chat.stored();
+    expect(stored.map(({ message, status }) => `${message.role} ${status}`)).toEqual([
+      "user complete",
+      "assistant complete",
+      "tool complete",
+      "assistant complete",
+    ]);
+    expect(stored.at(-1)).toMatchObject({ id: "r1", message: { content: "All" } });
+  });
 });
 
-it("lets no write that was given up destroy a later answer", async () => {
-  const chat = await startChat({ timeouts: { store: 300 } });
-  chat.model.next(sends(text("Half")), sends(text("Half")));
+it.each(["before", "after"])("lets no write that was given up replace a later answer (it happens %s that one is stored)", async (when) => {
+  const chat = await startChat({ timeouts: { store: 100 } });
+  chat.model.next(sends(text("Half")), sends(text("More")));
   await read(chat.post(ask("Hi")));
   // The second attempt cannot store its part in time; the store does it all the same, but later.
   const late = gate();
-  chat.store.plan(({ method }) => (method === "updateMessage" ? { before: late.opened } : undefined));
+  chat.store.plan(({ method }) => (method === "appendMessages" ? { before: late.opened } : undefined));
   expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+  await chat.settled();
   chat.store.plan();
-  const third = read(chat.post(ask("Hi")));
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  if (when === "before") late.open();
+  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
   late.open();
-  expect(await third).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
   await chat.settled();
   await new Promise((resolve) => setTimeout(resolve, 10));
   expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
+});
+
+it("tells nobody that a conflict arose where the store sent the answer twice and so says that it stored nothing", async () => {
+  const chat = await startChat();
+  chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth === 1 ? "twice" : undefined));
+  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+  await chat.settled();
+  expect(chat.errors).toEqual([]);
 });
 
 it.each(faults)("harms nothing when the part of a stopped turn cannot be stored (%s)", async (fault) => {

@@ -13,13 +13,18 @@ export interface MemoryStoreOptions {
   maxCharacters?: number | undefined;
 }
 
-/** What is kept of one thread. Messages are kept as JSON text, so nothing is ever shared with the caller. */
+/** A message, kept as JSON text, so that nothing is ever shared with the caller. */
+interface KeptMessage {
+  json: string;
+  isComplete: boolean;
+}
+
+/** What is kept of one thread. */
 interface KeptThread {
   owner: string;
   thread: Thread;
-  messages: { id: string; json: string }[];
-  /** Where in `messages` an id stands. */
-  positions: Map<string, number>;
+  messages: KeptMessage[];
+  byId: Map<string, KeptMessage>;
   /** Place among the owner's activities. */
   activity: number;
   characters: number;
@@ -63,7 +68,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   function create({ owner, threadId }: ThreadKey, title: string): KeptThread {
     const now = Date.now();
     const thread = { threadId, title, createdAt: now, updatedAt: now };
-    const kept: KeptThread = { owner, thread, messages: [], positions: new Map(), activity: 0, characters: 0 };
+    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), activity: 0, characters: 0 };
     let keptOwner = owners.get(owner);
     if (!keptOwner) owners.set(owner, (keptOwner = { threads: new Map(), byActivity: [], activities: 0 }));
     keptOwner.threads.set(threadId, kept);
@@ -101,6 +106,17 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     }
   }
 
+  function removeMessages(kept: KeptThread, ids: readonly string[]): void {
+    for (const id of ids) {
+      const message = kept.byId.get(id);
+      if (!message) continue;
+      kept.byId.delete(id);
+      // From the end, which is where an answer that is made anew stands.
+      kept.messages.splice(kept.messages.lastIndexOf(message), 1);
+      resize(kept, -message.json.length);
+    }
+  }
+
   // Each method runs to its end without awaiting: that is what makes it atomic.
   return {
     async listMessages(key, { last } = {}) {
@@ -109,25 +125,27 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       return (last === undefined ? messages : messages.slice(-last)).map(({ json }): StoredMessage => JSON.parse(json));
     },
 
-    async appendMessages(key, messages, { title = "", requires } = {}) {
+    async appendMessages(key, messages, { title = "", requires, replaces = [] } = {}) {
       // Written out before anything is changed: a message that is no JSON must leave nothing of its batch.
-      const batch = new Map<string, string>();
+      const batch = new Map<string, KeptMessage>();
       for (const message of messages) {
-        const json = JSON.stringify(message);
-        if (!batch.has(message.id)) batch.set(message.id, json);
+        const kept = keep(message);
+        if (!batch.has(message.id)) batch.set(message.id, kept);
       }
 
       const found = find(key);
-      if (requires !== undefined && !found?.positions.has(requires)) return [];
-      for (const id of batch.keys()) if (found?.positions.has(id)) batch.delete(id);
-      if (batch.size === 0) return [];
+      if (requires !== undefined && !found?.byId.has(requires)) return [];
+      if (batch.size === 0 || replaces.some((id) => found?.byId.get(id)?.isComplete)) return [];
+      for (const id of batch.keys()) if (found?.byId.has(id) && !replaces.includes(id)) batch.delete(id);
 
+      if (found) removeMessages(found, replaces);
+      if (batch.size === 0) return [];
       const kept = found ?? create(key, title);
       let growth = 0;
-      for (const [id, json] of batch) {
-        kept.positions.set(id, kept.messages.length);
-        kept.messages.push({ id, json });
-        growth += json.length;
+      for (const [id, message] of batch) {
+        kept.byId.set(id, message);
+        kept.messages.push(message);
+        growth += message.json.length;
       }
       markActive(kept);
       resize(kept, growth);
@@ -137,36 +155,18 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     async updateMessage(key, id, change) {
       const defined: object = JSON.parse(JSON.stringify(change)); // without the fields that are undefined
       const kept = find(key);
-      const position = kept?.positions.get(id);
-      if (!kept || position === undefined) return false;
-      const message = kept.messages[position]!;
+      const message = kept?.byId.get(id);
+      if (!kept || !message) return false;
       const old: StoredMessage = JSON.parse(message.json);
-      const json = JSON.stringify({ ...old, ...defined, id, promptId: old.promptId });
-      const growth = json.length - message.json.length;
-      message.json = json;
-      resize(kept, growth);
+      const before = message.json.length;
+      Object.assign(message, keep({ ...old, ...defined, id, promptId: old.promptId }));
+      resize(kept, message.json.length - before);
       return true;
     },
 
     async deleteMessages(key, ids) {
       const kept = find(key);
-      if (!kept) return;
-      let removed = 0;
-      let first = kept.messages.length;
-      for (const id of ids) {
-        const position = kept.positions.get(id);
-        if (position === undefined) continue;
-        kept.positions.delete(id);
-        removed += kept.messages[position]!.json.length;
-        first = Math.min(first, position);
-      }
-      // Only what follows the first gap moves: deleting at the end, as a retry does, costs nothing on a long thread.
-      for (const message of kept.messages.splice(first)) {
-        if (!kept.positions.has(message.id)) continue;
-        kept.positions.set(message.id, kept.messages.length);
-        kept.messages.push(message);
-      }
-      resize(kept, -removed);
+      if (kept) removeMessages(kept, ids);
     },
 
     async listThreads(owner, page) {
@@ -214,6 +214,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     },
   };
 }
+
+const keep = (message: StoredMessage): KeptMessage => ({ json: JSON.stringify(message), isComplete: message.status === "complete" });
 
 /** Index of the first thread whose activity is not before the given one. */
 function firstFrom(byActivity: readonly KeptThread[], activity: number): number {
