@@ -1,6 +1,6 @@
 /** What a thread already holds of a turn: the response id is the key of idempotency, and an id names one thing for ever. */
 import { ChatHandlerError } from "./errors.ts";
-import { inTurnOrder, isWholeAnswer } from "./history.ts";
+import { inTurnOrder } from "./history.ts";
 import { canonical, type Prompt } from "./prompt.ts";
 import type { StoredMessage } from "./store.ts";
 
@@ -10,8 +10,8 @@ export interface Earlier {
   answer: string | undefined;
   /** Whether the prompt is stored. */
   hasPrompt: boolean;
-  /** What an earlier, incomplete attempt left behind: to be replaced by the next one. */
-  attempt: StoredMessage[];
+  /** Whether the thread begins with it, and nothing of an answer is stored. */
+  isFirst: boolean;
   /** What stands before the prompt; all, where the prompt is not stored. */
   before: StoredMessage[];
 }
@@ -26,12 +26,12 @@ export function findEarlier(messages: readonly StoredMessage[], prompt: Prompt, 
   if (stands && (stands.role !== "user" || canonical(stands.content) !== canonical(prompt.content))) throw conflict("prompt.id");
   const attempt = stored.filter(({ id, promptId }) => promptId === prompt.id && id !== prompt.id);
   const isWhole = response?.status === "complete";
-  if (!isWhole && attempt.some(isWholeAnswer)) throw conflict("prompt.id");
+  if (!isWhole && attempt.some(({ status }) => status === "complete")) throw conflict("prompt.id");
   const texts = attempt.map(({ message: { role, content } }) => (role === "assistant" && typeof content === "string" ? content : ""));
   return {
     answer: isWhole ? texts.join("") : undefined,
     hasPrompt: stands !== undefined,
-    attempt,
+    isFirst: attempt.length === 0 && stored.length === (stands ? 1 : 0),
     before: stands ? stored.slice(0, place) : stored,
   };
 }

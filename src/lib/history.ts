@@ -36,7 +36,7 @@ function withoutRemains(turn: StoredMessage[]): StoredMessage[] {
 }
 
 /** Whether a message is the final one of a whole answer: it may be silent after its tools, but an empty one without a finish reason is none of ours. */
-export function isWholeAnswer({ message, status, finishReason }: StoredMessage): boolean {
+function isWholeAnswer({ message, status, finishReason }: StoredMessage): boolean {
   return (
     message.role === "assistant" && !message.tool_calls?.length && status === "complete" && (hasContent(message.content) || !!finishReason)
   );

@@ -72,10 +72,8 @@ export interface ListMessagesOptions {
 export interface AppendMessagesOptions {
   /** Title for the thread if this append creates it. A store without threads ignores it. @default "" */
   title?: string | undefined;
-  /** Id of a message that must be in the thread. If it is not (someone deleted it), nothing is stored. */
-  requires?: string | undefined;
-  /** Ids of messages whose place the batch takes, as an answer made anew takes that of a broken one. Where one of them is `complete`, nothing is stored. */
-  replaces?: readonly string[] | undefined;
+  /** Id of the prompt that the batch answers: the `promptId` of all its messages. They take the place of what a broken attempt left. */
+  answers?: string | undefined;
 }
 
 /** Keeps the messages of threads. A plain object from a factory; rejects with the database's own error. */
@@ -96,12 +94,11 @@ export interface MessageStore {
    *
    * INVARIANT: all or nothing: when it rejects, no message of the batch is stored.
    * INVARIANT: the batch stays contiguous and in order, whoever else appends at that moment, from any process.
-   * INVARIANT: an id already in the thread (or repeated in the batch) is left as it is and not among the returned ids.
-   * INVARIANT: with `requires`, nothing is stored and `[]` returned unless that message is in the thread. Checked
-   * in the same atomic step, so that what was deleted during a turn does not come back with its answer.
-   * INVARIANT: with `replaces`, the messages of these ids are removed and the batch is stored in one atomic step; ids that are not
-   * there are ignored. Where one of them is `complete`, nothing is removed or stored, and `[]` returned: what is whole never gives way,
-   * whoever made it so and however late this call arrives.
+   * INVARIANT: an id already in the thread (or repeated in the batch; but see `answers`) is left as it is and not among the returned ids.
+   * INVARIANT: with `answers`, the messages behind that prompt with its `promptId` are removed and the whole batch is stored, in one
+   * atomic step. But where the prompt is not in the thread, one of those messages is `complete`, or an id of the batch is in the
+   * thread outside of them, nothing is removed or stored, and `[]` returned. So a prompt is never answered twice, and what was deleted
+   * does not come back with its answer, whoever else answers it and however late this call arrives.
    * INVARIANT: once it resolves, the messages are as durable as the database makes them.
    * INVARIANT: values handed in are not kept: changing them later changes nothing stored.
    * INVARIANT: an empty batch stores, removes and creates nothing.

@@ -36,7 +36,6 @@ type Step = Pick<StoredMessage, "message" | "finishReason" | "usage">[];
 
 /** What a turn has done so far. */
 interface Work {
-  earlier: Earlier;
   /** The step that is being said, or the final one. */
   said?: Said | undefined;
   /** Steps that are over: calls and their results. */
@@ -101,8 +100,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     timer = setTimeout(() => abort(new ChatHandlerError("turn_timeout", "The answer took too long.")), timeouts.turn);
     const earlier = await look(history);
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
-    const isFirst = earlier.before.length === 0 && earlier.attempt.length === 0;
-    const title = isFirst ? titleOf(prompt.content) : undefined;
+    const title = earlier.isFirst ? titleOf(prompt.content) : undefined;
     // The thread routes store a first prompt before its turn.
     if (!earlier.hasPrompt) {
       const ids = await store.appendMessages(thread, [asked], { title });
@@ -128,8 +126,8 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   };
 
   /** Calls the model, and the tools it asks for, until it has answered. */
-  const converse = async (work: Work): Promise<void> => {
-    const body = await modelBody(work.earlier.before);
+  const converse = async (work: Work, before: readonly StoredMessage[]): Promise<void> => {
+    const body = await modelBody(before);
     for (;;) {
       if (++work.steps > limits.steps) throw incomplete("The model kept calling tools.");
       const said: Said = (work.said = { start: answer.length(), toolCalls: new Map() });
@@ -160,8 +158,8 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     return [{ message: call, finishReason, usage }, ...results.map((message) => ({ message }))];
   };
 
-  /** Stores what was said, in the place of an earlier attempt. Resolves to whether the answer is there now. */
-  const keep = async ({ said, kept, earlier: { attempt } }: Work, status: MessageStatus): Promise<boolean> => {
+  /** Stores what was said, in the place of a broken attempt. Resolves to whether it is there now. */
+  const keep = async ({ said, kept }: Work, status: MessageStatus): Promise<boolean> => {
     const { start = answer.length(), finishReason, usage } = said ?? {};
     const content = textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
@@ -171,9 +169,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       batch.push(stored(responseId, { role: "assistant", content }, ending));
     }
     if (batch.length === 0) return false;
-    // Whatever has made the answer whole meanwhile, another process or a write thought lost, it stays.
-    const replaces = [...attempt.map(({ id }) => id), responseId];
-    return (await store.appendMessages(thread, batch, { requires: promptId, replaces })).includes(responseId);
+    return (await store.appendMessages(thread, batch, { answers: promptId })).includes(responseId);
   };
 
   const commit = async (work: Work): Promise<void> => {
@@ -188,9 +184,9 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const run = async (): Promise<void> => {
     const earlier = await takeUp();
     if (earlier.answer !== undefined) return answer.write(earlier.answer);
-    work = { earlier, kept: [], steps: 0 };
+    work = { kept: [], steps: 0 };
     signal.throwIfAborted();
-    await converse(work);
+    await converse(work, earlier.before);
     clearTimeout(timer);
     answer.flush();
     await commit(work);

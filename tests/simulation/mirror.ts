@@ -36,12 +36,15 @@ export function createMirror(): Mirror {
   return {
     list,
     find: (thread, id) => list(thread).find(({ stored }) => stored.id === id),
-    append(thread, messages, { requires, replaces = [] } = {}, how) {
-      const before = list(thread);
-      if (requires !== undefined && !before.some(({ stored }) => stored.id === requires)) return [];
-      if (before.some(({ stored }) => replaces.includes(stored.id) && stored.status === "complete")) return [];
-      const kept = messages.length === 0 ? before : before.filter(({ stored }) => !replaces.includes(stored.id));
+    append(thread, messages, { answers } = {}, how) {
+      let kept = list(thread);
       const has = (id: string) => kept.some(({ stored }) => stored.id === id);
+      if (answers !== undefined && messages.length > 0) {
+        if (!has(answers)) return [];
+        const turn = kept.filter(({ stored }) => stored.promptId === answers && stored.id !== answers);
+        kept = kept.filter((message) => !turn.includes(message));
+        if (turn.some(({ stored }) => stored.status === "complete") || messages.some(({ id }) => has(id))) return [];
+      }
       const ids: string[] = [];
       for (const message of messages) {
         if (has(message.id)) continue;

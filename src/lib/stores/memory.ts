@@ -14,9 +14,8 @@ export interface MemoryStoreOptions {
 }
 
 /** A message, kept as JSON text, so that nothing is ever shared with the caller. */
-interface KeptMessage {
+interface KeptMessage extends Pick<StoredMessage, "id" | "promptId" | "status"> {
   json: string;
-  isComplete: boolean;
 }
 
 /** What is kept of one thread. */
@@ -106,11 +105,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     }
   }
 
-  function removeMessages(kept: KeptThread, ids: readonly string[]): void {
-    for (const id of ids) {
-      const message = kept.byId.get(id);
-      if (!message) continue;
-      kept.byId.delete(id);
+  function removeMessages(kept: KeptThread, messages: Iterable<KeptMessage>): void {
+    for (const message of messages) {
+      kept.byId.delete(message.id);
       // From the end, which is where an answer that is made anew stands.
       kept.messages.splice(kept.messages.lastIndexOf(message), 1);
       resize(kept, -message.json.length);
@@ -125,7 +122,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       return (last === undefined ? messages : messages.slice(-last)).map(({ json }): StoredMessage => JSON.parse(json));
     },
 
-    async appendMessages(key, messages, { title = "", requires, replaces = [] } = {}) {
+    async appendMessages(key, messages, { title = "", answers } = {}) {
       // Written out before anything is changed: a message that is no JSON must leave nothing of its batch.
       const batch = new Map<string, KeptMessage>();
       for (const message of messages) {
@@ -134,12 +131,18 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       }
 
       const found = find(key);
-      if (requires !== undefined && !found?.byId.has(requires)) return [];
-      if (batch.size === 0 || replaces.some((id) => found?.byId.get(id)?.isComplete)) return [];
-      for (const id of batch.keys()) if (found?.byId.has(id) && !replaces.includes(id)) batch.delete(id);
-
-      if (found) removeMessages(found, replaces);
+      if (answers === undefined) {
+        for (const id of batch.keys()) if (found?.byId.has(id)) batch.delete(id);
+      } else if (batch.size > 0) {
+        const prompt = found?.byId.get(answers);
+        if (!found || !prompt) return [];
+        const broken = found.messages.slice(found.messages.lastIndexOf(prompt) + 1).filter(({ promptId }) => promptId === answers);
+        const isTaken = (id: string) => found.byId.has(id) && !broken.some((message) => message.id === id);
+        if (broken.some(({ status }) => status === "complete") || [...batch.keys()].some(isTaken)) return [];
+        removeMessages(found, broken);
+      }
       if (batch.size === 0) return [];
+
       const kept = found ?? create(key, title);
       let growth = 0;
       for (const [id, message] of batch) {
@@ -166,7 +169,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
 
     async deleteMessages(key, ids) {
       const kept = find(key);
-      if (kept) removeMessages(kept, ids);
+      if (!kept) return;
+      const messages = new Set(ids.map((id) => kept.byId.get(id)));
+      messages.delete(undefined);
+      removeMessages(kept, messages as Set<KeptMessage>);
     },
 
     async listThreads(owner, page) {
@@ -215,7 +221,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   };
 }
 
-const keep = (message: StoredMessage): KeptMessage => ({ json: JSON.stringify(message), isComplete: message.status === "complete" });
+const keep = (message: StoredMessage): KeptMessage => {
+  const { id, promptId, status } = message;
+  return { id, promptId, status, json: JSON.stringify(message) };
+};
 
 /** Index of the first thread whose activity is not before the given one. */
 function firstFrom(byActivity: readonly KeptThread[], activity: number): number {
