@@ -1,39 +1,39 @@
-/** The demo as people start it, with a SQLite file of its own. */
+/** The demo as people start it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
-import { createSqliteStore, type SqliteStore } from "../../src/sqlite.ts";
+import type { StoredMessage } from "../../src/index.ts";
+import type { Database } from "./databases.ts";
 
-/** A demo that can be stopped and started again on the same file. */
+/** A demo that can be stopped and started again on the same database. */
 export interface DemoServer {
   /** Where the page is; the same after a restart. */
   url: string;
-  /** What it has stored, read beside it. */
-  store: SqliteStore;
+  /** The messages of the owner's only thread, read beside the demo. */
+  stored(owner: string): Promise<StoredMessage[]>;
   restart(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Builds and starts the demo on a free port. */
-export async function startDemo(): Promise<DemoServer> {
-  const folder = mkdtempSync(join(tmpdir(), "c1-chat-"));
-  const file = join(folder, "chat.sqlite");
-  let running = await npmStart({ PORT: "0", SQLITE_FILE: file });
-  const database = new DatabaseSync(file);
+/** Builds and starts the demo on a free port; closing it closes the database, too. */
+export async function startDemo({ env, store, close }: Database): Promise<DemoServer> {
+  let running = await npmStart({ ...env, PORT: "0" }).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
   return {
     url: running.url,
-    store: createSqliteStore(database),
+    async stored(owner) {
+      const { threads } = await store.listThreads(owner, { limit: 2 });
+      if (threads.length !== 1) throw new Error(`There is not one thread: ${JSON.stringify(threads)}`);
+      return store.listMessages({ owner, threadId: threads[0]?.threadId ?? "" });
+    },
     async restart() {
       await stop(running.process);
-      running = await npmStart({ PORT: new URL(running.url).port, SQLITE_FILE: file });
+      running = await npmStart({ ...env, PORT: new URL(running.url).port });
     },
     async close() {
       await stop(running.process);
-      database.close();
-      rmSync(folder, { recursive: true });
+      await close();
     },
   };
 }

@@ -2,13 +2,14 @@ import type { StoredMessage } from "chat-handler";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Chat, launchBrowser, openChat } from "./browser.ts";
+import { openSqliteFile } from "./databases.ts";
 import { type DemoServer, npmStart, startDemo } from "./demo-server.ts";
 
 let demo: DemoServer;
 let browser: Browser;
 
 beforeAll(async () => {
-  demo = await startDemo();
+  demo = await startDemo(await openSqliteFile());
   browser = await launchBrowser();
 });
 
@@ -71,29 +72,6 @@ describe("the demo in a browser", () => {
     expect(await stored(chat)).toHaveLength(1);
   });
 
-  it("has its threads and what was filled in after a reload and after a restart of the server", async () => {
-    const { page, titles, answer, ...chat } = await open();
-    await chat.send("Give me a contact form");
-    await answer.getByRole("button", { name: "Send it" }).waitFor();
-    await chat.ended();
-    await page.getByPlaceholder("Ada Lovelace").fill('Grace <b> & "Co"');
-    await page.getByText("Pick one").click();
-    await page.getByRole("option", { name: "Support" }).click();
-    await expect.poll(async () => JSON.stringify(await stored(chat))).toContain("Support");
-
-    for (const happens of [() => page.reload(), () => demo.restart().then(() => page.reload())]) {
-      await happens();
-      await answer.getByRole("button", { name: "Send it" }).waitFor();
-      await expect.poll(() => page.getByPlaceholder("Ada Lovelace").inputValue()).toBe('Grace <b> & "Co"');
-      expect(await titles.allTextContents()).toEqual(["Give me a contact form"]);
-    }
-    await chat.picture("form");
-
-    await answer.getByRole("button", { name: "Send it" }).click();
-    await answer.getByRole("cell", { name: 'Grace <b> & "Co"' }).waitFor();
-    await answer.getByRole("cell", { name: "Support" }).waitFor();
-  });
-
   it("lists, renames and deletes threads", async () => {
     const { page, titles, ...chat } = await open();
     for (const prompt of ["Give me an overview card", "What can you do?"]) {
@@ -145,9 +123,4 @@ async function open(expected: string[] = []): Promise<Chat> {
 }
 
 /** The messages of the only thread of a browser. */
-async function stored({ owner }: Pick<Chat, "owner">): Promise<StoredMessage[]> {
-  const key = await owner();
-  const { threads } = await demo.store.listThreads(key, { limit: 2 });
-  expect(threads).toHaveLength(1);
-  return demo.store.listMessages({ owner: key, threadId: threads[0]?.threadId ?? "" });
-}
+const stored = async ({ owner }: Pick<Chat, "owner">): Promise<StoredMessage[]> => demo.stored(await owner());
