@@ -12,19 +12,20 @@ export async function guardApp<T>(work: () => T | PromiseLike<T>): Promise<T> {
 }
 
 /**
- * The same methods; a call that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`. Whether
+ * The store with the same methods; a call that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`. Whether
  * a call that took too long happens all the same is unknown.
  */
-export function guardStore<S extends object, M extends keyof S & string>(store: S, methods: readonly M[], timeout: number): Pick<S, M> {
-  const guard =
-    (method: M) =>
-    async (...args: unknown[]) => {
-      try {
-        const call = (async () => (store[method] as (...args: unknown[]) => unknown)(...args))();
-        return await within(timeout, call, () => new Error(`The store's ${method}() took longer than ${timeout} ms.`));
-      } catch (error) {
-        throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");
-      }
-    };
-  return Object.fromEntries(methods.map((method) => [method, guard(method)])) as Pick<S, M>;
+export function guardStore<S extends object>(store: S, timeout: number): S {
+  return new Proxy({} as S, {
+    get:
+      (_, method) =>
+      async (...args: unknown[]): Promise<unknown> => {
+        try {
+          const call = (async () => (store as Record<PropertyKey, (...args: unknown[]) => unknown>)[method]?.(...args))();
+          return await within(timeout, call, () => new Error(`The store's ${String(method)}() took longer than ${timeout} ms.`));
+        } catch (error) {
+          throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");
+        }
+      },
+  });
 }

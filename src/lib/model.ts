@@ -29,15 +29,16 @@ const drainTime = 1_000;
 
 const noop = () => {};
 
-/**
- * Calls the model and gives its chunks, those of one network read at a time. Whoever stops iterating lets go of the connection.
- * Aborting the signal ends what is pending at once, even if the client ignores it.
- */
-export async function callModel(
-  client: ModelClient,
-  body: ChatCompletionCreateParamsStreaming,
-  signal: AbortSignal,
-): Promise<AsyncIterable<ChatCompletionChunk[]>> {
+/** A call that is under way. Whoever made it closes it. */
+export interface ModelCall {
+  /** The chunks of one network read, perhaps none; `undefined` at the end. Rejects at once when the call's signal aborts. */
+  read(): Promise<ChatCompletionChunk[] | undefined>;
+  /** Lets go of the connection: to the next call where this one has ended, for good where it has not. */
+  close(): void;
+}
+
+/** Calls the model. Aborting the signal ends what is pending at once, even if the client ignores it. */
+export async function callModel(client: ModelClient, body: ChatCompletionCreateParamsStreaming, signal: AbortSignal): Promise<ModelCall> {
   const pending = client.chat.completions.create(body, { signal }) as ReturnType<ModelClient["chat"]["completions"]["create"]> & {
     asResponse?: () => Promise<Response>;
   };
@@ -48,13 +49,11 @@ export async function callModel(
   }
   // What a client that ignores the signal gives too late is let go at once.
   void Promise.resolve(pending).then((late) => signal.aborted && letGo(late[Symbol.asyncIterator]()), noop);
-  return oneByOne(await unlessAborted(signal, pending), signal);
+  return oneByOne((await unlessAborted(signal, pending))[Symbol.asyncIterator](), signal);
 }
 
-type Taken = IteratorResult<ChatCompletionChunk[], undefined>;
-
-/** Reads an SSE body. A plain iterator, for a generator would cost three more turns of the event loop's queue for each read. */
-function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): AsyncIterable<ChatCompletionChunk[]> {
+/** Reads an SSE body. */
+function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): ModelCall {
   const decoder = new TextDecoder();
   let batch: ChatCompletionChunk[] = [];
   let isDone = false;
@@ -81,56 +80,42 @@ function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
   const cancel = () => void reader.cancel(signal.reason).catch(noop);
   signal.addEventListener("abort", cancel);
 
-  const end = async (): Promise<IteratorReturnResult<undefined>> => {
-    signal.removeEventListener("abort", cancel);
-    if (!isDone || signal.aborted) cancel();
-    else {
+  return {
+    async read() {
+      // What came before the failure has been given.
+      if (failure) throw failure;
+      if (isDone) return undefined;
+      const { done, value } = await reader.read();
+      signal.throwIfAborted();
+      // At the end the last event counts even where its blank line is missing.
+      parser.feed(done ? `${decoder.decode()}\n\n` : decoder.decode(value, { stream: true }));
+      isDone ||= done;
+      const chunks = batch;
+      batch = [];
+      return chunks;
+    },
+    close() {
+      signal.removeEventListener("abort", cancel);
+      if (!isDone || signal.aborted) return cancel();
       // Read to its end, a response lends its connection to the next call.
       const timer = setTimeout(cancel, drainTime);
       void reader
         .read()
         .then(cancel, noop)
         .finally(() => clearTimeout(timer));
-    }
-    if (failure) throw fromProvider(failure);
-    return { done: true, value: undefined };
-  };
-  const fail = (error: unknown) => {
-    failure = error;
-    return end();
-  };
-  const take = ({ done, value }: ReadableStreamReadResult<Uint8Array>): Promise<Taken> | Taken => {
-    if (signal.aborted) return fail(signal.reason);
-    // At the end the last event counts even where its blank line is missing.
-    parser.feed(done ? `${decoder.decode()}\n\n` : decoder.decode(value, { stream: true }));
-    isDone ||= done;
-    const chunks = batch;
-    batch = [];
-    return failure && chunks.length === 0 ? end() : { done: false, value: chunks };
-  };
-
-  return {
-    [Symbol.asyncIterator]: () => ({
-      next: () => (failure || isDone ? end() : reader.read().then<Taken, Taken>(take, fail)),
-      return: end,
-    }),
+    },
   };
 }
 
 /** Reads the chunks of a client that gives an iterable instead of a response, for example a tracing wrapper. */
-async function* oneByOne(chunks: AsyncIterable<ChatCompletionChunk>, signal: AbortSignal): AsyncGenerator<ChatCompletionChunk[]> {
-  const iterator = chunks[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const { done, value } = await unlessAborted(signal, iterator.next());
-      signal.throwIfAborted();
-      if (done) return;
-      yield [asChunk(value)];
-    }
-  } finally {
-    letGo(iterator);
-  }
-}
+const oneByOne = (chunks: AsyncIterator<ChatCompletionChunk>, signal: AbortSignal): ModelCall => ({
+  async read() {
+    const { done, value } = await unlessAborted(signal, chunks.next());
+    signal.throwIfAborted();
+    return done ? undefined : [asChunk(value)];
+  },
+  close: () => letGo(chunks),
+});
 
 /** Nobody waits for it: a generator that hangs in `next()` never gets to it. */
 function letGo(iterator: AsyncIterator<unknown>): void {

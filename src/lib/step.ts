@@ -2,8 +2,9 @@
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import type { Answer } from "./answer.ts";
+import { within } from "./deadline.ts";
 import { ChatHandlerError } from "./errors.ts";
-import { callModel, fromProvider } from "./model.ts";
+import { callModel, fromProvider, type ModelCall } from "./model.ts";
 import type { Settings } from "./options.ts";
 import type { ToolCalls, ToolRunner } from "./tools.ts";
 
@@ -21,23 +22,21 @@ export interface Said {
 
 /** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
 const finishGrace = 2_000;
+const overdue = new Error();
 
 /**
  * Calls the model and writes what it says into the answer, as fast as the answer has room. Resolves when the model has
- * finished; rejects when the call broke off, for whatever reason, with what was said up to then in `said`.
+ * finished; rejects when the call broke off, for whatever reason, with what was said up to then in `said`. A model that takes too
+ * long aborts the turn.
  */
 export async function speak(
   said: Said,
   body: ChatCompletionCreateParamsStreaming,
   answer: Answer,
   { client, limits, timeouts, tools }: Settings,
-  turnSignal: AbortSignal,
+  signal: AbortSignal,
+  abort: (reason: ChatHandlerError) => void,
 ): Promise<void> {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const stop = () => controller.abort(turnSignal.reason);
-  turnSignal.addEventListener("abort", stop);
-  let late: ChatHandlerError | undefined;
   // One timer for the whole call, moved only when it fires: re-arming it at every chunk would cost more than reading the chunk.
   let deadline = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -46,17 +45,21 @@ export async function speak(
   };
   const watch = () => {
     const left = deadline - performance.now();
-    if (left > 0) timer = setTimeout(watch, Math.min(left, finishGrace, timeouts.idle));
-    else controller.abort((late = new ChatHandlerError("model_timeout", "The model took too long.")));
+    if (left > 0) timer = setTimeout(watch, Math.min(left, timeouts.idle));
+    else abort(new ChatHandlerError("model_timeout", "The model took too long."));
   };
 
+  let call: ModelCall | undefined;
   try {
-    if (turnSignal.aborted) stop();
     signal.throwIfAborted();
     expectWithin(timeouts.firstChunk);
     watch();
+    call = await callModel(client, body, signal);
     let toolCharacters = 0;
-    for await (const chunks of await callModel(client, body, signal)) {
+    for (;;) {
+      const read = call.read();
+      const chunks = await (said.finishReason ? within(finishGrace, read, () => overdue) : read);
+      if (!chunks) break;
       // Comments keep a connection open, but say nothing.
       if (chunks.length === 0) continue;
       for (const chunk of chunks) toolCharacters += take(chunk, said, answer, tools);
@@ -66,15 +69,14 @@ export async function speak(
       // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
       deadline = Infinity;
       while (answer.isFull() && !signal.aborted) await answer.changed();
-      expectWithin(said.finishReason ? finishGrace : timeouts.idle);
+      expectWithin(timeouts.idle);
     }
   } catch (error) {
-    const reason = signal.aborted ? signal.reason : error;
     // A model that gave its reason had finished, whatever keeps its connection open.
-    if (!said.finishReason || !late || reason !== late) throw fromProvider(reason);
+    if (error !== overdue) throw fromProvider(signal.aborted ? signal.reason : error);
   } finally {
     clearTimeout(timer);
-    turnSignal.removeEventListener("abort", stop);
+    call?.close();
   }
   if (!said.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
 }

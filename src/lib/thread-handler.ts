@@ -87,11 +87,7 @@ function nobody(): never {
 
 /** What each route reads of a request, before it is known who asks, and does in the store after. */
 function threadRoutes({ store: given, limits, timeouts, pageSize, generateId, now }: ThreadSettings) {
-  const store = guardStore(
-    given,
-    ["listMessages", "appendMessages", "updateMessage", "listThreads", "getThread", "renameThread", "deleteThread"],
-    timeouts.store,
-  );
+  const store = guardStore(given, timeouts.store);
   const body = async (request: Request) => record(await readJson(request, limits.bodyBytes, timeouts.body), "");
 
   const list = async (owner: string, cursor: string | undefined) => {

@@ -16,7 +16,7 @@ export async function retitle(
   if (!title || !("renameThread" in store)) return;
   try {
     const thread = { owner: context.owner, threadId: context.threadId };
-    const threads = guardStore(store as ThreadStore, ["getThread", "renameThread"], timeouts.store);
+    const threads = guardStore(store as ThreadStore, timeouts.store);
     const late = () => new ChatHandlerError("internal", "The title took too long.");
     const made = asTitle(
       await within(

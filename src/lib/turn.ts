@@ -7,7 +7,7 @@ import { conflict, type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 import { guardApp, guardStore } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
-import { type Settings, storeMethods, type TurnContext } from "./options.ts";
+import type { Settings, TurnContext } from "./options.ts";
 import { type Prompt, titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
 import { type Said, speak } from "./step.ts";
@@ -50,7 +50,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const { limits, timeouts, history, tools, generateId: newId } = settings;
   const { id: promptId, ...promptMessage } = prompt;
   const thread = { owner, threadId };
-  const store = guardStore(settings.store, storeMethods, timeouts.store);
+  const store = guardStore(settings.store, timeouts.store);
   const startedAt = performance.now();
   const controller = new AbortController();
   const { signal } = controller;
@@ -131,7 +131,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     for (;;) {
       if (++work.steps > limits.steps) throw incomplete("The model kept calling tools.");
       const said: Said = (work.said = { start: answer.length(), toolCalls: new Map() });
-      await speak(said, body, answer, settings, signal);
+      await speak(said, body, answer, settings, signal, abort);
       const { finishReason = "", toolCalls } = said;
       work.usage = sum(work.usage, said.usage);
       if (cutShort.has(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
