@@ -1,6 +1,8 @@
 /** Tests that need something from outside: run where it is there, shown as skipped where it is not, and failing on CI. */
 import { describe } from "vitest";
 
+export { installed } from "./installed.ts";
+
 /**
  * `describe`, if what the tests need `isThere`; `remedy` says how to get it.
  *
@@ -11,10 +13,4 @@ export function describeWith(what: string, isThere: boolean, remedy: string): ty
   if (process.env.CI) throw new Error(`CI leaves nothing out, and ${what} is not there: ${remedy}`);
   console.warn(`Left out: ${what}. To include it: ${remedy}`);
   return describe.skip;
-}
-
-/** The default export of a module of `npm install --prefix tests/services`, if it is installed. */
-export async function installed<Module>(path: string): Promise<Module | undefined> {
-  const module: { default: Module } | undefined = await import(path).catch(() => undefined);
-  return module?.default;
 }

@@ -1,0 +1,32 @@
+// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
+/** The store in memory, beside a map of arrays. */
+import { createMemoryStore, type StoredMessage } from "../../../src/index.ts";
+import type { Bare, Subject } from "./subject.ts";
+
+/** There is no client: what is counted is nothing. */
+export async function openMemory(): Promise<Subject> {
+  const store = createMemoryStore({ maxThreads: Infinity, maxCharacters: Infinity });
+  return { store, bare: bareMemory(), counted: { store, calls: () => 0 }, versions: [], close() {} };
+}
+
+function bareMemory(): Bare {
+  const threads = new Map<string, { ids: Set<string>; answered: Set<string>; bodies: string[]; updatedAt: number }>();
+  function append(key: string, message: StoredMessage): void {
+    let thread = threads.get(key);
+    if (!thread) threads.set(key, (thread = { ids: new Set(), answered: new Set(), bodies: [], updatedAt: 0 }));
+    if (thread.ids.has(message.id)) return;
+    thread.ids.add(message.id);
+    thread.bodies.push(JSON.stringify(message));
+    thread.updatedAt = Date.now();
+  }
+  return {
+    append,
+    appendAnswer(key, message) {
+      const thread = threads.get(key);
+      if (!thread?.ids.has(message.promptId) || thread.answered.has(message.promptId)) return;
+      thread.answered.add(message.promptId);
+      append(key, message);
+    },
+    readLast: (key, count) => (threads.get(key)?.bodies ?? []).slice(-count).map((body): StoredMessage => JSON.parse(body)),
+  };
+}

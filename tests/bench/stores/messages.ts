@@ -1,0 +1,26 @@
+// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
+/** The messages that are stored. */
+import { randomUUID } from "node:crypto";
+import type { StoredMessage } from "../../../src/index.ts";
+
+const sentence = "Revenue rose by twelve percent over the quarter, which is more than was expected of it. ";
+const content = sentence.repeat(6).slice(0, 500);
+
+const complete = (id: string, promptId: string, role: "user" | "assistant"): StoredMessage => ({
+  id,
+  promptId,
+  message: { role, content },
+  status: "complete",
+  createdAt: Date.now(),
+});
+
+/** A prompt of 500 characters with an id of its own. */
+export function makePrompt(): StoredMessage {
+  const id = randomUUID();
+  return complete(id, id, "user");
+}
+
+/** An answer to it, as long. */
+export const makeAnswer = (prompt: StoredMessage): StoredMessage => complete(randomUUID(), prompt.id, "assistant");
+
+export const makePrompts = (count: number): StoredMessage[] => Array.from({ length: count }, makePrompt);

@@ -1,0 +1,130 @@
+// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
+/** The store in PostgreSQL, beside bare statements through the same client. */
+import { Client } from "pg";
+import type { StoredMessage } from "../../../src/index.ts";
+import { createPostgresStore, type PostgresClient } from "../../../src/postgres.ts";
+import { makeAnswer, makePrompt } from "./messages.ts";
+import { type Bare, counting, owner, type Plan, type Subject } from "./subject.ts";
+
+/** A store in a schema of its own. `url` where there is a server to ask for its plans. */
+export async function openPostgres(client: PostgresClient, schema: string, close: () => unknown, url?: string): Promise<Subject> {
+  await client.query(`CREATE SCHEMA ${schema}`);
+  const store = createPostgresStore(client, { schema });
+  await store.migrate();
+  const counted = counting(client);
+  const { rows } = await client.query("SHOW server_version");
+  const [{ server_version }] = rows as [{ server_version: string }];
+  return {
+    store,
+    bare: await barePostgres(client, schema),
+    counted: { store: createPostgresStore(counted.client, { schema }), calls: counted.calls },
+    versions: [`PostgreSQL ${server_version.split(" ")[0]}`],
+    async fillThreads(owner, count) {
+      await client.query(
+        `INSERT INTO ${schema}.chat_threads (owner, thread_id, title, created_at, updated_at, activity)
+         SELECT $1, 'thread-' || n, 'Thread ' || n, 0, 0, nextval('${schema}.chat_activity') FROM generate_series(1, $2::integer) AS n`,
+        [owner, String(count)],
+      );
+    },
+    settle: () => client.query("VACUUM ANALYZE"),
+    ...(url !== undefined && { plans: () => explain(url, schema) }),
+    close,
+  };
+}
+
+async function barePostgres(client: PostgresClient, schema: string): Promise<Bare> {
+  await client.query(`CREATE TABLE ${schema}.bare_threads (
+    id text PRIMARY KEY, owner text NOT NULL, updated_at bigint NOT NULL, last_seq bigint NOT NULL)`);
+  await client.query(`CREATE INDEX ON ${schema}.bare_threads (owner, updated_at)`);
+  await client.query(`CREATE TABLE ${schema}.bare_messages (
+    thread text NOT NULL REFERENCES ${schema}.bare_threads (id), seq bigint NOT NULL, id text NOT NULL, body text NOT NULL,
+    prompt_id text NOT NULL, complete boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (thread, seq), UNIQUE (thread, id))`);
+  await client.query(`CREATE UNIQUE INDEX ON ${schema}.bare_messages (thread, prompt_id) WHERE id <> prompt_id`);
+  // One statement and so one transaction; the row that it updates makes those that append to one thread wait for each other.
+  const append = `
+    WITH touched AS (
+      INSERT INTO ${schema}.bare_threads AS t (id, owner, updated_at, last_seq) VALUES ($1, $2, $3::bigint, 1)
+      ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at, last_seq = t.last_seq + 1 RETURNING id, last_seq
+    )
+    INSERT INTO ${schema}.bare_messages (thread, seq, id, prompt_id, body) SELECT id, last_seq, $4, $5, $6 FROM touched
+    ON CONFLICT DO NOTHING`;
+  const appendAnswer = `
+    WITH touched AS (
+      UPDATE ${schema}.bare_threads SET updated_at = $2::bigint, last_seq = last_seq + 1
+      WHERE id = $1 AND EXISTS (SELECT FROM ${schema}.bare_messages WHERE thread = $1 AND id = $3) RETURNING id, last_seq
+    )
+    INSERT INTO ${schema}.bare_messages AS m (thread, seq, id, prompt_id, body) SELECT id, last_seq, $4, $3, $5 FROM touched
+    ON CONFLICT (thread, prompt_id) WHERE id <> prompt_id
+    DO UPDATE SET seq = excluded.seq, id = excluded.id, body = excluded.body, complete = excluded.complete WHERE NOT m.complete`;
+  const select = `SELECT body FROM ${schema}.bare_messages WHERE thread = $1 ORDER BY seq DESC LIMIT $2::bigint`;
+  return {
+    append: (thread, message) =>
+      client.query(append, [thread, owner, String(Date.now()), message.id, message.promptId, JSON.stringify(message)]),
+    appendAnswer: (thread, message) =>
+      client.query(appendAnswer, [thread, String(Date.now()), message.promptId, message.id, JSON.stringify(message)]),
+    async readLast(thread, count) {
+      const { rows } = await client.query(select, [thread, String(count)]);
+      return (rows as { body: string }[]).reverse().map(({ body }): StoredMessage => JSON.parse(body));
+    },
+  };
+}
+
+/** The plans that the server chose and ran, within the store's functions, too: its own `auto_explain` tells them. */
+async function explain(url: string, schema: string): Promise<Plan[]> {
+  const client = new Client(url);
+  const notices: string[] = [];
+  client.on("notice", ({ message }) => notices.push(message ?? ""));
+  await client.connect();
+  await client.query("LOAD 'auto_explain'");
+  for (const [name, value] of [
+    ["log_level", "notice"],
+    ["log_nested_statements", "on"],
+    ["log_analyze", "on"],
+    ["log_timing", "off"],
+    ["log_buffers", "on"],
+  ]) {
+    await client.query(`SET auto_explain.${name} = ${value}`);
+  }
+  const store = createPostgresStore(client, { schema });
+  const calls: [title: string, run: () => Promise<unknown>][] = [];
+  for (const [threadId, length] of [
+    ["short", "a hundred"],
+    ["long", "many"],
+  ] as const) {
+    const thread = { owner, threadId };
+    calls.push([`reading the last 50 of ${length}`, () => store.listMessages(thread, { last: 50 })]);
+  }
+  calls.push(
+    ["a page of 100 of a hundred threads", () => store.listThreads("few", { limit: 100 })],
+    ["a page of 100 of many threads", () => store.listThreads("many", { limit: 100 })],
+  );
+  const long = { owner, threadId: "long" };
+  let prompt = makePrompt();
+  calls.push(
+    ["appending a prompt to many", () => store.appendMessages(long, [(prompt = makePrompt())])],
+    ["appending its answer to many", () => store.appendMessages(long, [makeAnswer(prompt)], { answers: prompt.id })],
+  );
+  const plans: Plan[] = [];
+  for (const [title, run] of calls) {
+    // By the sixth time the server has settled for a plan without looking at the values, or against it.
+    await client.query("SET auto_explain.log_min_duration = -1");
+    for (let time = 0; time < 6; time++) await run();
+    await client.query("SET auto_explain.log_min_duration = 0");
+    notices.length = 0;
+    await run();
+    plans.push({ title, text: notices.map(readable).join("\n") });
+  }
+  await client.end();
+  return plans;
+}
+
+/** Without times, estimates and white space, which say nothing here. */
+const readable = (notice: string): string =>
+  notice
+    .replace(/^duration: .*\n/, "")
+    .replaceAll(/\s*\(cost=[^)]*\)/g, "")
+    .replace(
+      /^Query Text: ([^]*?)\n(?=[A-Z][a-z A-Z]+(?: on | using |\n|  \(|\s\())/,
+      (_, text: string) => `${text.replaceAll(/\s+/g, " ").trim()}\n`,
+    );

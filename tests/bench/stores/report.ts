@@ -1,0 +1,208 @@
+/** The measurements as the page `docs/benchmark-stores.md` and its plot. */
+import { cpus } from "node:os";
+import { table } from "../markdown.ts";
+import { type Panel, plot } from "../plot.ts";
+import { median, medianRatio } from "../statistics.ts";
+import { count, isReached, type Target } from "../targets.ts";
+import type { Growth, Operation, StorePlan, StoreResult } from "./measure.ts";
+import type { Timed } from "./slices.ts";
+import { clientVersion, entryOf, type StoreName } from "./subjects.ts";
+
+/** All of a run. */
+export type Measured = Map<StoreName, StoreResult>;
+
+const operations: Record<Operation, string> = {
+  append: "Appending a message, one at a time",
+  append16: "Appending a message, 16 at a time, each to a thread of its own",
+  answer: "Appending an answer, one at a time",
+  read: "Reading the last 50 messages, one at a time",
+};
+
+const growths: Record<Growth, string> = {
+  read: "reading the last 50 of a thread",
+  append: "appending to a thread",
+  page: "a page of 100 threads of an owner",
+  activity: "appending to a thread of an owner",
+};
+
+const leastRatio = 0.5;
+const mostGrowth = 1.5;
+
+const keys = <Key extends string>(record: Record<Key, unknown>) => Object.keys(record) as Key[];
+const ratio = (value: number) => `${value.toFixed(2)}×`;
+const time = (milliseconds: number) =>
+  milliseconds < 1 ? `${(1000 * milliseconds).toFixed(milliseconds < 0.01 ? 1 : 0)} µs` : `${milliseconds.toFixed(2)} ms`;
+const rate = ({ rates }: Timed) => count(Math.round(median(rates)));
+
+const toBare = ({ operations }: StoreResult, name: Operation) => medianRatio(operations[name].ours.rates, operations[name].bare.rates);
+const cost = (growth: NonNullable<StoreResult["growth"]>, name: Growth) => medianRatio(growth[name].few.rates, growth[name].many.rates);
+
+/** Every target with what was measured. */
+function storeTargets(measured: Measured): Target[] {
+  return [...measured].flatMap(([name, result]) => {
+    const { title } = entryOf(name);
+    const least = keys(operations).map((operation): Target => {
+      return { what: operations[operation], where: title, ratio: toBare(result, operation), bound: leastRatio, isMost: false };
+    });
+    const { growth } = result;
+    if (!growth) return least;
+    const most = (["read", "page"] as const).map((name): Target => {
+      return { what: growths[name], where: title, ratio: cost(growth, name), bound: mostGrowth, isMost: true };
+    });
+    return [...least, ...most];
+  });
+}
+
+function verdict(measured: Measured): string {
+  const targets = storeTargets(measured);
+  const missed = targets.filter((target) => !isReached(target));
+  const reached = `${targets.length - missed.length} of ${targets.length} targets reached.`;
+  if (missed.length === 0) return reached;
+  const rows = missed.map(({ what, where, ratio: value, bound, isMost }) => [
+    what,
+    where,
+    `${isMost ? "≤" : "≥"} ${ratio(bound)}`,
+    ratio(value),
+  ]);
+  return `**${reached} Missed:**\n\n${table(["target", "store", "bound", "measured"], rows)}`;
+}
+
+const operationTable = (measured: Measured, operation: Operation) =>
+  table(
+    ["", "a second", "bare", "to bare", "p50", "p99", "bare p50", "bare p99"],
+    [...measured].map(([name, result]) => {
+      const { ours, bare } = result.operations[operation];
+      const latencies = [ours.p50, ours.p99, bare.p50, bare.p99].map(time);
+      return [entryOf(name).title, rate(ours), rate(bare), ratio(toBare(result, operation)), ...latencies];
+    }),
+  );
+
+const callsTable = (measured: Measured) =>
+  table(
+    ["calls of the client", "append", "last 50", "page of threads", "plain turn", "turn's three store calls, p50", "p99"],
+    [...measured]
+      .filter(([name]) => name !== "memory")
+      .map(([name, { calls, turn }]) => [
+        entryOf(name).title,
+        ...[calls.append, calls.read, calls.page, calls.turn].map(String),
+        time(turn.p50),
+        time(turn.p99),
+      ]),
+  );
+
+const growing = (measured: Measured) =>
+  [...measured].flatMap(([name, { growth }]) => (growth ? [{ title: entryOf(name).title, growth }] : []));
+
+const growthTable = (measured: Measured, many: number) =>
+  table(
+    [`p50 at 100 and at ${count(many)}`, ...keys(growths).map((name) => growths[name])],
+    growing(measured).map(({ title, growth }) => [
+      title,
+      ...keys(growths).map((name) => `${time(growth[name].few.p50)}, ${time(growth[name].many.p50)} (${ratio(cost(growth, name))})`),
+    ]),
+  );
+
+/** The tables alone, for the terminal. */
+export const storeTables = (measured: Measured, { many }: StorePlan): string =>
+  [
+    ...keys(operations).map((operation) => `${operations[operation]}\n\n${operationTable(measured, operation)}`),
+    callsTable(measured),
+    growthTable(measured, many),
+    verdict(measured),
+  ].join("\n\n");
+
+/** The page for the docs. `leftOut` says what was not measured, and why. */
+export function storePage(measured: Measured, { many }: StorePlan, leftOut: readonly string[]): string {
+  const versions = new Set([...measured].flatMap(([name, { versions }]) => [...versions, clientVersion(name)!]).filter(Boolean));
+  const plans = [...measured].flatMap(([name, { plans }]) =>
+    plans.length > 0 ? [`### ${entryOf(name).title}`, ...plans.map(planBlock)] : [],
+  );
+  return `# What a store costs
+
+\`npm run bench:stores\` wrote this page and measured everything on it in one run: Node ${process.versions.node}, ${[...versions].join(", ")}, on
+${cpus().length} cores of ${cpus()[0]?.model.trim() ?? "an unknown processor"}, servers and client on the same machine.
+Single times depend on the machine, above all on how long its disk takes to sync; the ratios hold up, for store and bare statements
+take turns in slices of a fraction of a second, and each ratio is the median of ratios of neighbouring slices.
+
+![Rates of the stores beside bare statements, and their growth](images/benchmark-stores.svg)
+
+The **bare statements** are what a person would write by hand for the same, through the same client and as durable: each message
+once by its id, in order, its thread created or touched, and indexed by its latest activity; an answer only where its prompt is, in the
+place of a broken one and never of a whole one. In SQL that is one transaction of two statements, or three (SQLite), or one statement
+(PostgreSQL), in Redis a script; a read selects the bodies and parses them. Threads are named by one id, without an owner.
+
+- **node:sqlite** and **better-sqlite3**: a file in WAL mode, with \`synchronous\` full (the store's default) or normal.
+- **PGlite**: in this process and in memory; nothing is durable.
+- **pg** and **postgres.js**: a pool of 16 to a server with its own defaults; *commit off* is \`synchronous_commit = off\`.
+- **node-redis** and **ioredis**: \`appendonly yes\` with \`appendfsync\` always or everysec.
+- **memory**: has no client; beside it is a map of arrays of JSON texts.
+
+${leftOut.map((what) => `Left out: ${what}\n`).join("")}
+## Targets
+
+At least half of the rate of the bare statements; at most ${ratio(mostGrowth)} the cost where there is a thousand times as much.
+
+${verdict(measured)}
+
+## Rates and latency
+
+Messages have 500 characters of text.
+
+${keys(operations)
+  .map((operation) => `### ${operations[operation]}\n\n${operationTable(measured, operation)}`)
+  .join("\n\n")}
+
+## Round trips
+
+What the store asks of its client, counted between the two. For PostgreSQL and Redis each is a round trip to the server; for SQLite it
+is a statement run in this process. The turn is a real one, through \`createChatHandler\`: it reads the last 100, stores the prompt and stores
+the answer. Its time is that of these three calls, one after the other.
+
+${callsTable(measured)}
+
+## Growth
+
+The same where there is little and where there is much: a thread of 100 messages and one of ${count(many)}, an owner of 100
+threads and one of ${count(many)}. Each store where no sync of a disk hides the
+difference.
+
+${growthTable(measured, many)}
+
+## Query plans
+
+SQLite tells how it goes about each statement of the store; it is the same whatever is stored, for no statistics are kept. PostgreSQL tells what it
+did (\`auto_explain\`, as \`EXPLAIN (ANALYZE, BUFFERS)\` would) within the store's functions: rows and pages do not grow with the thread or with the number of
+threads.
+
+${plans.join("\n\n")}
+`;
+}
+
+const planBlock = ({ title, text }: { title: string; text: string }) =>
+  `${title[0]!.toUpperCase()}${title.slice(1)}:\n\n\`\`\`text\n${text}\n\`\`\``;
+
+/** The plot of the page. */
+export function storePlot(measured: Measured): string {
+  const panels: Panel[] = [];
+  for (const operation of keys(operations)) {
+    const bars = [...measured].map(([name, result]) => {
+      const value = toBare(result, operation);
+      return { label: entryOf(name).title, value, text: `${ratio(value)}, ${rate(result.operations[operation].ours)}/s`, isOurs: true };
+    });
+    panels.push({
+      title: `${operations[operation]}: rate, to that of bare statements`,
+      bars: [{ label: "bare statements", value: 1, text: "", isOurs: false }, ...bars],
+    });
+  }
+  for (const name of keys(growths)) {
+    const bars = growing(measured).map(({ title, growth }) => {
+      const value = cost(growth, name);
+      return { label: title, value, text: `${ratio(value)}, ${time(growth[name].many.p50)}`, isOurs: true };
+    });
+    panels.push({
+      title: `Cost at 100,000 to that at 100: ${growths[name]}`,
+      bars: [{ label: "at 100", value: 1, text: "", isOurs: false }, ...bars],
+    });
+  }
+  return plot(panels);
+}

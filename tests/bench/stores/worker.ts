@@ -1,0 +1,18 @@
+// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
+/** Measures one subject in a process of its own, so that none is compiled for another's objects or collects another's garbage. */
+import { answerParent, collectGarbage } from "../child.ts";
+import { measure, type StorePlan } from "./measure.ts";
+import { entryOf, type StoreName } from "./subjects.ts";
+
+const name = process.argv[2] as StoreName;
+
+answerParent(async ({ plan, url }: { plan: StorePlan; url: string }) => {
+  const { open, grows = false } = entryOf(name);
+  const subject = await open(url);
+  try {
+    collectGarbage();
+    return await measure(subject, plan, grows);
+  } finally {
+    await subject.close();
+  }
+});
