@@ -75,7 +75,8 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
   if (!(busyTimeout >= 0)) throw new TypeError("busyTimeout must be a number of milliseconds");
   const sql = sqliteStatements(sqliteTables(prefix));
 
-  database.exec(`PRAGMA busy_timeout = 0; PRAGMA foreign_keys = ON; PRAGMA synchronous = ${synchronous}`);
+  // `synchronous` reads the file, which fails for the moment in which another process closes it or opens it after a crash: wait for that.
+  database.exec(`PRAGMA busy_timeout = 1000; PRAGMA synchronous = ${synchronous}; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 0`);
 
   const statements = new Map<keyof SqliteStatements, SqliteStatement>();
 
