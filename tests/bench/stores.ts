@@ -18,7 +18,7 @@ const { quick, only } = parseArgs({ options: { quick: { type: "boolean", default
 
 const plan: StorePlan = quick
   ? { slices: { count: 4, milliseconds: 30 }, many: 5_000 }
-  : { slices: { count: 40, milliseconds: 40 }, many: 100_000 };
+  : { slices: { count: 30, milliseconds: 40 }, many: 100_000 };
 
 const all = Object.keys(subjects) as StoreName[];
 const chosen = all.filter((name) => only === undefined || only.split(",").includes(name));

@@ -5,7 +5,7 @@ import OpenAI from "openai";
 import { createChatHandler, type ThreadStore } from "../../../src/index.ts";
 import { createDemoModel } from "../../../src/testing.ts";
 import { makeAnswer, makePrompt, makePrompts } from "./messages.ts";
-import { type Slices, takeTurns, type Timed, warmUps } from "./slices.ts";
+import { type Slices, takeTurns, type Timed } from "./slices.ts";
 import { owner, type Plan, type Subject } from "./subject.ts";
 
 /** How much is measured. */
@@ -160,12 +160,10 @@ async function countCalls({ counted: { store, calls } }: Subject): Promise<Store
 
 async function measureGrowth(subject: Subject, { slices, many }: StorePlan): Promise<NonNullable<StoreResult["growth"]>> {
   const { store } = subject;
-  await fillGrowth(subject, many, slices.count + warmUps);
+  await fillGrowth(subject, many);
   const page = (owner: string) => ({ run: () => store.listThreads(owner, { limit: few }) });
-  const append = (thread: (slice: number) => string) => ({
-    most: few / 2,
-    run: (_lane: number, slice: number) => store.appendMessages(inOwnersName(thread(slice)), [makePrompt()]),
-  });
+  // Few at a time, so that the short thread stays short.
+  const append = (thread: string) => ({ most: 25, run: () => store.appendMessages(inOwnersName(thread), [makePrompt()]) });
   let turns = 0;
   const touch = (owner: string) => ({
     run: () => store.appendMessages({ owner, threadId: `thread-${1 + (turns++ % few)}` }, [makePrompt()]),
@@ -179,14 +177,14 @@ async function measureGrowth(subject: Subject, { slices, many }: StorePlan): Pro
       },
       slices,
     ),
-    append: await takeTurns({ few: append((slice) => `short-${slice}`), many: append(() => "long") }, slices),
+    append: await takeTurns({ few: append("short"), many: append("long") }, slices),
     page: await takeTurns({ few: page("few"), many: page("many") }, slices),
     activity: await takeTurns({ few: touch("few"), many: touch("many") }, slices),
   };
 }
 
-/** A long thread, a short one to read, a short one to append to for each slice, and an owner with many threads beside one with few. */
-async function fillGrowth({ store, fillThreads, settle }: Subject, many: number, shortThreads: number): Promise<void> {
+/** A long thread and a short one, an owner with many threads and one with few. */
+async function fillGrowth({ store, fillThreads, settle }: Subject, many: number): Promise<void> {
   const fill = async (threadId: string, count: number) => {
     for (let done = 0; done < count; done += batchSize) {
       await store.appendMessages(inOwnersName(threadId), makePrompts(Math.min(batchSize, count - done)));
@@ -194,7 +192,6 @@ async function fillGrowth({ store, fillThreads, settle }: Subject, many: number,
   };
   await fill("long", many);
   await fill("short", few);
-  for (let slice = 0; slice < shortThreads; slice++) await fill(`short-${slice}`, few);
   for (const [owner, count] of [
     ["few", few],
     ["many", many],

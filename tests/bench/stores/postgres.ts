@@ -1,7 +1,7 @@
 // NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** The store in PostgreSQL, beside bare statements through the same client. */
 import { Client } from "pg";
-import type { StoredMessage } from "../../../src/index.ts";
+import type { StoredMessage, ThreadKey } from "../../../src/index.ts";
 import { createPostgresStore, type PostgresClient } from "../../../src/postgres.ts";
 import { makeAnswer, makePrompt } from "./messages.ts";
 import { type Bare, counting, owner, type Plan, type Subject } from "./subject.ts";
@@ -87,33 +87,29 @@ async function explain(url: string, schema: string): Promise<Plan[]> {
     await client.query(`SET auto_explain.${name} = ${value}`);
   }
   const store = createPostgresStore(client, { schema });
-  const calls: [title: string, run: () => Promise<unknown>][] = [];
-  for (const [threadId, length] of [
-    ["short", "a hundred"],
-    ["long", "many"],
-  ] as const) {
-    const thread = { owner, threadId };
-    calls.push([`reading the last 50 of ${length}`, () => store.listMessages(thread, { last: 50 })]);
-  }
-  calls.push(
+  const [short, long] = ["short", "long"].map((threadId) => ({ owner, threadId })) as [ThreadKey, ThreadKey];
+  let prompt = makePrompt();
+  const ask = () => store.appendMessages(long, [(prompt = makePrompt())]);
+  const answer = () => store.appendMessages(long, [makeAnswer(prompt)], { answers: prompt.id });
+  const calls: [title: string, run: () => Promise<unknown>, before?: () => Promise<unknown>][] = [
+    ["reading the last 50 of a hundred messages", () => store.listMessages(short, { last: 50 })],
+    ["reading the last 50 of many messages", () => store.listMessages(long, { last: 50 })],
     ["a page of 100 of a hundred threads", () => store.listThreads("few", { limit: 100 })],
     ["a page of 100 of many threads", () => store.listThreads("many", { limit: 100 })],
-  );
-  const long = { owner, threadId: "long" };
-  let prompt = makePrompt();
-  calls.push(
-    ["appending a prompt to many", () => store.appendMessages(long, [(prompt = makePrompt())])],
-    ["appending its answer to many", () => store.appendMessages(long, [makeAnswer(prompt)], { answers: prompt.id })],
-  );
+    ["appending a prompt to many messages", ask],
+    ["appending its answer", answer, ask],
+  ];
   const plans: Plan[] = [];
-  for (const [title, run] of calls) {
-    // By the sixth time the server has settled for a plan without looking at the values, or against it.
-    await client.query("SET auto_explain.log_min_duration = -1");
-    for (let time = 0; time < 6; time++) await run();
-    await client.query("SET auto_explain.log_min_duration = 0");
-    notices.length = 0;
-    await run();
+  for (const [title, run, before] of calls) {
+    // By the seventh time the server has settled for a plan without looking at the values, or against it.
+    for (let time = 1; time <= 7; time++) {
+      await before?.();
+      if (time === 7) await client.query("SET auto_explain.log_min_duration = 0");
+      notices.length = 0;
+      await run();
+    }
     plans.push({ title, text: notices.map(readable).join("\n") });
+    await client.query("SET auto_explain.log_min_duration = -1");
   }
   await client.end();
   return plans;

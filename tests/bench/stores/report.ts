@@ -29,6 +29,8 @@ const leastRatio = 0.5;
 const mostGrowth = 1.5;
 
 const keys = <Key extends string>(record: Record<Key, unknown>) => Object.keys(record) as Key[];
+/** 12345 as 12.3K. */
+const short = (value: number) => value.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 });
 const ratio = (value: number) => `${value.toFixed(2)}×`;
 const time = (milliseconds: number) =>
   milliseconds < 1 ? `${(1000 * milliseconds).toFixed(milliseconds < 0.01 ? 1 : 0)} µs` : `${milliseconds.toFixed(2)} ms`;
@@ -113,14 +115,15 @@ export const storeTables = (measured: Measured, { many }: StorePlan): string =>
 
 /** The page for the docs. `leftOut` says what was not measured, and why. */
 export function storePage(measured: Measured, { many }: StorePlan, leftOut: readonly string[]): string {
-  const versions = new Set([...measured].flatMap(([name, { versions }]) => [...versions, clientVersion(name)!]).filter(Boolean));
+  const versions = new Set([...measured].map(([name, { versions }]) => [clientVersion(name), ...versions].join(" on ")));
   const plans = [...measured].flatMap(([name, { plans }]) =>
     plans.length > 0 ? [`### ${entryOf(name).title}`, ...plans.map(planBlock)] : [],
   );
   return `# What a store costs
 
-\`npm run bench:stores\` wrote this page and measured everything on it in one run: Node ${process.versions.node}, ${[...versions].join(", ")}, on
-${cpus().length} cores of ${cpus()[0]?.model.trim() ?? "an unknown processor"}, servers and client on the same machine.
+\`npm run bench:stores\` wrote this page and measured everything on it in one run, on ${cpus().length} cores of
+${cpus()[0]?.model.trim() ?? "an unknown processor"}, servers and client on the same machine:
+${[...versions].join(", ")}.
 Single times depend on the machine, above all on how long its disk takes to sync; the ratios hold up, for store and bare statements
 take turns in slices of a fraction of a second, and each ratio is the median of ratios of neighbouring slices.
 
@@ -136,8 +139,7 @@ place of a broken one and never of a whole one. In SQL that is one transaction o
 - **pg** and **postgres.js**: a pool of 16 to a server with its own defaults; *commit off* is \`synchronous_commit = off\`.
 - **node-redis** and **ioredis**: \`appendonly yes\` with \`appendfsync\` always or everysec.
 - **memory**: has no client; beside it is a map of arrays of JSON texts.
-
-${leftOut.map((what) => `Left out: ${what}\n`).join("")}
+${leftOut.map((what) => `\nLeft out: ${what}\n`).join("")}
 ## Targets
 
 At least half of the rate of the bare statements; at most ${ratio(mostGrowth)} the cost where there is a thousand times as much.
@@ -163,8 +165,7 @@ ${callsTable(measured)}
 ## Growth
 
 The same where there is little and where there is much: a thread of 100 messages and one of ${count(many)}, an owner of 100
-threads and one of ${count(many)}. Each store where no sync of a disk hides the
-difference.
+threads and one of ${count(many)}. Each store is set up so that no sync of a disk hides the difference.
 
 ${growthTable(measured, many)}
 
@@ -187,20 +188,25 @@ export function storePlot(measured: Measured): string {
   for (const operation of keys(operations)) {
     const bars = [...measured].map(([name, result]) => {
       const value = toBare(result, operation);
-      return { label: entryOf(name).title, value, text: `${ratio(value)}, ${rate(result.operations[operation].ours)}/s`, isOurs: true };
+      return {
+        label: entryOf(name).title,
+        value,
+        text: `${ratio(value)}, ${short(median(result.operations[operation].ours.rates))}`,
+        isOurs: true,
+      };
     });
     panels.push({
-      title: `${operations[operation]}: rate, to that of bare statements`,
+      title: `${operations[operation]}: to bare statements, and how many a second`,
       bars: [{ label: "bare statements", value: 1, text: "", isOurs: false }, ...bars],
     });
   }
-  for (const name of keys(growths)) {
+  for (const name of ["read", "append", "page"] as const) {
     const bars = growing(measured).map(({ title, growth }) => {
       const value = cost(growth, name);
       return { label: title, value, text: `${ratio(value)}, ${time(growth[name].many.p50)}`, isOurs: true };
     });
     panels.push({
-      title: `Cost at 100,000 to that at 100: ${growths[name]}`,
+      title: `At 100,000, to that at 100, and its median: ${growths[name]}`,
       bars: [{ label: "at 100", value: 1, text: "", isOurs: false }, ...bars],
     });
   }

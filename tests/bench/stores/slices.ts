@@ -4,8 +4,8 @@ import { quantile, shuffled } from "../statistics.ts";
 
 /** How something is done. */
 export interface Way {
-  /** Does it once. `slice` counts the slices. */
-  run(lane: number, slice: number): unknown;
+  /** Does it once. */
+  run(lane: number): unknown;
   /** Is done before it each time, and not counted. Not with several lanes. */
   before?(): unknown;
   /** How many are under way at once. @default 1 */
@@ -30,7 +30,7 @@ export interface Timed {
 }
 
 /** Slices before those that count: code is compiled, pages are read. */
-export const warmUps = 2;
+const warmUps = 2;
 
 /** Measures all ways, in another order each time. */
 export async function takeTurns<Name extends string>(ways: Record<Name, Way>, slices: Slices): Promise<Record<Name, Timed>> {
@@ -39,7 +39,7 @@ export async function takeTurns<Name extends string>(ways: Record<Name, Way>, sl
   const latencies = new Map(names.map((name) => [name, [] as number[]]));
   for (let slice = 0; slice < slices.count + warmUps; slice++) {
     for (const name of shuffled(names)) {
-      const one = await runSlice(ways[name], slice, slices.milliseconds);
+      const one = await runSlice(ways[name], slices.milliseconds);
       if (slice < warmUps) continue;
       rates.get(name)!.push(one.rate);
       for (const latency of one.latencies) latencies.get(name)!.push(latency);
@@ -52,7 +52,7 @@ export async function takeTurns<Name extends string>(ways: Record<Name, Way>, sl
   return Object.fromEntries(timed) as Record<Name, Timed>;
 }
 
-async function runSlice({ run, before, lanes = 1, most = Infinity }: Way, slice: number, milliseconds: number) {
+async function runSlice({ run, before, lanes = 1, most = Infinity }: Way, milliseconds: number) {
   const latencies: number[] = [];
   const begin = performance.now();
   const deadline = begin + milliseconds;
@@ -67,7 +67,7 @@ async function runSlice({ run, before, lanes = 1, most = Infinity }: Way, slice:
         uncounted += now - since;
       }
       const since = now;
-      await run(lane, slice);
+      await run(lane);
       now = performance.now();
       latencies.push(now - since);
     }

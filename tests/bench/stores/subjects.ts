@@ -103,10 +103,10 @@ export type StoreName = keyof typeof subjects;
 /** The same, each of one type. */
 export const entryOf = (name: StoreName): SubjectEntry => subjects[name];
 
-/** The client's name and version, or nothing where it is not installed. A subject without a client has an empty one. */
+/** The client's name and version, or nothing where it is not installed. What is part of Node has its version. */
 export function clientVersion(name: StoreName): string | undefined {
   const { client } = entryOf(name);
-  if (!client) return "";
+  if (!client) return `Node ${process.versions.node}`;
   try {
     const file = new URL(`${client.name}/package.json`, client.folder ?? beside);
     const { version } = JSON.parse(readFileSync(file, "utf8")) as { version: string };
