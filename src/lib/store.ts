@@ -92,13 +92,14 @@ export interface MessageStore {
    * Adds messages at the end of a thread, creating the thread with its first message, and resolves to the
    * ids it stored.
    *
-   * INVARIANT: all or nothing: when it rejects, no message of the batch is stored.
+   * INVARIANT: all or nothing: when it rejects, no message of the batch is stored, and none is removed.
    * INVARIANT: the batch stays contiguous and in order, whoever else appends at that moment, from any process.
    * INVARIANT: an id already in the thread (or repeated in the batch; but see `answers`) is left as it is and not among the returned ids.
    * INVARIANT: with `answers`, the messages behind that prompt with its `promptId` are removed and the whole batch is stored, in one
    * atomic step. But where the prompt is not in the thread, one of those messages is `complete`, or an id of the batch is in the
    * thread outside of them, nothing is removed or stored, and `[]` returned. So a prompt is never answered twice, and what was deleted
    * does not come back with its answer, whoever else answers it and however late this call arrives.
+   * INVARIANT: a reader sees a batch whole or not at all, and either what is removed for it or the batch in its place.
    * INVARIANT: once it resolves, the messages are as durable as the database makes them.
    * INVARIANT: values handed in are not kept: changing them later changes nothing stored.
    * INVARIANT: an empty batch stores, removes and creates nothing.
@@ -154,7 +155,8 @@ export interface ThreadStore extends MessageStore {
   /**
    * A page of an owner's threads, latest activity first.
    *
-   * INVARIANT: activity is an append or a creation, ordered by the store's own sequence; renaming is none.
+   * INVARIANT: activity is an append or a creation, ordered by the store's own sequence; renaming is none, nor is an append
+   * that stores nothing.
    * INVARIANT: walking the pages meets every thread that stays untouched meanwhile exactly once.
    * INVARIANT: the last page has no `nextCursor`.
    * INVARIANT: a cursor that was not handed out rejects, or gives a page of this owner's threads; never another's.

@@ -40,7 +40,7 @@ export const brokenAppends: BrokenStore[] = [
   broken("resolves to all ids", "idOnce", (good) => ({
     async appendMessages(key, messages, options) {
       const stored = await good.appendMessages(key, messages, options);
-      return options?.requires === undefined ? messages.map(({ id }) => id) : stored;
+      return options?.answers === undefined ? messages.map(({ id }) => id) : stored;
     },
   })),
   broken("overwrites a known id", "idOnce", (good, data) => ({
@@ -65,12 +65,11 @@ export const brokenAppends: BrokenStore[] = [
       return messages.some(({ id }) => known.includes(id)) ? [] : good.appendMessages(key, messages, options);
     },
   })),
-  broken("stores a known id again", "idOnce", (_, data) => ({
-    async appendMessages(key, messages, { title = "", requires } = {}) {
+  broken("stores a known id again", "idOnce", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      if (options?.answers !== undefined || messages.length === 0) return good.appendMessages(key, messages, options);
       const batch = copyOf(messages);
-      const found = find(data, key);
-      if (batch.length === 0 || (requires !== undefined && !found?.messages.some(({ id }) => id === requires))) return [];
-      const thread = found ?? make(data, key, title);
+      const thread = find(data, key) ?? make(data, key, options?.title ?? "");
       thread.messages.push(...batch);
       thread.activity = ++data.activities;
       return batch.map(({ id }) => id);
@@ -80,14 +79,15 @@ export const brokenAppends: BrokenStore[] = [
     appendMessages: (key, messages, options) =>
       good.appendMessages(key, [...new Map(messages.map((message) => [message.id, message])).values()], options),
   })),
-  broken("looks for known ids a round trip before it writes", "idOnce", (_, data) => ({
-    async appendMessages(key, messages, { title = "", requires } = {}) {
+  broken("looks for known ids a round trip before it writes", "idOnce", (good, data) => ({
+    async appendMessages(key, messages, options) {
+      if (options?.answers !== undefined) return good.appendMessages(key, messages, options);
       const batch = copyOf(messages);
       const known = new Set(find(data, key)?.messages.map(({ id }) => id));
       const fresh = batch.filter(({ id }) => !known.has(id) && known.add(id));
       await roundTrip();
-      if (fresh.length === 0 || (requires !== undefined && !find(data, key)?.messages.some(({ id }) => id === requires))) return [];
-      const thread = find(data, key) ?? make(data, key, title);
+      if (fresh.length === 0) return [];
+      const thread = find(data, key) ?? make(data, key, options?.title ?? "");
       thread.messages.push(...fresh);
       thread.activity = ++data.activities;
       return fresh.map(({ id }) => id);
@@ -124,49 +124,6 @@ export const brokenAppends: BrokenStore[] = [
       },
     };
   }),
-  broken("ignores requires", "requires", (good) => ({
-    appendMessages: (key, messages, options) => good.appendMessages(key, messages, { ...options, requires: undefined }),
-  })),
-  broken("rejects where the required message is not there", "requires", (good) => ({
-    async appendMessages(key, messages, options) {
-      const ids = await good.appendMessages(key, messages, options);
-      if (options?.requires !== undefined && ids.length < messages.length) throw new Error("Not found");
-      return ids;
-    },
-  })),
-  broken("requires a thread rather than a message", "requires", (good, data) => ({
-    appendMessages: async (key, messages, options) =>
-      options?.requires !== undefined && !find(data, key) ? [] : good.appendMessages(key, messages, { ...options, requires: undefined }),
-  })),
-  broken("looks for the required message a round trip before it writes", "requires", (good, data) => ({
-    async appendMessages(key, messages, options) {
-      if (options?.requires !== undefined) {
-        if (!find(data, key)?.messages.some(({ id }) => id === options.requires)) return [];
-        await roundTrip();
-      }
-      return good.appendMessages(key, messages, { ...options, requires: undefined });
-    },
-  })),
-  broken("looks for the required message a moment before it writes", "requires", (good, data) => ({
-    async appendMessages(key, messages, options) {
-      if (options?.requires !== undefined && !find(data, key)?.messages.some(({ id }) => id === options.requires)) return [];
-      await Promise.resolve();
-      return good.appendMessages(key, messages, { ...options, requires: undefined });
-    },
-  })),
-  broken("looks for the required message in all threads", "requires", (good, data) => ({
-    appendMessages: async (key, messages, options) => {
-      const { requires } = options ?? {};
-      const isThere = requires === undefined || data.threads.some((thread) => thread.messages.some(({ id }) => id === requires));
-      return isThere ? good.appendMessages(key, messages, { ...options, requires: undefined }) : [];
-    },
-  })),
-  broken("never settles where the required message is not there", "requires", (good, data) => ({
-    appendMessages: (key, messages, options) =>
-      options?.requires === undefined || find(data, key)?.messages.some(({ id }) => id === options.requires)
-        ? good.appendMessages(key, messages, options)
-        : new Promise(() => {}),
-  })),
   broken("keeps the messages it is handed", "copiesIn", (good, data) => ({
     async appendMessages(key, messages, options) {
       const ids = await good.appendMessages(key, messages, options);
@@ -199,6 +156,24 @@ export const brokenAppends: BrokenStore[] = [
       return ids;
     },
   })),
+  broken("stores message by message, all of which later calls wait for", "readers", (good) => {
+    let last = Promise.resolve<unknown>(undefined);
+    return {
+      async appendMessages(key, messages, options) {
+        const all = copyOf(messages);
+        const storing = last.then(async () => {
+          const ids: string[] = [];
+          for (const message of all) {
+            ids.push(...(await good.appendMessages(key, [message], options)));
+            await roundTrip();
+          }
+          return ids;
+        });
+        last = storing;
+        return storing;
+      },
+    };
+  }),
   broken("creates a thread for an empty batch", "emptyBatch", (good) => ({
     async appendMessages(key, messages, options) {
       if (messages.length === 0) await good.createThread(key, options?.title ?? "");

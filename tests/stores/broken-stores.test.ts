@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { ThreadStore } from "../../src/index.ts";
 import { storeInvariants } from "../../src/lib/testkit/invariants.ts";
 import { messageStoreCases, StoreInvariantError, testMessageStore, type StoreCase, type ThreadStoreSubject } from "../../src/testkit.ts";
+import { brokenAnswers } from "./broken-answers.ts";
 import { brokenAppends } from "./broken-appends.ts";
 import { brokenChanges } from "./broken-changes.ts";
 import { brokenLists } from "./broken-lists.ts";
@@ -33,6 +34,7 @@ describe.each([
   ["keys", brokenKeys],
   ["instances", brokenInstances],
   ["appends", brokenAppends],
+  ["answers", brokenAnswers],
   ["changes", brokenChanges],
   ["threads", brokenThreads],
   ["lists", brokenLists],

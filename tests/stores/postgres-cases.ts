@@ -38,9 +38,10 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
       ('ada', 'old', 'Old', 1, 2, nextval('"${schema}".chat_activity'), 1),
       ('ada', 'older', 'Older', 1, 1, nextval('"${schema}".chat_activity'), 0),
       ('eve', 'old', 'Other', 1, 1, nextval('"${schema}".chat_activity'), 0)`);
-    await query(`INSERT INTO "${schema}".chat_messages (thread, seq, id, body) SELECT min(key), 1, 'a', $1 FROM "${schema}".chat_threads`, [
-      JSON.stringify(prompt("a")),
-    ]);
+    await query(
+      `INSERT INTO "${schema}".chat_messages (thread, seq, id, prompt_id, complete, body) SELECT min(key), 1, 'a', 'a', true, $1 FROM "${schema}".chat_threads`,
+      [JSON.stringify(prompt("a"))],
+    );
 
     const store = createPostgresStore(client(), { schema });
     await expect(store.listThreads("ada", { limit: 5 })).rejects.toThrow(/missing or old/);
@@ -78,7 +79,8 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
         );
       }
       await expect(untouched.appendMessages(here, [prompt("a"), ...bad])).rejects.toThrow(/The message id has NUL/);
-      await expect(untouched.appendMessages(here, prompts("a"), { requires: text })).rejects.toThrow(/The required message id has NUL/);
+      await expect(untouched.appendMessages(here, prompts("a"), { answers: text })).rejects.toThrow(/The answered prompt id has NUL/);
+      await expect(untouched.appendMessages(here, [{ ...prompt("a"), promptId: text }])).rejects.toThrow(/The prompt id has NUL/);
       await expect(untouched.appendMessages(here, prompts("a"), { title: text })).rejects.toThrow(/The title has NUL/);
       await expect(untouched.renameThread(here, text)).rejects.toThrow(/The title has NUL/);
       await expect(untouched.deleteMessages(here, ["a", text])).rejects.toThrow(/The message id has NUL/);
@@ -108,8 +110,8 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
     const many = 20_000;
     await query(`INSERT INTO "${schema}".chat_threads (owner, thread_id, title, created_at, updated_at, activity)
       SELECT 'many', place, '', 1, 1, nextval('"${schema}".chat_activity') FROM generate_series(1, ${many}) place`);
-    await query(`INSERT INTO "${schema}".chat_messages (thread, seq, id, body)
-      SELECT key, place, place, repeat('x', 200) FROM "${schema}".chat_threads, generate_series(1, ${many}) place WHERE thread_id = '1'`);
+    await query(`INSERT INTO "${schema}".chat_messages (thread, seq, id, prompt_id, complete, body)
+      SELECT key, place, place, place, true, repeat('x', 200) FROM "${schema}".chat_threads, generate_series(1, ${many}) place WHERE thread_id = '1'`);
 
     async function query(text: string): Promise<string> {
       const { rows } = await client().query(text);

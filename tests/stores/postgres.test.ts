@@ -5,7 +5,7 @@ import { createPostgresStore, type PostgresClient, type PostgresStore } from "..
 import { messageStoreCases, testMessageStore, type ThreadStoreSubject } from "../../src/testkit.ts";
 import { describeWith, installed } from "../services/include.ts";
 import { testPostgresStore } from "./postgres-cases.ts";
-import { here, idsOf, prompts } from "./samples.ts";
+import { answer, here, idsOf, prompts } from "./samples.ts";
 
 type Sql = { unsafe(text: string, values?: (string | null)[]): Promise<unknown[]>; end(): Promise<void> };
 const postgres = await installed<(url: string, options: object) => Sql>("./node_modules/postgres/src/index.js");
@@ -113,7 +113,7 @@ onPostgres("PostgreSQL", () => {
     const other = await begin();
     await createPostgresStore(other, { schema: store.schema }).deleteMessages(here, ["prompt", "answer"]);
     const appending = Promise.all([
-      store.appendMessages(here, prompts("late"), { requires: "prompt" }),
+      store.appendMessages(here, [answer("late")], { answers: "prompt" }),
       store.appendMessages(here, prompts("answer")),
     ]);
     await untilWaiting(store.schema, 2);
@@ -127,7 +127,7 @@ onPostgres("PostgreSQL", () => {
     await store.appendMessages(here, prompts("prompt"));
     const other = await begin();
     await createPostgresStore(other, { schema: store.schema }).deleteThread(here);
-    const appending = store.appendMessages(here, prompts("late"), { requires: "prompt" });
+    const appending = store.appendMessages(here, [answer("late")], { answers: "prompt" });
     await untilWaiting(store.schema);
     await other.query("COMMIT");
     expect(await appending).toEqual([]);

@@ -9,7 +9,7 @@ import { testMessageStore } from "../../src/testkit.ts";
 import { describeWith } from "../services/include.ts";
 import { startRedis } from "../services/redis.ts";
 import type { Service } from "../services/service.ts";
-import { here, idsOf, prompt, prompts } from "./samples.ts";
+import { answer, here, idsOf, prompt, prompts } from "./samples.ts";
 
 const url = process.env.REDIS_URL ?? "";
 const remedy = "set REDIS_URL to a Redis server, or run `node tests/services/run.ts npm test`";
@@ -140,7 +140,7 @@ onRedis("Redis", () => {
     expect(await store.getThread({ owner: "", threadId: "old" })).toBeUndefined();
     expect(await store.listMessages({ owner: "", threadId: "old" })).toEqual([]);
     expect(await store.renameThread({ owner: "", threadId: "empty" }, "x")).toBe(false);
-    expect(await store.appendMessages({ owner: "", threadId: "old" }, prompts("c"), { requires: "a" })).toEqual([]);
+    expect(await store.appendMessages({ owner: "", threadId: "old" }, [answer("c", "a")], { answers: "a" })).toEqual([]);
     expect(await store.appendMessages({ owner: "", threadId: "old" }, prompts("b"), { title: "New" })).toEqual(["b"]);
     expect(await store.getThread({ owner: "", threadId: "old" })).toMatchObject({ title: "New" });
     await sleep(800);

@@ -45,18 +45,32 @@ export function pageOf(
   return { threads: page.map(listed), ...(rest.length > limit && { nextCursor: String(page.at(-1)!.activity) }) };
 }
 
+/** What is not of the answer to a prompt, and whether the prompt is there and not answered. */
+export function openTurn(thread: KeptThread | undefined, prompt: string): { rest: StoredMessage[]; isOpen: boolean } {
+  const isOfAnswer = ({ id, promptId }: StoredMessage) => promptId === prompt && id !== prompt;
+  const messages = thread?.messages ?? [];
+  const isThere = messages.some(({ id }) => id === prompt);
+  const isAnswered = messages.some((message) => isOfAnswer(message) && message.status === "complete");
+  return { rest: messages.filter((message) => !isOfAnswer(message)), isOpen: isThere && !isAnswered };
+}
+
 export function createSimpleStore(data: Data): ThreadStore {
   return {
     async listMessages(key, { last = Infinity } = {}) {
       return copyOf((find(data, key)?.messages ?? []).slice(-last));
     },
-    async appendMessages(key, messages, { title = "", requires } = {}) {
+    async appendMessages(key, messages, { title = "", answers } = {}) {
       const batch = copyOf(messages);
-      const known = new Set(find(data, key)?.messages.map(({ id }) => id));
-      if (requires !== undefined && !known.has(requires)) return [];
+      const found = find(data, key);
+      if (answers !== undefined && batch.length > 0) {
+        const { rest, isOpen } = openTurn(found, answers);
+        if (!found || !isOpen || rest.some(({ id }) => batch.some((message) => message.id === id))) return [];
+        found.messages = rest;
+      }
+      const known = new Set(found?.messages.map(({ id }) => id));
       const fresh = batch.filter(({ id }) => !known.has(id) && known.add(id));
       if (fresh.length === 0) return [];
-      const thread = find(data, key) ?? make(data, key, title);
+      const thread = found ?? make(data, key, title);
       thread.messages.push(...fresh);
       thread.activity = ++data.activities;
       thread.updatedAt = Date.now();

@@ -106,7 +106,7 @@ test("what an old schema holds survives the migration", async () => {
   database.exec(`INSERT INTO chat_threads (owner, thread_id, title, created_at, updated_at, activity)
     VALUES ('ada', 'old', 'Old', 1, 2, 1), ('ada', 'older', 'Older', 1, 1, 2), ('eve', 'old', 'Other', 1, 1, 1)`);
   const body = JSON.stringify(prompt("a"));
-  database.prepare("INSERT INTO chat_messages (thread, id, body) VALUES (1, 'a', ?)").run(body);
+  database.prepare("INSERT INTO chat_messages (thread, id, prompt_id, complete, body) VALUES (1, 'a', 'a', 1, ?)").run(body);
 
   const store = createSqliteStore(database);
   await store.migrate();

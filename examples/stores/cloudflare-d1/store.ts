@@ -4,6 +4,7 @@ import type { MessageStore, StoredMessage, ThreadKey } from "chat-handler";
 /** The part of a D1 binding that the store uses, in the forms of `D1Database` of @cloudflare/workers-types. */
 export interface Database {
   prepare(sql: string): Statement;
+  batch(statements: Statement[]): Promise<Result[]>;
 }
 
 /** The part of `D1PreparedStatement` that the store uses. */
@@ -22,13 +23,23 @@ const inThread = "owner = ?1 AND thread_id = ?2";
 
 const listing = `SELECT body FROM chat_messages WHERE ${inThread} ORDER BY seq DESC LIMIT ?3`;
 
-// The whole batch in one statement, and so in one transaction. D1 runs one after the other: whoever appends next finds the
-// numbers after these. An id that is there already stays as it is, and its number unused: numbers only have to grow.
+// An append is two statements in one transaction, each of which decides by itself. What the first removes makes no difference
+// to the condition, so both decide alike. Without a prompt to answer (?3 is NULL) the first removes nothing.
+const ofAnswer = `${inThread} AND prompt_id = ?3 AND id <> ?3`;
+const isAllowed = `(?3 IS NULL OR
+    EXISTS (SELECT 1 FROM chat_messages WHERE ${inThread} AND id = ?3)
+    AND NOT EXISTS (SELECT 1 FROM chat_messages WHERE ${ofAnswer} AND body ->> 'status' = 'complete')
+    AND NOT EXISTS (SELECT 1 FROM chat_messages WHERE ${inThread} AND NOT (${ofAnswer}) AND id IN (SELECT value ->> 'id' FROM json_each(?4))))`;
+
+const removing = `DELETE FROM chat_messages WHERE ${ofAnswer} AND ${isAllowed}`;
+
+// D1 runs one transaction after the other: whoever appends next finds the numbers after these. An id that is there already
+// stays as it is, and its number unused: numbers only have to grow.
 const appending = `
-  INSERT INTO chat_messages (owner, thread_id, seq, id, body)
-  SELECT ?1, ?2, (SELECT coalesce(max(seq), 0) FROM chat_messages WHERE ${inThread}) + key + 1, value ->> 'id', value
-  FROM json_each(?3)
-  WHERE ?4 IS NULL OR EXISTS (SELECT 1 FROM chat_messages WHERE ${inThread} AND id = ?4)
+  INSERT INTO chat_messages (owner, thread_id, seq, id, prompt_id, body)
+  SELECT ?1, ?2, (SELECT coalesce(max(seq), 0) FROM chat_messages WHERE ${inThread}) + key + 1, value ->> 'id', value ->> 'promptId', value
+  FROM json_each(?4)
+  WHERE ${isAllowed}
   ON CONFLICT (owner, thread_id, id) DO NOTHING
   RETURNING id`;
 
@@ -57,12 +68,16 @@ export function createD1Store(database: Database): MessageStore {
       return newestFirst.reverse().map((body) => JSON.parse(body));
     },
 
-    async appendMessages(key, messages, { requires } = {}) {
-      const required = requires === undefined ? null : checked("required message id", requires);
-      for (const { id } of messages) checked("message id", id);
+    async appendMessages(key, messages, { answers } = {}) {
+      const prompt = answers === undefined ? null : checked("answered prompt id", answers);
+      for (const { id, promptId } of messages) {
+        checked("message id", id);
+        checked("prompt id", promptId);
+      }
       if (messages.length === 0) return [];
-      const { results } = await run(appending, ...names(key), JSON.stringify(messages), required);
-      return results.map((row) => (row as { id: string }).id);
+      const values = [...names(key), prompt, JSON.stringify(messages)];
+      const [, stored] = await database.batch([removing, appending].map((sql) => database.prepare(sql).bind(...values)));
+      return stored!.results.map((row) => (row as { id: string }).id);
     },
 
     async updateMessage(key, id, change) {

@@ -1,6 +1,6 @@
 /** Threads in PostgreSQL through Drizzle: a store as an app would write it for a database of its own. */
 import type { MessageStore, StoredMessage, ThreadKey } from "chat-handler";
-import { and, desc, eq, inArray, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, ne, or, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 import { messages, threads } from "./schema.ts";
 
@@ -20,11 +20,11 @@ export function createDrizzleStore(database: Database): MessageStore {
       return rows.reverse().map(({ body }) => JSON.parse(body));
     },
 
-    async appendMessages(key, batch, { requires } = {}) {
+    async appendMessages(key, batch, { answers } = {}) {
       checkKey(key);
-      if (requires !== undefined) checkText("required message id", requires);
+      if (answers !== undefined) checkText("answered prompt id", answers);
       // All that can fail here fails before anything is stored.
-      const rows = batch.map((message, place) => ({ ...key, seq: place + 1, id: message.id, body: asJson(message) }));
+      const rows = batch.map((message, place) => ({ ...key, ...asRow(message), seq: place + 1 }));
       if (rows.length === 0) return [];
 
       return database.transaction(async (transaction) => {
@@ -32,7 +32,7 @@ export function createDrizzleStore(database: Database): MessageStore {
         // here, and finds the numbers after ours. Numbers are reserved for the whole batch, so the batch stays together.
         const lastSeq = sql`${threads.lastSeq} + ${rows.length}`;
         const [thread] =
-          requires === undefined
+          answers === undefined
             ? await transaction
                 .insert(threads)
                 .values({ ...key, lastSeq: rows.length })
@@ -41,10 +41,17 @@ export function createDrizzleStore(database: Database): MessageStore {
             : await transaction.update(threads).set({ lastSeq }).where(isThread(key)).returning(); // never brings a thread back
         if (!thread) return [];
 
-        // Asked under the lock: a deletion is either before this, and nothing is stored, or after it, and waits.
-        if (requires !== undefined) {
-          const required = await transaction.select({ id: messages.id }).from(messages).where(hasId(key, requires));
-          if (required.length === 0) return [];
+        // Asked under the lock: what another does to this answer is either done by now, or waits.
+        if (answers !== undefined) {
+          const ids = rows.map(({ id }) => id);
+          const isOfAnswer = and(inThread(key), eq(messages.promptId, answers), ne(messages.id, answers));
+          const isTaken = and(inThread(key), inArray(messages.id, ids), or(ne(messages.promptId, answers), eq(messages.id, answers)));
+          const prompt = await transaction.select().from(messages).where(hasId(key, answers));
+          const taken = await transaction.select().from(messages).where(isTaken);
+          const attempt = await transaction.select().from(messages).where(isOfAnswer);
+          const isAnswered = attempt.some(({ body }) => JSON.parse(body).status === "complete");
+          if (prompt.length === 0 || taken.length > 0 || isAnswered) return [];
+          await transaction.delete(messages).where(isOfAnswer);
         }
 
         // An id that is there already stays as it is, and its number unused: numbers only have to grow.
@@ -62,8 +69,9 @@ export function createDrizzleStore(database: Database): MessageStore {
       checkKey(key);
       checkText("message id", id);
       return database.transaction(async (transaction) => {
-        // Locked while it is changed here, so that two changes at once are both made.
-        const [row] = await transaction.select({ body: messages.body }).from(messages).where(hasId(key, id)).for("update");
+        // Under the same lock, so that two changes at once are both made, and one meets an answer before or after it is replaced.
+        await lock(transaction, key);
+        const [row] = await transaction.select({ body: messages.body }).from(messages).where(hasId(key, id));
         if (!row) return false;
         const old: StoredMessage = JSON.parse(row.body);
         const named: object = JSON.parse(JSON.stringify(change)); // without the fields that are undefined
@@ -78,8 +86,7 @@ export function createDrizzleStore(database: Database): MessageStore {
       for (const id of ids) checkText("message id", id);
       if (ids.length === 0) return;
       await database.transaction(async (transaction) => {
-        // The lock of appendMessages: neither comes in the middle of the other.
-        await transaction.select().from(threads).where(isThread(key)).for("update");
+        await lock(transaction, key);
         await transaction.delete(messages).where(and(inThread(key), inArray(messages.id, [...ids])));
       });
     },
@@ -90,10 +97,15 @@ const isThread = ({ owner, threadId }: ThreadKey) => and(eq(threads.owner, owner
 const inThread = ({ owner, threadId }: ThreadKey) => and(eq(messages.owner, owner), eq(messages.threadId, threadId));
 const hasId = (key: ThreadKey, id: string) => and(inThread(key), eq(messages.id, id));
 
-/** The message as it is kept. JSON writes NUL and half surrogate pairs as escapes, so any text survives; the id is a column. */
-function asJson(message: StoredMessage): string {
-  checkText("message id", message.id);
-  return JSON.stringify(message);
+/** The lock that appendMessages takes: neither comes in the middle of the other. */
+const lock = (transaction: Database, key: ThreadKey) => transaction.select().from(threads).where(isThread(key)).for("update");
+
+/** The message as it is kept. JSON writes NUL and half surrogate pairs as escapes, so any text survives; the ids are columns. */
+function asRow(message: StoredMessage) {
+  const { id, promptId } = message;
+  checkText("message id", id);
+  checkText("prompt id", promptId);
+  return { id, promptId, body: JSON.stringify(message) };
 }
 
 function checkKey({ owner, threadId }: ThreadKey): void {

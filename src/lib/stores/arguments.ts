@@ -1,6 +1,6 @@
 /** Checks of what the app passes to a store, each naming the fault before the database sees it. */
 import { ChatHandlerError } from "../errors.ts";
-import type { ThreadKey, ThreadPage } from "../store.ts";
+import type { StoredMessage, ThreadKey, ThreadPage } from "../store.ts";
 
 /** Refuses options that do not exist: a misspelt one would silently do nothing. */
 export function checkOptionNames(factory: string, options: object, known: readonly string[]): void {
@@ -38,6 +38,8 @@ export interface TextCheck {
   (what: string, text: string): void;
   /** The same for both parts of a key. */
   key(key: ThreadKey): void;
+  /** The same for the ids of a message. */
+  message(message: StoredMessage): void;
 }
 
 /** Makes the check for a database that cannot hold the characters which `lost` finds. */
@@ -49,6 +51,10 @@ export function textCheck(lost: RegExp, characters: string): TextCheck {
   check.key = ({ owner, threadId }: ThreadKey): void => {
     check("owner", owner);
     check("thread id", threadId);
+  };
+  check.message = ({ id, promptId }: StoredMessage): void => {
+    check("message id", id);
+    check("prompt id", promptId);
   };
   return check;
 }

@@ -4,17 +4,24 @@
  */
 import type { MessageChange, StoredMessage } from "../store.ts";
 
+/** A message as JSON text, and what a database has to know of it. */
+export type WrittenMessage = [id: string, promptId: string, isComplete: boolean, body: string];
+
 /**
- * The JSON text of each message by its id; of an id that is repeated, the first. Made before anything is stored, so that a
- * message that is no JSON leaves nothing of its batch.
+ * The messages as they are stored; of an id that is repeated, the first. Written before anything is stored, so that a message
+ * that is no JSON leaves nothing of its batch.
  */
-export function writeBatch(messages: readonly StoredMessage[]): Map<string, string> {
-  const batch = new Map<string, string>();
+export function writeBatch(messages: readonly StoredMessage[]): WrittenMessage[] {
+  const batch = new Map<string, WrittenMessage>();
   for (const message of messages) {
-    const json = JSON.stringify(message);
-    if (!batch.has(message.id)) batch.set(message.id, json);
+    const written = write(message);
+    if (!batch.has(message.id)) batch.set(message.id, written);
   }
-  return batch;
+  return [...batch.values()];
+}
+
+function write(message: StoredMessage): WrittenMessage {
+  return [message.id, message.promptId, message.status === "complete", JSON.stringify(message)];
 }
 
 /** The message of a JSON text. */
@@ -22,9 +29,9 @@ export function readMessage(json: string): StoredMessage {
   return JSON.parse(json);
 }
 
-/** The JSON text with a change made; id and prompt id stay, whatever the change says. */
-export function changeMessage(json: string, change: MessageChange): string {
+/** The message of a JSON text with a change made; id and prompt id stay, whatever the change says. */
+export function changeMessage(json: string, change: MessageChange): WrittenMessage {
   const old = readMessage(json);
   const defined: object = JSON.parse(JSON.stringify(change)); // without the fields that are undefined
-  return JSON.stringify({ ...old, ...defined, id: old.id, promptId: old.promptId });
+  return write({ ...old, ...defined, id: old.id, promptId: old.promptId });
 }

@@ -50,6 +50,7 @@ export function postgresSchema(options: PostgresSchemaOptions = {}): Migration[]
       version: 1,
       name: "threads and messages",
       // Bodies are text and not jsonb, which refuses some of the JSON that models and people write (NUL, halves of surrogate pairs).
+      // So what a statement has to know of a message is a column beside it.
       sql: `
 CREATE TABLE ${versions} (version integer PRIMARY KEY);
 CREATE SEQUENCE ${activity};
@@ -68,10 +69,13 @@ CREATE TABLE ${messages} (
   thread bigint NOT NULL REFERENCES ${threads} (key) ON DELETE CASCADE,
   seq bigint NOT NULL,
   id text COLLATE "C" NOT NULL,
+  prompt_id text COLLATE "C" NOT NULL,
+  complete boolean NOT NULL,
   body text NOT NULL,
   PRIMARY KEY (thread, seq),
   UNIQUE (thread, id)
 );
+CREATE INDEX "${prefix}answers_by_prompt" ON ${messages} (thread, prompt_id) WHERE id <> prompt_id;
 ${appendMessages(names)}
 ${deleteMessages(names)}
 ${listMessages(names)}
@@ -95,36 +99,49 @@ INSERT INTO ${versions} VALUES (2);
  * sees all that was committed before it began. So whatever follows the locking of the thread's row sees what the one who held it
  * before has done; the parts of a single plain statement would all look at the moment before the wait.
  *
- * The batch is a JSON array of `[id, body]`, the body being text: its escapes are not resolved here. Returned are the places, from
- * 1, of what was stored, as JSON.
+ * The batch is a JSON array of `[id, prompt id, complete, body]`, the body being text: its escapes are not resolved here. Returned
+ * are the places, from 1, of what was stored, as JSON.
+ *
+ * What is stored of an answer is locked as it is looked at: an update under way, which may make it complete, is waited for.
  */
 function appendMessages({ threads, messages, activity, appendMessages }: PostgresNames): string {
-  return `CREATE FUNCTION ${appendMessages}(p_owner text, p_thread_id text, p_title text, p_now bigint, p_requires text, p_batch text)
+  return `CREATE FUNCTION ${appendMessages}(p_owner text, p_thread_id text, p_title text, p_now bigint, p_answers text, p_batch text)
 RETURNS text LANGUAGE plpgsql AS $function$
 DECLARE
   v_thread bigint;
   v_last bigint;
+  v_ids text[];
+  v_may boolean;
+  v_broken bigint[];
   v_stored text;
 BEGIN
   LOOP
     SELECT key, last_seq INTO v_thread, v_last FROM ${threads}
     WHERE owner = p_owner AND thread_id = p_thread_id FOR NO KEY UPDATE;
     EXIT WHEN FOUND;
-    IF p_requires IS NOT NULL THEN RETURN '[]'; END IF;
+    IF p_answers IS NOT NULL THEN RETURN '[]'; END IF;
     INSERT INTO ${threads} (owner, thread_id, title, created_at, updated_at, activity)
     VALUES (p_owner, p_thread_id, p_title, p_now, p_now, nextval('${activity}'))
     ON CONFLICT (owner, thread_id) DO NOTHING;
   END LOOP;
 
-  IF p_requires IS NOT NULL THEN
-    PERFORM FROM ${messages} WHERE thread = v_thread AND id = p_requires;
-    IF NOT FOUND THEN RETURN '[]'; END IF;
+  IF p_answers IS NOT NULL THEN
+    -- Of all these ids, the prompt is there, and beside it none but those of its own answer.
+    v_ids := ARRAY(SELECT message->>0 FROM json_array_elements(p_batch::json) AS batch (message));
+    SELECT bool_or(id = p_answers) AND bool_and(id = p_answers OR prompt_id = p_answers) AND p_answers <> ALL (v_ids)
+    INTO v_may FROM ${messages} WHERE thread = v_thread AND id = ANY (v_ids || p_answers);
+    IF v_may IS NOT TRUE THEN RETURN '[]'; END IF;
+
+    SELECT array_agg(seq), NOT bool_or(complete) INTO v_broken, v_may
+    FROM (SELECT seq, complete FROM ${messages} WHERE thread = v_thread AND prompt_id = p_answers AND id <> prompt_id FOR UPDATE) AS answer;
+    IF NOT v_may THEN RETURN '[]'; END IF;
+    DELETE FROM ${messages} WHERE thread = v_thread AND seq = ANY (v_broken);
   END IF;
 
   WITH stored AS (
-    INSERT INTO ${messages} AS m (thread, seq, id, body)
-    SELECT v_thread, v_last + place, pair->>0, pair->>1
-    FROM json_array_elements(p_batch::json) WITH ORDINALITY AS batch (pair, place)
+    INSERT INTO ${messages} AS m (thread, seq, id, prompt_id, complete, body)
+    SELECT v_thread, v_last + place, message->>0, message->>1, (message->>2)::boolean, message->>3
+    FROM json_array_elements(p_batch::json) WITH ORDINALITY AS batch (message, place)
     ON CONFLICT (thread, id) DO NOTHING
     RETURNING m.seq - v_last AS place
   ), touched AS (

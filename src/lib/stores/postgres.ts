@@ -66,7 +66,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
   }
   checkOptionNames("createPostgresStore", options, ["schema", "prefix"]);
   const names = postgresNames(options);
-  const { threads, messages, activity } = names;
+  const { threads, messages: table, activity } = names;
 
   async function query<Row>(text: string, values: (string | null)[]): Promise<Row[]> {
     try {
@@ -99,21 +99,20 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       return rows.reverse().map(({ body }) => readMessage(body));
     },
 
-    async appendMessages(key, batch, { title = "", requires } = {}) {
+    async appendMessages(key, messages, { title = "", answers } = {}) {
       checkText.key(key);
       checkText("title", title);
-      if (requires !== undefined) checkText("required message id", requires);
-      for (const { id } of batch) checkText("message id", id);
-      const bodies = writeBatch(batch);
-      if (bodies.size === 0) return [];
+      if (answers !== undefined) checkText("answered prompt id", answers);
+      for (const message of messages) checkText.message(message);
+      const batch = writeBatch(messages);
+      if (batch.length === 0) return [];
       const [row] = await query<{ places: string }>(`SELECT ${names.appendMessages}($1, $2, $3, $4::bigint, $5, $6) AS places`, [
         ...[key.owner, key.threadId, title, String(Date.now())],
-        requires ?? null,
-        JSON.stringify([...bodies]),
+        answers ?? null,
+        JSON.stringify(batch),
       ]);
-      const ids = [...bodies.keys()];
       const places: number[] = JSON.parse(row!.places);
-      return places.map((place) => ids[place - 1]!);
+      return places.map((place) => batch[place - 1]![0]);
     },
 
     async updateMessage(key, id, change) {
@@ -121,11 +120,12 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       checkText("message id", id);
       const message = [key.owner, key.threadId, id];
       for (;;) {
-        const [row] = await query<{ body: string }>(`SELECT body FROM ${messages} WHERE ${messagesHere} AND id = $3`, message);
+        const [row] = await query<{ body: string }>(`SELECT body FROM ${table} WHERE ${messagesHere} AND id = $3`, message);
         if (!row) return false;
         // Swapped only where the body is still the one that was read; whoever came between has succeeded, so this ends.
-        const swap = `UPDATE ${messages} SET body = $5 WHERE ${messagesHere} AND id = $3 AND body = $4 RETURNING 1`;
-        const swapped = await query(swap, [...message, row.body, changeMessage(row.body, change)]);
+        const swap = `UPDATE ${table} SET body = $5, complete = ($6::text = 'complete') WHERE ${messagesHere} AND id = $3 AND body = $4 RETURNING 1`;
+        const [, , isComplete, body] = changeMessage(row.body, change);
+        const swapped = await query(swap, [...message, row.body, body, isComplete ? "complete" : ""]);
         if (swapped.length > 0) return true;
       }
     },

@@ -2,8 +2,9 @@
  * What happens in Redis. A script runs to its end before any other command is served, so each is atomic.
  *
  * Of an owner there are three keys: `threads` (thread ids by activity), `info` (of each thread "created:updated:title") and, if
- * threads expire, `expiry` (thread ids by the time they do). Of a thread there are two: `messages` (by place) and `places` (of each
- * message id, and the last one given under "last"; ids are JSON, in quotes). Messages hold their id, so no two are alike.
+ * threads expire, `expiry` (thread ids by the time they do). Of a thread there are two: `messages` (by place) and `places`, which
+ * holds of each message its place, with a minus if it is not complete, and its prompt unless it is one; under "to" and a prompt the ids
+ * of its answer; and under "last" the last place given. Ids are JSON, in quotes. Messages hold their id, so no two are alike.
  */
 import type { RedisScript } from "./redis-client.ts";
 
@@ -59,23 +60,78 @@ local function touch(thread, description, ttl)
 end
 `;
 
-/** ARGV: thread, now, ttl, title, required id or "", then id and body of each message. Gives the places, from 0, of what it stored. */
+/** Common to the scripts that change what is there, which know a thread's keys as `messages` and `places`. */
+const finding = `
+-- Place and prompt of a message. The place is below zero where it is not complete; a prompt has none.
+local function find(id)
+  local found = redis.call('HGET', places, id)
+  if not found then return end
+  local place, prompt = string.match(found, '^(-?%d+)(.*)$')
+  return tonumber(place), prompt
+end
+
+local function remove(id)
+  local place, prompt = find(id)
+  if not place then return end
+  redis.call('ZREMRANGEBYSCORE', messages, math.abs(place), math.abs(place))
+  redis.call('HDEL', places, id)
+  return prompt
+end
+
+-- The ids of what is stored of the answer to a prompt. What was removed may still be noted.
+local function answerTo(prompt)
+  local ids = {}
+  for id in string.gmatch(redis.call('HGET', places, 'to' .. prompt) or '', '[^\\n]+') do
+    local _, answered = find(id)
+    if answered == prompt then ids[#ids + 1] = id end
+  end
+  return ids
+end
+
+local function note(prompt, ids)
+  if #ids == 0 then return redis.call('HDEL', places, 'to' .. prompt) end
+  redis.call('HSET', places, 'to' .. prompt, table.concat(ids, '\\n'))
+end
+`;
+
+/**
+ * ARGV: thread, now, ttl, title, answered prompt or "", then of each message id, prompt ("" for a prompt), "-" if it is not complete,
+ * and body. Gives the places, from 0, of what it stored.
+ */
 export const appendMessages: RedisScript = {
-  lua: `${activity}
-local thread, at, ttl, title, required = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+  lua: `${activity}${finding}
+local thread, at, ttl, title, prompt = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local known = redis.call('HGET', info, thread)
-if required ~= '' and not (known and redis.call('HEXISTS', places, required) == 1) then return {} end
+if prompt ~= '' then
+  if not (known and find(prompt)) then return {} end
+  local broken = {}
+  for _, id in ipairs(answerTo(prompt)) do
+    if find(id) > 0 then return {} end
+    broken[id] = true
+  end
+  for i = 6, #ARGV, 4 do
+    if find(ARGV[i]) and not broken[ARGV[i]] then return {} end
+  end
+  for id in pairs(broken) do remove(id) end
+  note(prompt, {})
+end
 if not known then redis.call('DEL', messages, places) end
 
-local stored = {}
+local stored, answers = {}, {}
 local last = tonumber(redis.call('HGET', places, 'last') or 0)
-for i = 6, #ARGV, 2 do
-  if redis.call('HSETNX', places, ARGV[i], last + 1) == 1 then
+for i = 6, #ARGV, 4 do
+  local id, prompt = ARGV[i], ARGV[i + 1]
+  if redis.call('HSETNX', places, id, ARGV[i + 2] .. last + 1 .. prompt) == 1 then
     last = last + 1
-    redis.call('ZADD', messages, last, ARGV[i + 1])
-    stored[#stored + 1] = (i - 6) / 2
+    redis.call('ZADD', messages, last, ARGV[i + 3])
+    stored[#stored + 1] = (i - 6) / 4
+    if prompt ~= '' then
+      if not answers[prompt] then answers[prompt] = answerTo(prompt) end
+      table.insert(answers[prompt], id)
+    end
   end
 end
+for prompt, ids in pairs(answers) do note(prompt, ids) end
 if #stored > 0 then
   redis.call('HSET', places, 'last', last)
   local created = at
@@ -99,15 +155,19 @@ return description
 `,
 };
 
-/** KEYS: messages, places. ARGV: id, the body it must still have, the new one. Gives 1, or the body it has, or nothing. */
+/** KEYS: messages, places. ARGV: id, the body it must still have, "-" if it is then not complete, the new body. Gives 1, or the body it has, or nothing. */
 export const swapMessage: RedisScript = {
   lua: `
-local place = redis.call('HGET', KEYS[2], ARGV[1])
+local messages, places = KEYS[1], KEYS[2]
+${finding}
+local place, prompt = find(ARGV[1])
 if not place then return false end
-local body = redis.call('ZRANGEBYSCORE', KEYS[1], place, place)[1]
+place = math.abs(place)
+local body = redis.call('ZRANGEBYSCORE', messages, place, place)[1]
 if body ~= ARGV[2] then return body end
-redis.call('ZREM', KEYS[1], body)
-redis.call('ZADD', KEYS[1], place, ARGV[3])
+redis.call('ZREM', messages, body)
+redis.call('ZADD', messages, place, ARGV[4])
+redis.call('HSET', places, ARGV[1], ARGV[3] .. place .. prompt)
 return 1
 `,
 };
@@ -115,13 +175,12 @@ return 1
 /** KEYS: messages, places. ARGV: ids. */
 export const deleteMessages: RedisScript = {
   lua: `
-for _, id in ipairs(ARGV) do
-  local place = redis.call('HGET', KEYS[2], id)
-  if place then
-    redis.call('ZREMRANGEBYSCORE', KEYS[1], place, place)
-    redis.call('HDEL', KEYS[2], id)
-  end
-end
+local messages, places = KEYS[1], KEYS[2]
+${finding}
+local prompts = {}
+for _, id in ipairs(ARGV) do prompts[remove(id) or ''] = true end
+prompts[''] = nil
+for prompt in pairs(prompts) do note(prompt, answerTo(prompt)) end
 `,
 };
 

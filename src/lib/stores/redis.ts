@@ -65,27 +65,30 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
       return bodies.map(readMessage);
     },
 
-    async appendMessages(key, batch, { title = "", requires } = {}) {
-      const bodies = writeBatch(batch);
-      if (bodies.size === 0) return [];
-      const ids = [...bodies.keys()];
+    async appendMessages(key, messages, { title = "", answers } = {}) {
+      const batch = writeBatch(messages);
+      if (batch.length === 0) return [];
       const stored = (await run(scripts.appendMessages, allKeys(key), [
         ...[escape(key.threadId), String(Date.now()), milliseconds, JSON.stringify(title)],
-        requires === undefined ? "" : JSON.stringify(requires),
-        ...[...bodies].flatMap(([id, body]) => [JSON.stringify(id), body]),
+        answers === undefined ? "" : JSON.stringify(answers),
+        ...batch.flatMap(([id, promptId, isComplete, body]) => [
+          ...[JSON.stringify(id), promptId === id ? "" : JSON.stringify(promptId)],
+          ...[sign(isComplete), body],
+        ]),
       ])) as number[];
-      return stored.map((place) => ids[place]!);
+      return stored.map((place) => batch[place]![0]);
     },
 
     async updateMessage(key, id, change) {
       let body = "";
-      let changed = "";
+      let changed = ["", ""];
       for (;;) {
         // Swapped only where the body is still the one that was read; whoever came between has succeeded, so this ends.
-        const reply = await run(scripts.swapMessage, messageKeys(key), [JSON.stringify(id), body, changed]);
+        const reply = await run(scripts.swapMessage, messageKeys(key), [JSON.stringify(id), body, ...changed]);
         if (typeof reply !== "string") return reply === 1;
         body = reply;
-        changed = changeMessage(body, change);
+        const [, , isComplete, text] = changeMessage(body, change);
+        changed = [sign(isComplete), text];
       }
     },
 
@@ -135,6 +138,9 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
     },
   };
 }
+
+/** What stands before the place of a message. */
+const sign = (isComplete: boolean): string => (isComplete ? "" : "-");
 
 /** A hundred years, in seconds: what is longer is a mistake in the unit. */
 const longestTtl = 100 * 366 * 24 * 3600;

@@ -55,10 +55,13 @@ CREATE TABLE ${messages} (
   seq INTEGER PRIMARY KEY,
   thread INTEGER NOT NULL REFERENCES ${threads} (key),
   id TEXT NOT NULL,
+  prompt_id TEXT NOT NULL,
+  complete INTEGER NOT NULL,
   body TEXT NOT NULL,
   UNIQUE (thread, id)
 ) STRICT;
 CREATE INDEX "${prefix}messages_in_order" ON ${messages} (thread, seq);
+CREATE INDEX "${prefix}answers_by_prompt" ON ${messages} (thread, prompt_id) WHERE id <> prompt_id;
 INSERT INTO ${versions} VALUES (1);
 `,
     },

@@ -28,9 +28,11 @@ export interface SqliteStatements {
   listMessages: string;
   /** key, id */
   getMessage: string;
-  /** key, id, body; gives a row if the id is new */
+  /** key, prompt id; gives what is stored of its answer */
+  getAnswer: string;
+  /** key, id, prompt id, 1 if complete, body; gives a row if the id is new */
   insertMessage: string;
-  /** body, seq */
+  /** 1 if complete, body, seq */
   updateMessage: string;
   /** key, id */
   deleteMessage: string;
@@ -60,8 +62,10 @@ export function sqliteStatements({ threads, messages, versions }: SqliteTables):
     listMessages: `SELECT body FROM ${messages} WHERE thread = (SELECT key FROM ${threads} WHERE owner = ? AND thread_id = ?)
       ORDER BY seq DESC LIMIT ?`,
     getMessage: `SELECT seq, body FROM ${messages} WHERE thread = ? AND id = ?`,
-    insertMessage: `INSERT INTO ${messages} (thread, id, body) VALUES (?, ?, ?) ON CONFLICT (thread, id) DO NOTHING RETURNING 1`,
-    updateMessage: `UPDATE ${messages} SET body = ? WHERE seq = ?`,
+    getAnswer: `SELECT id, complete FROM ${messages} WHERE thread = ? AND prompt_id = ? AND id <> prompt_id`,
+    insertMessage: `INSERT INTO ${messages} (thread, id, prompt_id, complete, body) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT (thread, id) DO NOTHING RETURNING 1`,
+    updateMessage: `UPDATE ${messages} SET complete = ?, body = ? WHERE seq = ?`,
     deleteMessage: `DELETE FROM ${messages} WHERE thread = ? AND id = ?`,
     deleteMessages: `DELETE FROM ${messages} WHERE thread = ?`,
     deleteMessagesOf: `DELETE FROM ${messages} WHERE thread IN (SELECT key FROM ${threads} WHERE owner = ?)`,

@@ -1,7 +1,7 @@
 /** Threads in a SQLite database, through the app's own driver. */
 import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
-import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
+import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 import { retry } from "./retry.ts";
 import { sqliteSchema, sqliteTables, type SqliteSchemaOptions } from "./sqlite-schema.ts";
 import { sqliteStatements, type SqliteStatements } from "./sqlite-statements.ts";
@@ -118,6 +118,16 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
     return (row as { key: number } | undefined)?.key;
   }
 
+  /** Removes what a broken attempt left, and says whether the batch may take its place; where not, nothing is removed. */
+  function makeRoom(thread: number, promptId: string, batch: readonly WrittenMessage[]): boolean {
+    const isThere = (id: string): boolean => Boolean(prepared("getMessage").get(thread, id));
+    const answer = prepared("getAnswer").all(thread, promptId) as { id: string; complete: number | bigint }[];
+    const broken = new Set(answer.map(({ id }) => id));
+    if (!isThere(promptId) || answer.some(({ complete }) => complete) || batch.some(([id]) => isThere(id) && !broken.has(id))) return false;
+    for (const id of broken) prepared("deleteMessage").run(thread, id);
+    return true;
+  }
+
   function insertThread({ owner, threadId }: ThreadKey, title: string): number {
     const now = Date.now();
     return (prepared("insertThread").get(owner, threadId, title, now, now, owner) as { key: number }).key;
@@ -145,22 +155,22 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       return rows.reverse().map(({ body }) => readMessage(body));
     },
 
-    async appendMessages(key, batch, { title = "", requires } = {}) {
+    async appendMessages(key, messages, { title = "", answers } = {}) {
       checkText.key(key);
       checkText("title", title);
-      if (requires !== undefined) checkText("required message id", requires);
-      for (const { id } of batch) checkText("message id", id);
-      const bodies = writeBatch(batch);
-      if (bodies.size === 0) return [];
+      if (answers !== undefined) checkText("answered prompt id", answers);
+      for (const message of messages) checkText.message(message);
+      const batch = writeBatch(messages);
+      if (batch.length === 0) return [];
       return inTransaction(() => {
         const found = findThread(key);
-        if (requires !== undefined && (found === undefined || !prepared("getMessage").get(found, requires))) return [];
+        if (answers !== undefined && !(found !== undefined && makeRoom(found, answers, batch))) return [];
 
         const thread = found ?? insertThread(key, title);
         const insert = prepared("insertMessage");
-        const stored = [...bodies].filter(([id, body]) => insert.get(thread, id, body)).map(([id]) => id);
+        const stored = batch.filter(([id, promptId, isComplete, body]) => insert.get(thread, id, promptId, Number(isComplete), body));
         if (stored.length > 0) prepared("touchThread").run(Date.now(), key.owner, thread);
-        return stored;
+        return stored.map(([id]) => id);
       });
     },
 
@@ -173,7 +183,8 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
         const row = prepared("getMessage").get(thread, id);
         if (!row) return false;
         const { seq, body } = row as { seq: number; body: string };
-        prepared("updateMessage").run(changeMessage(body, change), seq);
+        const [, , isComplete, changed] = changeMessage(body, change);
+        prepared("updateMessage").run(Number(isComplete), changed, seq);
         return true;
       });
     },

@@ -11,13 +11,15 @@ export const storeInvariants = {
   copiesOut: "Values handed out share nothing with the store: changing them changes nothing stored.",
 
   appended: "An append adds its messages at the end of the thread and resolves to the ids it stored.",
-  allOrNothing: "When an append rejects, no message of its batch is stored.",
+  allOrNothing: "When an append rejects, no message of its batch is stored, and none is removed.",
   contiguous: "A batch stays contiguous and in order, and none is lost, whoever else appends at that moment, from any process.",
   idOnce: "An id already in the thread, or repeated in the batch, is left as it is and not among the returned ids.",
-  requires: "With `requires`, nothing is stored and `[]` returned unless that message is in the thread, checked in the same atomic step.",
+  readers: "A reader sees a batch whole or not at all, and never the moment between a removal and what takes its place.",
+  answers:
+    "With `answers`, the whole batch takes the place of what a broken attempt left, in one atomic step; where the prompt is not there or answered, or an id of the batch is taken, nothing is removed or stored, and `[]` returned.",
   durable: "Once a call resolves, every instance sees what it did, and so does a store opened later.",
   copiesIn: "Values handed in are neither kept nor changed: changing them later changes nothing stored.",
-  emptyBatch: "An empty batch stores nothing and creates no thread.",
+  emptyBatch: "An empty batch stores, removes and creates nothing.",
 
   whole: "A message is kept whole and exact, with fields and kinds the store does not know, or refused with an error.",
   keys: "Two different keys are kept apart, or refused with an error where the database cannot hold them; they are never folded together.",
@@ -31,7 +33,8 @@ export const storeInvariants = {
   threadOfMessages: "A thread comes into being with its first message, and stays until it is deleted.",
   title: "An append gives the thread its title only if it creates the thread.",
   threadTimes: "A thread says when it was made and when a message was last appended, in epoch milliseconds.",
-  activity: "Threads are listed by latest activity: an append or a creation, ordered by the store's own sequence; renaming is none.",
+  activity:
+    "Threads are listed by latest activity: an append or a creation, ordered by the store's own sequence; renaming is none, nor is an append that stores nothing.",
   pages: "Walking the pages meets every thread that stays untouched meanwhile exactly once.",
   lastPage: "The last page has no `nextCursor`.",
   cursor: "A cursor holds only `A-Z a-z 0-9 - _`.",

@@ -1,6 +1,7 @@
 /** The list of cases for a store, and their registration with a test runner. */
 import type { MessageStore, ThreadStore } from "../store.ts";
 import { runCase, type CaseDefinition, type MessageCase, type StoreCase, type ThreadCase } from "./case.ts";
+import { answeringCases, answerRaceCases } from "./cases/answering.ts";
 import { appendingCases } from "./cases/appending.ts";
 import { changingCases } from "./cases/changing.ts";
 import { contentCases } from "./cases/content.ts";
@@ -9,6 +10,7 @@ import { keyCases } from "./cases/keys.ts";
 import { listingCases } from "./cases/listing.ts";
 import { pageCases } from "./cases/pages.ts";
 import { raceCases } from "./cases/races.ts";
+import { readingCases } from "./cases/reading.ts";
 import { threadRaceCases } from "./cases/thread-races.ts";
 import { threadCases } from "./cases/threads.ts";
 import { expectThat } from "./expect.ts";
@@ -37,10 +39,13 @@ export interface TestOptions extends CaseOptions {
 const messageCases: MessageCase[] = [
   ...listingCases,
   ...appendingCases,
+  ...answeringCases,
   ...changingCases,
   ...contentCases,
   ...keyCases,
   ...raceCases,
+  ...answerRaceCases,
+  ...readingCases,
   ...durabilityCases,
 ];
 

@@ -1,5 +1,5 @@
 /** What the cases store. */
-import type { StoredMessage, ThreadKey } from "../store.ts";
+import type { MessageStatus, StoredMessage, ThreadKey } from "../store.ts";
 
 /** The time of every sample: order must not come from it. */
 export const someTime = 1_712_345_678_901;
@@ -28,6 +28,11 @@ export function answer(id: string, promptId: string): StoredMessage {
     finishReason: "stop",
     usage: { prompt_tokens: 12, completion_tokens: 34, total_tokens: 46 },
   };
+}
+
+/** A broken answer with the given id, to the prompt of the given id. */
+export function part(id: string, promptId: string, status: MessageStatus = "failed"): StoredMessage {
+  return { id, promptId, message: { role: "assistant", content: `part ${id}` }, status, createdAt: someTime };
 }
 
 /** Prompts with the given ids. */

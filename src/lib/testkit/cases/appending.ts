@@ -1,8 +1,8 @@
-/** Appending: ids, batches, `requires`, values handed in. */
+/** Appending: ids, batches, values handed in. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import type { MessageStore, StoredMessage } from "../../store.ts";
-import { answer, here, idsOf, key, noise, numbered, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, key, noise, numbered, part, prompt, prompts } from "../samples.ts";
 
 const appending: MessageCase[] = [
   {
@@ -48,41 +48,15 @@ const appending: MessageCase[] = [
     },
   },
   {
-    name: "an empty batch stores nothing",
+    name: "an empty batch stores and removes nothing",
     invariant: "emptyBatch",
     async body(store) {
       expectEqual(await store.appendMessages(here, []), [], "The ids of an empty batch");
       expectEqual(await store.listMessages(here), [], "The thread");
       await store.appendMessages(here, prompts("a"));
-      expectEqual(await store.appendMessages(here, [], { requires: "a", title: "A title" }), [], "The ids of an empty batch");
-      expectEqual(await store.listMessages(here), prompts("a"), "The thread");
-    },
-  },
-  {
-    name: "with `requires`, messages are stored only where the required one is in the thread",
-    invariant: "requires",
-    async body(store) {
-      const stored = prompts("a", "b");
-      expectEqual(await store.appendMessages(here, stored, { requires: "x" }), [], "The ids of an append to an unknown thread");
-      expectEqual(await store.listMessages(here), [], "The thread that lacks the required message");
-      await store.appendMessages(here, stored);
-      expectEqual(await store.appendMessages(here, prompts("c"), { requires: "x" }), [], "The ids where the required message is not there");
-      expectEqual(await store.appendMessages(here, prompts("d"), { requires: "a" }), ["d"], "The ids where the required message is there");
-      await store.deleteMessages(here, ["a"]);
-      expectEqual(await store.appendMessages(here, prompts("e"), { requires: "a" }), [], "The ids where the required message was deleted");
-      expectEqual(idsOf(await store.listMessages(here)), ["b", "d"], "The thread");
-    },
-  },
-  {
-    name: "a message in another thread does not meet `requires`",
-    invariant: "requires",
-    async body(store) {
-      await store.appendMessages(here, prompts("a"));
-      for (const other of [key("another"), key(here.threadId, "someone")]) {
-        await store.appendMessages(other, prompts("b"));
-        expectEqual(await store.appendMessages(other, prompts("c"), { requires: "a" }), [], `The ids of an append to ${show(other)}`);
-        expectEqual(idsOf(await store.listMessages(other)), ["b"], `The thread ${show(other)}`);
-      }
+      await store.appendMessages(here, [part("b", "a")]);
+      expectEqual(await store.appendMessages(here, [], { answers: "a", title: "A title" }), [], "The ids of an empty batch");
+      expectEqual(await store.listMessages(here), [prompt("a"), part("b", "a")], "The thread");
     },
   },
   {
@@ -91,7 +65,7 @@ const appending: MessageCase[] = [
     async body(store) {
       const thread = { ...here };
       const batch = [prompt("a"), answer("b", "a")];
-      const options = { title: "A title", requires: undefined };
+      const options = { title: "A title", answers: undefined };
       await store.appendMessages(thread, batch, options);
       expectEqual(
         [thread, batch, options],
@@ -150,6 +124,26 @@ const allOrNothing = Object.entries(poisons).map(([what, poison]): MessageCase =
   },
 }));
 
+const poisonedAnswer: MessageCase = {
+  name: "what an answer would replace stays where the answer cannot be stored",
+  invariant: "allOrNothing",
+  async body(store) {
+    for (const [what, poison] of Object.entries(poisons)) {
+      const thread = key(what);
+      const before = [prompt("a"), part("b", "a")];
+      await store.appendMessages(thread, before);
+      const batch = [part("c", "a"), Object.defineProperty(poison(), "promptId", { value: "a" })];
+      const stored = await store.appendMessages(thread, batch, { answers: "a" }).then(
+        () => true,
+        () => false,
+      );
+      const after = await store.listMessages(thread);
+      if (!stored) expectEqual(after, before, `The thread after an answer that ends in ${what} rejected`);
+      else expectEqual(idsOf(after).slice(0, 2), ["a", "c"], `The thread after an answer that ends in ${what}`);
+    }
+  },
+};
+
 async function appendPoisoned(store: MessageStore, before: string[], poison: StoredMessage): Promise<void> {
   const good = numbered(`good.${before.length}`, 3);
   const stored = await store.appendMessages(here, [...prompts(...good), poison]).then(
@@ -165,4 +159,4 @@ async function appendPoisoned(store: MessageStore, before: string[], poison: Sto
   );
 }
 
-export const appendingCases: MessageCase[] = [...appending, ...allOrNothing];
+export const appendingCases: MessageCase[] = [...appending, ...allOrNothing, poisonedAnswer];

@@ -28,6 +28,12 @@ export const durabilityCases: MessageCase[] = [
         "The ids of an append after reopening",
       );
       expectEqual(await reopened.listMessages(here), [...stored, prompt("d")], "The thread after an append");
+      expectEqual(await reopened.appendMessages(here, [answer("e", "a")], { answers: "a" }), ["e"], "The ids of an answer after reopening");
+      expectEqual(
+        idsOf(await reopened.listMessages(here)),
+        ["a", "c", "d", "e"],
+        "The thread after an answer in the place of a stopped one",
+      );
     },
   },
   {
@@ -39,13 +45,18 @@ export const durabilityCases: MessageCase[] = [
       expectEqual(await other.listMessages(here), [], "The thread before anything was stored");
       const stored = await fill(store);
       expectEqual(await other.listMessages(here), stored, "The thread, seen by the other instance");
-      await other.appendMessages(here, prompts("d"), { requires: "c" });
+      await other.appendMessages(here, [answer("d", "c")], { answers: "c" });
+      expectEqual(
+        await store.appendMessages(here, [answer("e", "c")], { answers: "c" }),
+        [],
+        "The ids of an answer where the other answered",
+      );
       await other.deleteMessages(here, ["a"]);
       expectEqual(idsOf(await store.listMessages(here)), ["b", "c", "d"], "The thread after the other instance changed it");
       expectEqual(
-        await store.appendMessages(here, prompts("e"), { requires: "a" }),
+        await store.appendMessages(here, [answer("e", "a")], { answers: "a" }),
         [],
-        "The ids of an append that requires what the other deleted",
+        "The ids of an answer to what the other deleted",
       );
       expectEqual(
         await store.updateMessage(here, "a", { status: "failed" }),

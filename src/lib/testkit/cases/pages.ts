@@ -3,7 +3,7 @@ import { expectEqual, expectThat, show } from "../expect.ts";
 import { withClock } from "../clock.ts";
 import type { ThreadCase } from "../case.ts";
 import type { ThreadStore } from "../../store.ts";
-import { here, key, numbered, oddIds, prompts } from "../samples.ts";
+import { answer, here, key, numbered, oddIds, part, prompt, prompts } from "../samples.ts";
 
 /** Appends one message to a thread, one that it does not have yet. */
 async function touch(store: ThreadStore, threadId: string, owner = ""): Promise<void> {
@@ -46,6 +46,23 @@ export const pageCases: ThreadCase[] = [
       await store.listMessages(key("9"));
       await store.createThread(key("9"), "");
       expectEqual(await walk(store, 10), ["10", "b", "c", "9", "a"], "The list after renaming, updating, reading and creating anew");
+    },
+  },
+  {
+    name: "an append that stores nothing is no activity",
+    invariant: "activity",
+    async body(store) {
+      await store.appendMessages(key("a"), [prompt("p"), answer("whole", "p"), prompt("q"), part("part", "q")]);
+      await touch(store, "b");
+      const before = await store.listThreads("", { limit: 10 });
+      await new Promise((resolve) => setTimeout(resolve, 5)); // so that `updatedAt` would show it, too
+      await store.appendMessages(key("a"), []);
+      await store.appendMessages(key("a"), [prompt("p", "another text")]);
+      await store.appendMessages(key("a"), [answer("n", "x")], { answers: "x" });
+      await store.appendMessages(key("a"), [answer("n", "p")], { answers: "p" });
+      expectEqual(await store.listThreads("", { limit: 10 }), before, "The list after appends that stored nothing");
+      await store.appendMessages(key("a"), [answer("part", "q")], { answers: "q" });
+      expectEqual(await walk(store, 10), ["a", "b"], "The list after an answer in the place of a broken one");
     },
   },
   {

@@ -60,7 +60,7 @@ export const threadRaceCases: ThreadCase[] = races<ThreadStore>([
   },
   {
     name: "an answer does not bring back a thread that was deleted",
-    invariant: "requires",
+    invariant: "answers",
     async race(one, other) {
       const deletions: ((name: string) => Promise<unknown>)[] = [
         (name) => other.deleteThread(key("thread", name)),
@@ -71,10 +71,10 @@ export const threadRaceCases: ThreadCase[] = races<ThreadStore>([
           const thread = key("thread", name);
           await one.appendMessages(thread, prompts("a"));
           await atOnce<unknown>([
-            later(first, () => one.appendMessages(thread, [answer("b", "a")], { requires: "a" })),
+            later(first, () => one.appendMessages(thread, [answer("b", "a")], { answers: "a" })),
             later(second, () => deletion(name)),
           ]);
-          expectEqual(await one.listMessages(thread), [], `The messages after a deletion met an append that requires "a" (${name})`);
+          expectEqual(await one.listMessages(thread), [], `The messages after a deletion met its answer (${name})`);
           expectEqual(await one.getThread(thread), undefined, `The thread (${name})`);
         });
       }

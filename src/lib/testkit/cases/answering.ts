@@ -1,0 +1,350 @@
+/** Answering: a batch takes the place of what a broken attempt left, never of a whole answer. */
+import { expectEqual, expectThat, show } from "../expect.ts";
+import type { MessageCase } from "../case.ts";
+import { atOnce, later } from "../gate.ts";
+import type { MessageStore, StoredMessage } from "../../store.ts";
+import { answer, here, idsOf, key, noise, numbered, oddIds, part, prompt, prompts } from "../samples.ts";
+import { meetings, races } from "./races.ts";
+
+/** A broken attempt that called a tool. */
+const steps = (promptId: string, name = ""): StoredMessage[] => [
+  {
+    ...part(`call${name}`, promptId),
+    message: {
+      role: "assistant",
+      content: null,
+      tool_calls: [{ id: `id${name}`, type: "function", function: { name: "f", arguments: "{}" } }],
+    },
+  },
+  { ...part(`result${name}`, promptId), message: { role: "tool", tool_call_id: `id${name}`, content: "result" } },
+  part(`end${name}`, promptId),
+];
+
+/** A prompt that is answered in part, one that is answered, and one that is not. */
+const thread = (): StoredMessage[] => [prompt("a"), ...steps("a"), prompt("c"), answer("d", "c"), prompt("e")];
+
+export const answeringCases: MessageCase[] = [
+  {
+    name: "an answer is stored only where its prompt is in the thread",
+    invariant: "answers",
+    async body(store) {
+      const batch = [part("b", "a"), part("c", "a")];
+      expectEqual(await store.appendMessages(here, batch, { answers: "a" }), [], "The ids of an answer in an unknown thread");
+      expectEqual(await store.listMessages(here), [], "The unknown thread");
+      await store.appendMessages(here, prompts("x"));
+      expectEqual(await store.appendMessages(here, batch, { answers: "a" }), [], "The ids where the prompt is not there");
+      await store.appendMessages(here, prompts("a"));
+      expectEqual([...(await store.appendMessages(here, batch, { answers: "a" }))].sort(), ["b", "c"], "The ids where the prompt is there");
+      expectEqual(await store.listMessages(here), [...prompts("x", "a"), ...batch], "The thread");
+      await store.deleteMessages(here, ["a"]);
+      expectEqual(await store.appendMessages(here, [answer("d", "a")], { answers: "a" }), [], "The ids where the prompt was deleted");
+      expectEqual(await store.listMessages(here), [...prompts("x"), ...batch], "The thread after the deletion of the prompt");
+    },
+  },
+  {
+    name: "a prompt in another thread is not the one to answer",
+    invariant: "answers",
+    async body(store) {
+      await store.appendMessages(here, prompts("a"));
+      for (const other of [key("another"), key(here.threadId, "someone")]) {
+        await store.appendMessages(other, prompts("b"));
+        expectEqual(await store.appendMessages(other, [answer("c", "a")], { answers: "a" }), [], `The ids of an answer in ${show(other)}`);
+        expectEqual(idsOf(await store.listMessages(other)), ["b"], `The thread ${show(other)}`);
+      }
+    },
+  },
+  {
+    name: "an answer takes the place of a broken attempt, at the end",
+    invariant: "answers",
+    async body(store) {
+      await store.appendMessages(here, thread());
+      const before = [prompt("a"), prompt("c"), answer("d", "c"), prompt("e")];
+      const attempts = [
+        [part("end", "a", "stopped")],
+        steps("a"),
+        steps("a", " 2"),
+        [part("another", "a")],
+        [part("end 2", "a"), part("call", "a")],
+        [answer("step", "a"), answer("end", "a")],
+      ];
+      for (const batch of attempts) {
+        const ids = await store.appendMessages(here, batch, { answers: "a" });
+        expectEqual([...ids].sort(), idsOf(batch).sort(), `The ids of the answer ${show(idsOf(batch))}`);
+        expectEqual(await store.listMessages(here), [...before, ...batch], `The thread after the answer ${show(idsOf(batch))}`);
+        expectEqual(idsOf(await store.listMessages(here, { last: 4 })), idsOf([...before, ...batch]).slice(-4), "Its last 4");
+      }
+    },
+  },
+  {
+    name: "a prompt that is answered is not answered again",
+    invariant: "answers",
+    async body(store) {
+      await store.appendMessages(here, thread());
+      await store.appendMessages(here, [part("half", "e"), answer("whole", "e"), part("other half", "e", "stopped")]);
+      const stored = await store.listMessages(here);
+      for (const id of ["c", "e"]) {
+        for (const batch of [
+          [answer("new", id)],
+          [part("late", id)],
+          steps(id, " of it"),
+          [answer(id === "c" ? "d" : "whole", id)],
+          [part("half", id)],
+        ]) {
+          expectEqual(
+            await store.appendMessages(here, batch, { answers: id }),
+            [],
+            `The ids of ${show(idsOf(batch))}, once "${id}" is answered`,
+          );
+          expectEqual(await store.listMessages(here), stored, `The thread after ${show(idsOf(batch))}, once "${id}" is answered`);
+        }
+      }
+    },
+  },
+  {
+    name: "an answer with an id that is taken is not stored, nor is anything removed for it",
+    invariant: "answers",
+    async body(store) {
+      await store.appendMessages(here, [...thread(), part("broken", "e")]);
+      const stored = await store.listMessages(here);
+      for (const taken of ["a", "c", "d", "e", "broken"]) {
+        for (const batch of [[answer(taken, "a")], [part("new", "a"), part(taken, "a")], [part(taken, "a"), answer("end", "a")]]) {
+          expectEqual(await store.appendMessages(here, batch, { answers: "a" }), [], `The ids of ${show(idsOf(batch))}`);
+          expectEqual(await store.listMessages(here), stored, `The thread after ${show(idsOf(batch))}`);
+        }
+      }
+    },
+  },
+  {
+    name: "an id repeated in an answer is stored once, as it came first",
+    invariant: "idOnce",
+    async body(store) {
+      await store.appendMessages(here, thread());
+      const ids = await store.appendMessages(here, [part("end", "a"), answer("new", "a"), answer("end", "a")], { answers: "a" });
+      expectEqual([...ids].sort(), ["end", "new"], "The ids of the answer");
+      expectEqual((await store.listMessages(here)).slice(-2), [part("end", "a"), answer("new", "a")], "The end of the thread");
+    },
+  },
+  {
+    name: "an update decides whether a prompt is answered",
+    invariant: "answers",
+    async body(store) {
+      const reply = (message: StoredMessage) => store.appendMessages(here, [message], { answers: "a" });
+      await store.appendMessages(here, [prompt("a"), part("b", "a"), prompt("c")]);
+      await store.updateMessage(here, "b", { finishReason: "length" });
+      expectEqual(await reply(part("b", "a", "stopped")), ["b"], "The ids after an update that left the status");
+      await store.updateMessage(here, "b", { status: "complete" });
+      await store.updateMessage(here, "b", { message: { role: "assistant", content: "with form state" } });
+      expectEqual(await reply(answer("b", "a")), [], "The ids after an update to complete");
+      await store.updateMessage(here, "b", { status: "failed" });
+      await store.updateMessage(here, "a", { status: "failed" });
+      expectEqual(await reply(answer("x", "a")), ["x"], "The ids after an update to failed");
+      await store.updateMessage(here, "x", { message: { role: "assistant", content: "with form state" } });
+      expectEqual(await reply(part("x", "a")), [], "The ids once it is answered");
+      expectEqual(idsOf(await store.listMessages(here)), ["a", "c", "x"], "The thread");
+    },
+  },
+  {
+    name: "a broken attempt is what is stored of it, whatever was deleted before",
+    invariant: "answers",
+    async body(store) {
+      await store.appendMessages(here, [prompt("a"), prompt("c"), answer("b", "a")]);
+      await store.appendMessages(here, [part("d", "a"), part("e", "a")]);
+      await store.deleteMessages(here, ["b", "d"]);
+      await store.appendMessages(here, [part("d", "c"), part("f", "a")]);
+      expectEqual(
+        await store.appendMessages(here, [part("d", "a")], { answers: "a" }),
+        [],
+        "The ids with one that now belongs to another prompt",
+      );
+      expectEqual(
+        await store.appendMessages(here, [part("b", "a")], { answers: "a" }),
+        ["b"],
+        "The ids after the deletion of a whole answer",
+      );
+      expectEqual(idsOf(await store.listMessages(here)), ["a", "c", "d", "b"], "The thread");
+      await store.deleteMessages(here, ["b", "d"]);
+      expectEqual(
+        await store.appendMessages(here, [answer("d", "a")], { answers: "a" }),
+        ["d"],
+        "The ids after the deletion of everything",
+      );
+      expectEqual(
+        await store.appendMessages(here, [answer("b", "c")], { answers: "c" }),
+        ["b"],
+        "The ids of an answer to the other prompt",
+      );
+      expectEqual(await store.listMessages(here), [...prompts("a", "c"), answer("d", "a"), answer("b", "c")], "The thread in the end");
+    },
+  },
+  {
+    name: "answers to the same prompt id in other threads are left alone",
+    invariant: "isolation",
+    async body(store) {
+      const others = [key("another"), key(here.threadId, "someone")];
+      const stored = [
+        [prompt("a"), answer("b", "a")],
+        [prompt("a"), part("b", "a"), part("c", "a")],
+      ];
+      for (const [index, other] of others.entries()) await store.appendMessages(other, stored[index]!);
+      await store.appendMessages(here, [prompt("a"), part("b", "a")]);
+      expectEqual(await store.appendMessages(here, [answer("b", "a")], { answers: "a" }), ["b"], "The ids of an answer");
+      expectEqual(await store.listMessages(here), [prompt("a"), answer("b", "a")], "The thread");
+      for (const [index, other] of others.entries())
+        expectEqual(await store.listMessages(other), stored[index], `The thread ${show(other)}`);
+    },
+  },
+  {
+    name: "ids of answered prompts are compared exactly",
+    invariant: "messageIds",
+    async body(store) {
+      const ids = oddIds.filter((id) => id.length < 100);
+      const stored = ids.map((id, index) => [prompt(id), part(`answer ${index}`, id)]);
+      await store.appendMessages(here, stored.flat());
+      for (const [index, id] of ids.entries()) {
+        const batch = [answer(`answer ${index}`, id)];
+        expectEqual(await store.appendMessages(here, batch, { answers: id }), idsOf(batch), `The ids of an answer to ${show(id)}`);
+      }
+      const answered = ids.map((id, index) => answer(`answer ${index}`, id));
+      expectEqual(await store.listMessages(here), [...prompts(...ids), ...answered], "The thread");
+      expectEqual(
+        await store.appendMessages(here, [answer("x", noise(300))], { answers: noise(300) }),
+        [],
+        "The ids of an answer to a long id",
+      );
+    },
+  },
+  {
+    name: "a broken attempt of many messages is replaced at once",
+    invariant: "answers",
+    async body(store) {
+      const ids = numbered("m", 1_200);
+      await store.appendMessages(here, [prompt("a"), ...ids.map((id) => part(id, "a"))]);
+      await store.appendMessages(here, [...ids.slice(600).map((id) => part(id, "a")), answer("b", "a")], { answers: "a" });
+      expectEqual(idsOf(await store.listMessages(here)), ["a", ...ids.slice(600), "b"], "The thread");
+    },
+  },
+];
+
+/** A whole answer, or a part of one, with a step before its end; its name is in the step and in the text. */
+async function reply(store: MessageStore, thread = here, name = "", end = answer("b", "a")): Promise<string[]> {
+  const message = { role: "assistant" as const, content: `Attempt${name}` };
+  return store.appendMessages(thread, [part(`step${name}`, "a", end.status), { ...end, message }], { answers: "a" });
+}
+
+const broken = (): StoredMessage[] => [prompt("a"), part("old step", "a"), part("b", "a")];
+
+/** Two answers to one prompt, under the same id or two, in the place of a broken one or of none: only one is stored. */
+const twoAnswers = [
+  { what: "in the place of a broken one", before: broken(), second: "b" },
+  { what: "under different ids in the place of a broken one", before: broken(), second: "c" },
+  { what: "under different ids to a new prompt", before: prompts("a"), second: "c" },
+];
+
+export const answerRaceCases: MessageCase[] = races([
+  ...twoAnswers.map(({ what, before, second: secondId }) => ({
+    name: `of two answers at once, ${what}, one is stored`,
+    invariant: "answers" as const,
+    async race(one: MessageStore, other: MessageStore) {
+      await meetings(async (name, first, second) => {
+        const thread = key(name);
+        await one.appendMessages(thread, before);
+        const results = await atOnce([
+          later(first, () => reply(one, thread, " 1")),
+          later(second, () => reply(other, thread, " 2", answer(secondId, "a"))),
+        ]);
+        const winner = results.findIndex((ids) => ids.length > 0);
+        expectEqual(results[1 - winner], [], `The ids of the answer that came second (${name})`);
+        const [found, step, end, ...more] = await one.listMessages(thread);
+        expectEqual(found, prompt("a"), `The first message (${name})`);
+        expectEqual([step?.id, end?.id, more], [`step ${winner + 1}`, ["b", secondId][winner], []], `The messages after it (${name})`);
+        expectEqual(end?.message.content, `Attempt ${winner + 1}`, `The answer (${name})`);
+      });
+    },
+  })),
+  {
+    name: "a part that meets the whole answer never takes its place",
+    invariant: "answers",
+    async race(one, other) {
+      await meetings(async (name, first, second) => {
+        const thread = key(name);
+        await one.appendMessages(thread, broken());
+        const [whole] = await atOnce([
+          later(first, () => reply(one, thread, " 1")),
+          later(second, () => reply(other, thread, " 2", part("b", "a"))),
+        ]);
+        expectEqual([...whole!].sort(), ["b", "step 1"], `The ids of the whole answer (${name})`);
+        expectEqual(idsOf(await one.listMessages(thread)), ["a", "step 1", "b"], `The thread (${name})`);
+      });
+    },
+  },
+  {
+    name: "what becomes complete at that moment is not replaced afterwards",
+    invariant: "answers",
+    async race(one, other) {
+      await meetings(async (name, first, second) => {
+        const thread = key(name);
+        await one.appendMessages(thread, broken());
+        const [ids, isUpdated] = await atOnce<unknown>([
+          later(first, () => reply(one, thread, "", part("b", "a"))),
+          later(second, () => other.updateMessage(thread, "b", { status: "complete" })),
+        ]);
+        expectEqual(isUpdated, true, `What the update resolved to (${name})`);
+        const stored = await one.listMessages(thread);
+        expectEqual(stored.at(-1)?.status, "complete", `The status of the last message of ${show(idsOf(stored))} (${name})`);
+        const step = Array.isArray(ids) && ids.length > 0 ? "step" : "old step";
+        expectEqual(idsOf(stored), ["a", step, "b"], `The thread, the answer having given ${show(ids)} (${name})`);
+      });
+    },
+  },
+  {
+    name: "an answer does not come back after its prompt was deleted",
+    invariant: "answers",
+    async race(one, other) {
+      for (const before of [prompts("a"), broken()]) {
+        await meetings(async (name, first, second) => {
+          const thread = key(`${name}, ${before.length}`);
+          await one.appendMessages(thread, before);
+          await atOnce<unknown>([
+            later(first, () => reply(one, thread)),
+            later(second, () => other.deleteMessages(thread, ["a", "old step", "step", "b"])),
+          ]);
+          expectEqual(await one.listMessages(thread), [], `The thread of ${before.length} after its deletion met an answer (${name})`);
+        });
+      }
+    },
+  },
+  {
+    name: "answers and prompts at once keep each batch contiguous and lose none",
+    invariant: "contiguous",
+    async race(one, other) {
+      const asked = numbered("prompt", 6);
+      await one.appendMessages(
+        here,
+        asked.flatMap((id) => [prompt(id), part(`old ${id}`, id)]),
+      );
+      await atOnce(
+        asked.flatMap((id, index) => [
+          () =>
+            (index % 2 ? other : one).appendMessages(
+              here,
+              [1, 2, 3].map((n) => answer(`${id}/${n}`, id)),
+              { answers: id },
+            ),
+          () => (index % 2 ? one : other).appendMessages(here, prompts(`single.${index}`)),
+        ]),
+      );
+      const ids = idsOf(await one.listMessages(here));
+      expectEqual(ids.slice(0, 6), asked, "The prompts");
+      for (const id of asked) {
+        const from = ids.indexOf(`${id}/1`);
+        expectThat(from >= 0, `The thread lacks the answer to ${show(id)}: ${show(ids)}`);
+        expectEqual(
+          ids.slice(from, from + 3),
+          [1, 2, 3].map((n) => `${id}/${n}`),
+          `The answer to ${show(id)}`,
+        );
+      }
+      expectEqual(ids.length, 6 + 6 * 3 + 6, `How many messages there are, of ${show(ids)}`);
+    },
+  },
+]);
