@@ -22,6 +22,8 @@ export interface ChatSetup extends Partial<ChatHandlerOptions> {
   /** `"wrapped"`: a client without `asResponse`, as tracing wrappers are. */
   clientKind?: "openai" | "wrapped";
   script?: Script;
+  /** What is stored in. @default a memory store of its own */
+  kept?: ThreadStore;
   /** Another chat, whose data this one takes over: with it, a fault of the one is healed by the other. */
   over?: Chat;
 }
@@ -59,10 +61,10 @@ export async function startChat({
   clientKind = "openai",
   script = answers,
   over,
+  kept = over?.kept ?? createMemoryStore(),
   ...given
 }: ChatSetup = {}): Promise<Chat> {
   const model = await startModelServer(script);
-  const kept = over?.kept ?? createMemoryStore();
   const store = createFaultyStore(kept);
   const errors: ChatHandlerError[] = [];
   const ended: EndedTurn[] = [];

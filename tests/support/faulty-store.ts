@@ -40,11 +40,14 @@ export type FaultyStore<S extends MessageStore = ThreadStore> = S & {
   readonly calls: readonly StoreCall[];
   /** Chooses the fault of each later call; without a plan all goes well. */
   plan(fault?: (call: StoreCall) => Fault | undefined): void;
+  /** Resolves when all is done that was begun, also what nobody waits for any more. */
+  quiet(): Promise<void>;
 };
 
 /** Puts faults in the way of a store. The store itself stays as it is, for looking at what was really stored. */
 export function createFaultyStore<S extends MessageStore>(store: S): FaultyStore<S> {
   const calls: StoreCall[] = [];
+  const underWay = new Set<Promise<unknown>>();
   let faultOf: (call: StoreCall) => Fault | undefined = () => undefined;
 
   const methods: Record<string, unknown> = {};
@@ -55,10 +58,25 @@ export function createFaultyStore<S extends MessageStore>(store: S): FaultyStore
       calls.push(call);
       const fault = faultOf(call);
       if (fault === "throw") throw new Error(storeSecret);
-      return perform(fault, () => act(...args));
+      return perform(fault, () => {
+        const acting = act(...args);
+        underWay.add(acting);
+        return acting.finally(() => underWay.delete(acting));
+      });
     };
   }
-  return { ...store, ...methods, calls, plan: (plan = () => undefined) => void (faultOf = plan) };
+  return {
+    ...store,
+    ...methods,
+    calls,
+    plan: (plan = () => undefined) => void (faultOf = plan),
+    async quiet() {
+      do {
+        await Promise.allSettled(underWay);
+        await new Promise((resolve) => setImmediate(resolve)); // what waited for that may go on with the next
+      } while (underWay.size > 0);
+    },
+  };
 }
 
 async function perform(fault: Fault | undefined, act: () => Promise<unknown>): Promise<unknown> {

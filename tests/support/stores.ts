@@ -1,0 +1,116 @@
+/** The same tests over every store, each on its real engine. */
+import { randomUUID } from "node:crypto";
+import { DatabaseSync } from "node:sqlite";
+import { PGlite } from "@electric-sql/pglite";
+import { Pool } from "pg";
+import { createClient } from "redis";
+import { afterAll, beforeAll } from "vitest";
+import { createMemoryStore, type ThreadStore } from "../../src/index.ts";
+import { createPostgresStore } from "../../src/postgres.ts";
+import { createRedisStore } from "../../src/redis.ts";
+import { createSqliteStore } from "../../src/sqlite.ts";
+import { describeWith } from "../services/include.ts";
+import { inSpace } from "./in-space.ts";
+
+interface Opened {
+  store: ThreadStore;
+  close(): Promise<unknown>;
+}
+
+interface Kind {
+  name: string;
+  /** Milliseconds within which it answers even on a busy machine: what takes longer hangs. */
+  patience: number;
+  /** Where it needs a server that was not given: how to give one. */
+  remedy?: string;
+  open(): Promise<Opened>;
+}
+
+const { DATABASE_URL = "", REDIS_URL = "" } = process.env;
+
+const needs = (variable: string, value: string) =>
+  value === "" ? { remedy: `set ${variable}, or run \`node tests/services/run.ts npm test\`` } : {};
+
+const kinds: Kind[] = [
+  { name: "memory", patience: 20, open: async () => ({ store: createMemoryStore(), close: async () => {} }) },
+  {
+    name: "node:sqlite",
+    patience: 50,
+    async open() {
+      const database = new DatabaseSync(":memory:");
+      const store = createSqliteStore(database);
+      await store.migrate();
+      return { store, close: async () => database.close() };
+    },
+  },
+  {
+    name: "PGlite",
+    patience: 300,
+    async open() {
+      const database = await PGlite.create();
+      const store = createPostgresStore(database);
+      await store.migrate();
+      return { store, close: () => database.close() };
+    },
+  },
+  {
+    name: "PostgreSQL",
+    patience: 300,
+    ...needs("DATABASE_URL", DATABASE_URL),
+    async open() {
+      const pool = new Pool({ connectionString: DATABASE_URL });
+      const schema = `test_${randomUUID().slice(0, 8)}`;
+      await pool.query(`CREATE SCHEMA "${schema}"`);
+      const store = createPostgresStore(pool, { schema });
+      await store.migrate();
+      const close = async () => {
+        await pool.query(`DROP SCHEMA "${schema}" CASCADE`);
+        await pool.end();
+      };
+      return { store, close };
+    },
+  },
+  {
+    name: "Redis",
+    patience: 300,
+    ...needs("REDIS_URL", REDIS_URL),
+    async open() {
+      const client = createClient({ url: REDIS_URL });
+      await client.connect();
+      const prefix = `test-${randomUUID()}:`;
+      const close = async () => {
+        for await (const keys of client.scanIterator({ MATCH: `${prefix}*`, COUNT: 1000 })) if (keys.length > 0) await client.unlink(keys);
+        await client.close();
+      };
+      return { store: createRedisStore(client, { prefix }), close };
+    },
+  },
+];
+
+/** What the tests have of a store. */
+export interface StoreUnderTest {
+  name: string;
+  /** Milliseconds within which it answers even on a busy machine: what takes longer hangs. */
+  patience: number;
+  /** A store on no data; those of one kind share one database. */
+  create(): ThreadStore;
+}
+
+/** Registers the tests once for each store; where a server is not given, as skipped, with the remedy in the name. */
+export function overEveryStore(register: (store: StoreUnderTest) => void): void {
+  for (const { name, patience, remedy, open } of kinds) {
+    const title = remedy === undefined ? `over ${name}` : `over ${name} (${remedy})`;
+    describeWith(
+      name,
+      remedy === undefined,
+      remedy ?? "",
+    )(title, () => {
+      let opened: Opened;
+      beforeAll(async () => {
+        opened = await open();
+      });
+      afterAll(() => opened.close());
+      register({ name, patience, create: () => inSpace(opened.store, `${randomUUID()} `) });
+    });
+  }
+}
