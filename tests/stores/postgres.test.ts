@@ -122,6 +122,34 @@ onPostgres("PostgreSQL", () => {
     await other.end();
   });
 
+  test("an answer that waited for an update sees what it made complete", async () => {
+    const store = await newStore();
+    await store.appendMessages(here, [...prompts("prompt"), answer("step", "prompt", "failed"), answer("end", "prompt", "failed")]);
+    const other = await begin();
+    await createPostgresStore(other, { schema: store.schema }).updateMessage(here, "end", { status: "complete" });
+    const appending = store.appendMessages(here, [answer("new")], { answers: "prompt" });
+    await untilWaiting(store.schema);
+    await other.query("COMMIT");
+    expect(await appending).toEqual([]);
+    expect(idsOf(await store.listMessages(here))).toEqual(["prompt", "step", "end"]);
+    await other.end();
+  });
+
+  test("an update that waited for an answer changes what took the place of the old one", async () => {
+    const store = await newStore();
+    await store.appendMessages(here, [...prompts("prompt"), answer("end", "prompt", "failed")]);
+    const other = await begin();
+    const inOther = createPostgresStore(other, { schema: store.schema });
+    await inOther.appendMessages(here, [answer("step", "prompt", "stopped"), answer("end", "prompt", "stopped")], { answers: "prompt" });
+    const updating = store.updateMessage(here, "end", { finishReason: "length" });
+    await untilWaiting(store.schema);
+    await other.query("COMMIT");
+    expect(await updating).toBe(true);
+    const end = { ...answer("end", "prompt", "stopped"), finishReason: "length" };
+    expect(await store.listMessages(here)).toEqual([...prompts("prompt"), answer("step", "prompt", "stopped"), end]);
+    await other.end();
+  });
+
   test("an append that waited for the deletion of its thread does not bring it back, unless it may", async () => {
     const store = await newStore();
     await store.appendMessages(here, prompts("prompt"));

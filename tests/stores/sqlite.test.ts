@@ -6,7 +6,7 @@ import { afterAll, expect, test } from "vitest";
 import { createSqliteStore, sqliteSchema, type SqliteDatabase, type SqliteStore } from "../../src/sqlite.ts";
 import { testMessageStore } from "../../src/testkit.ts";
 import { describeWith, installed } from "../services/include.ts";
-import { here, idsOf, prompt, prompts } from "./samples.ts";
+import { answer, here, idsOf, prompt, prompts } from "./samples.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "chat-handler-sqlite-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -180,7 +180,7 @@ test("the file is in WAL mode, and synchronous unless asked otherwise", async ()
   expect(pragma("synchronous")).toBe(1);
 });
 
-test("an index serves the end of a thread and a page of threads, without a sort", async () => {
+test("an index serves the end of a thread, a page of threads and a broken answer, without a sort", async () => {
   const store = await newStore();
   const plans: string[] = [];
   const prepare = store.database.prepare.bind(store.database);
@@ -199,8 +199,10 @@ test("an index serves the end of a thread and a page of threads, without a sort"
   });
   await spied.listMessages(here, { last: 50 });
   await spied.listThreads("", { limit: 20 });
-  expect(plans).toHaveLength(2);
+  await store.appendMessages(here, [prompt("a"), answer("b", "a", "failed")]);
+  await spied.appendMessages(here, [answer("b", "a")], { answers: "a" });
   expect(plans[0]).toContain("chat_messages_in_order (thread=?)");
   expect(plans[1]).toContain("chat_threads_by_activity (owner=? AND activity<?)");
+  expect(plans.join("\n")).toContain("chat_answers_by_prompt (thread=? AND prompt_id=?)");
   for (const plan of plans) expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
 });
