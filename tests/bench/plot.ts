@@ -17,7 +17,7 @@ export interface Bar {
 
 const width = 760;
 const barLeft = 210;
-const barRight = 660;
+const barRight = 640;
 const rowHeight = 24;
 const panelHead = 40;
 const margin = 16;

@@ -13,7 +13,7 @@ export type Measured = Map<StoreName, StoreResult>;
 
 const operations: Record<Operation, string> = {
   append: "Appending a message, one at a time",
-  append16: "Appending a message, 16 at a time, each to a thread of its own",
+  append16: "Appending a message, 16 at a time",
   answer: "Appending an answer, one at a time",
   read: "Reading the last 50 messages, one at a time",
 };
@@ -115,14 +115,16 @@ export const storeTables = (measured: Measured, { many }: StorePlan): string =>
 
 /** The page for the docs. `leftOut` says what was not measured, and why. */
 export function storePage(measured: Measured, { many }: StorePlan, leftOut: readonly string[]): string {
-  const versions = new Set([...measured].map(([name, { versions }]) => [clientVersion(name), ...versions].join(" on ")));
+  const versions = new Set(
+    [...measured].flatMap(([name, { versions }]) => versions.map((version) => `${clientVersion(name)} on ${version}`)),
+  );
   const plans = [...measured].flatMap(([name, { plans }]) =>
     plans.length > 0 ? [`### ${entryOf(name).title}`, ...plans.map(planBlock)] : [],
   );
   return `# What a store costs
 
 \`npm run bench:stores\` wrote this page and measured everything on it in one run, on ${cpus().length} cores of
-${cpus()[0]?.model.trim() ?? "an unknown processor"}, servers and client on the same machine:
+${cpus()[0]?.model.trim() ?? "an unknown processor"}, servers and client on the same machine: Node ${process.versions.node},
 ${[...versions].join(", ")}.
 Single times depend on the machine, above all on how long its disk takes to sync; the ratios hold up, for store and bare statements
 take turns in slices of a fraction of a second, and each ratio is the median of ratios of neighbouring slices.
@@ -148,7 +150,7 @@ ${verdict(measured)}
 
 ## Rates and latency
 
-Messages have 500 characters of text.
+Messages have 500 characters of text. Of 16 at a time, each goes to a thread of its own.
 
 ${keys(operations)
   .map((operation) => `### ${operations[operation]}\n\n${operationTable(measured, operation)}`)
@@ -166,6 +168,7 @@ ${callsTable(measured)}
 
 The same where there is little and where there is much: a thread of 100 messages and one of ${count(many)}, an owner of 100
 threads and one of ${count(many)}. Each store is set up so that no sync of a disk hides the difference.
+The short thread grows to less than a thousand while it is appended to.
 
 ${growthTable(measured, many)}
 
@@ -196,7 +199,7 @@ export function storePlot(measured: Measured): string {
       };
     });
     panels.push({
-      title: `${operations[operation]}: to bare statements, and how many a second`,
+      title: `${operations[operation]}: to bare statements; a second`,
       bars: [{ label: "bare statements", value: 1, text: "", isOurs: false }, ...bars],
     });
   }
@@ -206,7 +209,7 @@ export function storePlot(measured: Measured): string {
       return { label: title, value, text: `${ratio(value)}, ${time(growth[name].many.p50)}`, isOurs: true };
     });
     panels.push({
-      title: `At 100,000, to that at 100, and its median: ${growths[name]}`,
+      title: `At 100,000 to at 100; p50 at 100,000: ${growths[name]}`,
       bars: [{ label: "at 100", value: 1, text: "", isOurs: false }, ...bars],
     });
   }

@@ -1,6 +1,7 @@
 // NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** All that is measured: each store, through each client, as durable as it can be and less so. */
 import { readFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import { DatabaseSync } from "node:sqlite";
 import { PGlite } from "@electric-sql/pglite";
 import { Pool } from "pg";
@@ -62,8 +63,13 @@ async function openPglite(): Promise<Subject> {
 /** In the order of the tables. */
 export const subjects = {
   memory: { title: "memory", grows: true, open: openMemory },
-  "sqlite-full": { title: "node:sqlite, full", open: () => openSqlite(openNode, "full") },
-  "sqlite-normal": { title: "node:sqlite, normal", grows: true, open: () => openSqlite(openNode, "normal") },
+  "sqlite-full": { title: "node:sqlite, full", client: { name: "node:sqlite" }, open: () => openSqlite(openNode, "full") },
+  "sqlite-normal": {
+    title: "node:sqlite, normal",
+    client: { name: "node:sqlite" },
+    grows: true,
+    open: () => openSqlite(openNode, "normal"),
+  },
   "better-full": { title: "better-sqlite3, full", client: better, open: async () => openSqlite(await openBetter(), "full") },
   "better-normal": { title: "better-sqlite3, normal", client: better, open: async () => openSqlite(await openBetter(), "normal") },
   pglite: { title: "PGlite, in memory", client: { name: "@electric-sql/pglite" }, grows: true, open: openPglite },
@@ -103,10 +109,10 @@ export type StoreName = keyof typeof subjects;
 /** The same, each of one type. */
 export const entryOf = (name: StoreName): SubjectEntry => subjects[name];
 
-/** The client's name and version, or nothing where it is not installed. What is part of Node has its version. */
+/** The client's name and version, or nothing where it is not installed. Empty for the store that has no client. */
 export function clientVersion(name: StoreName): string | undefined {
   const { client } = entryOf(name);
-  if (!client) return `Node ${process.versions.node}`;
+  if (!client || isBuiltin(client.name)) return client?.name ?? "";
   try {
     const file = new URL(`${client.name}/package.json`, client.folder ?? beside);
     const { version } = JSON.parse(readFileSync(file, "utf8")) as { version: string };
