@@ -13,7 +13,7 @@ const mostNumber = 2 ** 31 - 1;
  * slip of the pen is not silently without effect. Groups of numbers (those a default stands for with an object that is not in
  * `kinds`) are filled in likewise; their numbers are whole and at least 1.
  */
-export function withDefaults(given: object, defaults: object, kinds: Readonly<Record<string, string>> = {}, path = ""): object {
+export function withDefaults<T extends object>(given: object, defaults: T, kinds: Readonly<Record<string, string>> = {}, path = ""): T {
   const settings = new Map<string, unknown>(Object.entries(defaults));
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;
@@ -27,7 +27,7 @@ export function withDefaults(given: object, defaults: object, kinds: Readonly<Re
     }
     settings.set(name, kind === "object" && standard ? withDefaults(value as object, standard, {}, `${name}.`) : value);
   }
-  return Object.fromEntries(settings);
+  return Object.fromEntries(settings) as T;
 }
 
 /** Refuses a store that lacks a method, by name. */

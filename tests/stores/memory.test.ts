@@ -120,26 +120,18 @@ describe("at most maxCharacters characters", () => {
     await store.createThread(key("b"), "");
     expect(await threadIds(store)).toEqual(["b"]);
   });
-
-  test("may be without bound", async () => {
-    const store = createMemoryStore({ maxCharacters: Infinity, maxThreads: Infinity });
-    for (const id of ["a", "b"]) await store.appendMessages(key(id), [large("m")]);
-    expect(await threadIds(store)).toEqual(["b", "a"]);
-  });
 });
 
 describe("misuse", () => {
-  test.each([0, -1, 1.5, NaN, "10", null])("fails at construction with the bound %j", (bound) => {
+  test.each([0, -1, 1.5, NaN, Infinity, "10", null])("fails at construction with the bound %j", (bound) => {
     for (const name of ["maxThreads", "maxCharacters"]) {
-      expect(() => createMemoryStore({ [name]: bound })).toThrow(new TypeError(`${name} must be a positive integer, not ${bound}`));
+      expect(() => createMemoryStore({ [name]: bound })).toThrow(`createMemoryStore.${name} must be a `);
     }
   });
 
   test("fails at construction with an unknown option", () => {
     const options: object = { maxMessages: 10 };
-    expect(() => createMemoryStore(options)).toThrow(
-      'createMemoryStore has no option "maxMessages": its options are maxThreads and maxCharacters',
-    );
+    expect(() => createMemoryStore(options)).toThrow("chat-handler: there is no option createMemoryStore.maxMessages");
   });
 
   test("rejects counts that are no positive integers, and foreign cursors", async () => {

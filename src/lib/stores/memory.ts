@@ -1,14 +1,15 @@
 /** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
 import type { StoredMessage, Thread, ThreadKey, ThreadStore } from "../store.ts";
-import { activityBelow, checkCount, checkOptionNames } from "./arguments.ts";
+import { withDefaults } from "../options-check.ts";
+import { activityBelow, checkCount } from "./arguments.ts";
 
 /** Options of {@link createMemoryStore}. A bound that is passed evicts whole threads, the longest unused first. */
 export interface MemoryStoreOptions {
-  /** How many threads are kept, of all owners together. A positive integer or `Infinity`. @default 10_000 */
+  /** How many threads are kept, of all owners together. A whole number from 1 to 2147483647. @default 10_000 */
   maxThreads?: number | undefined;
   /**
    * How many characters (UTF-16 units) are kept in all: messages as JSON, ids and titles. A character takes one byte
-   * of memory in Latin text and two in any other. A positive integer or `Infinity`. @default 50_000_000
+   * of memory in Latin text and two in any other. A whole number from 1 to 2147483647. @default 50_000_000
    */
   maxCharacters?: number | undefined;
 }
@@ -43,13 +44,10 @@ interface KeptOwner {
  * A thread is used when it is read by its id, or changed; listing an owner's threads uses none. The thread that is being
  * used is never evicted, so a single thread larger than `maxCharacters` stays until another one is used.
  *
- * @throws TypeError for an unknown option or a bound that is no positive integer.
+ * @throws TypeError for an unknown option or a bound that is no whole number from 1.
  */
 export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore {
-  checkOptionNames("createMemoryStore", options, ["maxThreads", "maxCharacters"]);
-  const { maxThreads = 10_000, maxCharacters = 50_000_000 } = options;
-  checkBound("maxThreads", maxThreads);
-  checkBound("maxCharacters", maxCharacters);
+  const { maxThreads, maxCharacters } = withDefaults(options, { maxThreads: 10_000, maxCharacters: 50_000_000 }, {}, "createMemoryStore.");
 
   const owners = new Map<string, KeptOwner>();
   const byUse = new Set<KeptThread>(); // longest unused first
@@ -236,8 +234,4 @@ function firstFrom(byActivity: readonly KeptThread[], activity: number): number 
     else high = middle;
   }
   return low;
-}
-
-function checkBound(name: string, value: number): void {
-  if (value !== Infinity) checkCount(name, value);
 }
