@@ -31,7 +31,7 @@ async function expectBatches(store: MessageStore, batches: readonly string[][], 
 }
 
 /** By how many turns one call is begun after the other: each meets the other at another point of its way. */
-export const offsets = [0, 1, 2, 3, 5, 8];
+export const offsets: readonly number[] = [0, 1, 2, 3, 5, 8];
 
 /** Lets two calls meet at each offset, either one first. `round` makes a thread for each meeting. */
 export async function meetings(round: (thread: string, first: number, second: number) => Promise<void>): Promise<void> {
