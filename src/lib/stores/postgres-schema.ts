@@ -110,9 +110,9 @@ RETURNS text LANGUAGE plpgsql AS $function$
 DECLARE
   v_thread bigint;
   v_last bigint;
-  v_ids text[];
-  v_may boolean;
+  v_id text;
   v_broken bigint[];
+  v_is_whole boolean;
   v_stored text;
 BEGIN
   LOOP
@@ -126,16 +126,18 @@ BEGIN
   END LOOP;
 
   IF p_answers IS NOT NULL THEN
-    -- Of all these ids, the prompt is there, and beside it none but those of its own answer.
-    v_ids := ARRAY(SELECT message->>0 FROM json_array_elements(p_batch::json) AS batch (message));
-    SELECT bool_or(id = p_answers) AND bool_and(id = p_answers OR prompt_id = p_answers) AND p_answers <> ALL (v_ids)
-    INTO v_may FROM ${messages} WHERE thread = v_thread AND id = ANY (v_ids || p_answers);
-    IF v_may IS NOT TRUE THEN RETURN '[]'; END IF;
+    PERFORM FROM ${messages} WHERE thread = v_thread AND id = p_answers;
+    IF NOT FOUND THEN RETURN '[]'; END IF;
 
-    SELECT array_agg(seq), NOT bool_or(complete) INTO v_broken, v_may
+    FOR v_id IN SELECT message->>0 FROM json_array_elements(p_batch::json) AS batch (message) LOOP
+      PERFORM FROM ${messages} WHERE thread = v_thread AND id = v_id AND (id = p_answers OR prompt_id <> p_answers);
+      IF FOUND THEN RETURN '[]'; END IF;
+    END LOOP;
+
+    SELECT array_agg(seq), bool_or(complete) INTO v_broken, v_is_whole
     FROM (SELECT seq, complete FROM ${messages} WHERE thread = v_thread AND prompt_id = p_answers AND id <> prompt_id FOR UPDATE) AS answer;
-    IF NOT v_may THEN RETURN '[]'; END IF;
-    DELETE FROM ${messages} WHERE thread = v_thread AND seq = ANY (v_broken);
+    IF v_is_whole THEN RETURN '[]'; END IF;
+    IF v_broken IS NOT NULL THEN DELETE FROM ${messages} WHERE thread = v_thread AND seq = ANY (v_broken); END IF;
   END IF;
 
   WITH stored AS (
