@@ -3,9 +3,11 @@
 import { createMemoryStore, type StoredMessage } from "../../../src/index.ts";
 import type { Bare, Subject } from "./subject.ts";
 
+const boundless = 2 ** 31 - 1;
+
 /** There is no client: what is counted is nothing. */
 export async function openMemory(): Promise<Subject> {
-  const store = createMemoryStore({ maxThreads: Infinity, maxCharacters: Infinity });
+  const store = createMemoryStore({ maxThreads: boundless, maxCharacters: boundless });
   return { store, bare: bareMemory(), counted: { store, calls: () => 0 }, versions: [], close() {} };
 }
 

@@ -2,14 +2,10 @@
 /** All that is measured: each store, through each client, as durable as it can be and less so. */
 import { readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
-import { DatabaseSync } from "node:sqlite";
-import { PGlite } from "@electric-sql/pglite";
-import { Pool } from "pg";
 import { installed } from "../../services/installed.ts";
 import { openMemory } from "./memory.ts";
-import { openPostgres } from "./postgres.ts";
-import { openIoredis, openNodeRedis } from "./redis.ts";
-import { openSqlite, type OpenSqlite } from "./sqlite.ts";
+import type { Sync } from "./redis.ts";
+import type { OpenSqlite } from "./sqlite.ts";
 import type { Subject } from "./subject.ts";
 
 /** Addresses of the servers that run. */
@@ -28,16 +24,31 @@ interface SubjectEntry {
 
 const services = new URL("../../services/node_modules/", import.meta.url);
 const beside = new URL("../../../node_modules/", import.meta.url);
-
-const openNode: OpenSqlite = (file) => new DatabaseSync(file);
-const openBetter = async (): Promise<OpenSqlite> => {
-  const Better = await installed<new (file: string) => ReturnType<OpenSqlite>>(new URL("better-sqlite3/lib/index.js", services).href);
-  if (!Better) throw new Error("better-sqlite3 is not installed.");
-  return (file) => new Better(file);
-};
 const better = { name: "better-sqlite3", folder: services.href };
 
-function openPool(url: string, schema: string, settings: string): Promise<Subject> {
+// Clients are loaded where they are measured, each in a process of its own.
+type Synchronous = "full" | "normal";
+
+async function openNode(synchronous: Synchronous): Promise<Subject> {
+  const [{ openSqlite }, { DatabaseSync }] = await Promise.all([import("./sqlite.ts"), import("node:sqlite")]);
+  return openSqlite((file) => new DatabaseSync(file), synchronous);
+}
+
+async function openBetter(synchronous: Synchronous): Promise<Subject> {
+  const { openSqlite } = await import("./sqlite.ts");
+  const Better = await installed<new (file: string) => ReturnType<OpenSqlite>>(new URL("better-sqlite3/lib/index.js", services).href);
+  if (!Better) throw new Error("better-sqlite3 is not installed.");
+  return openSqlite((file) => new Better(file), synchronous);
+}
+
+async function openPglite(): Promise<Subject> {
+  const [{ openPostgres }, { PGlite }] = await Promise.all([import("./postgres.ts"), import("@electric-sql/pglite")]);
+  const lite = new PGlite();
+  return openPostgres(lite, "pglite", () => lite.close());
+}
+
+async function openPool(url: string, schema: string, settings: string): Promise<Subject> {
+  const [{ openPostgres }, { Pool }] = await Promise.all([import("./postgres.ts"), import("pg")]);
   const pool = new Pool({ connectionString: url, max: 16, options: settings });
   return openPostgres(pool, schema, () => pool.end(), url);
 }
@@ -48,6 +59,7 @@ type PostgresJs = (
 ) => { unsafe(text: string, values?: (string | null)[]): Promise<unknown[]>; end(): Promise<void> };
 
 async function openPostgresJs(url: string): Promise<Subject> {
+  const { openPostgres } = await import("./postgres.ts");
   const postgres = await installed<PostgresJs>(new URL("postgres/src/index.js", services).href);
   if (!postgres) throw new Error("postgres.js is not installed.");
   const sql = postgres(url, { max: 16, onnotice() {} });
@@ -55,23 +67,21 @@ async function openPostgresJs(url: string): Promise<Subject> {
   return openPostgres(client, "postgres_js", () => sql.end());
 }
 
-async function openPglite(): Promise<Subject> {
-  const lite = new PGlite();
-  return openPostgres(lite, "pglite", () => lite.close());
-}
+const openRedis = async (url: string, sync: Sync) => (await import("./redis.ts")).openNodeRedis(url, sync);
+const openIoredis = async (url: string, sync: Sync) => (await import("./redis.ts")).openIoredis(url, sync);
 
 /** In the order of the tables. */
 export const subjects = {
   memory: { title: "memory", grows: true, open: openMemory },
-  "sqlite-full": { title: "node:sqlite, full", client: { name: "node:sqlite" }, open: () => openSqlite(openNode, "full") },
+  "sqlite-full": { title: "node:sqlite, full", client: { name: "node:sqlite" }, open: () => openNode("full") },
   "sqlite-normal": {
     title: "node:sqlite, normal",
     client: { name: "node:sqlite" },
     grows: true,
-    open: () => openSqlite(openNode, "normal"),
+    open: () => openNode("normal"),
   },
-  "better-full": { title: "better-sqlite3, full", client: better, open: async () => openSqlite(await openBetter(), "full") },
-  "better-normal": { title: "better-sqlite3, normal", client: better, open: async () => openSqlite(await openBetter(), "normal") },
+  "better-full": { title: "better-sqlite3, full", client: better, open: () => openBetter("full") },
+  "better-normal": { title: "better-sqlite3, normal", client: better, open: () => openBetter("normal") },
   pglite: { title: "PGlite, in memory", client: { name: "@electric-sql/pglite" }, grows: true, open: openPglite },
   pg: { title: "pg", service: "postgres", client: { name: "pg" }, open: (url) => openPool(url, "strict", "") },
   "pg-off": {
@@ -87,13 +97,13 @@ export const subjects = {
     client: { name: "postgres", folder: services.href },
     open: openPostgresJs,
   },
-  redis: { title: "node-redis, always", service: "redis", client: { name: "redis" }, open: (url) => openNodeRedis(url, "always") },
+  redis: { title: "node-redis, always", service: "redis", client: { name: "redis" }, open: (url) => openRedis(url, "always") },
   "redis-everysec": {
     title: "node-redis, everysec",
     service: "redis",
     client: { name: "redis" },
     grows: true,
-    open: (url) => openNodeRedis(url, "everysec"),
+    open: (url) => openRedis(url, "everysec"),
   },
   ioredis: { title: "ioredis, always", service: "redis", client: { name: "ioredis" }, open: (url) => openIoredis(url, "always") },
   "ioredis-everysec": {
