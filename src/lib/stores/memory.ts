@@ -25,6 +25,8 @@ interface KeptThread {
   thread: Thread;
   messages: KeptMessage[];
   byId: Map<string, KeptMessage>;
+  /** Place among the uses of all threads. */
+  use: number;
   /** Place among the owner's activities. */
   activity: number;
   characters: number;
@@ -50,28 +52,32 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   const { maxThreads, maxCharacters } = withDefaults(options, { maxThreads: 10_000, maxCharacters: 50_000_000 }, {}, "createMemoryStore.");
 
   const owners = new Map<string, KeptOwner>();
-  const byUse = new Set<KeptThread>(); // longest unused first
+  // Longest unused first, each under a new number: a set that one thread leaves and enters again and again gets slow in V8.
+  const byUse = new Map<number, KeptThread>();
+  let uses = 0;
   let characters = 0;
 
   function find({ owner, threadId }: ThreadKey): KeptThread | undefined {
     const kept = owners.get(owner)?.threads.get(threadId);
-    if (kept) {
-      byUse.delete(kept);
-      byUse.add(kept);
-    }
+    if (kept) use(kept);
     return kept;
+  }
+
+  function use(kept: KeptThread): void {
+    byUse.delete(kept.use);
+    byUse.set((kept.use = ++uses), kept);
   }
 
   function create({ owner, threadId }: ThreadKey, title: string): KeptThread {
     const now = Date.now();
     const thread = { threadId, title, createdAt: now, updatedAt: now };
-    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), activity: 0, characters: 0 };
+    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), use: 0, activity: 0, characters: 0 };
     let keptOwner = owners.get(owner);
     if (!keptOwner) owners.set(owner, (keptOwner = { threads: new Map(), byActivity: [], activities: 0 }));
     keptOwner.threads.set(threadId, kept);
     keptOwner.byActivity.push(kept);
     kept.activity = ++keptOwner.activities;
-    byUse.add(kept);
+    use(kept);
     resize(kept, owner.length + threadId.length + title.length);
     return kept;
   }
@@ -81,7 +87,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     threads.delete(kept.thread.threadId);
     byActivity.splice(firstFrom(byActivity, kept.activity), 1);
     if (threads.size === 0) owners.delete(kept.owner);
-    byUse.delete(kept);
+    byUse.delete(kept.use);
     characters -= kept.characters;
   }
 
@@ -97,7 +103,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   function resize(kept: KeptThread, growth: number): void {
     kept.characters += growth;
     characters += growth;
-    for (const oldest of byUse) {
+    for (const oldest of byUse.values()) {
       if (oldest === kept || (byUse.size <= maxThreads && characters <= maxCharacters)) break;
       remove(oldest);
     }
@@ -211,7 +217,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
 
     async deleteOwner(owner) {
       for (const kept of owners.get(owner)?.byActivity ?? []) {
-        byUse.delete(kept);
+        byUse.delete(kept.use);
         characters -= kept.characters;
       }
       owners.delete(owner);
