@@ -8,38 +8,19 @@ import type { StoredMessage } from "./store.ts";
 /**
  * Messages with each turn in one piece: what answers a prompt stands right behind it, even where it was stored later
  * (an answer made anew after the thread had gone on). A turn whose prompt is not among them stays where it is. Each id once.
- *
- * A turn ends with its whole answer, and before that holds nothing incomplete: what else there is of it is left from attempts
- * that another process, or a write thought lost, stored beside it.
  */
 export function inTurnOrder(messages: readonly StoredMessage[]): StoredMessage[] {
   const turns = new Map<string, StoredMessage[]>();
   const seen = new Set<string>();
   for (const message of messages) {
     // What somebody else put into the database need not be a message.
-    if (!message?.message) continue;
+    if (!message?.message || seen.has(message.id)) continue;
+    seen.add(message.id);
     const turn = turns.get(message.promptId) ?? [];
     turns.set(message.promptId, turn);
-    if (!seen.has(message.id)) turn.push(message);
-    seen.add(message.id);
+    turn.push(message);
   }
-  return [...turns.values()].flatMap(withoutRemains);
-}
-
-function withoutRemains(turn: StoredMessage[]): StoredMessage[] {
-  const whole = turn.findIndex(isWholeAnswer);
-  if (whole === -1) return turn;
-  // A further prompt under this one's id is none of ours, but imported so: what stands from there on is another turn.
-  const next = turn.findIndex(({ message }, index) => index > whole && message.role === "user");
-  const kept = turn.slice(0, whole + 1).filter(({ status }) => status === "complete");
-  return next === -1 ? kept : [...kept, ...withoutRemains(turn.slice(next))];
-}
-
-/** Whether a message is the final one of a whole answer: it may be silent after its tools, but an empty one without a finish reason is none of ours. */
-function isWholeAnswer({ message, status, finishReason }: StoredMessage): boolean {
-  return (
-    message.role === "assistant" && !message.tool_calls?.length && status === "complete" && (hasContent(message.content) || !!finishReason)
-  );
+  return [...turns.values()].flat();
 }
 
 /**
