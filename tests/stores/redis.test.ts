@@ -166,9 +166,9 @@ onRedis("Redis", () => {
     const redis = new Redis(url);
     onTestFinished(() => redis.disconnect());
     const store = createRedisStore(redis);
-    await store.appendMessages(here, prompts("first"));
+    await store.appendMessages(here, [...prompts("first", "second"), answer("part", "second", "failed")]);
     const batch = Array.from({ length: 20 }, (_, index) => prompt(String(index), "x".repeat(100_000)));
-    let stored = 1;
+    let stored = 3;
     await expect(
       (async () => {
         for (;;)
@@ -180,7 +180,34 @@ onRedis("Redis", () => {
           ).length;
       })(),
     ).rejects.toThrow(/OOM/);
+    const long = { ...answer("answer", "first"), message: { role: "assistant" as const, content: "x".repeat(2_000_000) } };
+    await expect(store.appendMessages(here, [long], { answers: "first" })).rejects.toThrow(/OOM/);
     expect(await store.listMessages(here)).toHaveLength(stored);
+
+    // What gives way makes room: nothing of it may be lost without the answer being there.
+    const replaced = await store.appendMessages(here, [{ ...long, promptId: "second" }], { answers: "second" }).catch(() => []);
+    const left = idsOf(await store.listMessages(here)).filter((id) => id === "part" || id === "answer");
+    expect(left).toEqual(replaced.length > 0 ? ["answer"] : ["part"]);
+  });
+
+  test("nothing is kept of answers that were replaced or deleted", async () => {
+    const prefix = newPrefix();
+    const store = createRedisStore(admin, { prefix });
+    const places = `${prefix}{owner:}:places:thread`;
+    await store.appendMessages(here, prompts("a"));
+    for (const round of [1, 2, 3]) {
+      const batch = [1, 2, 3].map((step) => answer(`${round}/${step}`, "a", "failed"));
+      await store.appendMessages(here, batch, { answers: "a" });
+      await store.appendMessages(here, [answer("late", "a", "stopped")]);
+    }
+    expect(await admin.hgetall(places)).toEqual({
+      ...{ '"a"': "1", '"3/1"': '-10"a"', '"3/2"': '-11"a"', '"3/3"': '-12"a"', '"late"': '-13"a"' },
+      ...{ 'to"a"': '"3/1"\n"3/2"\n"3/3"\n"late"', last: "13" },
+    });
+    await store.deleteMessages(here, ["3/2", "late", "x"]);
+    expect(await admin.hget(places, 'to"a"')).toBe('"3/1"\n"3/3"');
+    await store.deleteMessages(here, ["a", "3/1", "3/3"]);
+    expect(await admin.hgetall(places)).toEqual({ last: "13" });
   });
 
   test("deleting an owner of many threads leaves nothing", async () => {

@@ -113,7 +113,6 @@ if prompt ~= '' then
     if find(ARGV[i]) and not broken[ARGV[i]] then return {} end
   end
   for id in pairs(broken) do remove(id) end
-  note(prompt, {})
 end
 if not known then redis.call('DEL', messages, places) end
 
@@ -165,8 +164,11 @@ if not place then return false end
 place = math.abs(place)
 local body = redis.call('ZRANGEBYSCORE', messages, place, place)[1]
 if body ~= ARGV[2] then return body end
-redis.call('ZREM', messages, body)
-redis.call('ZADD', messages, place, ARGV[4])
+-- Added first: a key that is empty for a moment loses the time at which it expires.
+if body ~= ARGV[4] then
+  redis.call('ZADD', messages, place, ARGV[4])
+  redis.call('ZREM', messages, body)
+end
 redis.call('HSET', places, ARGV[1], ARGV[3] .. place .. prompt)
 return 1
 `,

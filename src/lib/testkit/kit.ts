@@ -1,7 +1,8 @@
 /** The list of cases for a store, and their registration with a test runner. */
 import type { MessageStore, ThreadStore } from "../store.ts";
 import { runCase, type CaseDefinition, type MessageCase, type StoreCase, type ThreadCase } from "./case.ts";
-import { answeringCases, answerRaceCases } from "./cases/answering.ts";
+import { answerRaceCases } from "./cases/answer-races.ts";
+import { answeringCases } from "./cases/answering.ts";
 import { appendingCases } from "./cases/appending.ts";
 import { changingCases } from "./cases/changing.ts";
 import { contentCases } from "./cases/content.ts";

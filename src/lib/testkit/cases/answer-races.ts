@@ -1,0 +1,131 @@
+/** Answers that meet each other, and other calls. */
+import { expectEqual, expectThat, show } from "../expect.ts";
+import type { MessageCase } from "../case.ts";
+import { atOnce, later } from "../gate.ts";
+import type { MessageStore, StoredMessage } from "../../store.ts";
+import { answer, here, idsOf, key, numbered, part, prompt, prompts } from "../samples.ts";
+import { meetings, races } from "./races.ts";
+
+/** A whole answer, or a part of one, with a step before its end; its name is in the step and in the text. */
+async function reply(store: MessageStore, thread = here, name = "", end = answer("b", "a")): Promise<string[]> {
+  const message = { role: "assistant" as const, content: `Attempt${name}` };
+  return store.appendMessages(thread, [part(`step${name}`, "a", end.status), { ...end, message }], { answers: "a" });
+}
+
+const broken = (): StoredMessage[] => [prompt("a"), part("old step", "a"), part("b", "a")];
+
+/** Two answers to one prompt, under the same id or two, in the place of a broken one or of none: only one is stored. */
+const twoAnswers = [
+  { what: "in the place of a broken one", before: broken(), second: "b" },
+  { what: "under different ids in the place of a broken one", before: broken(), second: "c" },
+  { what: "under different ids to a new prompt", before: prompts("a"), second: "c" },
+];
+
+export const answerRaceCases: MessageCase[] = races([
+  ...twoAnswers.map(({ what, before, second: secondId }) => ({
+    name: `of two answers at once, ${what}, one is stored`,
+    invariant: "answers" as const,
+    async race(one: MessageStore, other: MessageStore) {
+      await meetings(async (name, first, second) => {
+        const thread = key(name);
+        await one.appendMessages(thread, before);
+        const results = await atOnce([
+          later(first, () => reply(one, thread, " 1")),
+          later(second, () => reply(other, thread, " 2", answer(secondId, "a"))),
+        ]);
+        const winner = results.findIndex((ids) => ids.length > 0);
+        expectEqual(results[1 - winner], [], `The ids of the answer that came second (${name})`);
+        const [found, step, end, ...more] = await one.listMessages(thread);
+        expectEqual(found, prompt("a"), `The first message (${name})`);
+        expectEqual([step?.id, end?.id, more], [`step ${winner + 1}`, ["b", secondId][winner], []], `The messages after it (${name})`);
+        expectEqual(end?.message.content, `Attempt ${winner + 1}`, `The answer (${name})`);
+      });
+    },
+  })),
+  {
+    name: "a part that meets the whole answer never takes its place",
+    invariant: "answers",
+    async race(one, other) {
+      await meetings(async (name, first, second) => {
+        const thread = key(name);
+        await one.appendMessages(thread, broken());
+        const [whole] = await atOnce([
+          later(first, () => reply(one, thread, " 1")),
+          later(second, () => reply(other, thread, " 2", part("b", "a"))),
+        ]);
+        expectEqual([...whole!].sort(), ["b", "step 1"], `The ids of the whole answer (${name})`);
+        expectEqual(idsOf(await one.listMessages(thread)), ["a", "step 1", "b"], `The thread (${name})`);
+      });
+    },
+  },
+  {
+    name: "what becomes complete at that moment is not replaced afterwards",
+    invariant: "answers",
+    async race(one, other) {
+      await meetings(async (name, first, second) => {
+        const thread = key(name);
+        await one.appendMessages(thread, broken());
+        const [ids, isUpdated] = await atOnce<unknown>([
+          later(first, () => reply(one, thread, "", part("b", "a"))),
+          later(second, () => other.updateMessage(thread, "b", { status: "complete" })),
+        ]);
+        expectEqual(isUpdated, true, `What the update resolved to (${name})`);
+        const stored = await one.listMessages(thread);
+        expectEqual(stored.at(-1)?.status, "complete", `The status of the last message of ${show(idsOf(stored))} (${name})`);
+        const step = Array.isArray(ids) && ids.length > 0 ? "step" : "old step";
+        expectEqual(idsOf(stored), ["a", step, "b"], `The thread, the answer having given ${show(ids)} (${name})`);
+      });
+    },
+  },
+  {
+    name: "an answer does not come back after its prompt was deleted",
+    invariant: "answers",
+    async race(one, other) {
+      for (const before of [prompts("a"), broken()]) {
+        await meetings(async (name, first, second) => {
+          const thread = key(`${name}, ${before.length}`);
+          await one.appendMessages(thread, before);
+          await atOnce<unknown>([
+            later(first, () => reply(one, thread)),
+            later(second, () => other.deleteMessages(thread, ["a", "old step", "step", "b"])),
+          ]);
+          expectEqual(await one.listMessages(thread), [], `The thread of ${before.length} after its deletion met an answer (${name})`);
+        });
+      }
+    },
+  },
+  {
+    name: "answers and prompts at once keep each batch contiguous and lose none",
+    invariant: "contiguous",
+    async race(one, other) {
+      const asked = numbered("prompt", 6);
+      await one.appendMessages(
+        here,
+        asked.flatMap((id) => [prompt(id), part(`old ${id}`, id)]),
+      );
+      await atOnce(
+        asked.flatMap((id, index) => [
+          () =>
+            (index % 2 ? other : one).appendMessages(
+              here,
+              [1, 2, 3].map((n) => answer(`${id}/${n}`, id)),
+              { answers: id },
+            ),
+          () => (index % 2 ? one : other).appendMessages(here, prompts(`single.${index}`)),
+        ]),
+      );
+      const ids = idsOf(await one.listMessages(here));
+      expectEqual(ids.slice(0, 6), asked, "The prompts");
+      for (const id of asked) {
+        const from = ids.indexOf(`${id}/1`);
+        expectThat(from >= 0, `The thread lacks the answer to ${show(id)}: ${show(ids)}`);
+        expectEqual(
+          ids.slice(from, from + 3),
+          [1, 2, 3].map((n) => `${id}/${n}`),
+          `The answer to ${show(id)}`,
+        );
+      }
+      expectEqual(ids.length, 6 + 6 * 3 + 6, `How many messages there are, of ${show(ids)}`);
+    },
+  },
+]);
