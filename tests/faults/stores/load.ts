@@ -4,6 +4,9 @@ import type { StoredMessage, ThreadKey, ThreadStore } from "../../../src/index.t
 
 export const thread: ThreadKey = { owner: "ada", threadId: "load" };
 
+/** Where each worker answers one prompt again and again, each broken answer in the place of the one before. */
+export const answers: ThreadKey = { owner: "ada", threadId: "answers" };
+
 const batchSize = 3;
 
 /** The messages of a batch; `x`s make them larger than one page or packet now and then. */
@@ -17,6 +20,14 @@ export function batchOf(name: string, characters = 20): StoredMessage[] {
   }));
 }
 
+function promptOf(worker: string): StoredMessage {
+  return { id: worker, promptId: worker, message: { role: "user", content: "" }, status: "complete", createdAt: 1 };
+}
+
+function answerOf(name: string, worker: string, characters?: number): StoredMessage[] {
+  return batchOf(name, characters).map((message) => ({ ...message, promptId: worker, status: "failed" }));
+}
+
 export interface Load {
   /** How many batches were acknowledged so far. */
   acknowledged: string[];
@@ -26,7 +37,7 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-/** Appends batch after batch, so many at a time. A rejected one is given up: nobody knows whether it was stored. */
+/** Appends batch after batch, and an answer after each, so many at a time. A rejected one is given up: nobody knows whether it was stored. */
 export function startLoad(store: ThreadStore, name: string, workers: number, onAcknowledged?: (batch: string) => void): Load {
   let running = true;
   const load: Load = {
@@ -37,11 +48,15 @@ export function startLoad(store: ThreadStore, name: string, workers: number, onA
       await Promise.all(working);
     },
   };
-  async function work(worker: number): Promise<void> {
+  async function work(index: number): Promise<void> {
+    const worker = `${name}.${index}`;
     for (let count = 0; running; count++) {
-      const batch = `${name}.${worker}.${count}`;
+      const batch = `${worker}.${count}`;
+      const characters = count % 50 === 0 ? 20_000 : 20;
       try {
-        await store.appendMessages(thread, batchOf(batch, count % 50 === 0 ? 20_000 : 20));
+        await store.appendMessages(thread, batchOf(batch, characters));
+        await store.appendMessages(answers, [promptOf(worker)]);
+        await store.appendMessages(answers, answerOf(batch, worker, characters), { answers: worker });
         load.acknowledged.push(batch);
         onAcknowledged?.(batch);
       } catch {
@@ -50,7 +65,7 @@ export function startLoad(store: ThreadStore, name: string, workers: number, onA
       }
     }
   }
-  const working = Array.from({ length: workers }, (_, worker) => work(worker));
+  const working = Array.from({ length: workers }, (_, index) => work(index));
   return load;
 }
 
@@ -72,4 +87,23 @@ export function expectWhole(stored: readonly StoredMessage[], acknowledged: read
     acknowledged.filter((name) => !found.has(name)),
     [],
   );
+}
+
+/** The same of all that a load did; and each prompt has one whole answer: the last acknowledged one, or one that came after it. */
+export async function expectLoad(store: ThreadStore, acknowledged: readonly string[]): Promise<void> {
+  expectWhole(await store.listMessages(thread), acknowledged);
+
+  const stored = await store.listMessages(answers);
+  const count = (batch: string) => Number(batch.slice(batch.lastIndexOf(".") + 1));
+  const last = new Map<string, number>();
+  for (const batch of acknowledged) last.set(batch.slice(0, batch.lastIndexOf(".")), count(batch));
+  expectWhole(
+    stored.filter(({ id, promptId }) => id !== promptId),
+    [],
+  );
+  for (const [worker, least] of last) {
+    const answer = stored.filter(({ id, promptId }) => promptId === worker && id !== worker);
+    assert.equal(answer.length, batchSize);
+    assert.ok(count(answer[0]!.id.split("/")[0]!) >= least);
+  }
 }

@@ -5,7 +5,7 @@ import { startPostgres } from "../../services/postgres.ts";
 import type { Service } from "../../services/service.ts";
 import { startAppender } from "./children.ts";
 import { cutEverywhere } from "./cut.ts";
-import { expectWhole, startLoad, thread } from "./load.ts";
+import { expectLoad, startLoad, thread } from "./load.ts";
 import { openers } from "./open.ts";
 
 let server: Service;
@@ -32,7 +32,7 @@ test("kill -9 of a process in the middle of thousands of appends", { timeout: 12
     await appender.until(400 + 37 * round);
     await appender.kill();
     acknowledged.push(...appender.acknowledged);
-    expectWhole(await store.listMessages(thread), acknowledged);
+    await expectLoad(store, acknowledged);
   }
   expect(acknowledged.length).toBeGreaterThan(2000);
 });
@@ -52,7 +52,7 @@ test("kill -9 of the server under load, and its restart", { timeout: 120_000 }, 
   while (load.acknowledged.length < enough) await sleep(5);
   await load.stop();
   expect(load.rejected).toBeGreaterThan(0);
-  expectWhole(await store.listMessages(thread), load.acknowledged);
+  await expectLoad(store, load.acknowledged);
   await close();
 });
 

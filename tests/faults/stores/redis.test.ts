@@ -6,7 +6,7 @@ import { startRedis } from "../../services/redis.ts";
 import type { Service } from "../../services/service.ts";
 import { startAppender } from "./children.ts";
 import { cutEverywhere } from "./cut.ts";
-import { expectWhole, startLoad, thread } from "./load.ts";
+import { answers, expectLoad, startLoad, thread } from "./load.ts";
 import { openers } from "./open.ts";
 
 let server: Service;
@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  await store.deleteThread(thread);
+  for (const used of [thread, answers]) await store.deleteThread(used);
 });
 
 describe.each(["nodeRedis", "ioredis"] as const)("%s", (kind) => {
@@ -37,7 +37,7 @@ describe.each(["nodeRedis", "ioredis"] as const)("%s", (kind) => {
       await appender.until(400 + 37 * round);
       await appender.kill();
       acknowledged.push(...appender.acknowledged);
-      expectWhole(await store.listMessages(thread), acknowledged);
+      await expectLoad(store, acknowledged);
     }
     expect(acknowledged.length).toBeGreaterThan(2000);
   });
@@ -55,7 +55,7 @@ describe.each(["nodeRedis", "ioredis"] as const)("%s", (kind) => {
     const enough = load.acknowledged.length + 100;
     while (load.acknowledged.length < enough) await sleep(5);
     await load.stop();
-    expectWhole(await store.listMessages(thread), load.acknowledged);
+    await expectLoad(store, load.acknowledged);
     close();
   });
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { createSqliteStore } from "../../../src/sqlite.ts";
 import { startAppender } from "./children.ts";
-import { batchOf, expectWhole, thread } from "./load.ts";
+import { batchOf, expectLoad, expectWhole, thread } from "./load.ts";
 import { openers } from "./open.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "chat-handler-faults-"));
@@ -31,7 +31,7 @@ test(
       await appender.kill();
       acknowledged.push(...appender.acknowledged);
       const { store, close } = openers.sqlite(file);
-      expectWhole(await store.listMessages(thread), acknowledged);
+      await expectLoad(store, acknowledged);
       close();
     }
     expect(acknowledged.length).toBeGreaterThan(3000);
@@ -48,7 +48,7 @@ test("two processes on one file keep each other's batches whole, also when one i
   await second.until(before + 500);
   await second.kill();
   const { store, close } = openers.sqlite(file);
-  expectWhole(await store.listMessages(thread), [...first.acknowledged, ...second.acknowledged]);
+  await expectLoad(store, [...first.acknowledged, ...second.acknowledged]);
   close();
 });
 
