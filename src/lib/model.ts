@@ -42,14 +42,16 @@ export async function callModel(client: ModelClient, body: ChatCompletionCreateP
   const pending = client.chat.completions.create(body, { signal }) as ReturnType<ModelClient["chat"]["completions"]["create"]> & {
     asResponse?: () => Promise<Response>;
   };
-  if (pending.asResponse) {
-    const response = await unlessAborted(signal, pending.asResponse());
-    if (!response.body) throw new Error("The response has no body.");
-    return decode(response.body.getReader(), signal);
-  }
+  const given = Promise.resolve<Response | AsyncIterable<ChatCompletionChunk>>(pending.asResponse ? pending.asResponse() : pending);
   // What a client that ignores the signal gives too late is let go at once.
-  void Promise.resolve(pending).then((late) => signal.aborted && letGo(late[Symbol.asyncIterator]()), noop);
-  return oneByOne((await unlessAborted(signal, pending))[Symbol.asyncIterator](), signal);
+  void given.then((late) => signal.aborted && open(late, signal).close()).catch(noop);
+  return open(await unlessAborted(signal, given), signal);
+}
+
+function open(given: Response | AsyncIterable<ChatCompletionChunk>, signal: AbortSignal): ModelCall {
+  if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), signal);
+  if (!given.body) throw new Error("The response has no body.");
+  return decode(given.body.getReader(), signal);
 }
 
 /** Reads an SSE body. */
@@ -57,7 +59,7 @@ function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
   const decoder = new TextDecoder();
   let batch: ChatCompletionChunk[] = [];
   let isDone = false;
-  let failure: unknown;
+  let failure: Error | undefined;
 
   const parser = createParser({
     maxBufferSize: maxEventSize,
@@ -67,7 +69,7 @@ function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
       try {
         batch.push(asChunk(JSON.parse(data), event));
       } catch (error) {
-        failure = error;
+        failure = error as Error;
       }
     },
     onError(error) {
@@ -82,6 +84,8 @@ function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
 
   return {
     async read() {
+      // It may have aborted before there was anything to cancel.
+      signal.throwIfAborted();
       // What came before the failure has been given.
       if (failure) throw failure;
       if (isDone) return undefined;

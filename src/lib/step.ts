@@ -56,9 +56,14 @@ export async function speak(
     watch();
     call = await callModel(client, body, signal);
     let toolCharacters = 0;
+    let closesBy = 0;
     for (;;) {
+      if (said.finishReason) {
+        deadline = Infinity;
+        closesBy ||= performance.now() + finishGrace;
+      }
       const read = call.read();
-      const chunks = await (said.finishReason ? within(finishGrace, read, () => overdue) : read);
+      const chunks = await (closesBy ? within(closesBy - performance.now(), read, () => overdue) : read);
       if (!chunks) break;
       // Comments keep a connection open, but say nothing.
       if (chunks.length === 0) continue;

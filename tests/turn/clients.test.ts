@@ -88,6 +88,16 @@ it.each<[string, (onLeft: () => void) => unknown]>([
     (onLeft) => Object.assign(Promise.resolve(), { asResponse: async () => new Response(new ReadableStream({ cancel: onLeft })) }),
   ],
   [
+    "a response that comes too late",
+    (onLeft) =>
+      Object.assign(Promise.resolve(), {
+        asResponse: async () => {
+          await delay(20);
+          return new Response(new ReadableStream({ cancel: onLeft }));
+        },
+      }),
+  ],
+  [
     "an iterable that comes too late",
     async (onLeft) => {
       await delay(20);
@@ -104,4 +114,43 @@ it.each<[string, (onLeft: () => void) => unknown]>([
   expect((await response).status).toBe(499);
   await chat.settled();
   await left.opened;
+});
+
+it("ends the turn where the response comes in the moment the client leaves", async () => {
+  const stop = new AbortController();
+  const { promise: arrives, resolve: arrive } = Promise.withResolvers<Response>();
+  const chat = await startChat({ client: clientOf(() => Object.assign(Promise.resolve(), { asResponse: () => arrives })) });
+  const response = chat.post(ask("Hi"), { signal: stop.signal });
+  await delay(20);
+  arrive(new Response(new ReadableStream()));
+  stop.abort();
+  expect((await response).status).toBe(499);
+  await chat.settled();
+});
+
+it("takes no harm from what is no answer and comes too late", async () => {
+  const stop = new AbortController();
+  const { promise, resolve: swallowTheAbort } = Promise.withResolvers<void>();
+  const chat = await startChat({ client: clientOf(() => promise) });
+  const response = chat.post(ask("Hi"), { signal: stop.signal });
+  await delay(20);
+  stop.abort();
+  expect((await response).status).toBe(499);
+  await chat.settled();
+  swallowTheAbort();
+  await delay(20);
+});
+
+it("is called once where what it gives calls the model only when it is waited for", async () => {
+  let calls = 0;
+  const lazy = new Proxy(Promise.resolve(NodeReadableStream.from(chunks)), {
+    get(promise, name) {
+      if (name === "then") calls++;
+      return name === "then" ? promise.then.bind(promise) : undefined;
+    },
+    getPrototypeOf: () => Object.prototype,
+  });
+  const chat = await startChat({ client: clientOf(() => lazy) });
+  expect((await read(chat.post(ask("Hi")))).text).toBe("Hello.");
+  expect(calls).toBe(1);
 });

@@ -162,6 +162,27 @@ it("waits for the usage after a finish reason, but not for ever", async () => {
   expect((await chat.stored())[1]?.status).toBe("complete");
 });
 
+it.each([
+  ["comments", ": ping\n\n", 1_000],
+  ["empty chunks", 'data: {"choices":[]}\n\n', 10_000],
+  ["nothing", "", 1_000],
+])("takes an answer for whole whose model keeps the connection open after its finish reason: with %s", async (_, keepAlive, idle) => {
+  const chat = await startChat({ timeouts: { idle, turn: 6_000 } });
+  chat.model.next(async (call) => {
+    let isOver = false;
+    void call.closed.then(() => (isOver = true));
+    await call.send(text("All."));
+    await call.send('data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n');
+    while (!isOver) {
+      if (keepAlive) await call.send(keepAlive);
+      await Promise.race([call.closed, new Promise((resolve) => setTimeout(resolve, 200))]);
+    }
+  });
+  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "All.", failed: false });
+  await chat.settled();
+  expect((await chat.stored())[1]?.status).toBe("complete");
+});
+
 it("lets the client try again by itself, where the app's client does", async () => {
   const chat = await startChat();
   const patient = await startChat({ client: chat.model.client({ maxRetries: 2 }) });
