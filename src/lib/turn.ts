@@ -99,6 +99,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     queued = performance.now() - startedAt;
     timer = setTimeout(() => abort(new ChatHandlerError("turn_timeout", "The answer took too long.")), timeouts.turn);
     const earlier = await look(history);
+    if (earlier.answer !== undefined) return earlier;
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
     const title = earlier.isFirst ? titleOf(prompt.content) : undefined;
     // The thread routes store a first prompt before its turn.
@@ -111,7 +112,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
         return whole;
       }
     }
-    if (title !== undefined && earlier.answer === undefined) titled = retitle(context, settings, title, report);
+    if (title !== undefined) titled = retitle(context, settings, title, report);
     return earlier;
   };
 
@@ -129,11 +130,15 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const converse = async (work: Work, before: readonly StoredMessage[]): Promise<void> => {
     const body = await modelBody(before);
     for (;;) {
-      if (++work.steps > limits.steps) throw incomplete("The model kept calling tools.");
+      if (work.steps === limits.steps) throw incomplete("The model kept calling tools.");
+      work.steps++;
       const said: Said = (work.said = { start: answer.length(), toolCalls: new Map() });
-      await speak(said, body, answer, settings, signal, abort);
+      try {
+        await speak(said, body, answer, settings, signal, abort);
+      } finally {
+        work.usage = sum(work.usage, said.usage);
+      }
       const { finishReason = "", toolCalls } = said;
-      work.usage = sum(work.usage, said.usage);
       if (cutShort.has(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
       if (!tools || toolCalls.size === 0) break;
       const step = await runStep(said, tools);
@@ -163,13 +168,15 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     const { start = answer.length(), finishReason, usage } = said ?? {};
     const content = textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
-    const batch = kept.map(({ message, ...ending }) => stored(newId(), message, { ...ending, status }));
-    if (content || status === "complete") {
-      const ending = { status, ...(finishReason && { finishReason }), ...(usage && { usage }) };
-      batch.push(stored(responseId, { role: "assistant", content }, ending));
-    }
-    if (batch.length === 0) return false;
-    return (await store.appendMessages(thread, batch, { answers: promptId })).includes(responseId);
+    return guardApp(async () => {
+      const batch = kept.map(({ message, ...ending }) => stored(newId(), message, { ...ending, status }));
+      if (content || status === "complete") {
+        const ending = { status, ...(finishReason && { finishReason }), ...(usage && { usage }) };
+        batch.push(stored(responseId, { role: "assistant", content }, ending));
+      }
+      if (batch.length === 0) return false;
+      return (await store.appendMessages(thread, batch, { answers: promptId })).includes(responseId);
+    });
   };
 
   const commit = async (work: Work): Promise<void> => {

@@ -19,6 +19,7 @@ describe("a turn with tools", () => {
     expect(seen.status === 502 || seen.failed).toBe(true);
     await chat.settled();
     expect(chat.model.calls.length).toBe(3);
+    expect(chat.ended).toMatchObject([{ steps: 3 }]);
     expect(chat.errors).toMatchObject([{ code: "answer_incomplete" }]);
     const step = ["assistant failed", "tool failed"];
     expect(await rolesOf(chat)).toEqual(["user complete", ...step, ...step, ...step]);

@@ -52,6 +52,13 @@ describe("onTurnEnd", () => {
     expect(chat.ended).toMatchObject([{ steps: 2, usage: { prompt_tokens: 14, completion_tokens: 6, total_tokens: 20 } }]);
   });
 
+  it("tells the tokens of a step that broke off, too, where the model had reported them", async () => {
+    const chat = await startChat({ script: sends(event({ ...chunk({ content: "Half" }), usage })) });
+    await read(chat.post(ask("Hi")));
+    await chat.settled();
+    expect(chat.ended).toMatchObject([{ status: "failed", usage }]);
+  });
+
   it("tells of a failed and of a stopped turn, once each, and of no replay", async () => {
     const chat = await startChat();
     chat.model.next(sends(text("Half")));
@@ -103,6 +110,21 @@ describe("onError", () => {
     }
     expect(told[0]?.[0].cause).toBeInstanceOf(SyntaxError);
     expect(told[2]?.[0].cause).toMatchObject({ status: 500 });
+  });
+
+  it.each([new RangeError("no more ids"), undefined])("gets what an option of the app's throws as an error of ours: %s", async (cause) => {
+    const chat = await startChat({
+      tools: createTools([{ name: "look", run: () => "seen" }]),
+      generateId: () => {
+        // Any value can be thrown.
+        throw cause as Error;
+      },
+    });
+    chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
+    expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+    await chat.settled();
+    expect(chat.errors.length).toBeGreaterThan(0);
+    for (const error of chat.errors) expect(error).toMatchObject({ name: "ChatHandlerError", code: "internal", cause });
   });
 
   it("hears nothing of a client that left", async () => {

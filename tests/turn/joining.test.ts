@@ -50,6 +50,15 @@ describe.each(ways)("$name", ({ way }) => {
     expect(chat.ended.length).toBe(1);
   });
 
+  it("replays an answer whose prompt was deleted, and does not bring it back", async () => {
+    const chat = await startChat(way);
+    const first = await bytesOf(chat.post(ask("Hi")));
+    await chat.kept.deleteMessages({ owner: "", threadId: "t" }, ["p1"]);
+    expect(await bytesOf(chat.post(ask("Hi")))).toEqual(first);
+    await chat.settled();
+    expect((await chat.stored()).map(({ id }) => id)).toEqual(["r1"]);
+  });
+
   it("replays an answer longer than one write, byte for byte", async () => {
     const long = "Größe 😀 ".repeat(30_000);
     const chat = await startChat({ ...way, script: sends(...chunksOf(long, 10_000).map(text), finish(), done) });
