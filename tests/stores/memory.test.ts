@@ -134,6 +134,19 @@ describe("misuse", () => {
     expect(() => createMemoryStore(options)).toThrow("chat-handler: there is no option createMemoryStore.maxMessages");
   });
 
+  test("deletes most of a long thread at once, without looking for each message", async () => {
+    const store = createMemoryStore();
+    const batch = Array.from({ length: 100_000 }, (_, index) => prompt(String(index), ""));
+    await store.appendMessages(key("a"), batch);
+    const started = performance.now();
+    const ids = batch.map(({ id }) => id).filter((id) => Number(id) % 3 > 0);
+    await store.deleteMessages(key("a"), ids);
+    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(await store.listMessages(key("a"), { last: 2 })).toMatchObject([{ id: "99996" }, { id: "99999" }]);
+    expect(await store.deleteMessages(key("a"), ids)).toBeUndefined();
+    expect((await store.listMessages(key("a"))).length).toBe(33_334);
+  });
+
   test("rejects counts that are no positive integers, and foreign cursors", async () => {
     const store = createMemoryStore();
     for (const count of [0, -1, 1.5, NaN]) {

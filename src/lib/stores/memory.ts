@@ -109,12 +109,15 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     }
   }
 
-  function removeMessages(kept: KeptThread, messages: Iterable<KeptMessage>): void {
-    for (const message of messages) {
-      kept.byId.delete(message.id);
-      // From the end, which is where an answer that is made anew stands.
-      kept.messages.splice(kept.messages.lastIndexOf(message), 1);
-      resize(kept, -message.json.length);
+  function removeMessages(kept: KeptThread, messages: ReadonlySet<KeptMessage>): void {
+    // Only what follows the first of them moves: an answer that is made anew stands at the end.
+    let first = kept.messages.length;
+    let left = messages.size;
+    while (left > 0) if (messages.has(kept.messages[--first]!)) left--;
+    for (const message of kept.messages.splice(first)) if (!messages.has(message)) kept.messages.push(message);
+    for (const { id, json } of messages) {
+      kept.byId.delete(id);
+      resize(kept, -json.length);
     }
   }
 
@@ -143,7 +146,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
         const broken = found.messages.slice(found.messages.lastIndexOf(prompt) + 1).filter(({ promptId }) => promptId === answers);
         const isTaken = (id: string) => found.byId.has(id) && !broken.some((message) => message.id === id);
         if (broken.some(({ status }) => status === "complete") || [...batch.keys()].some(isTaken)) return [];
-        removeMessages(found, broken);
+        removeMessages(found, new Set(broken));
       }
       if (batch.size === 0) return [];
 
