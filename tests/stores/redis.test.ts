@@ -134,6 +134,7 @@ onRedis("Redis", () => {
     await sleep(400);
     await store.appendMessages(here, prompts("a"));
     await store.updateMessage({ owner: "", threadId: "old" }, "a", { status: "failed" }); // no activity: it does not stay longer
+    await store.updateMessage(here, "a", { createdAt: 1 }); // nor, where it is the only message, for ever
     expect((await store.listThreads("", { limit: 5 })).threads).toHaveLength(3);
     await sleep(300);
     expect((await store.listThreads("", { limit: 5 })).threads.map(({ threadId }) => threadId)).toEqual(["thread"]);
