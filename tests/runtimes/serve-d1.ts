@@ -13,7 +13,8 @@ export default {
     const cases = messageStoreCases({
       threads: false,
       async create() {
-        for (const sql of ["DROP TABLE IF EXISTS chat_messages", ...SCHEMA.trim().split(/;\n?/).slice(0, -1)]) await DB.prepare(sql).bind().run();
+        for (const sql of ["DROP TABLE IF EXISTS chat_messages", ...SCHEMA.trim().split(/;\n?/).slice(0, -1)])
+          await DB.prepare(sql).bind().run();
         return createD1Store(DB);
       },
       peer: () => createD1Store(DB),
