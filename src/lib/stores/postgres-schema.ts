@@ -111,7 +111,6 @@ DECLARE
   v_thread bigint;
   v_last bigint;
   v_id text;
-  v_broken bigint[];
   v_is_whole boolean;
   v_stored text;
 BEGIN
@@ -134,10 +133,10 @@ BEGIN
       IF FOUND THEN RETURN '[]'; END IF;
     END LOOP;
 
-    SELECT array_agg(seq), bool_or(complete) INTO v_broken, v_is_whole
-    FROM (SELECT seq, complete FROM ${messages} WHERE thread = v_thread AND prompt_id = p_answers AND id <> prompt_id FOR UPDATE) AS answer;
+    SELECT bool_or(complete) INTO v_is_whole
+    FROM (SELECT complete FROM ${messages} WHERE thread = v_thread AND prompt_id = p_answers AND id <> prompt_id FOR UPDATE) AS answer;
     IF v_is_whole THEN RETURN '[]'; END IF;
-    IF v_broken IS NOT NULL THEN DELETE FROM ${messages} WHERE thread = v_thread AND seq = ANY (v_broken); END IF;
+    IF NOT v_is_whole THEN DELETE FROM ${messages} WHERE thread = v_thread AND prompt_id = p_answers AND id <> prompt_id; END IF;
   END IF;
 
   WITH stored AS (
@@ -166,10 +165,12 @@ function deleteMessages({ threads, messages, deleteMessages }: PostgresNames): s
 RETURNS void LANGUAGE plpgsql AS $function$
 DECLARE
   v_thread bigint;
+  v_id text;
 BEGIN
   UPDATE ${threads} SET last_seq = last_seq WHERE owner = p_owner AND thread_id = p_thread_id RETURNING key INTO v_thread;
-  DELETE FROM ${messages}
-  WHERE thread = v_thread AND id IN (SELECT json_array_elements_text(p_ids::json));
+  FOR v_id IN SELECT json_array_elements_text(p_ids::json) LOOP
+    DELETE FROM ${messages} WHERE thread = v_thread AND id = v_id;
+  END LOOP;
 END
 $function$;`;
 }
