@@ -95,8 +95,8 @@ export interface MessageStore {
    * INVARIANT: all or nothing: when it rejects, no message of the batch is stored, and none is removed.
    * INVARIANT: the batch stays contiguous and in order, whoever else appends at that moment, from any process.
    * INVARIANT: an id already in the thread (or repeated in the batch; but see `answers`) is left as it is and not among the returned ids.
-   * INVARIANT: with `answers`, the messages behind that prompt with its `promptId` are removed and the whole batch is stored, in one
-   * atomic step. But where the prompt is not in the thread, one of those messages is `complete`, or an id of the batch is in the
+   * INVARIANT: with `answers`, the other messages with that prompt's id as `promptId` are removed, wherever they stand, and the whole
+   * batch is stored, in one atomic step. But where the prompt is not in the thread, one of those messages is `complete`, or an id of the batch is in the
    * thread outside of them, nothing is removed or stored, and `[]` returned. So a prompt is never answered twice, and what was deleted
    * does not come back with its answer, whoever else answers it and however late this call arrives.
    * INVARIANT: a reader sees a batch whole or not at all, and either what is removed for it or the batch in its place.

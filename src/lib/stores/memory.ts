@@ -25,6 +25,7 @@ interface KeptThread {
   thread: Thread;
   messages: KeptMessage[];
   byId: Map<string, KeptMessage>;
+  byPrompt: Map<string, Set<KeptMessage>>;
   /** Place among the uses of all threads. */
   use: number;
   /** Place among the owner's activities. */
@@ -71,7 +72,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   function create({ owner, threadId }: ThreadKey, title: string): KeptThread {
     const now = Date.now();
     const thread = { threadId, title, createdAt: now, updatedAt: now };
-    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), use: 0, activity: 0, characters: 0 };
+    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), byPrompt: new Map(), use: 0, activity: 0, characters: 0 };
     let keptOwner = owners.get(owner);
     if (!keptOwner) owners.set(owner, (keptOwner = { threads: new Map(), byActivity: [], activities: 0 }));
     keptOwner.threads.set(threadId, kept);
@@ -115,9 +116,12 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     let left = messages.size;
     while (left > 0) if (messages.has(kept.messages[--first]!)) left--;
     for (const message of kept.messages.splice(first)) if (!messages.has(message)) kept.messages.push(message);
-    for (const { id, json } of messages) {
-      kept.byId.delete(id);
-      resize(kept, -json.length);
+    for (const message of messages) {
+      const turn = kept.byPrompt.get(message.promptId)!;
+      turn.delete(message);
+      if (turn.size === 0) kept.byPrompt.delete(message.promptId);
+      kept.byId.delete(message.id);
+      resize(kept, -message.json.length);
     }
   }
 
@@ -141,9 +145,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       if (answers === undefined) {
         for (const id of batch.keys()) if (found?.byId.has(id)) batch.delete(id);
       } else if (batch.size > 0) {
-        const prompt = found?.byId.get(answers);
-        if (!found || !prompt) return [];
-        const broken = found.messages.slice(found.messages.lastIndexOf(prompt) + 1).filter(({ promptId }) => promptId === answers);
+        if (!found?.byId.has(answers)) return [];
+        const broken = [...(found.byPrompt.get(answers) ?? [])].filter(({ id }) => id !== answers);
         const isTaken = (id: string) => found.byId.has(id) && !broken.some((message) => message.id === id);
         if (broken.some(({ status }) => status === "complete") || [...batch.keys()].some(isTaken)) return [];
         removeMessages(found, new Set(broken));
@@ -153,6 +156,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       const kept = found ?? create(key, title);
       let growth = 0;
       for (const [id, message] of batch) {
+        const turn = kept.byPrompt.get(message.promptId) ?? new Set();
+        kept.byPrompt.set(message.promptId, turn.add(message));
         kept.byId.set(id, message);
         kept.messages.push(message);
         growth += message.json.length;

@@ -40,6 +40,17 @@ export const answeringCases: MessageCase[] = [
     },
   },
   {
+    name: "an answer takes the place of a broken attempt that stands in front of its prompt",
+    invariant: "answers",
+    async body(store) {
+      await store.appendMessages(here, [...prompts("x", "a"), part("b", "a"), part("c", "a"), ...prompts("y")]);
+      await store.deleteMessages(here, ["a"]);
+      await store.appendMessages(here, prompts("a"));
+      expectEqual(await store.appendMessages(here, [answer("c", "a")], { answers: "a" }), ["c"], "The ids that were stored");
+      expectEqual(await store.listMessages(here), [...prompts("x", "y", "a"), answer("c", "a")], "The thread");
+    },
+  },
+  {
     name: "a prompt in another thread is not the one to answer",
     invariant: "answers",
     async body(store) {
