@@ -175,7 +175,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
         batch.push(stored(responseId, { role: "assistant", content }, ending));
       }
       if (batch.length === 0) return false;
-      return (await store.appendMessages(thread, batch, { answers: promptId })).includes(responseId);
+      return (await store.appendMessages(thread, batch, { answers: promptId })).length === batch.length;
     });
   };
 

@@ -25,6 +25,12 @@ describe("a turn with tools", () => {
     expect(await rolesOf(chat)).toEqual(["user complete", ...step, ...step, ...step]);
   });
 
+  it("never ends cleanly where the ids of its messages leave no place for the answer", async () => {
+    const chat = await startChat({ tools, generateId: () => "r1" });
+    chat.model.next(callsWeather, says("Done."));
+    expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+  });
+
   it("may take exactly limits.steps model calls", async () => {
     const chat = await startChat({ tools, limits: { steps: 2 } });
     chat.model.next(callsWeather, says("Done."));
