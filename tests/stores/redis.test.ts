@@ -205,10 +205,14 @@ onRedis("Redis", () => {
       ...{ '"a"': "1", '"3/1"': '-10"a"', '"3/2"': '-11"a"', '"3/3"': '-12"a"', '"late"': '-13"a"' },
       ...{ 'to"a"': '"3/1"\n"3/2"\n"3/3"\n"late"', last: "13" },
     });
+    await store.appendMessages(here, prompts("b"));
+    for (let round = 0; round < 3; round++) await store.appendMessages(here, [answer("again", "b", "failed")], { answers: "b" });
+    expect(await admin.hget(places, 'to"b"')).toBe('"again"');
+    await store.deleteMessages(here, ["b", "again"]);
     await store.deleteMessages(here, ["3/2", "late", "x"]);
     expect(await admin.hget(places, 'to"a"')).toBe('"3/1"\n"3/3"');
     await store.deleteMessages(here, ["a", "3/1", "3/3"]);
-    expect(await admin.hgetall(places)).toEqual({ last: "13" });
+    expect(await admin.hgetall(places)).toEqual({ last: "17" });
   });
 
   test("deleting an owner of many threads leaves nothing", async () => {

@@ -102,6 +102,7 @@ export const appendMessages: RedisScript = {
   lua: `${activity}${finding}
 local thread, at, ttl, title, prompt = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local known = redis.call('HGET', info, thread)
+local stored, answers = {}, {}
 if prompt ~= '' then
   if not (known and find(prompt)) then return {} end
   local broken = {}
@@ -113,10 +114,10 @@ if prompt ~= '' then
     if find(ARGV[i]) and not broken[ARGV[i]] then return {} end
   end
   for id in pairs(broken) do remove(id) end
+  answers[prompt] = {}
 end
 if not known then redis.call('DEL', messages, places) end
 
-local stored, answers = {}, {}
 local last = tonumber(redis.call('HGET', places, 'last') or 0)
 for i = 6, #ARGV, 4 do
   local id, prompt = ARGV[i], ARGV[i + 1]
