@@ -63,7 +63,7 @@ export async function speak(
         closesBy ||= performance.now() + finishGrace;
       }
       const read = call.read();
-      const chunks = await (closesBy ? within(closesBy - performance.now(), read, () => overdue) : read);
+      const chunks = await (closesBy ? within(Math.max(0, closesBy - performance.now()), read, () => overdue) : read);
       if (!chunks) break;
       // Comments keep a connection open, but say nothing.
       if (chunks.length === 0) continue;
