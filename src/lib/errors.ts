@@ -35,7 +35,7 @@ const statusOf = {
  * | `unauthorized`, `forbidden`, `not_found` | 401, 403, 404 | for `authorize` to throw; `not_found` also where a thread, an answer or a route is not there |
  * | `method_not_allowed` | 405 | the route does not know the method |
  * | `thread_busy` | 409 | a turn is running (`concurrency: "reject"`), or the wait in the queue was too long |
- * | `id_conflict` | 409 | an id was used before for something else, or form state came with another answer than the stored one |
+ * | `id_conflict` | 409 | an id was used before for something else, the prompt was deleted while it was answered, or form state came with another answer than the stored one |
  * | `body_too_large` | 413 | `limits.bodyBytes` |
  * | `unsupported_media_type` | 415 | the body is not `application/json` |
  * | `rate_limited` | 429 | the model's provider said so; its `Retry-After` is passed on |
