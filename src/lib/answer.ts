@@ -54,6 +54,7 @@ export function createAnswer(flushInterval: number): Answer {
   const places = new Set<{ consumed: number }>();
   let gathered = "";
   let length = 0;
+  let flushedAt = -Infinity;
   let openedAt: number | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let hasEnded = false;
@@ -77,8 +78,8 @@ export function createAnswer(flushInterval: number): Answer {
     if (text === "") return;
     gathered = gathered.slice(text.length);
     parts.push(text);
-    openedAt ??= performance.now();
-    if (flushInterval > 0 && !hasEnded) timer = setTimeout(flush, flushInterval);
+    flushedAt = performance.now();
+    openedAt ??= flushedAt;
     touch();
   };
 
@@ -92,7 +93,9 @@ export function createAnswer(flushInterval: number): Answer {
     write(text) {
       gathered += text;
       length += text.length;
-      if (!timer || gathered.length >= largeText) flush();
+      const wait = timer ? flushInterval : flushedAt + flushInterval - performance.now();
+      if (wait <= 0 || gathered.length >= largeText) flush();
+      else timer ??= setTimeout(flush, wait);
     },
     flush,
     isFull,

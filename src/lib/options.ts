@@ -147,7 +147,7 @@ export interface ChatHandlerOptions {
    * The first text is sent at once, later text at most every this many milliseconds. Over sockets most of a turn's cost is in
    * writes, and C1Chat redraws every 70 ms at most. `0` sends every network read of the model by itself.
    *
-   * @default 30
+   * @default 50
    */
   flushInterval?: number | undefined;
   /**
@@ -203,7 +203,7 @@ export interface Settings extends Omit<ChatHandlerOptions, keyof Defaults>, Defa
 export const defaults: Defaults = {
   params: {},
   concurrency: "queue",
-  flushInterval: 30,
+  flushInterval: 50,
   onError: logError,
   generateId: () => crypto.randomUUID(),
   now: Date.now,

@@ -108,7 +108,7 @@ answer is prepared, so it is there whenever it is read, and the response is read
 
 ${inProcessTable(inProcess)}
 
-A model without delay is kind to the flush interval: within 30 ms much text comes together. With \`flushInterval: 0\` each read of the
+A model without delay is kind to the flush interval: within 50 ms much text comes together. With \`flushInterval: 0\` each read of the
 model is written by itself, as the floor does it.
 
 ## Over sockets

@@ -21,15 +21,15 @@ const few: SubjectName[] = ["pass-through", "ours", "guide", "ai-sdk"];
 const all: SubjectName[] = ["pass-through", "floor", "ours-0", "ours", "ours-70", "guide", "ai-sdk"];
 const steady: Load = { streams: 200, tokens: 200, interval: 20, spread: 2_000 };
 /** As many tokens a second in all, so that the machine can serve them. */
-const crowded: Load = { streams: 1_500, tokens: 50, interval: 150, spread: 7_500 };
+const crowded: Load = { streams: 1_500, tokens: 100, interval: 150, spread: 7_500 };
 
 const plan: { rounds: number; sockets: SocketPlan[] } = quick
   ? { rounds: 2, sockets: [{ subjects: few, load: { ...steady, tokens: 75, spread: 1_000 }, rounds: 1, warmUpTurns: 300 }] }
   : {
       rounds: 10,
       sockets: [
-        { subjects: all, load: steady, rounds: 3, warmUpTurns: 600 },
-        { subjects: few, load: crowded, rounds: 1, warmUpTurns: 600 },
+        { subjects: all, load: steady, rounds: 5, warmUpTurns: 1_000 },
+        { subjects: few, load: crowded, rounds: 1, warmUpTurns: 1_000 },
       ],
     };
 
