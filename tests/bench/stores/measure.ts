@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** Measures one opened subject. */
 import assert from "node:assert/strict";
 import OpenAI from "openai";

@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** The store in memory, beside a map of arrays. */
 import { createMemoryStore, type StoredMessage } from "../../../src/index.ts";
 import type { Bare, Subject } from "./subject.ts";

@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** The messages that are stored. */
 import { randomUUID } from "node:crypto";
 import type { StoredMessage } from "../../../src/index.ts";

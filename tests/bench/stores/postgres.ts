@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** The store in PostgreSQL, beside bare statements through the same client. */
 import { Client } from "pg";
 import type { StoredMessage, ThreadKey } from "../../../src/index.ts";

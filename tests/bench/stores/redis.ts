@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** The store in Redis, beside a bare script through the same client. */
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";

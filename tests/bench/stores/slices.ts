@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** Doing two things by turns, in small slices: what slows the machine down meets both. */
 import { quantile, shuffled } from "../statistics.ts";
 

@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** The store in SQLite, beside bare statements on the same connection. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

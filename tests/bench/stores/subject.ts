@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** What is compared: a store, and the bare statements that a person would write by hand for the same, through the same client. */
 import type { StoredMessage, ThreadStore } from "../../../src/index.ts";
 

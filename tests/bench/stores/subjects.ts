@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** All that is measured: each store, through each client, as durable as it can be and less so. */
 import { readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";

@@ -1,4 +1,3 @@
-// NOTE FROM THE LEAD (delete this line): `requires` and `replaces` are gone from the store contract, use `{ answers: promptId }` (see src/lib/store.ts, memory.ts; the SQL and Redis stores follow).
 /** Measures one subject in a process of its own, so that none is compiled for another's objects or collects another's garbage. */
 import { answerParent, collectGarbage } from "../child.ts";
 import { measure, type StorePlan } from "./measure.ts";
