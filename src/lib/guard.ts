@@ -12,8 +12,8 @@ export async function guardApp<T>(work: () => T | PromiseLike<T>): Promise<T> {
 }
 
 /**
- * The store with the same methods; a call that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`. Whether
- * a call that took too long happens all the same is unknown.
+ * The store, guarded: a call of it that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`.
+ * Whether a call that took too long happens all the same is unknown.
  */
 export function guardStore<S extends object>(store: S, timeout: number): S {
   return new Proxy({} as S, {
@@ -21,7 +21,7 @@ export function guardStore<S extends object>(store: S, timeout: number): S {
       (_, method) =>
       async (...args: unknown[]): Promise<unknown> => {
         try {
-          const call = (async () => (store as Record<PropertyKey, (...args: unknown[]) => unknown>)[method]?.(...args))();
+          const call = (async () => (store as Record<PropertyKey, (...args: unknown[]) => unknown>)[method]!(...args))();
           return await within(timeout, call, () => new Error(`The store's ${String(method)}() took longer than ${timeout} ms.`));
         } catch (error) {
           throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");

@@ -1,7 +1,8 @@
 /** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
-import type { StoredMessage, Thread, ThreadKey, ThreadStore } from "../store.ts";
+import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
 import { withDefaults } from "../options-check.ts";
 import { activityBelow, checkCount } from "./arguments.ts";
+import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 
 /** Options of {@link createMemoryStore}. A bound that is passed evicts whole threads, the longest unused first. */
 export interface MemoryStoreOptions {
@@ -14,18 +15,13 @@ export interface MemoryStoreOptions {
   maxCharacters?: number | undefined;
 }
 
-/** A message, kept as JSON text, so that nothing is ever shared with the caller. */
-interface KeptMessage extends Pick<StoredMessage, "id" | "promptId" | "status"> {
-  json: string;
-}
-
-/** What is kept of one thread. */
+/** What is kept of one thread. Messages are kept as JSON text, so nothing is ever shared with the caller. */
 interface KeptThread {
   owner: string;
   thread: Thread;
-  messages: KeptMessage[];
-  byId: Map<string, KeptMessage>;
-  byPrompt: Map<string, Set<KeptMessage>>;
+  messages: WrittenMessage[];
+  byId: Map<string, WrittenMessage>;
+  byPrompt: Map<string, Set<WrittenMessage>>;
   /** Place among the uses of all threads. */
   use: number;
   /** Place among the owner's activities. */
@@ -110,7 +106,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     }
   }
 
-  function removeMessages(kept: KeptThread, messages: ReadonlySet<KeptMessage>): void {
+  function removeMessages(kept: KeptThread, messages: ReadonlySet<WrittenMessage>): void {
     // Only what follows the first of them moves: an answer that is made anew stands at the end.
     let first = kept.messages.length;
     let left = messages.size;
@@ -121,7 +117,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       turn.delete(message);
       if (turn.size === 0) kept.byPrompt.delete(message.promptId);
       kept.byId.delete(message.id);
-      resize(kept, -message.json.length);
+      resize(kept, -message.body.length);
     }
   }
 
@@ -130,52 +126,48 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     async listMessages(key, { last } = {}) {
       if (last !== undefined) checkCount("last", last);
       const messages = find(key)?.messages ?? [];
-      return (last === undefined ? messages : messages.slice(-last)).map(({ json }): StoredMessage => JSON.parse(json));
+      return (last === undefined ? messages : messages.slice(-last)).map(({ body }) => readMessage(body));
     },
 
     async appendMessages(key, messages, { title = "", answers } = {}) {
-      // Written out before anything is changed: a message that is no JSON must leave nothing of its batch.
-      const batch = new Map<string, KeptMessage>();
-      for (const message of messages) {
-        const kept = keep(message);
-        if (!batch.has(message.id)) batch.set(message.id, kept);
-      }
-
+      const given = writeBatch(messages);
+      if (given.length === 0) return [];
       const found = find(key);
-      if (answers === undefined) {
-        for (const id of batch.keys()) if (found?.byId.has(id)) batch.delete(id);
-      } else if (batch.size > 0) {
+      let batch = given;
+      if (answers === undefined) batch = given.filter(({ id }) => !found?.byId.has(id));
+      else {
         if (!found?.byId.has(answers)) return [];
-        const broken = [...(found.byPrompt.get(answers) ?? [])].filter(({ id }) => id !== answers);
-        const isTaken = (id: string) => found.byId.has(id) && !broken.some((message) => message.id === id);
-        if (broken.some(({ status }) => status === "complete") || [...batch.keys()].some(isTaken)) return [];
-        removeMessages(found, new Set(broken));
+        const broken = new Set([...(found.byPrompt.get(answers) ?? [])].filter(({ id }) => id !== answers));
+        const isTaken = (id: string) => {
+          const taken = found.byId.get(id);
+          return taken && !broken.has(taken);
+        };
+        if ([...broken].some(({ isComplete }) => isComplete) || given.some(({ id }) => isTaken(id))) return [];
+        removeMessages(found, broken);
       }
-      if (batch.size === 0) return [];
+      if (batch.length === 0) return [];
 
       const kept = found ?? create(key, title);
       let growth = 0;
-      for (const [id, message] of batch) {
+      for (const message of batch) {
         const turn = kept.byPrompt.get(message.promptId) ?? new Set();
         kept.byPrompt.set(message.promptId, turn.add(message));
-        kept.byId.set(id, message);
+        kept.byId.set(message.id, message);
         kept.messages.push(message);
-        growth += message.json.length;
+        growth += message.body.length;
       }
       markActive(kept);
       resize(kept, growth);
-      return [...batch.keys()];
+      return batch.map(({ id }) => id);
     },
 
     async updateMessage(key, id, change) {
-      const defined: object = JSON.parse(JSON.stringify(change)); // without the fields that are undefined
       const kept = find(key);
       const message = kept?.byId.get(id);
       if (!kept || !message) return false;
-      const old: StoredMessage = JSON.parse(message.json);
-      const before = message.json.length;
-      Object.assign(message, keep({ ...old, ...defined, id, promptId: old.promptId }));
-      resize(kept, message.json.length - before);
+      const before = message.body.length;
+      Object.assign(message, changeMessage(message.body, change));
+      resize(kept, message.body.length - before);
       return true;
     },
 
@@ -184,7 +176,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       if (!kept) return;
       const messages = new Set(ids.map((id) => kept.byId.get(id)));
       messages.delete(undefined);
-      removeMessages(kept, messages as Set<KeptMessage>);
+      removeMessages(kept, messages as Set<WrittenMessage>);
     },
 
     async listThreads(owner, page) {
@@ -232,11 +224,6 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     },
   };
 }
-
-const keep = (message: StoredMessage): KeptMessage => {
-  const { id, promptId, status } = message;
-  return { id, promptId, status, json: JSON.stringify(message) };
-};
 
 /** Index of the first thread whose activity is not before the given one. */
 function firstFrom(byActivity: readonly KeptThread[], activity: number): number {

@@ -5,7 +5,12 @@
 import type { MessageChange, StoredMessage } from "../store.ts";
 
 /** A message as JSON text, and what a database has to know of it. */
-export type WrittenMessage = [id: string, promptId: string, isComplete: boolean, body: string];
+export interface WrittenMessage {
+  id: string;
+  promptId: string;
+  isComplete: boolean;
+  body: string;
+}
 
 /**
  * The messages as they are stored; of an id that is repeated, the first. Written before anything is stored, so that a message
@@ -21,7 +26,8 @@ export function writeBatch(messages: readonly StoredMessage[]): WrittenMessage[]
 }
 
 function write(message: StoredMessage): WrittenMessage {
-  return [message.id, message.promptId, message.status === "complete", JSON.stringify(message)];
+  const { id, promptId, status } = message;
+  return { id, promptId, isComplete: status === "complete", body: JSON.stringify(message) };
 }
 
 /** The message of a JSON text. */

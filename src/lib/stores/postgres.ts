@@ -109,10 +109,10 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       const [row] = await query<{ places: string }>(`SELECT ${names.appendMessages}($1, $2, $3, $4::bigint, $5, $6) AS places`, [
         ...[key.owner, key.threadId, title, String(Date.now())],
         answers ?? null,
-        JSON.stringify(batch),
+        JSON.stringify(batch.map(({ id, promptId, isComplete, body }) => [id, promptId, isComplete, body])),
       ]);
       const places: number[] = JSON.parse(row!.places);
-      return places.map((place) => batch[place - 1]![0]);
+      return places.map((place) => batch[place - 1]!.id);
     },
 
     async updateMessage(key, id, change) {
@@ -124,7 +124,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
         if (!row) return false;
         // Swapped only where the body is still the one that was read; whoever came between has succeeded, so this ends.
         const swap = `UPDATE ${table} SET body = $5, complete = ($6::text = 'complete') WHERE ${messagesHere} AND id = $3 AND body = $4 RETURNING 1`;
-        const [, , isComplete, body] = changeMessage(row.body, change);
+        const { isComplete, body } = changeMessage(row.body, change);
         const swapped = await query(swap, [...message, row.body, body, isComplete ? "complete" : ""]);
         if (swapped.length > 0) return true;
       }

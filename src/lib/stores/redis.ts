@@ -71,12 +71,12 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
       const stored = (await run(scripts.appendMessages, allKeys(key), [
         ...[escape(key.threadId), String(Date.now()), milliseconds, JSON.stringify(title)],
         answers === undefined ? "" : JSON.stringify(answers),
-        ...batch.flatMap(([id, promptId, isComplete, body]) => [
+        ...batch.flatMap(({ id, promptId, isComplete, body }) => [
           ...[JSON.stringify(id), promptId === id ? "" : JSON.stringify(promptId)],
           ...[sign(isComplete), body],
         ]),
       ])) as number[];
-      return stored.map((place) => batch[place]![0]);
+      return stored.map((place) => batch[place]!.id);
     },
 
     async updateMessage(key, id, change) {
@@ -87,8 +87,8 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
         const reply = await run(scripts.swapMessage, messageKeys(key), [JSON.stringify(id), body, ...changed]);
         if (typeof reply !== "string") return reply === 1;
         body = reply;
-        const [, , isComplete, text] = changeMessage(body, change);
-        changed = [sign(isComplete), text];
+        const swapped = changeMessage(body, change);
+        changed = [sign(swapped.isComplete), swapped.body];
       }
     },
 

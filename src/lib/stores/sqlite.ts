@@ -123,7 +123,8 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
     const isThere = (id: string): boolean => Boolean(prepared("getMessage").get(thread, id));
     const answer = prepared("getAnswer").all(thread, promptId) as { id: string; complete: number | bigint }[];
     const broken = new Set(answer.map(({ id }) => id));
-    if (!isThere(promptId) || answer.some(({ complete }) => complete) || batch.some(([id]) => isThere(id) && !broken.has(id))) return false;
+    if (!isThere(promptId) || answer.some(({ complete }) => complete) || batch.some(({ id }) => isThere(id) && !broken.has(id)))
+      return false;
     for (const id of broken) prepared("deleteMessage").run(thread, id);
     return true;
   }
@@ -168,9 +169,9 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
 
         const thread = found ?? insertThread(key, title);
         const insert = prepared("insertMessage");
-        const stored = batch.filter(([id, promptId, isComplete, body]) => insert.get(thread, id, promptId, Number(isComplete), body));
+        const stored = batch.filter(({ id, promptId, isComplete, body }) => insert.get(thread, id, promptId, Number(isComplete), body));
         if (stored.length > 0) prepared("touchThread").run(Date.now(), key.owner, thread);
-        return stored.map(([id]) => id);
+        return stored.map(({ id }) => id);
       });
     },
 
@@ -183,8 +184,8 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
         const row = prepared("getMessage").get(thread, id);
         if (!row) return false;
         const { seq, body } = row as { seq: number; body: string };
-        const [, , isComplete, changed] = changeMessage(body, change);
-        prepared("updateMessage").run(Number(isComplete), changed, seq);
+        const changed = changeMessage(body, change);
+        prepared("updateMessage").run(Number(changed.isComplete), changed.body, seq);
         return true;
       });
     },
