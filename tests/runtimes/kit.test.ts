@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import { copyFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
-import { bundled, programs } from "./servers.ts";
+import { bundled, installed, programs } from "./servers.ts";
 
 function output(file: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve) => {
@@ -24,5 +25,21 @@ test("the memory store passes the kit under bun test", { timeout: 120_000 }, asy
   });
   expect(Number(/^ (\d+) pass$/m.exec(printed)?.[1])).toBeGreaterThan(50);
   expect(printed).toMatch(/^ 0 fail$/m);
+  expect(printed).toMatch(/\nexit 0$/);
+});
+
+test("the memory store passes the kit under jest", { timeout: 120_000 }, async () => {
+  const printed = await bundled("kit-jest.ts", (path) => {
+    const config = { rootDir: dirname(path), testMatch: [path], transform: {} };
+    return output(process.execPath, [
+      "--experimental-vm-modules",
+      join(installed, "jest/bin/jest.js"),
+      "--ci",
+      "--config",
+      JSON.stringify(config),
+    ]);
+  });
+  expect(Number(/^Tests: .*?(\d+) passed/m.exec(printed)?.[1])).toBeGreaterThan(50);
+  expect(printed).not.toMatch(/^Tests: .*failed/m);
   expect(printed).toMatch(/\nexit 0$/);
 });

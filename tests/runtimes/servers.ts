@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 const root = resolve(import.meta.dirname, "../..");
-const installed = resolve(import.meta.dirname, "node_modules");
+export const installed = resolve(import.meta.dirname, "node_modules");
 
 /** A running server. */
 export interface Server {
