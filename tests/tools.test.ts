@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
 import { type ChatTool, createTools, type ToolContext } from "../src/tools.ts";
-import { ask, type Chat, contentOf, inShort, read, startChat, ways } from "./support/chat.ts";
+import { ask, contentOf, inShort, read, rolesOf, startChat, ways } from "./support/chat.ts";
 import { watchForFloatingErrors } from "./support/floating.ts";
 import { callsTools, chunk, done, event, finish, gate, says, sends, text, toolCall } from "./support/scripts.ts";
 
@@ -20,7 +20,6 @@ const weather: ChatTool = {
 };
 const tools = createTools([weather]);
 const callsWeather = callsTools({ id: "c1", name: "weather", args: { city: "Rome" } });
-const rolesOf = async (chat: Chat) => (await chat.stored()).map(({ message, status }) => `${message.role} ${status}`);
 const resultsOf = (messages: readonly ChatCompletionMessageParam[]) =>
   messages.filter(({ role }) => role === "tool").map(({ content }) => (typeof content === "string" ? content : ""));
 
@@ -91,7 +90,7 @@ describe.each(ways)("$name", ({ way }) => {
     expect(performance.now() - leftAt).toBeLessThan(1000);
     await response;
     while (chat.ended.length === 0) await delay(1);
-    expect(await rolesOf(chat)).toEqual(["user complete", "assistant stopped", "tool stopped"]);
+    expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant stopped", "tool stopped"]);
     expect(chat.model.calls.length).toBe(1);
     expect(chat.ended).toMatchObject([{ status: "stopped" }]);
     // The thread can go on, and the same ids make the answer anew.
@@ -234,7 +233,7 @@ describe("what the model asks for:", () => {
     chat.model.next(callsWeather);
     expect((await read(chat.post(ask("Hi")))).status).toBe(502);
     await chat.settled();
-    expect(await rolesOf(chat)).toEqual(["user complete"]);
+    expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
     expect(chat.errors).toMatchObject([{ code: "answer_incomplete" }]);
   });
 });

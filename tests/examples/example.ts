@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdtemp, rm } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { root, run } from "../package/pack.ts";
+import { freePort } from "../services/service.ts";
 
 /** A copy of an example, ready to be started. */
 export interface Example {
@@ -74,13 +74,4 @@ async function stop(child: ChildProcess): Promise<void> {
   const exited = once(child, "exit");
   process.kill(-child.pid, "SIGKILL");
   await exited;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -14,3 +14,7 @@ export function describeWith(what: string, isThere: boolean, remedy: string): ty
   console.warn(`Left out: ${what}. To include it: ${remedy}`);
   return describe.skip;
 }
+
+/** What to do where a test needs the server whose address is in this variable; `script` runs the test. */
+export const remedyFor = (variable: "DATABASE_URL" | "REDIS_URL", script = "npm test"): string =>
+  `set ${variable}, or run \`node tests/services/run.ts ${script}\``;

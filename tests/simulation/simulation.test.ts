@@ -8,11 +8,10 @@ import { createMemoryStore } from "../../src/index.ts";
 import { createPostgresStore } from "../../src/postgres.ts";
 import { createRedisStore } from "../../src/redis.ts";
 import { createSqliteStore } from "../../src/sqlite.ts";
-import { describeWith } from "../services/include.ts";
+import { describeWith, remedyFor } from "../services/include.ts";
 import { normalRuns, simulate, simulateTwice } from "./simulate.ts";
 
 const { DATABASE_URL, REDIS_URL } = process.env;
-const remedy = (variable: string) => `set ${variable}, or run \`node tests/services/run.ts npm test\``;
 
 const openMemory = async () => ({ store: createMemoryStore() });
 
@@ -37,7 +36,7 @@ simulate("PGlite", 50, async () => {
 describeWith(
   "PostgreSQL",
   Boolean(DATABASE_URL),
-  remedy("DATABASE_URL"),
+  remedyFor("DATABASE_URL"),
 )("PostgreSQL", () => {
   simulate("PostgreSQL", 200, async () => {
     // One connection, not a pool: a pool sets timers, and here time only passes where a schedule says so.
@@ -58,7 +57,7 @@ describeWith(
 describeWith(
   "Redis",
   Boolean(REDIS_URL),
-  remedy("REDIS_URL"),
+  remedyFor("REDIS_URL"),
 )("Redis", () => {
   simulate("Redis", 200, async () => {
     const client = createClient({ url: REDIS_URL ?? "" });

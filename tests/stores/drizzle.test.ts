@@ -7,7 +7,7 @@ import { Pool } from "pg";
 import { afterAll, describe, test } from "vitest";
 import { createDrizzleStore } from "../../examples/stores/drizzle/store.ts";
 import { testMessageStore } from "../../src/testkit.ts";
-import { describeWith } from "../services/include.ts";
+import { describeWith, remedyFor } from "../services/include.ts";
 
 const migration = readFileSync(new URL("../../examples/stores/drizzle/migration.sql", import.meta.url), "utf8");
 
@@ -29,11 +29,7 @@ describe("PGlite", () => {
 });
 
 const connectionString = process.env.DATABASE_URL ?? "";
-const onPostgres = describeWith(
-  "Drizzle over PostgreSQL",
-  connectionString !== "",
-  "set DATABASE_URL to a PostgreSQL database, or run `node tests/services/run.ts npm test`",
-);
+const onPostgres = describeWith("Drizzle over PostgreSQL", connectionString !== "", remedyFor("DATABASE_URL"));
 
 // PGlite has a single connection: that the locks hold between connections is seen here only.
 onPostgres("PostgreSQL", () => {

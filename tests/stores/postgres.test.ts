@@ -3,7 +3,7 @@ import { Client, Pool, type PoolConfig } from "pg";
 import { afterAll, expect, test } from "vitest";
 import { createPostgresStore, type PostgresClient, type PostgresStore } from "../../src/postgres.ts";
 import { messageStoreCases, testMessageStore, type ThreadStoreSubject } from "../../src/testkit.ts";
-import { describeWith, installed } from "../services/include.ts";
+import { describeWith, installed, remedyFor } from "../services/include.ts";
 import { testPostgresStore } from "./postgres-cases.ts";
 import { answer, here, idsOf, prompts } from "./samples.ts";
 
@@ -11,7 +11,7 @@ type Sql = { unsafe(text: string, values?: (string | null)[]): Promise<unknown[]
 const postgres = await installed<(url: string, options: object) => Sql>("./node_modules/postgres/src/index.js");
 
 const connectionString = process.env.DATABASE_URL ?? "";
-const remedy = "set DATABASE_URL to a PostgreSQL database, or run `node tests/services/run.ts npm test`";
+const remedy = remedyFor("DATABASE_URL");
 
 const onPostgres = describeWith("PostgreSQL", connectionString !== "", remedy);
 

@@ -6,13 +6,13 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { ThreadStore } from "../../src/index.ts";
 import { createRedisStore, type RedisClient, type RedisStoreOptions } from "../../src/redis.ts";
 import { testMessageStore } from "../../src/testkit.ts";
-import { describeWith } from "../services/include.ts";
+import { describeWith, remedyFor } from "../services/include.ts";
 import { startRedis } from "../services/redis.ts";
 import type { Service } from "../services/service.ts";
 import { answer, here, idsOf, prompt, prompts } from "./samples.ts";
 
 const url = process.env.REDIS_URL ?? "";
-const remedy = "set REDIS_URL to a Redis server, or run `node tests/services/run.ts npm test`";
+const remedy = remedyFor("REDIS_URL");
 
 test("misuse fails at construction and names the remedy", () => {
   const client: RedisClient = { command: async () => null };

@@ -138,6 +138,9 @@ export async function read(response: Response | Promise<Response>): Promise<Seen
 export const inShort = (messages: readonly StoredMessage[]): string[] =>
   messages.map(({ id, message, status }) => `${message.role} ${id} ${status} ${JSON.stringify(message.content)}`);
 
+/** Who said each stored message, and how it ended: what a test of tools looks at, for their ids are random. */
+export const rolesOf = (messages: readonly StoredMessage[]): string[] => messages.map(({ message, status }) => `${message.role} ${status}`);
+
 /** The text of a stored message, "" where there is none. */
 export function contentOf(stored: StoredMessage | undefined): string {
   const content = stored?.message.content ?? "";

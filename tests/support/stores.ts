@@ -9,7 +9,7 @@ import { createMemoryStore, type ThreadStore } from "../../src/index.ts";
 import { createPostgresStore } from "../../src/postgres.ts";
 import { createRedisStore } from "../../src/redis.ts";
 import { createSqliteStore } from "../../src/sqlite.ts";
-import { describeWith } from "../services/include.ts";
+import { describeWith, remedyFor } from "../services/include.ts";
 import { inSpace } from "./in-space.ts";
 
 interface Opened {
@@ -28,8 +28,7 @@ interface Kind {
 
 const { DATABASE_URL = "", REDIS_URL = "" } = process.env;
 
-const needs = (variable: string, value: string) =>
-  value === "" ? { remedy: `set ${variable}, or run \`node tests/services/run.ts npm test\`` } : {};
+const needs = (variable: "DATABASE_URL" | "REDIS_URL") => (process.env[variable] ? {} : { remedy: remedyFor(variable) });
 
 const kinds: Kind[] = [
   { name: "memory", patience: 20, open: async () => ({ store: createMemoryStore(), close: async () => {} }) },
@@ -56,7 +55,7 @@ const kinds: Kind[] = [
   {
     name: "PostgreSQL",
     patience: 300,
-    ...needs("DATABASE_URL", DATABASE_URL),
+    ...needs("DATABASE_URL"),
     async open() {
       const pool = new Pool({ connectionString: DATABASE_URL });
       const schema = `test_${randomUUID().slice(0, 8)}`;
@@ -73,7 +72,7 @@ const kinds: Kind[] = [
   {
     name: "Redis",
     patience: 300,
-    ...needs("REDIS_URL", REDIS_URL),
+    ...needs("REDIS_URL"),
     async open() {
       const client = createClient({ url: REDIS_URL });
       await client.connect();

@@ -1,7 +1,7 @@
 /** A turn with tools that goes wrong: the calls that have their results are kept, and replaced when the answer is made anew. */
 import { describe, expect, it } from "vitest";
 import { createTools } from "../../src/tools.ts";
-import { ask, type Chat, inShort, read, startChat } from "../support/chat.ts";
+import { ask, inShort, read, rolesOf, startChat } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import type { Script } from "../support/model-server.ts";
 import { callsTools, chunk, event, finish, hangs, says, sends, text, toolCall } from "../support/scripts.ts";
@@ -10,7 +10,6 @@ watchForFloatingErrors();
 
 const tools = createTools([{ name: "weather", run: () => "Sunny" }]);
 const callsWeather = callsTools({ id: "c1", name: "weather", args: { city: "Rome" } });
-const rolesOf = async (chat: Chat) => (await chat.stored()).map(({ message, status }) => `${message.role} ${status}`);
 
 describe("a turn with tools", () => {
   it("ends after limits.steps model calls, and keeps what was done", async () => {
@@ -22,7 +21,7 @@ describe("a turn with tools", () => {
     expect(chat.ended).toMatchObject([{ steps: 3 }]);
     expect(chat.errors).toMatchObject([{ code: "answer_incomplete" }]);
     const step = ["assistant failed", "tool failed"];
-    expect(await rolesOf(chat)).toEqual(["user complete", ...step, ...step, ...step]);
+    expect(rolesOf(await chat.stored())).toEqual(["user complete", ...step, ...step, ...step]);
   });
 
   it("never ends cleanly where the ids of its messages leave no place for the answer", async () => {
@@ -49,7 +48,7 @@ describe("a turn with tools", () => {
       const seen = await read(chat.post(ask("Hi")));
       expect(seen.status !== 200 || seen.failed).toBe(true);
       await chat.settled();
-      expect(await rolesOf(chat)).toEqual([
+      expect(rolesOf(await chat.stored())).toEqual([
         "user complete",
         "assistant failed",
         "tool failed",
@@ -61,7 +60,7 @@ describe("a turn with tools", () => {
       await patient.settled();
       // The model was told nothing of the attempt that failed.
       expect(patient.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hi" }]);
-      expect(await rolesOf(chat)).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
+      expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
     },
   );
 
@@ -80,7 +79,7 @@ describe("a turn with tools", () => {
     expect((await read(chat.post(ask("Hi")))).status).toBe(504);
     await chat.settled();
     expect(chat.errors).toMatchObject([{ code: "turn_timeout" }]);
-    expect(await rolesOf(chat)).toEqual(["user complete", "assistant failed", "tool failed"]);
+    expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant failed", "tool failed"]);
   });
 
   it("keeps no call whose arguments broke off", async () => {
@@ -88,7 +87,7 @@ describe("a turn with tools", () => {
     chat.model.next(sends(event(chunk({ tool_calls: [toolCall("c1", "weather", '{"ci')] }))));
     expect((await read(chat.post(ask("Hi")))).status).toBe(502);
     await chat.settled();
-    expect(await rolesOf(chat)).toEqual(["user complete"]);
+    expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
   });
 
   it("counts the arguments of calls as part of the answer's size", async () => {
@@ -106,12 +105,7 @@ describe("a turn with tools", () => {
     expect(await read(chat.post(ask("Hi")))).toEqual(whole);
     await chat.settled();
     const stored = await chat.stored();
-    expect(stored.map(({ message, status }) => `${message.role} ${status}`)).toEqual([
-      "user complete",
-      "assistant complete",
-      "tool complete",
-      "assistant complete",
-    ]);
+    expect(rolesOf(stored)).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
     expect(stored.at(-1)?.id).toBe("r1");
     expect(await read(chat.post(ask("Hi")))).toEqual(whole);
     expect((await chat.post({ ...ask("Hi"), responseId: "r9" })).status).toBe(409);

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { ChatHandlerError, type ChatHandlerOptions, type EndedTurn, type ErrorContext } from "../../src/index.ts";
 import { createTools } from "../../src/tools.ts";
-import { ask, read, startChat, ways } from "../support/chat.ts";
+import { ask, read, rolesOf, startChat, ways } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import { callsTools, chunk, done, event, finish, gate, hangs, says, saysAfter, sends, stalls, text, toolCall } from "../support/scripts.ts";
 
@@ -273,11 +273,6 @@ describe("the ids and the clock", () => {
     const healthy = await startChat({ over: chat, tools: createTools([{ name: "look", run: () => "seen" }]) });
     healthy.model.next(...answerWithTool);
     expect((await read(healthy.post(ask("Hi")))).text).toBe("Done.");
-    expect((await chat.stored()).map(({ message, status }) => `${message.role} ${status}`)).toEqual([
-      "user complete",
-      "assistant complete",
-      "tool complete",
-      "assistant complete",
-    ]);
+    expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
   });
 });

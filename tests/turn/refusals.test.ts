@@ -1,8 +1,7 @@
 /** Failures before the first byte: an honest status, a JSON body, and nothing of the provider's own words. */
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import OpenAI from "openai";
 import { describe, expect, it } from "vitest";
+import { freePort } from "../services/service.ts";
 import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
 import { expectHealing } from "../support/contract.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
@@ -210,13 +209,4 @@ async function expectNoSecret(response: Response): Promise<void> {
 async function sendsPage(call: Parameters<ReturnType<typeof sends>>[0]): Promise<void> {
   call.head(200, { "Content-Type": "text/html" });
   await call.send("<html>sk-secret-key</html>");
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

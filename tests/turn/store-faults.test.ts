@@ -1,7 +1,7 @@
 /** A store that fails, whichever it is: in each call of a turn, in every way a store can fail. */
 import { describe, expect, it } from "vitest";
 import { createTools } from "../../src/tools.ts";
-import { ask, type Chat, type ChatSetup, expectError, inShort, read, startChat, ways } from "../support/chat.ts";
+import { ask, type Chat, type ChatSetup, expectError, inShort, read, rolesOf, startChat, ways } from "../support/chat.ts";
 import { callsFor, expectAgreement, expectHealing, forEach } from "../support/contract.ts";
 import { type Fault, faults, type StoreCall, storeSecret } from "../support/faulty-store.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
@@ -134,12 +134,7 @@ overEveryStore(({ name, patience, create }) => {
       chat.model.next(callsTool, sends(text("Half")), callsTool, says("All"));
       await read(chat.post(request));
       await chat.settled();
-      expect((await chat.stored()).map(({ message, status }) => `${message.role} ${status}`)).toEqual([
-        "user complete",
-        "assistant failed",
-        "tool failed",
-        "assistant failed",
-      ]);
+      expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant failed", "tool failed", "assistant failed"]);
       chat.store.plan(only("appendMessages", 2, fault));
       const seen = await read(chat.post(request));
       expect(seen).toMatchObject({ status: 200, failed: !acts(fault) });
@@ -148,12 +143,7 @@ overEveryStore(({ name, patience, create }) => {
       expect(await read(chat.post(request))).toEqual({ status: 200, text: "All", failed: false });
       await chat.settled();
       const stored = await chat.stored();
-      expect(stored.map(({ message, status }) => `${message.role} ${status}`)).toEqual([
-        "user complete",
-        "assistant complete",
-        "tool complete",
-        "assistant complete",
-      ]);
+      expect(rolesOf(stored)).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
       expect(stored.at(-1)).toMatchObject({ id: "r1", message: { content: "All" } });
     });
   });

@@ -12,7 +12,7 @@ import { Client as PostgresClient } from "pg";
 import { expect, onTestFinished, test } from "vitest";
 import { createMemoryStore, type ThreadStore } from "../../../src/index.ts";
 import { createPostgresStore } from "../../../src/postgres.ts";
-import { describeWith } from "../../services/include.ts";
+import { describeWith, remedyFor } from "../../services/include.ts";
 import { idsOf } from "../samples.ts";
 import { type KitRun, meeting, runKit } from "./kit-run.ts";
 import { Better, type Client, open } from "./open.ts";
@@ -88,12 +88,11 @@ describeWith(
 });
 
 const { DATABASE_URL = "", REDIS_URL = "" } = process.env;
-const remedy = (variable: string) => `set ${variable}, or run \`node tests/services/run.ts npm test\``;
 
 describeWith(
   "PostgreSQL",
   DATABASE_URL !== "",
-  remedy("DATABASE_URL"),
+  remedyFor("DATABASE_URL"),
 )("PostgreSQL", () => {
   test("two processes on the same tables", { timeout }, async () => {
     const admin = new PostgresClient({ connectionString: DATABASE_URL });
@@ -109,7 +108,7 @@ describeWith(
 describeWith(
   "Redis",
   REDIS_URL !== "",
-  remedy("REDIS_URL"),
+  remedyFor("REDIS_URL"),
 )("Redis", () => {
   test("two processes on the same keys, one with node-redis, the other with ioredis", { timeout }, async () => {
     const admin = new Redis(REDIS_URL);

@@ -2,7 +2,7 @@
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import { atOnce, later } from "../gate.ts";
-import type { MessageStore, StoredMessage } from "../../store.ts";
+import type { MessageStore, StoredMessage, ThreadKey } from "../../store.ts";
 import { answer, here, idsOf, key, numbered, part, prompt, prompts } from "../samples.ts";
 import { meetings, races } from "./races.ts";
 
@@ -21,14 +21,24 @@ const twoAnswers = [
   { what: "under different ids to a new prompt", before: prompts("a"), second: "c" },
 ];
 
+/** Lets two calls meet on threads that hold `before`. */
+const meetingsOver = (
+  one: MessageStore,
+  before: StoredMessage[],
+  round: (thread: ThreadKey, name: string, first: number, second: number) => Promise<void>,
+): Promise<void> =>
+  meetings(async (name, first, second) => {
+    const thread = key(`${name}, ${before.length}`);
+    await one.appendMessages(thread, before);
+    await round(thread, name, first, second);
+  });
+
 export const answerRaceCases: MessageCase[] = races([
   ...twoAnswers.map(({ what, before, second: secondId }) => ({
     name: `of two answers at once, ${what}, one is stored`,
     invariant: "answers" as const,
     async race(one: MessageStore, other: MessageStore) {
-      await meetings(async (name, first, second) => {
-        const thread = key(name);
-        await one.appendMessages(thread, before);
+      await meetingsOver(one, before, async (thread, name, first, second) => {
         const results = await atOnce([
           later(first, () => reply(one, thread, " 1")),
           later(second, () => reply(other, thread, " 2", answer(secondId, "a"))),
@@ -46,9 +56,7 @@ export const answerRaceCases: MessageCase[] = races([
     name: "a part that meets the whole answer never takes its place",
     invariant: "answers",
     async race(one, other) {
-      await meetings(async (name, first, second) => {
-        const thread = key(name);
-        await one.appendMessages(thread, broken());
+      await meetingsOver(one, broken(), async (thread, name, first, second) => {
         const [whole] = await atOnce([
           later(first, () => reply(one, thread, " 1")),
           later(second, () => reply(other, thread, " 2", part("b", "a"))),
@@ -62,9 +70,7 @@ export const answerRaceCases: MessageCase[] = races([
     name: "what becomes complete at that moment is not replaced afterwards",
     invariant: "answers",
     async race(one, other) {
-      await meetings(async (name, first, second) => {
-        const thread = key(name);
-        await one.appendMessages(thread, broken());
+      await meetingsOver(one, broken(), async (thread, name, first, second) => {
         const [ids, isUpdated] = await atOnce<unknown>([
           later(first, () => reply(one, thread, "", part("b", "a"))),
           later(second, () => other.updateMessage(thread, "b", { status: "complete" })),
@@ -82,9 +88,7 @@ export const answerRaceCases: MessageCase[] = races([
     invariant: "answers",
     async race(one, other) {
       for (const before of [prompts("a"), broken()]) {
-        await meetings(async (name, first, second) => {
-          const thread = key(`${name}, ${before.length}`);
-          await one.appendMessages(thread, before);
+        await meetingsOver(one, before, async (thread, name, first, second) => {
           await atOnce<unknown>([
             later(first, () => reply(one, thread)),
             later(second, () => other.deleteMessages(thread, ["a", "old step", "step", "b"])),
