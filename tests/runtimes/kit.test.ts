@@ -17,13 +17,13 @@ test("the memory store passes the kit under node:test", { timeout: 120_000 }, as
   expect(printed).toMatch(/\nexit 0$/);
 });
 
-test("the memory store passes the kit under bun test", { timeout: 120_000 }, async () => {
+test("the memory store and bun:sqlite pass the kit under bun test", { timeout: 120_000 }, async () => {
   const printed = await bundled("kit-bun.ts", async (path) => {
     const named = path.replace(/\.mjs$/, ".test.mjs"); // the name bun looks for
     await copyFile(path, named);
     return output(programs.bun(named).file, ["test", named]);
   });
-  expect(Number(/^ (\d+) pass$/m.exec(printed)?.[1])).toBeGreaterThan(50);
+  expect(Number(/^ (\d+) pass$/m.exec(printed)?.[1])).toBeGreaterThan(100);
   expect(printed).toMatch(/^ 0 fail$/m);
   expect(printed).toMatch(/\nexit 0$/);
 });
