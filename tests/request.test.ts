@@ -235,6 +235,37 @@ describe("a body that does not end", () => {
   });
 });
 
+describe("a body of a declared length", () => {
+  it("is not read to its end where that is too long", async () => {
+    const chat = await startChat({ limits: { bodyBytes: 100_000 } });
+    let given = 0;
+    const body = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array((given += 10_000) && 10_000)) });
+    const headers = { ...json, "Content-Length": "1000000" };
+    await expectError(await chat.post("", { body, headers, duplex: "half" } as RequestInit), 413, "body_too_large");
+    expect(given).toBeLessThan(200_000);
+  });
+
+  it("is refused where it is longer than its server let it declare", async () => {
+    const chat = await startChat({ limits: { bodyBytes: 100 } });
+    const headers = { ...json, "Content-Length": "10" };
+    await expectError(await chat.post(ask("x".repeat(200)), { headers }), 413, "body_too_large");
+    expect(chat.store.calls).toEqual([]);
+  });
+
+  it("leaves nothing behind where its client goes away within it", async () => {
+    const chat = await startChat({ via: "server" });
+    const body = JSON.stringify(ask("Hi"));
+    await new Promise<void>((resolve) => {
+      const request = httpRequest(chat.url, { method: "POST", headers: { ...json, "Content-Length": body.length } });
+      request.on("error", () => resolve());
+      request.write(body.slice(0, -5), () => request.destroy(new Error("gone")));
+    });
+    expect((await read(chat.post(ask("Hello", 1)))).text).toBe("Answer to Hello.");
+    expect(chat.errors).toEqual([]);
+    expect(chat.store.calls.map(({ method }) => method)).toEqual(["listMessages", "appendMessages", "appendMessages"]);
+  });
+});
+
 it("says so when the body was read before the handler got it", async () => {
   const chat = await startChat();
   const request = new Request(chat.url, post(ask("Hi")));

@@ -25,20 +25,26 @@ export async function readChatRequest(request: Request, limits: Limits, bodyTime
   return { prompt, threadId, responseId };
 }
 
-/** The JSON of a body whose length is not to be trusted: reading stops as soon as there is too much of it, or it takes too long. */
-export async function readJson({ headers, body }: Request, limit: number, timeout: number): Promise<unknown> {
+/** The JSON of a body. Reading stops as soon as there is too much of it, or it takes too long. */
+export async function readJson(request: Request, limit: number, timeout: number): Promise<unknown> {
+  const { headers } = request;
   // Only JSON: a form post, which a browser sends across origins without asking, must not get here with its cookies.
   if (!/^application\/json\s*(;|$)/i.test(headers.get("Content-Type") ?? "")) {
     throw new ChatHandlerError("unsupported_media_type", "Send the body as application/json.");
   }
-  if (!body || body.locked) throw new ChatHandlerError("invalid_json", "There is no body, or it was read before the handler got it.");
-  const reader = body.getReader();
+  // A server holds its client to a length that was declared, and gives such a body whole for far less than a stream of it.
+  const body = Number(headers.get("Content-Length") || Infinity) > limit ? request.body : undefined;
+  if (request.bodyUsed || body === null || body?.locked) {
+    throw new ChatHandlerError("invalid_json", "There is no body, or it was read before the handler got it.");
+  }
+  const reader = body?.getReader();
+  const next = async () => (reader ? reader.read() : { done: true, value: await request.arrayBuffer() });
   const read = async () => {
     const decoder = new TextDecoder("utf-8", { fatal: true });
     let text = "";
     let size = 0;
     for (;;) {
-      const { done, value } = await reader.read().catch((cause: unknown) => {
+      const { done, value } = await next().catch((cause: unknown) => {
         throw new ChatHandlerError("client_gone", "The body broke off.", { cause });
       });
       size += value?.byteLength ?? 0;
@@ -50,7 +56,7 @@ export async function readJson({ headers, body }: Request, limit: number, timeou
   try {
     return await within(timeout, read(), () => new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`));
   } catch (cause) {
-    void reader.cancel(cause).catch(() => {});
+    void reader?.cancel(cause).catch(() => {});
     if (cause instanceof ChatHandlerError) throw cause;
     throw new ChatHandlerError("invalid_json", "The body is not JSON in UTF-8.", { cause });
   }
