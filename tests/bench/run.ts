@@ -29,7 +29,7 @@ const plan: { rounds: number; sockets: SocketPlan[] } = quick
       rounds: 10,
       sockets: [
         { subjects: all, load: steady, rounds: 5, warmUpTurns: 1_000 },
-        { subjects: few, load: crowded, rounds: 1, warmUpTurns: 1_000 },
+        { subjects: few, load: crowded, rounds: 3, warmUpTurns: 1_000 },
       ],
     };
 

@@ -22,15 +22,11 @@ export interface ServerAnswer extends Memory {
 
 const name = subjectName(process.argv[2]);
 const nothing: ServerAnswer = { port: 0, cpu: 0, resident: 0, inUse: 0 };
-/** CPU time of what only the measuring does. */
-let ownTime = 0;
 
-function measureMemory(): Memory {
-  const start = cpuTime();
+async function measureMemory(): Promise<Memory> {
   const { rss: resident } = process.memoryUsage();
-  collectGarbage();
+  await collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
-  ownTime += cpuTime() - start;
   return { resident, inUse: heapUsed + external };
 }
 
@@ -47,8 +43,8 @@ answerParent(async (question: ServerQuestion): Promise<ServerAnswer> => {
     case "listen":
       return { ...nothing, port: await listen(question.modelPort) };
     case "cpu":
-      return { ...nothing, cpu: cpuTime() - ownTime };
+      return { ...nothing, cpu: cpuTime() };
     case "memory":
-      return { ...nothing, ...measureMemory() };
+      return { ...nothing, ...(await measureMemory()) };
   }
 });

@@ -81,27 +81,24 @@ async function start(name: SubjectName, { model }: Others): Promise<Server> {
   return { child, port };
 }
 
-async function measure({ child, port }: Server, load: Load, others: Others, whileHeld?: () => Promise<void>): Promise<SocketSample> {
+async function measure({ child, port }: Server, load: Load, others: Others): Promise<SocketSample> {
   const start = await child.ask({ kind: "cpu" });
-  const seen = await run(load, port, others, whileHeld);
+  const seen = await run(load, port, others);
   const end = await child.ask({ kind: "cpu" });
   return { ...seen, cpu: (end.cpu - start.cpu) / (load.streams * load.tokens) };
 }
 
-/** The first round also shows the memory: later ones find what the process got from the system in it. */
-async function measureFirst(server: Server, plan: SocketPlan, others: Others): Promise<SocketResult> {
-  const { load, warmUpTurns } = plan;
-  await run(warmUp(warmUpTurns), server.port, others);
-  const before = await server.child.ask({ kind: "memory" });
-  // Collecting all garbage makes code slow for a while.
-  await run(warmUp(warmUpTurns / 4), server.port, others);
+/** Comes first: later it would find what the process got from the system for other runs. */
+async function measureMemory({ child, port }: Server, { load, warmUpTurns }: SocketPlan, others: Others): Promise<Memory> {
+  await run(warmUp(warmUpTurns), port, others);
+  const before = await child.ask({ kind: "memory" });
   let open = before;
-  const sample = await measure(server, load, others, async () => {
-    open = await server.child.ask({ kind: "memory" });
+  await run(load, port, others, async () => {
+    open = await child.ask({ kind: "memory" });
   });
-  await run(warmUp(warmUpTurns / 4), server.port, others);
-  const memory = { resident: (open.resident - before.resident) / load.streams, inUse: (open.inUse - before.inUse) / load.streams };
-  return { samples: [sample], memory };
+  // Collecting all garbage makes code slow for a while.
+  await run(warmUp(warmUpTurns / 4), port, others);
+  return { resident: (open.resident - before.resident) / load.streams, inUse: (open.inUse - before.inUse) / load.streams };
 }
 
 /**
@@ -122,9 +119,9 @@ export async function measureSockets(plan: SocketPlan, progress: (text: string) 
         progress(`${load.streams} streams, round ${round} of ${rounds}: ${name}`);
         const server = servers.get(name) ?? (await start(name, others));
         servers.set(name, server);
-        const known = results.get(name);
-        if (known) known.samples.push(await measure(server, load, others));
-        else results.set(name, await measureFirst(server, plan, others));
+        const result = results.get(name) ?? { samples: [], memory: await measureMemory(server, plan, others) };
+        results.set(name, result);
+        result.samples.push(await measure(server, load, others));
       }
     }
     return { load, results: new Map(subjects.map((name) => [name, results.get(name)!])) };

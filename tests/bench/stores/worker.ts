@@ -9,7 +9,7 @@ answerParent(async ({ plan, url }: { plan: StorePlan; url: string }) => {
   const { open, grows = false } = entryOf(name);
   const subject = await open(url);
   try {
-    collectGarbage();
+    await collectGarbage();
     return await measure(subject, plan, grows);
   } finally {
     await subject.close();
