@@ -1,148 +1,159 @@
 /**
  * The text of a running turn: written once by the turn, read by any number of responses, each at its own pace
  * and each from the beginning. The text has to be kept until it is stored, so a late or slow reader costs nothing
- * more than its place in it.
+ * more than what it has still to read.
  */
 
 /** How far the turn may run ahead of its fastest reader, in characters. Bounds what an unread answer occupies. */
 const readAhead = 64 * 1024;
-/** From this many characters on, a write is not held back and a read hands out no more. */
+/** From this many characters on, a write is not held back. */
 const largeText = 64 * 1024;
 
-/** One response's way through the answer. */
-export interface AnswerReader {
-  /** Resolves once there is text to read or the answer is whole; rejects if the turn failed with nothing said. */
-  opened(): Promise<void>;
-  /** The next text, never empty; `undefined` at the end of a whole answer. Rejects when the turn failed. */
-  read(): Promise<string | undefined>;
-  /** Stops reading. A pending read rejects with the reason. */
-  leave(reason: Error): void;
-}
-
 /** What the turn holds: the writing side. */
-export interface Answer {
-  /** Adds text; readers see it after at most the flush interval. */
-  write(text: string): void;
-  /** Shows all that was written to the readers now. */
-  flush(): void;
-  /** Whether the fastest reader is so far behind that the model should wait. */
-  isFull(): boolean;
-  /** Resolves when anything about the answer or its readers has changed. */
-  changed(): Promise<void>;
-  /** Lets everyone who waits for a change look again. */
-  touch(): void;
-  /** All text written so far. */
-  text(): string;
+export class Answer {
   /** Characters written so far. */
-  length(): number;
+  length = 0;
   /** When the first text was shown, by `performance.now()`. */
-  openedAt(): number | undefined;
+  openedAt: number | undefined;
+  /** Whether there will be no more text. */
+  hasEnded = false;
+  /** What it ended with, where it is not whole. */
+  failure: Error | undefined;
+  readonly #parts: string[] = [];
+  #gathered = "";
+  #flushedAt = -Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #readers: readonly AnswerReader[] = [];
+  #wake: (() => void) | undefined;
+  readonly #flushInterval: number;
+  readonly #onAbandoned: () => void;
+
+  /**
+   * @param flushInterval - Milliseconds between two flushes. The first text is shown at once; text that follows sooner
+   * is gathered, which costs an eye nothing and saves most of the writes.
+   * @param onAbandoned - Called when the last reader leaves before the end.
+   */
+  constructor(flushInterval: number, onAbandoned: () => void) {
+    this.#flushInterval = flushInterval;
+    this.#onAbandoned = onAbandoned;
+  }
+
+  /** Adds text; readers see it after at most the flush interval. */
+  write(text: string): void {
+    this.#gathered += text;
+    this.length += text.length;
+    const wait = this.#timer ? this.#flushInterval : this.#flushedAt + this.#flushInterval - performance.now();
+    if (wait <= 0 || this.#gathered.length >= largeText) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), wait);
+  }
+
+  /** Shows all that was written to the readers now. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    // Half of a surrogate pair would be encoded as U+FFFD: it waits for its other half.
+    const isHalf = !this.hasEnded && /[\ud800-\udbff]$/.test(this.#gathered.slice(-1));
+    const text = isHalf ? this.#gathered.slice(0, -1) : this.#gathered;
+    if (!text) return;
+    this.#gathered = this.#gathered.slice(text.length);
+    this.#flushedAt = performance.now();
+    this.openedAt ??= this.#flushedAt;
+    // Pieces are joined with their like, so that there are few: a thousand small strings occupy several times what is in them.
+    let part = text;
+    for (let last; (last = this.#parts.at(-1)) && last.length <= part.length; this.#parts.pop()) part = [last, part].join("");
+    this.#parts.push(part);
+    for (const reader of this.#readers) reader.show(text);
+  }
+
+  /** Whether the fastest reader is so far behind that the model should wait. */
+  isFull(): boolean {
+    return this.#readers.every(({ unread }) => unread.length + this.#gathered.length > readAhead);
+  }
+
+  /** Resolves when anything about the answer's readers has changed. Only the turn waits for it. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  /** Lets the turn look again. */
+  touch(): void {
+    this.#wake?.();
+  }
+
+  /** All text written so far. */
+  text(): string {
+    return this.#parts.join("") + this.#gathered;
+  }
+
   /** Ends the answer: whole, or with the failure that every reader will see after the text. */
-  end(failure?: Error): void;
-  /** A reader that starts at the beginning. `onLeave` is called once, when it leaves before the end. */
-  join(onLeave: () => void): AnswerReader;
+  end(failure?: Error): void {
+    this.hasEnded = true;
+    this.failure = failure;
+    this.flush();
+    for (const reader of this.#readers) reader.show("");
+  }
+
+  /** A reader that starts at the beginning. */
+  join(): AnswerReader {
+    const reader = new AnswerReader(this);
+    reader.show(this.#parts.join(""));
+    this.#readers = [...this.#readers, reader];
+    return reader;
+  }
+
+  /** Lets a reader go. */
+  leave(reader: AnswerReader): void {
+    this.#readers = this.#readers.filter((other) => other !== reader);
+    if (!this.#readers[0] && !this.hasEnded) this.#onAbandoned();
+    this.touch();
+  }
 }
 
-/**
- * An empty answer.
- *
- * @param flushInterval - Milliseconds between two flushes. The first text is shown at once; text that follows sooner
- * is gathered, which costs an eye nothing and saves most of the writes.
- */
-export function createAnswer(flushInterval: number): Answer {
-  const parts: string[] = [];
-  const places = new Set<{ consumed: number }>();
-  let gathered = "";
-  let length = 0;
-  let flushedAt = -Infinity;
-  let openedAt: number | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let hasEnded = false;
-  let failure: Error | undefined;
-  let waiting: (() => void)[] = [];
+/** One response's way through the answer. */
+export class AnswerReader {
+  /** Text that it has still to take. */
+  unread = "";
+  readonly #answer: Answer;
+  #left: Error | undefined;
+  #onReady: ((failure: Error | undefined) => void) | undefined;
 
-  const changed = () => new Promise<void>((resolve) => waiting.push(resolve));
+  /** Made by {@link Answer.join}. */
+  constructor(answer: Answer) {
+    this.#answer = answer;
+  }
 
-  const touch = () => {
-    const woken = waiting;
-    waiting = [];
-    for (const wake of woken) wake();
-  };
+  /** Calls back once, when there is text to take or the end of a whole answer, or when there will be none for a reason. */
+  onceReady(callback: (failure: Error | undefined) => void): void {
+    this.#onReady = callback;
+    this.show("");
+  }
 
-  const flush = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    // Half of a surrogate pair would be encoded as U+FFFD: it waits for its other half.
-    const isHalf = !hasEnded && /[\ud800-\udbff]$/.test(gathered.slice(-1));
-    const text = isHalf ? gathered.slice(0, -1) : gathered;
-    if (text === "") return;
-    gathered = gathered.slice(text.length);
-    parts.push(text);
-    flushedAt = performance.now();
-    openedAt ??= flushedAt;
-    touch();
-  };
+  /** The text there is; `""` at the end. */
+  take(): string {
+    const text = this.unread;
+    this.unread = "";
+    this.#answer.touch();
+    return text;
+  }
 
-  const isFull = () => {
-    let furthest = 0;
-    for (const { consumed } of places) if (consumed > furthest) furthest = consumed;
-    return length - furthest > readAhead;
-  };
+  /** Adds text to what it has to take. */
+  show(text: string): void {
+    this.unread += text;
+    const callback = this.#onReady;
+    const failure = this.#left ?? (this.unread ? undefined : this.#answer.failure);
+    if (!callback || !(failure || this.unread || this.#answer.hasEnded)) return;
+    this.#onReady = undefined;
+    callback(failure);
+  }
 
-  return {
-    write(text) {
-      gathered += text;
-      length += text.length;
-      const wait = timer ? flushInterval : flushedAt + flushInterval - performance.now();
-      if (wait <= 0 || gathered.length >= largeText) flush();
-      else timer ??= setTimeout(flush, wait);
-    },
-    flush,
-    isFull,
-    changed,
-    touch,
-    text: () => parts.join("") + gathered,
-    length: () => length,
-    openedAt: () => openedAt,
-    end(reason) {
-      hasEnded = true;
-      failure = reason;
-      flush();
-      touch();
-    },
-    join(onLeave) {
-      const place = { consumed: 0 };
-      let next = 0;
-      let left: Error | undefined;
-      places.add(place);
-      /** Whether there is text to read; throws where there will be none for a reason. */
-      const hasText = () => {
-        const error = left ?? (next < parts.length ? undefined : failure);
-        if (error) throw error;
-        return next < parts.length;
-      };
-      return {
-        async opened() {
-          while (!hasText() && !hasEnded) await changed();
-        },
-        async read() {
-          while (!hasText()) {
-            if (hasEnded) return void places.delete(place);
-            await changed();
-          }
-          let text = "";
-          while (next < parts.length && text.length < largeText) text += parts[next++];
-          place.consumed += text.length;
-          touch();
-          return text;
-        },
-        leave(reason) {
-          if (left || !places.delete(place)) return;
-          left = reason;
-          onLeave();
-          touch();
-        },
-      };
-    },
-  };
+  /** Stops reading: who waits for text gets the reason. */
+  leave(reason: Error): void {
+    if (this.#left) return;
+    this.#left = reason;
+    this.unread = "";
+    this.show("");
+    this.#answer.leave(this);
+  }
 }

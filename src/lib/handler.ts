@@ -33,7 +33,7 @@ export type ChatHandler = (request: Request) => Promise<Response>;
  */
 export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]): ChatHandler {
   const settings = resolveOptions(options, extra);
-  const turns = runningTurnsOn(settings.store);
+  const turns = runningTurnsOn(options.store);
 
   const findOrStart = (context: TurnContext): Turn => {
     const running = turns.find(context, context.responseId);
@@ -58,7 +58,8 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       if (request.signal.aborted) leave();
       // Holding the request here also keeps it from the garbage collector, which in Node would take its signal along.
       void turn.settled.then(() => request.signal.removeEventListener("abort", leave));
-      await reader.opened();
+      const failure = await new Promise<Error | undefined>((resolve) => reader.onceReady(resolve));
+      if (failure) throw failure;
       return textResponse(reader, leave);
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal");

@@ -29,52 +29,58 @@ const drainTime = 1_000;
 
 const noop = () => {};
 
+/** What one network read gave; only the call that gave it knows what is in it. */
+type Read = IteratorResult<unknown, unknown>;
+
 /** A call that is under way. Whoever made it closes it. */
 export interface ModelCall {
-  /** The chunks of one network read, perhaps none; `undefined` at the end. Rejects at once when the call's signal aborts. */
-  read(): Promise<ChatCompletionChunk[] | undefined>;
+  /** Waits for the next read. Settles at once when the call's signal aborts. */
+  read(): Promise<Read>;
+  /** Gives the chunks of a read, perhaps none, to `onChunk`, and says whether that was the end. Throws what is wrong with a chunk. */
+  take(read: Read): boolean | undefined;
   /** Lets go of the connection: to the next call where this one has ended, for good where it has not. */
   close(): void;
 }
 
+/** Takes what the model says, one chunk after the other. */
+type OnChunk = (chunk: ChatCompletionChunk) => void;
+
 /** Calls the model. Aborting the signal ends what is pending at once, even if the client ignores it. */
-export async function callModel(client: ModelClient, body: ChatCompletionCreateParamsStreaming, signal: AbortSignal): Promise<ModelCall> {
+export async function callModel(
+  client: ModelClient,
+  body: ChatCompletionCreateParamsStreaming,
+  signal: AbortSignal,
+  onChunk: OnChunk,
+): Promise<ModelCall> {
   const pending = client.chat.completions.create(body, { signal }) as ReturnType<ModelClient["chat"]["completions"]["create"]> & {
     asResponse?: () => Promise<Response>;
   };
   const given = Promise.resolve<Response | AsyncIterable<ChatCompletionChunk>>(pending.asResponse ? pending.asResponse() : pending);
   // What a client that ignores the signal gives too late is let go at once.
-  void given.then((late) => signal.aborted && open(late, signal).close()).catch(noop);
-  return open(await unlessAborted(signal, given), signal);
+  void given.then((late) => signal.aborted && open(late, signal, noop).close()).catch(noop);
+  return open(await unlessAborted(signal, given), signal, onChunk);
 }
 
-function open(given: Response | AsyncIterable<ChatCompletionChunk>, signal: AbortSignal): ModelCall {
-  if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), signal);
+function open(given: Response | AsyncIterable<ChatCompletionChunk>, signal: AbortSignal, onChunk: OnChunk): ModelCall {
+  if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), signal, onChunk);
   if (!given.body) throw new Error("The response has no body.");
-  return decode(given.body.getReader(), signal);
+  return decode(given.body.getReader(), signal, onChunk);
 }
 
 /** Reads an SSE body. */
-function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): ModelCall {
+function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal, onChunk: OnChunk): ModelCall {
   const decoder = new TextDecoder();
-  let batch: ChatCompletionChunk[] = [];
-  let isDone = false;
-  let failure: Error | undefined;
+  let isDone: boolean | undefined;
 
   const parser = createParser({
     maxBufferSize: maxEventSize,
     onEvent({ data, event }) {
       isDone ||= data.startsWith("[DONE]");
-      if (isDone || failure) return;
-      try {
-        batch.push(asChunk(JSON.parse(data), event));
-      } catch (error) {
-        failure = error as Error;
-      }
+      if (!isDone) onChunk(asChunk(JSON.parse(data), event));
     },
     onError(error) {
       // Lines that are not SSE are skipped, as the specification has it; an event without end is not.
-      if (error.type === "max-buffer-size-exceeded") failure = error;
+      if (error.type === "max-buffer-size-exceeded") throw error;
     },
   });
 
@@ -83,20 +89,11 @@ function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
   signal.addEventListener("abort", cancel);
 
   return {
-    async read() {
-      // It may have aborted before there was anything to cancel.
-      signal.throwIfAborted();
-      // What came before the failure has been given.
-      if (failure) throw failure;
-      if (isDone) return undefined;
-      const { done, value } = await reader.read();
-      signal.throwIfAborted();
+    read: () => reader.read(),
+    take({ done, value }) {
       // At the end the last event counts even where its blank line is missing.
-      parser.feed(done ? `${decoder.decode()}\n\n` : decoder.decode(value, { stream: true }));
-      isDone ||= done;
-      const chunks = batch;
-      batch = [];
-      return chunks;
+      parser.feed(done ? `${decoder.decode()}\n\n` : decoder.decode(value as Uint8Array, { stream: true }));
+      return (isDone ||= done);
     },
     close() {
       signal.removeEventListener("abort", cancel);
@@ -112,19 +109,15 @@ function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
 }
 
 /** Reads the chunks of a client that gives an iterable instead of a response, for example a tracing wrapper. */
-const oneByOne = (chunks: AsyncIterator<ChatCompletionChunk>, signal: AbortSignal): ModelCall => ({
-  async read() {
-    const { done, value } = await unlessAborted(signal, chunks.next());
-    signal.throwIfAborted();
-    return done ? undefined : [asChunk(value)];
+const oneByOne = (chunks: AsyncIterator<ChatCompletionChunk>, signal: AbortSignal, onChunk: OnChunk): ModelCall => ({
+  read: () => unlessAborted(signal, chunks.next()),
+  take({ done, value }) {
+    if (!done) onChunk(asChunk(value));
+    return done;
   },
-  close: () => letGo(chunks),
+  // Nobody waits for it: a generator that hangs in `next()` never gets to it.
+  close: () => void (async () => chunks.return?.())().catch(noop),
 });
-
-/** Nobody waits for it: a generator that hangs in `next()` never gets to it. */
-function letGo(iterator: AsyncIterator<unknown>): void {
-  void (async () => iterator.return?.())().catch(noop);
-}
 
 function asChunk(value: unknown, event?: string): ChatCompletionChunk {
   if (event === "error" || typeof value !== "object" || !value || ("error" in value && value.error)) {

@@ -9,8 +9,10 @@ import type { Turn } from "./turn.ts";
 export interface RunningTurns {
   /** The turn that runs or waits under this response id and is not about to end. */
   find(thread: ThreadKey, responseId: string): Turn | undefined;
-  /** Puts a turn at the end of its thread's line, until it is over, and returns the turns before it. */
-  enter(thread: ThreadKey, turn: Turn): Turn[];
+  /** Puts a turn at the end of its thread's line, and returns the turns before it. */
+  enter(thread: ThreadKey, turn: Turn): readonly Turn[];
+  /** Takes a turn out of its thread's line. */
+  leave(thread: ThreadKey, turn: Turn): void;
 }
 
 const coordinators = new WeakMap<MessageStore, RunningTurns>();
@@ -23,25 +25,22 @@ export function runningTurnsOn(store: MessageStore): RunningTurns {
 }
 
 function createRunningTurns(): RunningTurns {
-  const lines = new Map<string, Set<Turn>>();
+  const lines = new Map<string, readonly Turn[]>();
   // As JSON, no two pairs of strings meet in one key.
   const keyOf = ({ owner, threadId }: ThreadKey) => JSON.stringify([owner, threadId]);
+  const lineOf = (thread: ThreadKey) => lines.get(keyOf(thread)) ?? [];
 
   return {
-    find(thread, responseId) {
-      for (const turn of lines.get(keyOf(thread)) ?? []) if (turn.responseId === responseId && !turn.isEnding()) return turn;
-      return undefined;
-    },
+    find: (thread, responseId) => lineOf(thread).find((turn) => turn.responseId === responseId && !turn.isEnding()),
     enter(thread, turn) {
-      const key = keyOf(thread);
-      const line = lines.get(key) ?? new Set();
-      const ahead = [...line];
-      lines.set(key, line.add(turn));
-      void turn.over.then(() => {
-        line.delete(turn);
-        if (line.size === 0) lines.delete(key);
-      });
+      const ahead = lineOf(thread);
+      lines.set(keyOf(thread), [...ahead, turn]);
       return ahead;
+    },
+    leave(thread, turn) {
+      const left = lineOf(thread).filter((other) => other !== turn);
+      lines.set(keyOf(thread), left);
+      if (left.length === 0) lines.delete(keyOf(thread));
     },
   };
 }

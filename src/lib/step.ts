@@ -12,8 +12,8 @@ import type { ToolCalls, ToolRunner } from "./tools.ts";
 export interface Said {
   /** Where in the answer its text begins. */
   start: number;
-  /** Its tool calls so far; whole once there is a finish reason. */
-  toolCalls: ToolCalls;
+  /** Its tool calls so far, where it made any; whole once there is a finish reason. */
+  toolCalls?: ToolCalls | undefined;
   /** Why it ended: proof that the model itself ended it. */
   finishReason?: string | undefined;
   /** Tokens, where the model reported them. */
@@ -38,11 +38,8 @@ export async function speak(
   abort: (reason: ChatHandlerError) => void,
 ): Promise<void> {
   // One timer for the whole call, moved only when it fires: re-arming it at every chunk would cost more than reading the chunk.
-  let deadline = 0;
+  let deadline = performance.now() + timeouts.firstChunk;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const expectWithin = (ms: number) => {
-    deadline = performance.now() + ms;
-  };
   const watch = () => {
     const left = deadline - performance.now();
     if (left > 0) timer = setTimeout(watch, Math.min(left, timeouts.idle));
@@ -50,31 +47,37 @@ export async function speak(
   };
 
   let call: ModelCall | undefined;
+  let chunks = 0;
+  let toolCharacters = 0;
   try {
     signal.throwIfAborted();
-    expectWithin(timeouts.firstChunk);
     watch();
-    call = await callModel(client, body, signal);
-    let toolCharacters = 0;
+    call = await callModel(client, body, signal, (chunk) => {
+      chunks++;
+      toolCharacters += take(chunk, said, answer, tools);
+      if (answer.length + toolCharacters > limits.answerCharacters) {
+        throw new ChatHandlerError("answer_too_large", `The answer is longer than ${limits.answerCharacters} characters.`);
+      }
+    });
     let closesBy = 0;
     for (;;) {
+      // It may have aborted before there was anything to cancel.
+      signal.throwIfAborted();
+      const seen = chunks;
+      const read = call.read();
       if (said.finishReason) {
         deadline = Infinity;
         closesBy ||= performance.now() + finishGrace;
       }
-      const read = call.read();
-      const chunks = await (closesBy ? within(Math.max(0, closesBy - performance.now()), read, () => overdue) : read);
-      if (!chunks) break;
+      const given = await (closesBy ? within(Math.max(0, closesBy - performance.now()), read, () => overdue) : read);
+      signal.throwIfAborted();
+      if (call.take(given)) break;
       // Comments keep a connection open, but say nothing.
-      if (chunks.length === 0) continue;
-      for (const chunk of chunks) toolCharacters += take(chunk, said, answer, tools);
-      if (answer.length() + toolCharacters > limits.answerCharacters) {
-        throw new ChatHandlerError("answer_too_large", `The answer is longer than ${limits.answerCharacters} characters.`);
-      }
+      if (chunks === seen) continue;
       // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
       deadline = Infinity;
       while (answer.isFull() && !signal.aborted) await answer.changed();
-      expectWithin(timeouts.idle);
+      deadline = performance.now() + timeouts.idle;
     }
   } catch (error) {
     // A model that gave its reason had finished, whatever keeps its connection open.
@@ -99,5 +102,5 @@ function take({ usage, choices }: ChatCompletionChunk, said: Said, answer: Answe
   if (text) answer.write(text);
   if (!delta?.tool_calls?.length) return 0;
   if (!tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, and there is none.");
-  return tools.gather(delta.tool_calls, said.toolCalls);
+  return tools.gather(delta.tool_calls, (said.toolCalls ??= new Map()));
 }

@@ -17,24 +17,29 @@ export const textHeaders: Record<string, string> = {
 
 const encoder = new TextEncoder();
 
-/** Streams what the reader reads, one read for each pull of the client; a failure of the turn errors the stream. */
+/** Streams what the reader takes, one text for each pull of the client; a failure of the turn errors the stream. */
 export function textResponse(reader: AnswerReader, onCancel: () => void): Response {
-  let feed: (result: IteratorResult<string, undefined>) => void = () => {};
+  let feed: (result: IteratorResult<string, string>) => void;
 
   // transformStream runs its loop without looking at demand and must not see an error, so it is fed one text for each pull and
   // the outer stream says how it ends.
-  const next = () => new Promise<IteratorResult<string, undefined>>((resolve) => (feed = resolve));
+  const next = () => new Promise<IteratorResult<string, string>>((resolve) => (feed = resolve));
   const bytes = transformStream({ [Symbol.asyncIterator]: () => ({ next }) }, (text: string) => encoder.encode(text)).getReader();
 
   const body = new ReadableStream<Uint8Array>(
     {
-      async pull(controller) {
-        const value = await reader.read();
-        feed(value === undefined ? { done: true, value } : { done: false, value });
-        const text = await bytes.read();
-        if (text.done) controller.close();
-        else controller.enqueue(text.value);
-      },
+      pull: (controller) =>
+        new Promise((resolve, reject) => {
+          reader.onceReady((failure) => {
+            if (failure) return reject(failure);
+            const value = reader.take();
+            feed({ done: !value, value });
+            bytes
+              .read()
+              .then((text) => resolve(text.done ? controller.close() : controller.enqueue(text.value)))
+              .catch(reject);
+          });
+        }),
       cancel: onCancel,
     },
     { highWaterMark: 0 },

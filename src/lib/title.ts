@@ -1,7 +1,7 @@
 /** The app's own titles for threads, made beside the turn. */
 import { within } from "./deadline.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
-import { guardApp, guardStore } from "./guard.ts";
+import { guardApp } from "./guard.ts";
 import type { Settings, TurnContext } from "./options.ts";
 import { asTitle } from "./prompt.ts";
 import type { ThreadStore } from "./store.ts";
@@ -15,8 +15,8 @@ export async function retitle(
 ): Promise<void> {
   if (!title || !("renameThread" in store)) return;
   try {
+    const threads = store as ThreadStore;
     const thread = { owner: context.owner, threadId: context.threadId };
-    const threads = guardStore(store as ThreadStore, timeouts.store);
     const late = () => new ChatHandlerError("internal", "The title took too long.");
     const made = asTitle(
       await within(

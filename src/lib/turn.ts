@@ -1,11 +1,11 @@
 /** The life of one turn: from its place in the thread's line to its answer in the store. */
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
-import { createAnswer, type AnswerReader } from "./answer.ts";
+import { Answer, type AnswerReader } from "./answer.ts";
 import { unlessAborted, within } from "./deadline.ts";
 import { conflict, type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
-import { guardApp, guardStore } from "./guard.ts";
+import { guardApp } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
 import type { Settings, TurnContext } from "./options.ts";
 import { type Prompt, titleOf } from "./prompt.ts";
@@ -13,7 +13,7 @@ import type { RunningTurns } from "./running-turns.ts";
 import { type Said, speak } from "./step.ts";
 import type { ListMessagesOptions, MessageStatus, StoredMessage } from "./store.ts";
 import { retitle } from "./title.ts";
-import type { ToolRunner } from "./tools.ts";
+import type { ToolCalls, ToolRunner } from "./tools.ts";
 
 /** A turn that waits, runs or has ended. */
 export interface Turn {
@@ -47,15 +47,13 @@ interface Work {
 /** Puts a turn in its thread's line. Everything that can go wrong with it reaches the readers of its answer. */
 export function startTurn(context: TurnContext, settings: Settings, turns: RunningTurns, report: (error: ChatHandlerError) => void): Turn {
   const { owner, threadId, responseId, prompt } = context;
-  const { limits, timeouts, history, tools, generateId: newId } = settings;
+  const { store, limits, timeouts, history, tools, generateId: newId } = settings;
   const { id: promptId, ...promptMessage } = prompt;
   const thread = { owner, threadId };
-  const store = guardStore(settings.store, timeouts.store);
   const startedAt = performance.now();
   const controller = new AbortController();
   const { signal } = controller;
-  const answer = createAnswer(settings.flushInterval);
-  let readers = 0;
+  const answer = new Answer(settings.flushInterval, () => abort(clientGone()));
   // Not read off the signal: workerd lets no other request look at it.
   let isEnding = false;
   let queued = 0;
@@ -132,7 +130,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     for (;;) {
       if (work.steps === limits.steps) throw incomplete("The model kept calling tools.");
       work.steps++;
-      const said: Said = (work.said = { start: answer.length(), toolCalls: new Map() });
+      const said: Said = (work.said = { start: answer.length });
       try {
         await speak(said, body, answer, settings, signal, abort);
       } finally {
@@ -140,20 +138,20 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       }
       const { finishReason = "", toolCalls } = said;
       if (cutShort.has(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
-      if (!tools || toolCalls.size === 0) break;
-      const step = await runStep(said, tools);
+      if (!tools || !toolCalls?.size) break;
+      const step = await runStep(said, toolCalls, tools);
       work.kept.push(...step);
       work.said = undefined;
       signal.throwIfAborted();
       body.messages = [...body.messages, ...step.map(({ message }) => message)];
     }
-    if (answer.length() === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
+    if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
   };
 
   const textFrom = (start: number) => answer.text().slice(start).toWellFormed();
 
   /** The calls of a step with their results: stored together, so that a call is never without its result. */
-  const runStep = async ({ start, toolCalls, finishReason, usage }: Said, tools: ToolRunner): Promise<Step> => {
+  const runStep = async ({ start, finishReason, usage }: Said, toolCalls: ToolCalls, tools: ToolRunner): Promise<Step> => {
     answer.flush();
     const calls = [...toolCalls.values()];
     const results = await tools.run(calls, { ...context, signal }, (error) =>
@@ -165,7 +163,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
 
   /** Stores what was said, in the place of a broken attempt. Resolves to whether it is there now. */
   const keep = async ({ said, kept }: Work, status: MessageStatus): Promise<boolean> => {
-    const { start = answer.length(), finishReason, usage } = said ?? {};
+    const { start = answer.length, finishReason, usage } = said ?? {};
     const content = textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
     return guardApp(async () => {
@@ -188,22 +186,20 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     if (failure) report(failure);
   };
 
-  const run = async (): Promise<void> => {
-    const earlier = await takeUp();
-    if (earlier.answer !== undefined) return answer.write(earlier.answer);
-    work = { kept: [], steps: 0 };
-    signal.throwIfAborted();
-    await converse(work, earlier.before);
-    clearTimeout(timer);
-    answer.flush();
-    await commit(work);
-  };
-
   const live = async (): Promise<void> => {
     let error: ChatHandlerError | undefined;
     let status: MessageStatus = "complete";
     try {
-      await run();
+      const earlier = await takeUp();
+      if (earlier.answer !== undefined) answer.write(earlier.answer);
+      else {
+        work = { kept: [], steps: 0 };
+        signal.throwIfAborted();
+        await converse(work, earlier.before);
+        clearTimeout(timer);
+        answer.flush();
+        await commit(work);
+      }
     } catch (thrown) {
       isEnding = true;
       error = asChatHandlerError(thrown, "internal");
@@ -213,10 +209,11 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     }
     clearTimeout(timer);
     answer.end(error);
-    leaveLine();
+    turns.leave(thread, turn);
+    isOver();
     if (work) {
       const { said, usage, steps } = work;
-      const openedAt = answer.openedAt();
+      const openedAt = answer.openedAt;
       const firstText = openedAt && openedAt - startedAt;
       const timings = { queued, firstText, total: performance.now() - startedAt };
       const ended = { ...context, status, finishReason: said?.finishReason, usage, steps, error, timings };
@@ -225,17 +222,12 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     await titled;
   };
 
-  const { promise: over, resolve: leaveLine } = Promise.withResolvers<void>();
+  const { promise: over, resolve: isOver } = Promise.withResolvers<void>();
   const turn = {
     responseId,
     prompt,
     isEnding: () => isEnding,
-    join() {
-      readers++;
-      return answer.join(() => {
-        if (--readers === 0) abort(clientGone());
-      });
-    },
+    join: () => answer.join(),
     over,
     settled: over,
   };
