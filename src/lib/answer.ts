@@ -1,12 +1,12 @@
 /**
  * The text of a running turn: written once by the turn, read by any number of responses, each at its own pace
  * and each from the beginning. The text has to be kept until it is stored, so a late or slow reader costs nothing
- * more than what it has still to read.
+ * more than its place in it.
  */
 
 /** How far the turn may run ahead of its fastest reader, in characters. Bounds what an unread answer occupies. */
 const readAhead = 64 * 1024;
-/** From this many characters on, a write is not held back. */
+/** From this many characters on, a write is not held back, and a piece grows no further: a reader takes one at once. */
 const largeText = 64 * 1024;
 
 /** What the turn holds: the writing side. */
@@ -15,16 +15,15 @@ export class Answer {
   length = 0;
   /** When the first text was shown, by `performance.now()`. */
   openedAt: number | undefined;
-  /** Whether there will be no more text. */
-  hasEnded = false;
-  /** What it ended with, where it is not whole. */
-  failure: Error | undefined;
+  /** How it ended, once there will be no more text; with a failure, where it is not whole. */
+  ending: { failure: Error | undefined } | undefined;
+  /** Lets the turn look again, where it waits for a change. */
+  wake: (() => void) | undefined;
   readonly #parts: string[] = [];
   #gathered = "";
   #flushedAt = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #readers: readonly AnswerReader[] = [];
-  #wake: (() => void) | undefined;
   readonly #flushInterval: number;
   readonly #onAbandoned: () => void;
 
@@ -52,34 +51,39 @@ export class Answer {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     // Half of a surrogate pair would be encoded as U+FFFD: it waits for its other half.
-    const isHalf = !this.hasEnded && /[\ud800-\udbff]$/.test(this.#gathered.slice(-1));
-    const text = isHalf ? this.#gathered.slice(0, -1) : this.#gathered;
-    if (!text) return;
-    this.#gathered = this.#gathered.slice(text.length);
-    this.#flushedAt = performance.now();
-    this.openedAt ??= this.#flushedAt;
-    // Pieces are joined with their like, so that there are few: a thousand small strings occupy several times what is in them.
-    let part = text;
-    for (let last; (last = this.#parts.at(-1)) && last.length <= part.length; this.#parts.pop()) part = [last, part].join("");
-    this.#parts.push(part);
-    for (const reader of this.#readers) reader.show(text);
+    let part = this.#gathered;
+    if (!this.ending && /[\ud800-\udbff]/.test(part.slice(-1))) part = part.slice(0, -1);
+    if (part) {
+      this.#gathered = this.#gathered.slice(part.length);
+      this.#flushedAt = performance.now();
+      this.openedAt ??= this.#flushedAt;
+      // Pieces are joined with their like, so that there are few: a thousand small strings occupy several times what is in them.
+      for (let last; part.length < largeText && (last = this.#parts.at(-1)) && last.length <= part.length; this.#parts.pop()) {
+        part = [last, part].join("");
+      }
+      this.#parts.push(part);
+    }
+    for (const reader of this.#readers) reader.look();
+  }
+
+  /** Shown text from this place on, though perhaps not all; `""` where there is none. */
+  textFrom(place: number): string {
+    let start = this.length - this.#gathered.length;
+    let index = this.#parts.length;
+    while (start > place) start -= this.#parts[--index]!.length;
+    return this.#parts[index]?.slice(place - start) ?? "";
   }
 
   /** Whether the fastest reader is so far behind that the model should wait. */
   isFull(): boolean {
-    return this.#readers.every(({ unread }) => unread.length + this.#gathered.length > readAhead);
+    return this.#readers.every(({ place }) => this.length - place > readAhead);
   }
 
   /** Resolves when anything about the answer's readers has changed. Only the turn waits for it. */
   changed(): Promise<void> {
     return new Promise((resolve) => {
-      this.#wake = resolve;
+      this.wake = resolve;
     });
-  }
-
-  /** Lets the turn look again. */
-  touch(): void {
-    this.#wake?.();
   }
 
   /** All text written so far. */
@@ -89,16 +93,13 @@ export class Answer {
 
   /** Ends the answer: whole, or with the failure that every reader will see after the text. */
   end(failure?: Error): void {
-    this.hasEnded = true;
-    this.failure = failure;
+    this.ending = { failure };
     this.flush();
-    for (const reader of this.#readers) reader.show("");
   }
 
   /** A reader that starts at the beginning. */
   join(): AnswerReader {
     const reader = new AnswerReader(this);
-    reader.show(this.#parts.join(""));
     this.#readers = [...this.#readers, reader];
     return reader;
   }
@@ -106,15 +107,15 @@ export class Answer {
   /** Lets a reader go. */
   leave(reader: AnswerReader): void {
     this.#readers = this.#readers.filter((other) => other !== reader);
-    if (!this.#readers[0] && !this.hasEnded) this.#onAbandoned();
-    this.touch();
+    if (!this.#readers[0] && !this.ending) this.#onAbandoned();
+    this.wake?.();
   }
 }
 
 /** One response's way through the answer. */
 export class AnswerReader {
-  /** Text that it has still to take. */
-  unread = "";
+  /** How much it has taken, in characters. */
+  place = 0;
   readonly #answer: Answer;
   #left: Error | undefined;
   #onReady: ((failure: Error | undefined) => void) | undefined;
@@ -124,36 +125,37 @@ export class AnswerReader {
     this.#answer = answer;
   }
 
-  /** Calls back once, when there is text to take or the end of a whole answer, or when there will be none for a reason. */
-  onceReady(callback: (failure: Error | undefined) => void): void {
-    this.#onReady = callback;
-    this.show("");
+  /**
+   * Resolves once there is text to take, or the end of a whole answer; rejects when there will be none for a reason. A promise,
+   * for the turn may run for another request, and workerd lets each request touch nothing but its own streams.
+   */
+  ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#onReady = (failure) => (failure ? reject(failure) : resolve());
+      this.look();
+    });
   }
 
-  /** The text there is; `""` at the end. */
+  /** The next text; `""` at the end. */
   take(): string {
-    const text = this.unread;
-    this.unread = "";
-    this.#answer.touch();
+    const text = this.#answer.textFrom(this.place);
+    this.place += text.length;
+    this.#answer.wake?.();
     return text;
   }
 
-  /** Adds text to what it has to take. */
-  show(text: string): void {
-    this.unread += text;
-    const callback = this.#onReady;
-    const failure = this.#left ?? (this.unread ? undefined : this.#answer.failure);
-    if (!callback || !(failure || this.unread || this.#answer.hasEnded)) return;
-    this.#onReady = undefined;
-    callback(failure);
+  /** Looks whether what is waited for is there. */
+  look(): void {
+    const { ending } = this.#answer;
+    const text = this.#answer.textFrom(this.place);
+    const failure = this.#left ?? (text ? undefined : ending?.failure);
+    if (failure || text || ending) this.#onReady?.(failure);
   }
 
   /** Stops reading: who waits for text gets the reason. */
   leave(reason: Error): void {
-    if (this.#left) return;
-    this.#left = reason;
-    this.unread = "";
-    this.show("");
+    this.#left ??= reason;
+    this.look();
     this.#answer.leave(this);
   }
 }

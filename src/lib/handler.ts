@@ -58,8 +58,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       if (request.signal.aborted) leave();
       // Holding the request here also keeps it from the garbage collector, which in Node would take its signal along.
       void turn.settled.then(() => request.signal.removeEventListener("abort", leave));
-      const failure = await new Promise<Error | undefined>((resolve) => reader.onceReady(resolve));
-      if (failure) throw failure;
+      await reader.ready();
       return textResponse(reader, leave);
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal");

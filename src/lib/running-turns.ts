@@ -39,8 +39,8 @@ function createRunningTurns(): RunningTurns {
     },
     leave(thread, turn) {
       const left = lineOf(thread).filter((other) => other !== turn);
-      lines.set(keyOf(thread), left);
-      if (left.length === 0) lines.delete(keyOf(thread));
+      if (left.length > 0) lines.set(keyOf(thread), left);
+      else lines.delete(keyOf(thread));
     },
   };
 }

@@ -28,18 +28,14 @@ export function textResponse(reader: AnswerReader, onCancel: () => void): Respon
 
   const body = new ReadableStream<Uint8Array>(
     {
-      pull: (controller) =>
-        new Promise((resolve, reject) => {
-          reader.onceReady((failure) => {
-            if (failure) return reject(failure);
-            const value = reader.take();
-            feed({ done: !value, value });
-            bytes
-              .read()
-              .then((text) => resolve(text.done ? controller.close() : controller.enqueue(text.value)))
-              .catch(reject);
-          });
-        }),
+      async pull(controller) {
+        await reader.ready();
+        const value = reader.take();
+        feed({ done: !value, value });
+        const text = await bytes.read();
+        if (text.done) controller.close();
+        else controller.enqueue(text.value);
+      },
       cancel: onCancel,
     },
     { highWaterMark: 0 },

@@ -1,6 +1,6 @@
 /** The app's own titles for threads, made beside the turn. */
 import { within } from "./deadline.ts";
-import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
+import { asChatHandlerError, type ChatHandlerError } from "./errors.ts";
 import { guardApp } from "./guard.ts";
 import type { Settings, TurnContext } from "./options.ts";
 import { asTitle } from "./prompt.ts";
@@ -17,16 +17,15 @@ export async function retitle(
   try {
     const threads = store as ThreadStore;
     const thread = { owner: context.owner, threadId: context.threadId };
-    const late = () => new ChatHandlerError("internal", "The title took too long.");
     const made = asTitle(
       await within(
         timeouts.turn,
         guardApp(() => title(context)),
-        late,
+        () => new Error("The title took too long."),
       ),
     );
     const current = await threads.getThread(thread);
-    if (made !== "" && current?.title === given) await threads.renameThread(thread, made);
+    if (made && current?.title === given) await threads.renameThread(thread, made);
   } catch (error) {
     report(asChatHandlerError(error, "internal", "The title failed."));
   }

@@ -64,7 +64,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   const abort = (reason: ChatHandlerError) => {
     isEnding = true;
     controller.abort(reason);
-    answer.touch();
+    answer.wake?.();
   };
 
   const stored = (id: string, message: StoredMessage["message"], rest?: Partial<StoredMessage>): StoredMessage => ({
@@ -223,14 +223,7 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   };
 
   const { promise: over, resolve: isOver } = Promise.withResolvers<void>();
-  const turn = {
-    responseId,
-    prompt,
-    isEnding: () => isEnding,
-    join: () => answer.join(),
-    over,
-    settled: over,
-  };
+  const turn = { responseId, prompt, isEnding: () => isEnding, join: () => answer.join(), over } as Turn & { settled: Promise<void> };
   turn.settled = live();
   void guardApp(() => settings.waitUntil?.(turn.settled)).catch(report);
   return turn;
