@@ -66,8 +66,8 @@ export class Answer {
     for (const reader of this.#readers) reader.look();
   }
 
-  /** Shown text from this place on, though perhaps not all; `""` where there is none. */
-  textFrom(place: number): string {
+  /** The shown text at this place, to the end of its piece; `""` where there is none. */
+  pieceAt(place: number): string {
     let start = this.length - this.#gathered.length;
     let index = this.#parts.length;
     while (start > place) start -= this.#parts[--index]!.length;
@@ -138,7 +138,7 @@ export class AnswerReader {
 
   /** The next text; `""` at the end. */
   take(): string {
-    const text = this.#answer.textFrom(this.place);
+    const text = this.#answer.pieceAt(this.place);
     this.place += text.length;
     this.#answer.wake?.();
     return text;
@@ -147,7 +147,7 @@ export class AnswerReader {
   /** Looks whether what is waited for is there. */
   look(): void {
     const { ending } = this.#answer;
-    const text = this.#answer.textFrom(this.place);
+    const text = this.#answer.pieceAt(this.place);
     const failure = this.#left ?? (text ? undefined : ending?.failure);
     if (failure || text || ending) this.#onReady?.(failure);
   }

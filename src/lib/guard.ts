@@ -16,7 +16,7 @@ export async function guardApp<T>(work: () => T | PromiseLike<T>): Promise<T> {
  * Whether a call that took too long happens all the same is unknown.
  */
 export function guardStore<S extends object>(store: S, timeout: number): S {
-  // Not the store itself as the target: a proxy must show a frozen object's own methods as they are.
+  // The target inherits from the store, so that `in` finds its methods: of a frozen target itself, a proxy must show them as they are.
   return new Proxy(Object.create(store) as S, {
     get:
       (_, method) =>

@@ -1,7 +1,7 @@
 /** `createChatHandler`: wires the parts, decides nothing. */
 import { errorCard } from "./error-card.ts";
 import { asChatHandlerError, ChatHandlerError, errorResponse } from "./errors.ts";
-import { guardApp } from "./guard.ts";
+import { guardApp, guardStore } from "./guard.ts";
 import {
   type Authorized,
   type AuthorizeResult,
@@ -32,8 +32,9 @@ export type ChatHandler = (request: Request) => Promise<Response>;
  * @throws TypeError where the options make no sense; the message names the remedy.
  */
 export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]): ChatHandler {
-  const settings = resolveOptions(options, extra);
-  const turns = runningTurnsOn(options.store);
+  const checked = resolveOptions(options, extra);
+  const settings = { ...checked, store: guardStore(checked.store, checked.timeouts.store) };
+  const turns = runningTurnsOn(checked.store);
 
   const findOrStart = (context: TurnContext): Turn => {
     const running = turns.find(context, context.responseId);

@@ -2,7 +2,6 @@
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import type { ChatHandlerError } from "./errors.ts";
-import { guardStore } from "./guard.ts";
 import type { ModelClient } from "./model.ts";
 import type { Prompt } from "./prompt.ts";
 import type { MessageStatus, MessageStore } from "./store.ts";
@@ -197,7 +196,7 @@ interface Defaults {
   timeouts: Timeouts;
 }
 
-/** Options with every default in place, and the store guarded. */
+/** Options with every default in place. */
 export interface Settings extends Omit<ChatHandlerOptions, keyof Defaults>, Defaults {}
 
 /** What holds where an app says nothing. */
@@ -242,7 +241,6 @@ export function resolveOptions(options: ChatHandlerOptions, extra: readonly unkn
   for (const name of ["messages", "model", "stream", "tools"]) if (name in Object(params)) misuse(`params.${name} is set by the handler`);
   if (tools && !tools.run) misuse('make tools with createTools() of "chat-handler/tools"');
   if (concurrency && !/^(queue|reject)$/.test(concurrency)) misuse('concurrency must be "queue" or "reject"');
-  settings.store = guardStore(store, settings.timeouts.store);
   return settings;
 }
 

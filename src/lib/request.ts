@@ -25,7 +25,7 @@ export async function readChatRequest(request: Request, limits: Limits, bodyTime
   return { prompt, threadId, responseId };
 }
 
-/** The JSON of a body. Reading stops as soon as there is too much of it, or it takes too long. */
+/** The JSON of a body: of no more than `limit` bytes, and no longer waited for than `timeout` milliseconds. */
 export async function readJson(request: Request, limit: number, timeout: number): Promise<unknown> {
   const { headers } = request;
   // Only JSON: a form post, which a browser sends across origins without asking, must not get here with its cookies.

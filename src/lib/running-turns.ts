@@ -28,19 +28,20 @@ function createRunningTurns(): RunningTurns {
   const lines = new Map<string, readonly Turn[]>();
   // As JSON, no two pairs of strings meet in one key.
   const keyOf = ({ owner, threadId }: ThreadKey) => JSON.stringify([owner, threadId]);
-  const lineOf = (thread: ThreadKey) => lines.get(keyOf(thread)) ?? [];
 
   return {
-    find: (thread, responseId) => lineOf(thread).find((turn) => turn.responseId === responseId && !turn.isEnding()),
+    find: (thread, responseId) => lines.get(keyOf(thread))?.find((turn) => turn.responseId === responseId && !turn.isEnding()),
     enter(thread, turn) {
-      const ahead = lineOf(thread);
-      lines.set(keyOf(thread), [...ahead, turn]);
+      const key = keyOf(thread);
+      const ahead = lines.get(key) ?? [];
+      lines.set(key, [...ahead, turn]);
       return ahead;
     },
     leave(thread, turn) {
-      const left = lineOf(thread).filter((other) => other !== turn);
-      if (left.length > 0) lines.set(keyOf(thread), left);
-      else lines.delete(keyOf(thread));
+      const key = keyOf(thread);
+      const left = lines.get(key)?.filter((other) => other !== turn);
+      if (left?.length) lines.set(key, left);
+      else lines.delete(key);
     },
   };
 }
