@@ -143,6 +143,63 @@ test("10,000 turns, half of them given up, leave nothing behind", { timeout: 120
   expect(after.heap - before.heap).toBeLessThan(500_000);
 });
 
+test.each(["a raw response", "an iterable"])("an answer that takes its time keeps nothing of the thread before it (%s)", async (kind) => {
+  const threads: WeakRef<object>[] = [];
+  const sent: WeakRef<object>[] = [];
+  let finish = () => {};
+  const finished = new Promise<void>((resolve) => (finish = resolve));
+  const client: ModelClient = {
+    chat: {
+      completions: {
+        create(body) {
+          sent.push(new WeakRef(body.messages));
+          async function* answer() {
+            yield chunks[0]!;
+            await finished;
+            yield chunks.at(-1)!;
+          }
+          if (kind === "an iterable") return Promise.resolve(answer());
+          const parts = answer();
+          const bytes = new ReadableStream<Uint8Array>({
+            async pull(controller) {
+              const { done, value } = await parts.next();
+              if (done) controller.close();
+              else controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(value)}\n\n`));
+            },
+          });
+          return Object.assign(new Promise<never>(() => {}), { asResponse: () => Promise.resolve(new Response(bytes)) });
+        },
+      },
+    },
+  };
+  const memory = createMemoryStore();
+  const store = {
+    ...memory,
+    async listMessages(...args: Parameters<typeof memory.listMessages>) {
+      const stored = await memory.listMessages(...args);
+      if (stored[0]) threads.push(new WeakRef(stored[0]));
+      return stored;
+    },
+  };
+  const thread = { owner: "", threadId: "t" };
+  await store.appendMessages(thread, [
+    { id: "p0", promptId: "p0", message: { role: "user", content: "before" }, status: "complete", createdAt: 0 },
+    { id: "r0", promptId: "p0", message: { role: "assistant", content: "too" }, status: "complete", createdAt: 0 },
+  ]);
+  const handler = createChatHandler({ store, client, model: "m" });
+  const body = JSON.stringify({ prompt: { id: "p1", role: "user", content: "now" }, threadId: "t", responseId: "r1" });
+  const response = await handler(
+    new Request("http://chat.test/", { method: "POST", headers: { "Content-Type": "application/json" }, body }),
+  );
+  const reader = response.body!.getReader();
+  expect(new TextDecoder().decode((await reader.read()).value)).toBe(words[0]);
+  await measure();
+  expect(threads.length).toBeGreaterThan(0);
+  expect([...threads, ...sent].filter((reference) => reference.deref())).toEqual([]);
+  finish();
+  expect((await reader.read()).done).toBe(true);
+});
+
 /** One turn in a thread of its own, and what its client saw of it, if it stayed. */
 async function goThrough(way: Way, handler: ChatHandler, threadId: string, shared: AbortSignal, onRequest: (request: Request) => void) {
   const send = (aborter?: AbortController, n = 0) => {

@@ -100,7 +100,7 @@ export class Answer {
   /** A reader that starts at the beginning. */
   join(): AnswerReader {
     const reader = new AnswerReader(this);
-    this.#readers = [...this.#readers, reader];
+    this.#readers = this.#readers.concat(reader); // of just the length it needs
     return reader;
   }
 
@@ -118,7 +118,8 @@ export class AnswerReader {
   place = 0;
   readonly #answer: Answer;
   #left: Error | undefined;
-  #onReady: ((failure: Error | undefined) => void) | undefined;
+  #resolve: (() => void) | undefined;
+  #reject: ((failure: Error) => void) | undefined;
 
   /** Made by {@link Answer.join}. */
   constructor(answer: Answer) {
@@ -131,7 +132,8 @@ export class AnswerReader {
    */
   ready(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#onReady = (failure) => (failure ? reject(failure) : resolve());
+      this.#resolve = resolve;
+      this.#reject = reject;
       this.look();
     });
   }
@@ -149,7 +151,8 @@ export class AnswerReader {
     const { ending } = this.#answer;
     const text = this.#answer.pieceAt(this.place);
     const failure = this.#left ?? (text ? undefined : ending?.failure);
-    if (failure || text || ending) this.#onReady?.(failure);
+    if (failure) this.#reject?.(failure);
+    else if (text || ending) this.#resolve?.();
   }
 
   /** Stops reading: who waits for text gets the reason. */

@@ -89,6 +89,11 @@ export function asChatHandlerError(cause: unknown, code: ChatHandlerErrorCode, m
   return cause instanceof ChatHandlerError ? cause : new ChatHandlerError(code, message, { cause });
 }
 
+/** A 400 that names the field. */
+export function invalid(param: string, problem: string): ChatHandlerError {
+  return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, { param: param || undefined });
+}
+
 /** The error as a JSON response: `{ "error": { "message", "type", "code", "param"? } }`. */
 export function errorResponse({ message, code, param, status, retryAfter }: ChatHandlerError, allow = "POST"): Response {
   const headers = new Headers({ "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" });

@@ -1,7 +1,6 @@
 /** Form state: what a person has filled in. C1 keeps it in the answer that holds the form, as `<context>` with JSON in it. */
-import { ChatHandlerError } from "./errors.ts";
+import { ChatHandlerError, invalid } from "./errors.ts";
 import { unescapeEntities } from "./prompt.ts";
-import { invalid } from "./request.ts";
 import type { StoredMessage } from "./store.ts";
 import { toShownMessages } from "./thread-messages.ts";
 

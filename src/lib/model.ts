@@ -43,7 +43,7 @@ export interface ModelCall {
 }
 
 /** Takes what the model says, one chunk after the other. */
-type OnChunk = (chunk: ChatCompletionChunk) => void;
+export type OnChunk = (chunk: ChatCompletionChunk) => void;
 
 /** Calls the model. Aborting the signal ends what is pending at once, even if the client ignores it. */
 export async function callModel(
@@ -90,7 +90,10 @@ function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
 
   return {
     read: () => reader.read(),
-    take({ done, value }) {
+    take(read) {
+      const { done, value } = read;
+      // Whoever waits for the next read with this one at hand does not keep its bytes.
+      read.value = undefined;
       // At the end the last event counts even where its blank line is missing.
       parser.feed(done ? `${decoder.decode()}\n\n` : decoder.decode(value as Uint8Array, { stream: true }));
       return (isDone ||= done);
@@ -133,5 +136,5 @@ export function fromProvider(cause: unknown): ChatHandlerError {
   const wait = headers instanceof Headers ? headers.get("Retry-After") : "";
   // Seconds or an HTTP date; anything else is not passed on.
   const retryAfter = wait && /^[\w ,:]{1,40}$/.test(wait) ? wait : undefined;
-  return new ChatHandlerError("rate_limited", "The model gets too many requests. Try again later.", { cause, retryAfter });
+  return new ChatHandlerError("rate_limited", "The model gets too many requests.", { cause, retryAfter });
 }

@@ -15,13 +15,20 @@ export interface Prompt {
 }
 
 /**
- * Every field that a content part may have. There is no `file_id`: it names a file of the app's account at the provider, perhaps
- * another person's.
+ * The fields of each kind of content part, the required one first. There is no `file_id`: it names a file of the app's account at
+ * the provider, perhaps another person's.
  */
-const partFields = ["type", "text", "image_url", "url", "detail", "input_audio", "data", "format", "file", "file_data", "filename"];
+export const partFields: ReadonlyMap<unknown, readonly [string, string?]> = new Map<unknown, readonly [string, string?]>([
+  ["text", ["text"]],
+  ["image_url", ["url", "detail"]],
+  ["input_audio", ["data", "format"]],
+  ["file", ["file_data", "filename"]],
+]);
+
+const partNames = ["type", ...([...partFields].flat(2) as string[])];
 
 /** Content as JSON with its known fields alone, in one order: some databases change the order of an object's keys. */
-export const canonical = (content: unknown): string => JSON.stringify(content, partFields);
+export const canonical = (content: unknown): string => JSON.stringify(content, partNames);
 
 const entities = new Map([
   ["lt", "<"],

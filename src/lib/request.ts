@@ -1,9 +1,9 @@
 /** Admission: what of a request becomes a prompt, and what is refused before anything else happens. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
 import { within } from "./deadline.ts";
-import { ChatHandlerError } from "./errors.ts";
+import { ChatHandlerError, invalid } from "./errors.ts";
 import type { Limits } from "./options.ts";
-import type { Prompt, PromptContent } from "./prompt.ts";
+import { partFields, type Prompt, type PromptContent } from "./prompt.ts";
 
 /** The three things a client says. */
 export interface ChatRequest {
@@ -35,7 +35,7 @@ export async function readJson(request: Request, limit: number, timeout: number)
   // A server holds its client to a length that was declared, and gives such a body whole for far less than a stream of it.
   const body = Number(headers.get("Content-Length") || Infinity) > limit ? request.body : undefined;
   if (request.bodyUsed || body === null || body?.locked) {
-    throw new ChatHandlerError("invalid_json", "There is no body, or it was read before the handler got it.");
+    throw new ChatHandlerError("invalid_json", "There is no body, or it was read before.");
   }
   const reader = body?.getReader();
   const next = async () => (reader ? reader.read() : { done: true, value: await request.arrayBuffer() });
@@ -60,11 +60,6 @@ export async function readJson(request: Request, limit: number, timeout: number)
     if (cause instanceof ChatHandlerError) throw cause;
     throw new ChatHandlerError("invalid_json", "The body is not JSON in UTF-8.", { cause });
   }
-}
-
-/** A 400 that names the field. */
-export function invalid(param: string, problem: string): ChatHandlerError {
-  return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, { param: param || undefined });
 }
 
 /** The value as a JSON object. */
@@ -97,23 +92,12 @@ function admitContent(value: unknown, param: string, { promptCharacters }: Pick<
   return parts ?? said;
 }
 
-/**
- * The fields of each kind of content part, the required one first. There is no `file_id`: it names a file of the app's account at
- * the provider, perhaps another person's.
- */
-const partFields = new Map<unknown, [string, string?]>([
-  ["text", ["text"]],
-  ["image_url", ["url", "detail"]],
-  ["input_audio", ["data", "format"]],
-  ["file", ["file_data", "filename"]],
-]);
-
 /** A content part with the fields we know, and no others. */
 function admitPart(value: unknown, param: string): ChatCompletionContentPart {
   const part = record(value, param);
   const type = part["type"] as string;
   const [main, extra = ""] = partFields.get(type) ?? [];
-  if (!main) throw invalid(`${param}.type`, "must be text, image_url, input_audio or file");
+  if (!main) throw invalid(`${param}.type`, `must be one of ${[...partFields.keys()].join(", ")}`);
   const isText = type === main;
   const path = isText ? param : `${param}.${type}`;
   const given = isText ? part : record(part[type], path);

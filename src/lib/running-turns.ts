@@ -34,7 +34,7 @@ function createRunningTurns(): RunningTurns {
     enter(thread, turn) {
       const key = keyOf(thread);
       const ahead = lines.get(key) ?? [];
-      lines.set(key, [...ahead, turn]);
+      lines.set(key, ahead.concat(turn)); // of just the length it needs
       return ahead;
     },
     leave(thread, turn) {

@@ -1,10 +1,10 @@
 /** One model call within a turn: its chunks become text in the answer and, at the end, what the model said as a whole. */
-import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
+import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import type { Answer } from "./answer.ts";
 import { within } from "./deadline.ts";
 import { ChatHandlerError } from "./errors.ts";
-import { callModel, fromProvider, type ModelCall } from "./model.ts";
+import { fromProvider, type ModelCall, type OnChunk } from "./model.ts";
 import type { Settings } from "./options.ts";
 import type { ToolCalls, ToolRunner } from "./tools.ts";
 
@@ -25,34 +25,25 @@ const finishGrace = 2_000;
 const overdue = new Error();
 
 /**
- * Calls the model and writes what it says into the answer, as fast as the answer has room. Resolves when the model has
- * finished; rejects when the call broke off, for whatever reason, with what was said up to then in `said`. A model that takes too
- * long aborts the turn.
+ * Asks the model and writes what it says into the answer, as fast as the answer has room. Resolves when the model has
+ * finished; rejects when the call broke off, for whatever reason, with what was said up to then in `said`. `expect` hears within how
+ * many milliseconds the model must say more.
  */
 export async function speak(
   said: Said,
-  body: ChatCompletionCreateParamsStreaming,
+  ask: (onChunk: OnChunk) => Promise<ModelCall>,
   answer: Answer,
-  { client, limits, timeouts, tools }: Settings,
+  { limits, timeouts, tools }: Settings,
   signal: AbortSignal,
-  abort: (reason: ChatHandlerError) => void,
+  expect: (ms: number) => void,
 ): Promise<void> {
-  // One timer for the whole call, moved only when it fires: re-arming it at every chunk would cost more than reading the chunk.
-  let deadline = performance.now() + timeouts.firstChunk;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const watch = () => {
-    const left = deadline - performance.now();
-    if (left > 0) timer = setTimeout(watch, Math.min(left, timeouts.idle));
-    else abort(new ChatHandlerError("model_timeout", "The model took too long."));
-  };
-
   let call: ModelCall | undefined;
   let chunks = 0;
   let toolCharacters = 0;
   try {
     signal.throwIfAborted();
-    watch();
-    call = await callModel(client, body, signal, (chunk) => {
+    expect(timeouts.firstChunk);
+    call = await ask((chunk) => {
       chunks++;
       toolCharacters += take(chunk, said, answer, tools);
       if (answer.length + toolCharacters > limits.answerCharacters) {
@@ -66,7 +57,7 @@ export async function speak(
       const seen = chunks;
       const read = call.read();
       if (said.finishReason) {
-        deadline = Infinity;
+        expect(Infinity);
         closesBy ||= performance.now() + finishGrace;
       }
       const given = await (closesBy ? within(Math.max(0, closesBy - performance.now()), read, () => overdue) : read);
@@ -75,15 +66,15 @@ export async function speak(
       // Comments keep a connection open, but say nothing.
       if (chunks === seen) continue;
       // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
-      deadline = Infinity;
+      expect(Infinity);
       while (answer.isFull() && !signal.aborted) await answer.changed();
-      deadline = performance.now() + timeouts.idle;
+      expect(timeouts.idle);
     }
   } catch (error) {
     // A model that gave its reason had finished, whatever keeps its connection open.
     if (error !== overdue) throw fromProvider(signal.aborted ? signal.reason : error);
   } finally {
-    clearTimeout(timer);
+    expect(Infinity);
     call?.close();
   }
   if (!said.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");

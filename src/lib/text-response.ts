@@ -28,14 +28,16 @@ export function textResponse(reader: AnswerReader, onCancel: () => void): Respon
 
   const body = new ReadableStream<Uint8Array>(
     {
-      async pull(controller) {
-        await reader.ready();
-        const value = reader.take();
-        feed({ done: !value, value });
-        const text = await bytes.read();
-        if (text.done) controller.close();
-        else controller.enqueue(text.value);
-      },
+      // Without a frame of its own, which would be kept for as long as the model is silent.
+      pull: (controller) =>
+        reader
+          .ready()
+          .then(() => {
+            const value = reader.take();
+            feed({ done: !value, value });
+            return bytes.read();
+          })
+          .then(({ done, value }) => (done ? controller.close() : controller.enqueue(value))),
       cancel: onCancel,
     },
     { highWaterMark: 0 },

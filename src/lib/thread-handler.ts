@@ -1,11 +1,11 @@
 /** `createThreadHandler`: the routes by which a browser lists, loads, renames and deletes threads, and saves form state. */
-import { asChatHandlerError, ChatHandlerError, errorResponse } from "./errors.ts";
+import { asChatHandlerError, ChatHandlerError, errorResponse, invalid } from "./errors.ts";
 import { checkContext, fillAnswer, type FilledAnswer, splitAnswer } from "./form-state.ts";
 import { guardStore } from "./guard.ts";
 import { findOwner, report } from "./handler.ts";
 import type { Authorized, ErrorContext } from "./options.ts";
 import { asTitle, type Prompt, titleOf } from "./prompt.ts";
-import { admitId, admitPrompt, admitText, invalid, readJson, record } from "./request.ts";
+import { admitId, admitPrompt, admitText, readJson, record } from "./request.ts";
 import type { Thread, ThreadKey } from "./store.ts";
 import { fromWholeTurn, toShownMessages } from "./thread-messages.ts";
 import { resolveThreadOptions, type ThreadHandlerOptions, type ThreadSettings } from "./thread-options.ts";

@@ -17,13 +17,8 @@ export async function retitle(
   try {
     const threads = store as ThreadStore;
     const thread = { owner: context.owner, threadId: context.threadId };
-    const made = asTitle(
-      await within(
-        timeouts.turn,
-        guardApp(() => title(context)),
-        () => new Error("The title took too long."),
-      ),
-    );
+    const asked = guardApp(() => title(context));
+    const made = asTitle(await within(timeouts.turn, asked, () => new Error("The title took too long.")));
     const current = await threads.getThread(thread);
     if (made && current?.title === given) await threads.renameThread(thread, made);
   } catch (error) {

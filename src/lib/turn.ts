@@ -7,13 +7,13 @@ import { conflict, type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 import { guardApp } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
+import { callModel, type ModelCall, type OnChunk } from "./model.ts";
 import type { Settings, TurnContext } from "./options.ts";
 import { type Prompt, titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
 import { type Said, speak } from "./step.ts";
 import type { ListMessagesOptions, MessageStatus, StoredMessage } from "./store.ts";
 import { retitle } from "./title.ts";
-import type { ToolCalls, ToolRunner } from "./tools.ts";
 
 /** A turn that waits, runs or has ended. */
 export interface Turn {
@@ -31,18 +31,8 @@ export interface Turn {
   readonly settled: Promise<void>;
 }
 
-/** Messages still without ids. */
-type Step = Pick<StoredMessage, "message" | "finishReason" | "usage">[];
-
-/** What a turn has done so far. */
-interface Work {
-  /** The step that is being said, or the final one. */
-  said?: Said | undefined;
-  /** Steps that are over: calls and their results. */
-  kept: Step;
-  steps: number;
-  usage?: CompletionUsage | undefined;
-}
+/** What a step that is over leaves: messages still without ids. */
+type Kept = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
 /** Puts a turn in its thread's line. Everything that can go wrong with it reaches the readers of its answer. */
 export function startTurn(context: TurnContext, settings: Settings, turns: RunningTurns, report: (error: ChatHandlerError) => void): Turn {
@@ -57,14 +47,40 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   // Not read off the signal: workerd lets no other request look at it.
   let isEnding = false;
   let queued = 0;
-  let work: Work | undefined;
+  let isTakenUp = false;
+  let body: ChatCompletionCreateParamsStreaming | undefined;
+  let steps = 0;
+  /** The step that is being said, or the final one. */
+  let said: Said | undefined;
+  /** Of the steps that are over: calls and their results, and tokens. */
+  const kept: Kept[] = [];
+  let used: CompletionUsage | undefined;
   let titled: Promise<void> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the model must have said more, and when the turn must be over, by `performance.now()`. */
+  let dueAt = Infinity;
+  let endsAt = 0;
 
   const abort = (reason: ChatHandlerError) => {
     isEnding = true;
     controller.abort(reason);
     answer.wake?.();
+  };
+
+  /**
+   * One timer for all that may take too long, moved only when it fires: re-arming it at every chunk would cost more than reading the
+   * chunk. It fires at least once within each wait.
+   */
+  const watch = () => {
+    const now = performance.now();
+    const left = Math.min(dueAt, endsAt) - now;
+    if (left > 0) timer = setTimeout(watch, Math.min(left, timeouts.firstChunk, timeouts.idle));
+    else if (now < endsAt) abort(new ChatHandlerError("model_timeout", "The model took too long."));
+    else abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
+  };
+
+  const expect = (ms: number) => {
+    dueAt = performance.now() + ms;
   };
 
   const stored = (id: string, message: StoredMessage["message"], rest?: Partial<StoredMessage>): StoredMessage => ({
@@ -94,8 +110,10 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
       if (isBusy) throw busy();
       await within(timeouts.queue, Promise.all(ahead.map(({ over }) => over)), busy);
     }
-    queued = performance.now() - startedAt;
-    timer = setTimeout(() => abort(new ChatHandlerError("turn_timeout", "The answer took too long.")), timeouts.turn);
+    const now = performance.now();
+    queued = now - startedAt;
+    endsAt = now + timeouts.turn;
+    watch();
     const earlier = await look(history);
     if (earlier.answer !== undefined) return earlier;
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
@@ -114,55 +132,52 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     return earlier;
   };
 
-  const modelBody = async (before: readonly StoredMessage[]): Promise<ChatCompletionCreateParamsStreaming> => {
+  /** Resolves to the whole answer where it is stored; where it is not, the model can be asked. */
+  const prepare = async (): Promise<string | undefined> => {
+    const { answer: whole, before } = await takeUp();
+    if (whole !== undefined) return whole;
+    isTakenUp = true;
+    signal.throwIfAborted();
     const given = <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
       guardApp(() => (typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(context) : option));
     const work = Promise.all([given(settings.model), given(settings.systemPrompt), given(settings.params)]);
     const [model, systemPrompt, params] = await unlessAborted(signal, work);
     const messages = toModelMessages([...before, asked], history.last);
     if (systemPrompt) messages.unshift({ role: "system", content: systemPrompt });
-    return { ...params, model, messages, stream: true, ...(tools && { tools: tools.params }) };
+    body = { ...params, model, messages, stream: true, ...(tools && { tools: tools.params }) };
+    return undefined;
   };
 
-  /** Calls the model, and the tools it asks for, until it has answered. */
-  const converse = async (work: Work, before: readonly StoredMessage[]): Promise<void> => {
-    const body = await modelBody(before);
-    for (;;) {
-      if (work.steps === limits.steps) throw incomplete("The model kept calling tools.");
-      work.steps++;
-      const said: Said = (work.said = { start: answer.length });
-      try {
-        await speak(said, body, answer, settings, signal, abort);
-      } finally {
-        work.usage = sum(work.usage, said.usage);
-      }
-      const { finishReason = "", toolCalls } = said;
-      if (cutShort.has(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
-      if (!tools || !toolCalls?.size) break;
-      const step = await runStep(said, toolCalls, tools);
-      work.kept.push(...step);
-      work.said = undefined;
-      signal.throwIfAborted();
-      body.messages = [...body.messages, ...step.map(({ message }) => message)];
-    }
-    if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
+  const ask = (onChunk: OnChunk): Promise<ModelCall> => {
+    const sent = body!;
+    // Let go of, for a thread may be long and its answer takes a while: only tools need it once more.
+    if (!tools) body = undefined;
+    return callModel(settings.client, sent, signal, onChunk);
   };
 
   const textFrom = (start: number) => answer.text().slice(start).toWellFormed();
 
-  /** The calls of a step with their results: stored together, so that a call is never without its result. */
-  const runStep = async ({ start, finishReason, usage }: Said, toolCalls: ToolCalls, tools: ToolRunner): Promise<Step> => {
+  /** Runs the tools that the model has called. Resolves to whether it called any and is to be asked again. */
+  const runTools = async ({ start, finishReason = "", toolCalls, usage }: Said): Promise<boolean> => {
+    if (cutShort.has(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
+    if (!tools || !toolCalls?.size) return false;
     answer.flush();
     const calls = [...toolCalls.values()];
     const results = await tools.run(calls, { ...context, signal }, (error) =>
       report(asChatHandlerError(error, "internal", "A tool failed.")),
     );
     const call = { role: "assistant" as const, content: textFrom(start) || null, tool_calls: calls };
-    return [{ message: call, finishReason, usage }, ...results.map((message) => ({ message }))];
+    // Kept together, so that a call is never without its result.
+    kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
+    used = sum(used, usage);
+    said = undefined;
+    signal.throwIfAborted();
+    body!.messages = [...body!.messages, call, ...results];
+    return true;
   };
 
   /** Stores what was said, in the place of a broken attempt. Resolves to whether it is there now. */
-  const keep = async ({ said, kept }: Work, status: MessageStatus): Promise<boolean> => {
+  const keep = async (status: MessageStatus): Promise<boolean> => {
     const { start = answer.length, finishReason, usage } = said ?? {};
     const content = textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
@@ -177,9 +192,9 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     });
   };
 
-  const commit = async (work: Work): Promise<void> => {
+  const commit = async (): Promise<void> => {
     let failure: ChatHandlerError | undefined;
-    if (await keep(work, "complete").catch((error) => void (failure = error as ChatHandlerError))) return;
+    if (await keep("complete").catch((error) => void (failure = error as ChatHandlerError))) return;
     // The store may have done it all the same: then the answer is whole. If not, and it did not fail, someone deleted the prompt
     // meanwhile, or another process answered it.
     if ((await look()).answer !== textFrom(0)) throw failure ?? conflict("responseId");
@@ -190,33 +205,37 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
     let error: ChatHandlerError | undefined;
     let status: MessageStatus = "complete";
     try {
-      const earlier = await takeUp();
-      if (earlier.answer !== undefined) answer.write(earlier.answer);
+      const whole = await prepare();
+      if (whole !== undefined) answer.write(whole);
       else {
-        work = { kept: [], steps: 0 };
-        signal.throwIfAborted();
-        await converse(work, earlier.before);
+        do {
+          if (steps === limits.steps) throw incomplete("The model kept calling tools.");
+          steps++;
+          said = { start: answer.length };
+          await speak(said, ask, answer, settings, signal, expect);
+        } while (await runTools(said));
+        if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
         clearTimeout(timer);
         answer.flush();
-        await commit(work);
+        await commit();
       }
     } catch (thrown) {
       isEnding = true;
       error = asChatHandlerError(thrown, "internal");
       status = error.code === "client_gone" ? "stopped" : "failed";
-      if (work && error.code !== "id_conflict") await keep(work, status).catch(report);
+      if (isTakenUp && error.code !== "id_conflict") await keep(status).catch(report);
       report(error);
     }
     clearTimeout(timer);
     answer.end(error);
     turns.leave(thread, turn);
     isOver();
-    if (work) {
-      const { said, usage, steps } = work;
-      const openedAt = answer.openedAt;
+    if (isTakenUp) {
+      const { finishReason, usage } = said ?? {};
+      const { openedAt } = answer;
       const firstText = openedAt && openedAt - startedAt;
       const timings = { queued, firstText, total: performance.now() - startedAt };
-      const ended = { ...context, status, finishReason: said?.finishReason, usage, steps, error, timings };
+      const ended = { ...context, status, finishReason, usage: sum(used, usage), steps, error, timings };
       await guardApp(() => settings.onTurnEnd?.(ended)).catch(report);
     }
     await titled;

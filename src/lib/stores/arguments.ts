@@ -1,5 +1,6 @@
 /** Checks of what the app passes to a store, each naming the fault before the database sees it. */
-import { ChatHandlerError } from "../errors.ts";
+import { ChatHandlerError, invalid } from "../errors.ts";
+import { checkCount } from "../options-check.ts";
 import type { StoredMessage, ThreadKey, ThreadPage } from "../store.ts";
 
 /** Refuses options that do not exist: a misspelt one would silently do nothing. */
@@ -16,17 +17,11 @@ export function checkIdentifier(option: string, name: string): void {
   }
 }
 
-/** Refuses anything but a positive integer. */
-export function checkCount(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a positive integer, not ${String(value)}`);
-}
-
 /** Where a page begins: threads with an activity below this number. Cursors are the activity of the last thread given. */
 export function activityBelow({ limit, cursor }: ThreadPage): number {
   checkCount("limit", limit);
   if (cursor === undefined) return Number.MAX_SAFE_INTEGER;
-  if (!/^[0-9]{1,15}$/.test(cursor))
-    throw new ChatHandlerError("invalid_request", "The cursor was not handed out by this store.", { param: "cursor" });
+  if (!/^[0-9]{1,15}$/.test(cursor)) throw invalid("cursor", "was not handed out by this store");
   return Number(cursor);
 }
 

@@ -1,7 +1,7 @@
 /** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
 import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
-import { withDefaults } from "../options-check.ts";
-import { activityBelow, checkCount } from "./arguments.ts";
+import { checkCount, withDefaults } from "../options-check.ts";
+import { activityBelow } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 
 /** Options of {@link createMemoryStore}. A bound that is passed evicts whole threads, the longest unused first. */
@@ -216,11 +216,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     },
 
     async deleteOwner(owner) {
-      for (const kept of owners.get(owner)?.byActivity ?? []) {
-        byUse.delete(kept.use);
-        characters -= kept.characters;
-      }
-      owners.delete(owner);
+      const byActivity = owners.get(owner)?.byActivity ?? [];
+      for (let last; (last = byActivity.at(-1));) remove(last);
     },
   };
 }
