@@ -118,6 +118,12 @@ export class AnswerReader {
   place = 0;
   readonly #answer: Answer;
   #left: Error | undefined;
+  /** Made once, not for each text: see textResponse. */
+  readonly #wait = (resolve: () => void, reject: (failure: Error) => void): void => {
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.look();
+  };
   #resolve: (() => void) | undefined;
   #reject: ((failure: Error) => void) | undefined;
 
@@ -131,11 +137,7 @@ export class AnswerReader {
    * for the turn may run for another request, and workerd lets each request touch nothing but its own streams.
    */
   ready(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-      this.look();
-    });
+    return new Promise(this.#wait);
   }
 
   /** The next text; `""` at the end. */

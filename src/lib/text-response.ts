@@ -26,18 +26,21 @@ export function textResponse(reader: AnswerReader, onCancel: () => void): Respon
   const next = () => new Promise<IteratorResult<string, string>>((resolve) => (feed = resolve));
   const bytes = transformStream({ [Symbol.asyncIterator]: () => ({ next }) }, (text: string) => encoder.encode(text)).getReader();
 
+  // Made once for all pulls: what each pull makes anew lives until the model speaks again, and is moved about by then.
+  let controller: ReadableStreamDefaultController<Uint8Array>;
+  const convert = () => {
+    const value = reader.take();
+    feed({ done: !value, value });
+    return bytes.read();
+  };
+  const hand = ({ done, value }: ReadableStreamReadResult<Uint8Array>) => (done ? controller.close() : controller.enqueue(value));
+
   const body = new ReadableStream<Uint8Array>(
     {
-      // Without a frame of its own, which would be kept for as long as the model is silent.
-      pull: (controller) =>
-        reader
-          .ready()
-          .then(() => {
-            const value = reader.take();
-            feed({ done: !value, value });
-            return bytes.read();
-          })
-          .then(({ done, value }) => (done ? controller.close() : controller.enqueue(value))),
+      start(given) {
+        controller = given;
+      },
+      pull: () => reader.ready().then(convert).then(hand),
       cancel: onCancel,
     },
     { highWaterMark: 0 },
