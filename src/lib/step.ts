@@ -82,7 +82,7 @@ export async function speak(
 
 /** Takes one chunk in and returns how many characters of tool calls it held. */
 function take({ usage, choices }: ChatCompletionChunk, said: Said, answer: Answer, tools: ToolRunner | undefined): number {
-  if (usage) said.usage = usage;
+  if (usage && typeof usage === "object") said.usage = usage;
   // Azure sends a chunk without choices first, usage comes in one last; and a further choice than the first is nobody's answer.
   const choice = Array.isArray(choices) && choices.find((choice) => !choice?.index);
   if (!choice) return 0;

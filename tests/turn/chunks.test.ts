@@ -22,6 +22,7 @@ const shapes: [name: string, events: string[]][] = [
   ],
   ["Azure's first chunk: no choices", [raw({ choices: [], prompt_filter_results: [{ prompt_index: 0 }] }), text("Hello."), finish()]],
   ["usage last, without choices", [text("Hello."), finish(), raw({ choices: [], usage })]],
+  ["usage that is none", [text("Hello."), finish(), raw({ choices: [], usage: "lots" })]],
   ["usage in every chunk", [raw({ ...chunk({ content: "Hel" }), usage: null }), raw({ ...chunk({ content: "lo." }), usage }), finish()]],
   ["choices: null", [raw({ choices: null }), text("Hello."), finish()]],
   ["no choices at all", [raw({}), text("Hello."), finish()]],
