@@ -62,6 +62,18 @@ describe.each(ways)("$name", ({ way }) => {
     expect((await chat.stored())[1]).toMatchObject({ status: "complete", message: { content: delta.repeat(size / delta.length) } });
   });
 
+  it("expects nothing of the model while it holds it back", async () => {
+    const size = 8 * MiB;
+    const chat = await startChat({ ...way, limits, script: saysMuch(size), timeouts: { firstChunk: 500, idle: 500 } });
+    const response = await chat.post(ask("Hi"));
+    const call = await chat.model.call(0);
+    await standsStill(call);
+    await delay(1200);
+    expect(call.leftAt).toBeUndefined();
+    const { text, failed } = await read(response);
+    expect({ length: text.length, failed }).toEqual({ length: size, failed: false });
+  });
+
   it("stores a short answer that its client never reads", async () => {
     const chat = await startChat(way);
     const response = await chat.post(ask("Hi"));

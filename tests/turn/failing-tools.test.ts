@@ -82,6 +82,19 @@ describe("a turn with tools", () => {
     expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant failed", "tool failed"]);
   });
 
+  it("keeps what was said before its tools once, and counts its tokens once, where the turn ends in a tool", async () => {
+    const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
+    const chat = await startChat({ tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]), timeouts: { turn: 600 } });
+    const calls = event(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls"));
+    chat.model.next(sends(text("Let me look."), calls, event({ choices: [], usage })));
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Let me look.", failed: true });
+    await chat.settled();
+    expect(chat.ended).toMatchObject([{ status: "failed", usage }]);
+    const stored = await chat.stored();
+    expect(rolesOf(stored)).toEqual(["user complete", "assistant failed", "tool failed"]);
+    expect(stored[1]).toMatchObject({ message: { content: "Let me look." }, usage });
+  });
+
   it("keeps no call whose arguments broke off", async () => {
     const chat = await startChat({ tools });
     chat.model.next(sends(event(chunk({ tool_calls: [toolCall("c1", "weather", '{"ci')] }))));
