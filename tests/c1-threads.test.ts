@@ -149,8 +149,8 @@ describe.each(ways)("%s", (via) => {
     await expect(threads.updateThread({ threadId: "t", title: "", createdAt: new Date() })).rejects.toThrow("title must not be empty.");
     await expect(threads.updateMessage("t", { id: "r1", role: "user", content: "" })).rejects.toThrow("message.role must be assistant.");
     store.plan(() => "reject");
-    await expect(threads.fetchThreadList()).rejects.toThrow("The conversation could not be read or stored.");
-    await expect(threads.deleteThread("t")).rejects.toThrow("The conversation could not be read or stored.");
+    await expect(threads.fetchThreadList()).rejects.toThrow("The conversation could not be read or stored. Try again.");
+    await expect(threads.deleteThread("t")).rejects.toThrow("The conversation could not be read or stored. Try again.");
   });
 
   test("sends the app's headers with each request, made anew for each", async () => {

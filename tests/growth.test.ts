@@ -5,6 +5,7 @@ import { runInNewContext } from "node:vm";
 import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { expect, test } from "vitest";
 import { type ChatHandler, createChatHandler, createMemoryStore, type ModelClient } from "../src/index.ts";
+import { gate } from "./support/scripts.ts";
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -146,28 +147,28 @@ test("10,000 turns, half of them given up, leave nothing behind", { timeout: 120
 test.each(["a raw response", "an iterable"])("an answer that takes its time keeps nothing of the thread before it (%s)", async (kind) => {
   const threads: WeakRef<object>[] = [];
   const sent: WeakRef<object>[] = [];
-  let finish = () => {};
-  const finished = new Promise<void>((resolve) => (finish = resolve));
+  const end = gate();
+  async function* slowly<T>(parts: readonly T[]) {
+    yield parts[0]!;
+    await end.opened;
+    yield parts[chunks.length - 1]!;
+  }
+  const respond = async () => {
+    const parts = slowly(events);
+    const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+      const { done, value } = await parts.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    };
+    return new Response(new ReadableStream({ pull }));
+  };
   const client: ModelClient = {
     chat: {
       completions: {
-        create(body) {
-          sent.push(new WeakRef(body.messages));
-          async function* answer() {
-            yield chunks[0]!;
-            await finished;
-            yield chunks.at(-1)!;
-          }
-          if (kind === "an iterable") return Promise.resolve(answer());
-          const parts = answer();
-          const bytes = new ReadableStream<Uint8Array>({
-            async pull(controller) {
-              const { done, value } = await parts.next();
-              if (done) controller.close();
-              else controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(value)}\n\n`));
-            },
-          });
-          return Object.assign(new Promise<never>(() => {}), { asResponse: () => Promise.resolve(new Response(bytes)) });
+        create({ messages }) {
+          sent.push(new WeakRef(messages));
+          if (kind === "an iterable") return Promise.resolve(slowly(chunks));
+          return Object.assign(new Promise<never>(() => {}), { asResponse: respond });
         },
       },
     },
@@ -194,9 +195,9 @@ test.each(["a raw response", "an iterable"])("an answer that takes its time keep
   const reader = response.body!.getReader();
   expect(new TextDecoder().decode((await reader.read()).value)).toBe(words[0]);
   await measure();
-  expect(threads.length).toBeGreaterThan(0);
+  expect([threads.length, sent.length]).toEqual([1, 1]);
   expect([...threads, ...sent].filter((reference) => reference.deref())).toEqual([]);
-  finish();
+  end.open();
   expect((await reader.read()).done).toBe(true);
 });
 

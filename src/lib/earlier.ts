@@ -38,5 +38,5 @@ export function findEarlier(messages: readonly StoredMessage[], prompt: Prompt, 
 
 /** The error of an id that was used before for something else. */
 export function conflict(param: string): ChatHandlerError {
-  return new ChatHandlerError("id_conflict", `${param} was used before: make a new id for each message.`, { param });
+  return new ChatHandlerError("id_conflict", `${param} was used before for something else; make a new id for each message.`, { param });
 }

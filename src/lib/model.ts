@@ -1,6 +1,6 @@
 /**
- * One call of the model as a sequence of chunk batches, one batch for each read from the network. The only file
- * that knows SSE.
+ * One call of the model: read by read from the network, with the chunks that each read gives. The only file that
+ * knows SSE.
  */
 import { createParser } from "eventsource-parser";
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
@@ -136,5 +136,5 @@ export function fromProvider(cause: unknown): ChatHandlerError {
   const wait = headers instanceof Headers ? headers.get("Retry-After") : "";
   // Seconds or an HTTP date; anything else is not passed on.
   const retryAfter = wait && /^[\w ,:]{1,40}$/.test(wait) ? wait : undefined;
-  return new ChatHandlerError("rate_limited", "The model gets too many requests.", { cause, retryAfter });
+  return new ChatHandlerError("rate_limited", "The model gets too many requests. Try again later.", { cause, retryAfter });
 }

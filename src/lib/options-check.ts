@@ -8,13 +8,6 @@ export function misuse(problem: string): never {
 /** What a timer of JavaScript can wait at most, in milliseconds; as good a bound for every other number. */
 const mostNumber = 2 ** 31 - 1;
 
-/** Refuses anything but a whole number from `least`. */
-export function checkCount(name: string, value: number, least = 1): void {
-  if (!Number.isInteger(value) || value < least || value > mostNumber) {
-    misuse(`${name} must be a whole number from ${least} to ${mostNumber}`);
-  }
-}
-
 /**
  * Options over their defaults, `undefined` counting as absent. Each must be of its kind, and an unknown name is refused, so that a
  * slip of the pen is not silently without effect. Groups of numbers (those a default stands for with an object that is not in
@@ -28,7 +21,10 @@ export function withDefaults<T extends object>(given: object, defaults: T, kinds
     const kind = Object.hasOwn(kinds, name) ? kinds[name] : standard ? typeof standard : undefined;
     if (!kind) return misuse(`there is no option ${path}${name}`);
     if (value === null || !kind.includes(typeof value)) misuse(`${path}${name} must be a ${kind.replace(" ", " or ")}`);
-    if (typeof value === "number") checkCount(path + name, value, path ? 1 : 0);
+    const least = path ? 1 : 0;
+    if (typeof value === "number" && !(Number.isInteger(value) && value >= least && value <= mostNumber)) {
+      misuse(`${path}${name} must be a whole number from ${least} to ${mostNumber}`);
+    }
     settings.set(name, kind === "object" && standard ? withDefaults(value as object, standard, {}, `${name}.`) : value);
   }
   return Object.fromEntries(settings) as T;

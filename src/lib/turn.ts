@@ -47,7 +47,9 @@ export function startTurn(context: TurnContext, settings: Settings, turns: Runni
   // Not read off the signal: workerd lets no other request look at it.
   let isEnding = false;
   let queued = 0;
+  /** Whether it is for this turn to answer, and for the app to hear of it. */
   let isTakenUp = false;
+  /** What the model is to be asked. */
   let body: ChatCompletionCreateParamsStreaming | undefined;
   let steps = 0;
   /** The step that is being said, or the final one. */

@@ -117,8 +117,8 @@ Model, server and clients are three processes. CPU is the server's, from the fir
 connections included. The delay of text is from the moment the model sends a token to the moment the client has it. Memory is what
 the server grew by while all streams were open, divided by their number: what is in use after a garbage collection, and what the
 process holds from the system. The latter says little where streams are few: V8 sets up to 48 MB aside for young objects, whatever the
-load. All subjects are served by \`@hono/node-server\`. The loads leave a core time to spare, but for the AI SDK: of a process that falls
-behind, CPU a token says little.
+load. All subjects are served by \`@hono/node-server\`. Of a process that falls
+behind, CPU a token says little: 1,500 streams speak at a pace that leaves all but the AI SDK time to spare.
 
 ${sockets.map((run) => `### ${loadTitle(run)}\n\n${socketTable(run)}`).join("\n\n")}
 

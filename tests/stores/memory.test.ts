@@ -147,12 +147,16 @@ describe("misuse", () => {
     expect((await store.listMessages(key("a"))).length).toBe(33_334);
   });
 
-  test("rejects counts that are no whole numbers from 1, and foreign cursors", async () => {
+  test("rejects counts that are no positive integers, and foreign cursors", async () => {
     const store = createMemoryStore();
     for (const count of [0, -1, 1.5, NaN]) {
-      await expect(store.listMessages(key("a"), { last: count })).rejects.toThrow("last must be a whole number from 1");
-      await expect(store.listThreads("", { limit: count })).rejects.toThrow("limit must be a whole number from 1");
+      await expect(store.listMessages(key("a"), { last: count })).rejects.toThrow("last must be a positive integer");
+      await expect(store.listThreads("", { limit: count })).rejects.toThrow("limit must be a positive integer");
     }
-    await expect(store.listThreads("", { limit: 1, cursor: "x" })).rejects.toThrow("cursor was not handed out by this store");
+    await expect(store.listThreads("", { limit: 1, cursor: "x" })).rejects.toMatchObject({
+      code: "invalid_request",
+      param: "cursor",
+      message: "cursor was not handed out by this store.",
+    });
   });
 });

@@ -1,6 +1,5 @@
 /** Checks of what the app passes to a store, each naming the fault before the database sees it. */
 import { ChatHandlerError, invalid } from "../errors.ts";
-import { checkCount } from "../options-check.ts";
 import type { StoredMessage, ThreadKey, ThreadPage } from "../store.ts";
 
 /** Refuses options that do not exist: a misspelt one would silently do nothing. */
@@ -15,6 +14,11 @@ export function checkIdentifier(option: string, name: string): void {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(name)) {
     throw new TypeError(`${option} must be a name of at most 40 letters, digits and underscores, not ${JSON.stringify(name)}`);
   }
+}
+
+/** Refuses anything but a positive integer. */
+export function checkCount(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a positive integer, not ${String(value)}`);
 }
 
 /** Where a page begins: threads with an activity below this number. Cursors are the activity of the last thread given. */

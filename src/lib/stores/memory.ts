@@ -1,7 +1,7 @@
 /** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
 import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
-import { checkCount, withDefaults } from "../options-check.ts";
-import { activityBelow } from "./arguments.ts";
+import { withDefaults } from "../options-check.ts";
+import { activityBelow, checkCount } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 
 /** Options of {@link createMemoryStore}. A bound that is passed evicts whole threads, the longest unused first. */

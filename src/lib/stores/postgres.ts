@@ -1,7 +1,6 @@
 /** Threads in PostgreSQL, through the app's own client. */
 import type { Thread, ThreadStore } from "../store.ts";
-import { checkCount } from "../options-check.ts";
-import { activityBelow, checkOptionNames, textCheck } from "./arguments.ts";
+import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { postgresNames, postgresSchema, type PostgresSchemaOptions } from "./postgres-schema.ts";
 import { retry } from "./retry.ts";

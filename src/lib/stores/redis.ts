@@ -1,7 +1,6 @@
 /** Threads in Redis, through the app's own client. */
 import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
-import { checkCount } from "../options-check.ts";
-import { activityBelow, checkOptionNames } from "./arguments.ts";
+import { activityBelow, checkCount, checkOptionNames } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { redisCommands, type RedisClient } from "./redis-client.ts";
 import * as scripts from "./redis-scripts.ts";

@@ -1,7 +1,6 @@
 /** Threads in a SQLite database, through the app's own driver. */
 import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
-import { checkCount } from "../options-check.ts";
-import { activityBelow, checkOptionNames, textCheck } from "./arguments.ts";
+import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 import { retry } from "./retry.ts";
 import { sqliteSchema, sqliteTables, type SqliteSchemaOptions } from "./sqlite-schema.ts";
