@@ -9,6 +9,9 @@ const readAhead = 64 * 1024;
 /** From this many characters on, a write is not held back, and a piece grows no further: a reader takes one at once. */
 const largeText = 64 * 1024;
 
+/** The upper six bits of a surrogate pair's first half. */
+const highSurrogate = 0xd800 >> 10;
+
 /** What the turn holds: the writing side. */
 export class Answer {
   /** Characters written so far. */
@@ -52,7 +55,7 @@ export class Answer {
     this.#timer = undefined;
     // Half of a surrogate pair would be encoded as U+FFFD: it waits for its other half.
     let part = this.#gathered;
-    if (!this.ending && /[\ud800-\udbff]/.test(part.slice(-1))) part = part.slice(0, -1);
+    if (!this.ending && part.charCodeAt(part.length - 1) >> 10 === highSurrogate) part = part.slice(0, -1);
     if (part) {
       this.#gathered = this.#gathered.slice(part.length);
       this.#flushedAt = performance.now();
@@ -112,20 +115,23 @@ export class Answer {
   }
 }
 
-/** One response's way through the answer. */
+/** One response's way through the answer: an iterator over its text that gives the next only when it is wanted. */
 export class AnswerReader {
-  /** How much it has taken, in characters. */
+  /** How much the client is done with, in characters: the text it was given last counts as unread until it wants more. */
   place = 0;
+  /** How much it was given. */
+  #end = 0;
   readonly #answer: Answer;
-  #left: Error | undefined;
-  /** Made once, not for each text: see textResponse. */
-  readonly #wait = (resolve: () => void, reject: (failure: Error) => void): void => {
+  #left: Answer["ending"];
+  #isWanted = false;
+  #resolve: ((result: IteratorResult<string, string>) => void) | undefined;
+  #reject: ((failure: Error) => void) | undefined;
+  /** Made once, not for each text: what is made for a text lives until the model speaks again, and is moved about by then. */
+  readonly #wait = (resolve: (result: IteratorResult<string, string>) => void, reject: (failure: Error) => void): void => {
     this.#resolve = resolve;
     this.#reject = reject;
     this.look();
   };
-  #resolve: (() => void) | undefined;
-  #reject: ((failure: Error) => void) | undefined;
 
   /** Made by {@link Answer.join}. */
   constructor(answer: Answer) {
@@ -133,34 +139,37 @@ export class AnswerReader {
   }
 
   /**
-   * Resolves once there is text to take, or the end of a whole answer; rejects when there will be none for a reason. A promise,
+   * The next text once it is there and wanted, or the end of a whole answer; rejects when there will be none for a reason. A promise,
    * for the turn may run for another request, and workerd lets each request touch nothing but its own streams.
    */
-  ready(): Promise<void> {
+  next(): Promise<IteratorResult<string, string>> {
     return new Promise(this.#wait);
   }
 
-  /** The next text; `""` at the end. */
-  take(): string {
-    const text = this.#answer.pieceAt(this.place);
-    this.place += text.length;
+  /** Asks for one text; who reads has called `next()` by then. */
+  want(): void {
+    this.#isWanted = true;
+    this.place = this.#end;
     this.#answer.wake?.();
-    return text;
+    this.look();
   }
 
   /** Looks whether what is waited for is there. */
   look(): void {
-    const { ending } = this.#answer;
-    const text = this.#answer.pieceAt(this.place);
-    const failure = this.#left ?? (text ? undefined : ending?.failure);
-    if (failure) this.#reject?.(failure);
-    else if (text || ending) this.#resolve?.();
+    if (!this.#isWanted) return;
+    const ending = this.#left ?? this.#answer.ending;
+    const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
+    if (value || (ending && !ending.failure)) this.#resolve?.({ done: !value, value });
+    else if (ending?.failure) this.#reject?.(ending.failure);
+    else return;
+    this.#isWanted = false;
+    this.#end += value.length;
   }
 
   /** Stops reading: who waits for text gets the reason. */
-  leave(reason: Error): void {
-    this.#left ??= reason;
-    this.look();
+  leave(failure: Error): void {
+    this.#left ??= { failure };
+    this.want();
     this.#answer.leave(this);
   }
 }

@@ -51,16 +51,16 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       known = context;
       const authorized = await findOwner(settings.authorize, context);
       if (authorized instanceof Response) return authorized;
-      known = { ...context, ...authorized };
-      turn = findOrStart({ ...context, ...authorized });
+      const owned = { ...context, ...authorized };
+      known = owned;
+      turn = findOrStart(owned);
       const reader = turn.join();
       const leave = () => reader.leave(clientGone());
       request.signal.addEventListener("abort", leave);
       if (request.signal.aborted) leave();
       // Holding the request here also keeps it from the garbage collector, which in Node would take its signal along.
       void turn.settled.then(() => request.signal.removeEventListener("abort", leave));
-      await reader.ready();
-      return textResponse(reader, leave);
+      return await textResponse(reader, leave);
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal");
       // A turn reports its own errors, once for all who joined it.

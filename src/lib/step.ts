@@ -51,9 +51,9 @@ export async function speak(
       }
     });
     let closesBy = 0;
+    // It may have aborted before there was anything to cancel; from here on an abort ends the reads.
+    signal.throwIfAborted();
     for (;;) {
-      // It may have aborted before there was anything to cancel.
-      signal.throwIfAborted();
       const seen = chunks;
       const read = call.read();
       if (said.finishReason) {
@@ -61,15 +61,17 @@ export async function speak(
         closesBy ||= performance.now() + finishGrace;
       }
       const given = await (closesBy ? within(Math.max(0, closesBy - performance.now()), read, () => overdue) : read);
-      signal.throwIfAborted();
       if (call.take(given)) break;
       // Comments keep a connection open, but say nothing.
       if (chunks === seen) continue;
       // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
-      expect(Infinity);
-      while (answer.isFull() && !signal.aborted) await answer.changed();
+      while (answer.isFull() && !signal.aborted) {
+        expect(Infinity);
+        await answer.changed();
+      }
       expect(timeouts.idle);
     }
+    signal.throwIfAborted();
   } catch (error) {
     // A model that gave its reason had finished, whatever keeps its connection open.
     if (error !== overdue) throw fromProvider(signal.aborted ? signal.reason : error);

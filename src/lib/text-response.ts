@@ -17,33 +17,32 @@ export const textHeaders: Record<string, string> = {
 
 const encoder = new TextEncoder();
 
-/** Streams what the reader takes, one text for each pull of the client; a failure of the turn errors the stream. */
-export function textResponse(reader: AnswerReader, onCancel: () => void): Response {
-  let feed: (result: IteratorResult<string, string>) => void;
-
-  // transformStream runs its loop without looking at demand and must not see an error, so it is fed one text for each pull and
-  // the outer stream says how it ends.
-  const next = () => new Promise<IteratorResult<string, string>>((resolve) => (feed = resolve));
-  const bytes = transformStream({ [Symbol.asyncIterator]: () => ({ next }) }, (text: string) => encoder.encode(text)).getReader();
-
-  // Made once for all pulls: what each pull makes anew lives until the model speaks again, and is moved about by then.
-  let controller: ReadableStreamDefaultController<Uint8Array>;
-  const convert = () => {
-    const value = reader.take();
-    feed({ done: !value, value });
+/**
+ * Streams what the reader gives, one text for each pull of the client. Rejects with what fails before the first text; a later failure
+ * errors the stream.
+ */
+export async function textResponse(reader: AnswerReader, onCancel: () => void): Promise<Response> {
+  // transformStream runs its loop without looking at demand or being told of a cancel: the reader waits for the one, the outer
+  // stream hears of the other.
+  const bytes = transformStream({ [Symbol.asyncIterator]: () => reader }, (text: string) => encoder.encode(text)).getReader();
+  const read = () => {
+    reader.want();
     return bytes.read();
   };
-  const hand = ({ done, value }: ReadableStreamReadResult<Uint8Array>) => (done ? controller.close() : controller.enqueue(value));
+  const first = await read();
 
+  let controller: ReadableStreamDefaultController<Uint8Array>;
+  const hand = ({ done, value }: ReadableStreamReadResult<Uint8Array>) => (done ? controller.close() : controller.enqueue(value));
   const body = new ReadableStream<Uint8Array>(
     {
       start(given) {
         controller = given;
       },
-      pull: () => reader.ready().then(convert).then(hand),
+      pull: () => read().then(hand),
       cancel: onCancel,
     },
     { highWaterMark: 0 },
   );
+  hand(first);
   return new Response(body, { headers: textHeaders });
 }

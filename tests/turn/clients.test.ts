@@ -154,3 +154,23 @@ it("is called once where what it gives calls the model only when it is waited fo
   expect((await read(chat.post(ask("Hi")))).text).toBe("Hello.");
   expect(calls).toBe(1);
 });
+
+it.each(Array.from({ length: 16 }, (_, ticks) => ticks))(
+  "lets go of a model that answers %i microtasks before its client leaves",
+  async (ticks) => {
+    let isLetGo = false;
+    const leaver = new AbortController();
+    const body = new ReadableStream({ cancel: () => void (isLetGo = true) });
+    const asResponse = async () => {
+      void (async () => {
+        for (let tick = 0; tick < ticks; tick++) await Promise.resolve();
+        leaver.abort();
+      })();
+      return new Response(body);
+    };
+    const chat = await startChat({ client: clientOf(() => ({ asResponse })) });
+    await chat.post(ask("Hi"), { signal: leaver.signal });
+    await chat.settled();
+    expect(isLetGo).toBe(true);
+  },
+);

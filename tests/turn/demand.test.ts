@@ -2,11 +2,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
 import { ask, read, startChat, ways } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import type { ModelCall, Script } from "../support/model-server.ts";
-import { done, finish, gate, saysAfter, text } from "../support/scripts.ts";
+import { chunk, done, finish, gate, saysAfter, text } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -120,6 +121,24 @@ it("goes at the pace of its fastest reader; a stalled one that joined holds nobo
   expect({ length: seen.text.length, failed: seen.failed }).toEqual({ length: size, failed: false });
   // And it still gets all of it, whenever it reads.
   expect((await read(stalled)).text.length).toBe(size);
+});
+
+it("runs no further ahead of a client that reads little by little than of one that does not read", async () => {
+  let said = 0;
+  async function* speak() {
+    for (; said < 4 * MiB; said += 100) yield chunk({ content: "x".repeat(100) }) as ChatCompletionChunk;
+    yield chunk({}, "stop") as ChatCompletionChunk;
+  }
+  const client = { chat: { completions: { create: async () => speak() } } };
+  const chat = await startChat({ client, limits, flushInterval: 0 });
+  const reader = (await chat.post(ask("Hi"))).body?.getReader();
+  let taken = 0;
+  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    taken += part.value.length;
+    await delay(1);
+    expect(said - taken).toBeLessThanOrEqual(64 * 1024 + 100);
+  }
+  expect(taken).toBe(said);
 });
 
 it("waits for the stalled reader when the fast one has left", async () => {

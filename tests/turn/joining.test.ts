@@ -231,3 +231,26 @@ async function bytesOf(response: Response | Promise<Response>): Promise<string> 
 function chunksOf(whole: string, size: number): string[] {
   return Array.from({ length: Math.ceil(whole.length / size) }, (_, index) => whole.slice(index * size, (index + 1) * size));
 }
+
+it("gives one who reads late what was said before the answer broke off, and one who left nothing more", async () => {
+  const [joined, cut] = [gate(), gate()];
+  const chat = await startChat({ flushInterval: 0 });
+  chat.model.next(async (call) => {
+    await call.send(text("One,"));
+    await joined.opened;
+    await call.send(text(" two,") + text(" three"));
+    await cut.opened;
+    call.cut();
+  });
+  const leaver = new AbortController();
+  const posts = [chat.post(ask("Hi")), chat.post(ask("Hi")), chat.post(ask("Hi"), { signal: leaver.signal })] as const;
+  const [first, late, gone] = await Promise.all(posts);
+  joined.open();
+  const reader = first.body?.pipeThrough(new TextDecoderStream()).getReader();
+  for (let seen = ""; !seen.endsWith("three"); seen += (await reader?.read())?.value ?? "");
+  leaver.abort();
+  expect(await read(gone)).toEqual({ status: 200, text: "One,", failed: true });
+  cut.open();
+  await chat.settled();
+  expect(await read(late)).toEqual({ status: 200, text: "One, two, three", failed: true });
+});
