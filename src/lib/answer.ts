@@ -159,9 +159,9 @@ export class AnswerReader {
     if (!this.#isWanted) return;
     const ending = this.#left ?? this.#answer.ending;
     const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
-    if (value || (ending && !ending.failure)) this.#resolve?.({ done: !value, value });
-    else if (ending?.failure) this.#reject?.(ending.failure);
-    else return;
+    if (!value && !ending) return;
+    if (!value && ending?.failure) this.#reject?.(ending.failure);
+    else this.#resolve?.({ done: !value, value });
     this.#isWanted = false;
     this.#end += value.length;
   }

@@ -224,14 +224,6 @@ it("joins across handlers on one store", async () => {
   expect(two.model.calls).toEqual([]);
 });
 
-async function bytesOf(response: Response | Promise<Response>): Promise<string> {
-  return Buffer.from(await (await response).arrayBuffer()).toString("hex");
-}
-
-function chunksOf(whole: string, size: number): string[] {
-  return Array.from({ length: Math.ceil(whole.length / size) }, (_, index) => whole.slice(index * size, (index + 1) * size));
-}
-
 it("gives one who reads late what was said before the answer broke off, and one who left nothing more", async () => {
   const [joined, cut] = [gate(), gate()];
   const chat = await startChat({ flushInterval: 0 });
@@ -254,3 +246,11 @@ it("gives one who reads late what was said before the answer broke off, and one 
   await chat.settled();
   expect(await read(late)).toEqual({ status: 200, text: "One, two, three", failed: true });
 });
+
+async function bytesOf(response: Response | Promise<Response>): Promise<string> {
+  return Buffer.from(await (await response).arrayBuffer()).toString("hex");
+}
+
+function chunksOf(whole: string, size: number): string[] {
+  return Array.from({ length: Math.ceil(whole.length / size) }, (_, index) => whole.slice(index * size, (index + 1) * size));
+}
