@@ -115,7 +115,7 @@ export class Answer {
   }
 }
 
-/** One response's way through the answer: an iterator over its text that gives the next only when it is wanted. */
+/** One response's way through the answer: gives its text piece by piece, each when it is wanted. */
 export class AnswerReader {
   /** How much the client is done with, in characters: the text it was given last counts as unread until it wants more. */
   place = 0;
@@ -123,11 +123,10 @@ export class AnswerReader {
   #end = 0;
   readonly #answer: Answer;
   #left: Answer["ending"];
-  #isWanted = false;
-  #resolve: ((result: IteratorResult<string, string>) => void) | undefined;
+  #resolve: ((text: string) => void) | undefined;
   #reject: ((failure: Error) => void) | undefined;
   /** Made once, not for each text: what is made for a text lives until the model speaks again, and is moved about by then. */
-  readonly #wait = (resolve: (result: IteratorResult<string, string>) => void, reject: (failure: Error) => void): void => {
+  readonly #wait = (resolve: (text: string) => void, reject: (failure: Error) => void): void => {
     this.#resolve = resolve;
     this.#reject = reject;
     this.look();
@@ -139,37 +138,31 @@ export class AnswerReader {
   }
 
   /**
-   * The next text once it is there and wanted, or the end of a whole answer; rejects when there will be none for a reason. A promise,
+   * The next text once it is there, or `""` at the end of a whole answer; rejects when there will be none for a reason. A promise,
    * for the turn may run for another request, and workerd lets each request touch nothing but its own streams.
    */
-  next(): Promise<IteratorResult<string, string>> {
-    return new Promise(this.#wait);
-  }
-
-  /** Asks for one text; who reads has called `next()` by then. */
-  want(): void {
-    this.#isWanted = true;
+  read(): Promise<string> {
     this.place = this.#end;
     this.#answer.wake?.();
-    this.look();
+    return new Promise(this.#wait);
   }
 
   /** Looks whether what is waited for is there. */
   look(): void {
-    if (!this.#isWanted) return;
+    if (!this.#resolve) return;
     const ending = this.#left ?? this.#answer.ending;
-    const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
-    if (!value && !ending) return;
-    if (!value && ending?.failure) this.#reject?.(ending.failure);
-    else this.#resolve?.({ done: !value, value });
-    this.#isWanted = false;
-    this.#end += value.length;
+    const text = this.#left ? "" : this.#answer.pieceAt(this.#end);
+    if (!text && !ending) return;
+    if (!text && ending?.failure) this.#reject?.(ending.failure);
+    else this.#resolve(text);
+    this.#resolve = undefined;
+    this.#end += text.length;
   }
 
   /** Stops reading: who waits for text gets the reason. */
   leave(failure: Error): void {
     this.#left ??= { failure };
-    this.want();
+    this.look();
     this.#answer.leave(this);
   }
 }

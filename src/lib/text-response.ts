@@ -22,27 +22,25 @@ const encoder = new TextEncoder();
  * errors the stream.
  */
 export async function textResponse(reader: AnswerReader, onCancel: () => void): Promise<Response> {
-  // transformStream runs its loop without looking at demand or being told of a cancel: the reader waits for the one, the outer
-  // stream hears of the other.
-  const bytes = transformStream({ [Symbol.asyncIterator]: () => reader }, (text: string) => encoder.encode(text)).getReader();
-  const read = () => {
-    reader.want();
-    return bytes.read();
-  };
-  const first = await read();
-
-  let controller: ReadableStreamDefaultController<Uint8Array>;
-  const hand = ({ done, value }: ReadableStreamReadResult<Uint8Array>) => (done ? controller.close() : controller.enqueue(value));
+  let text = await reader.read();
   const body = new ReadableStream<Uint8Array>(
     {
-      start(given) {
-        controller = given;
+      async pull(controller) {
+        text ||= await reader.read();
+        if (text) controller.enqueue(await encode(text));
+        else controller.close();
+        text = "";
       },
-      pull: () => read().then(hand),
       cancel: onCancel,
     },
     { highWaterMark: 0 },
   );
-  hand(first);
   return new Response(body, { headers: textHeaders });
+}
+
+/** transformStream looks at no demand and hears of no cancel: it gets one text, once that is wanted. */
+async function encode(text: string): Promise<Uint8Array> {
+  const texts = [text] as unknown as AsyncIterable<string>; // `for await` takes either
+  const { value } = await transformStream(texts, (text) => encoder.encode(text)).getReader().read();
+  return value as Uint8Array;
 }
