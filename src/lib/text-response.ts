@@ -41,6 +41,8 @@ export async function textResponse(reader: AnswerReader, onCancel: () => void): 
 /** transformStream looks at no demand and hears of no cancel: it gets one text, once that is wanted. */
 async function encode(text: string): Promise<Uint8Array> {
   const texts = [text] as unknown as AsyncIterable<string>; // `for await` takes either
-  const { value } = await transformStream(texts, (text) => encoder.encode(text)).getReader().read();
+  const { value } = await transformStream(texts, (text) => encoder.encode(text))
+    .getReader()
+    .read();
   return value as Uint8Array;
 }
