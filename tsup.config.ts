@@ -16,11 +16,11 @@ export default defineConfig(({ dts = true }) => ({
   tsconfig: "tsconfig.build.json",
   esbuildPlugins: [
     {
-      // CommonJS with one export; esbuild's wrapper for it would be bigger than the function.
+      // CommonJS with one export: what wraps it would be bigger than the function.
       name: "transform-stream-as-module",
       setup({ onLoad }) {
         onLoad({ filter: /@crayonai\/stream\/dist\/utils\.js$/ }, async ({ path }) => ({
-          contents: `const exports = {};\n${await readFile(path, "utf8")}\nexport { transformStream };`,
+          contents: (await readFile(path, "utf8")).replace(/^.*\bexports\b.*$/gm, "") + "export { transformStream };",
         }));
       },
     },

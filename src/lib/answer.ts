@@ -22,7 +22,7 @@ export class Answer {
   ending: { failure: Error | undefined } | undefined;
   /** Lets the turn look again, where it waits for a change. */
   wake: (() => void) | undefined;
-  readonly #parts: string[] = [];
+  #parts: readonly string[] = [];
   #gathered = "";
   #flushedAt = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -61,10 +61,11 @@ export class Answer {
       this.#flushedAt = performance.now();
       this.openedAt ??= this.#flushedAt;
       // Pieces are joined with their like, so that there are few: a thousand small strings occupy several times what is in them.
-      for (let last; part.length < largeText && (last = this.#parts.at(-1)) && last.length <= part.length; this.#parts.pop()) {
+      let count = this.#parts.length;
+      for (let last; part.length < largeText && (last = this.#parts[count - 1]) && last.length <= part.length; count--) {
         part = [last, part].join("");
       }
-      this.#parts.push(part);
+      this.#parts = this.#parts.slice(0, count).concat(part); // of just the length it needs
     }
     for (const reader of this.#readers) reader.look();
   }
@@ -123,14 +124,8 @@ export class AnswerReader {
   #end = 0;
   readonly #answer: Answer;
   #left: Answer["ending"];
-  #resolve: ((text: string) => void) | undefined;
-  #reject: ((failure: Error) => void) | undefined;
-  /** Made once, not for each text: what is made for a text lives until the model speaks again, and is moved about by then. */
-  readonly #wait = (resolve: (text: string) => void, reject: (failure: Error) => void): void => {
-    this.#resolve = resolve;
-    this.#reject = reject;
-    this.look();
-  };
+  /** What its client waits for. */
+  #asked: PromiseWithResolvers<string> | undefined;
 
   /** Made by {@link Answer.join}. */
   constructor(answer: Answer) {
@@ -144,18 +139,21 @@ export class AnswerReader {
   read(): Promise<string> {
     this.place = this.#end;
     this.#answer.wake?.();
-    return new Promise(this.#wait);
+    const asked = Promise.withResolvers<string>();
+    this.#asked = asked;
+    this.look();
+    return asked.promise;
   }
 
   /** Looks whether what is waited for is there. */
   look(): void {
-    if (!this.#resolve) return;
+    if (!this.#asked) return;
     const ending = this.#left ?? this.#answer.ending;
     const text = this.#left ? "" : this.#answer.pieceAt(this.#end);
     if (!text && !ending) return;
-    if (!text && ending?.failure) this.#reject?.(ending.failure);
-    else this.#resolve(text);
-    this.#resolve = undefined;
+    if (!text && ending?.failure) this.#asked.reject(ending.failure);
+    else this.#asked.resolve(text);
+    this.#asked = undefined;
     this.#end += text.length;
   }
 

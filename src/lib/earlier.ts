@@ -1,7 +1,8 @@
 /** What a thread already holds of a turn: the response id is the key of idempotency, and an id names one thing for ever. */
 import { ChatHandlerError } from "./errors.ts";
 import { inTurnOrder } from "./history.ts";
-import { canonical, type Prompt } from "./prompt.ts";
+import type { TurnContext } from "./options.ts";
+import { canonical } from "./prompt.ts";
 import type { StoredMessage } from "./store.ts";
 
 /** What was found. */
@@ -16,8 +17,8 @@ export interface Earlier {
   before: StoredMessage[];
 }
 
-/** Looks for a turn among stored messages. Throws `id_conflict` where one of its ids was used for something else. */
-export function findEarlier(messages: readonly StoredMessage[], prompt: Prompt, responseId: string): Earlier {
+/** Looks for a turn among its thread's messages. Throws `id_conflict` where one of its ids was used for something else. */
+export function findEarlier(messages: readonly StoredMessage[], { prompt, responseId }: TurnContext): Earlier {
   const stored = inTurnOrder(messages);
   const response = stored.find(({ id }) => id === responseId);
   if (response && (response.promptId !== prompt.id || response.message.role !== "assistant")) throw conflict("responseId");

@@ -13,10 +13,10 @@ import {
 } from "./options.ts";
 import { readChatRequest } from "./request.ts";
 import { conflict } from "./earlier.ts";
-import { canonical, type Prompt } from "./prompt.ts";
+import { canonical } from "./prompt.ts";
 import { runningTurnsOn } from "./running-turns.ts";
 import { textResponse } from "./text-response.ts";
-import { clientGone, startTurn, type Turn } from "./turn.ts";
+import { clientGone, Turn } from "./turn.ts";
 
 /** A chat endpoint: give it a `Request`, get the `Response`. Never rejects. */
 export type ChatHandler = (request: Request) => Promise<Response>;
@@ -36,24 +36,19 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
   const settings = { ...checked, store: guardStore(checked.store, checked.timeouts.store) };
   const turns = runningTurnsOn(checked.store);
 
-  const findOrStart = (context: TurnContext): Turn => {
-    const running = turns.find(context, context.responseId);
-    if (running && !isSame(running.prompt, context.prompt)) throw conflict("responseId");
-    return running ?? startTurn(context, settings, turns, (error) => report(settings, error, context));
-  };
-
   return async (request) => {
-    let known: ErrorContext = { request };
+    /** What is known by now; `authorize` gets one of its own. */
+    let context = { request } as TurnContext;
     let turn: Turn | undefined;
     try {
       if (request.method !== "POST") throw new ChatHandlerError("method_not_allowed", "Use POST.");
-      const context = { request, ...(await readChatRequest(request, settings.limits, settings.timeouts.body)) };
-      known = context;
+      context = { ...context, ...(await readChatRequest(request, settings.limits, settings.timeouts.body)) };
       const authorized = await findOwner(settings.authorize, context);
       if (authorized instanceof Response) return authorized;
-      const owned = { ...context, ...authorized };
-      known = owned;
-      turn = findOrStart(owned);
+      context = { ...context, ...authorized };
+      const running = turns.find(context);
+      if (running && identity(running.context) !== identity(context)) throw conflict("responseId");
+      turn = running ?? new Turn(context, settings, turns, (error) => report(settings, error, context));
       const reader = turn.join();
       const leave = () => reader.leave(clientGone());
       request.signal.addEventListener("abort", leave);
@@ -64,13 +59,14 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal");
       // A turn reports its own errors, once for all who joined it.
-      if (!turn) report(settings, error, known);
+      if (!turn) report(settings, error, context);
       return settings.showErrors ? errorCard(error) : errorResponse(error);
     }
   };
 }
 
-const isSame = (a: Prompt, b: Prompt) => a.id === b.id && canonical(a.content) === canonical(b.content);
+/** What two requests for one answer must have in common. */
+const identity = ({ prompt: { id, content } }: TurnContext) => canonical([id, content]);
 
 /**
  * The owner that the app's `authorize` names, or its refusal. Fails closed: a slip in it would show one person the threads of

@@ -2,9 +2,9 @@
  * One call of the model: read by read from the network, with the chunks that each read gives. The only file that
  * knows SSE.
  */
-import { createParser } from "eventsource-parser";
+import { createParser, type EventSourceParser } from "eventsource-parser";
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
-import { unlessAborted } from "./deadline.ts";
+import { unlessAborted, within } from "./deadline.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 
 /** The part of an OpenAI client that the handler calls. Any `OpenAI` instance is one, and so is a wrapper around it. */
@@ -22,7 +22,7 @@ export interface ModelClient {
   };
 }
 
-/** The most text an event may grow to before it ends, in characters. */
+/** The most text an event may grow to before it ends, in characters: beyond it, the parser takes no more. */
 const maxEventSize = 1024 * 1024;
 /** How long a finished response may take to close by itself, in milliseconds, so that its connection can serve again. */
 const drainTime = 1_000;
@@ -64,51 +64,52 @@ export async function callModel(
 function open(given: Response | AsyncIterable<ChatCompletionChunk>, signal: AbortSignal, onChunk: OnChunk): ModelCall {
   if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), signal, onChunk);
   if (!given.body) throw new Error("The response has no body.");
-  return decode(given.body.getReader(), signal, onChunk);
+  return new EventStream(given.body, signal, onChunk);
 }
 
-/** Reads an SSE body. */
-function decode(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal, onChunk: OnChunk): ModelCall {
-  const decoder = new TextDecoder();
-  let isDone: boolean | undefined;
+/** Reads an SSE body. A class, for its like waits in every open stream. */
+class EventStream implements ModelCall {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #signal: AbortSignal;
+  readonly #decoder = new TextDecoder();
+  readonly #parser: EventSourceParser;
+  #isDone: boolean | undefined;
 
-  const parser = createParser({
-    maxBufferSize: maxEventSize,
-    onEvent({ data, event }) {
-      isDone ||= data.startsWith("[DONE]");
-      if (!isDone) onChunk(asChunk(JSON.parse(data), event));
-    },
-    onError(error) {
-      // Lines that are not SSE are skipped, as the specification has it; an event without end is not.
-      if (error.type === "max-buffer-size-exceeded") throw error;
-    },
-  });
+  constructor(body: ReadableStream<Uint8Array>, signal: AbortSignal, onChunk: OnChunk) {
+    this.#reader = body.getReader();
+    this.#signal = signal;
+    this.#parser = createParser({
+      maxBufferSize: maxEventSize,
+      onEvent: ({ data, event }) => {
+        this.#isDone ||= data.startsWith("[DONE]");
+        if (!this.#isDone) onChunk(asChunk(JSON.parse(data), event));
+      },
+    });
+    signal.addEventListener("abort", this.#cancel);
+  }
 
-  // Cancelling settles a pending read at once, whatever the connection does.
-  const cancel = () => void reader.cancel(signal.reason).catch(noop);
-  signal.addEventListener("abort", cancel);
+  /** Settles a pending read at once, whatever the connection does. */
+  readonly #cancel = (): void => void this.#reader.cancel().catch(noop);
 
-  return {
-    read: () => reader.read(),
-    take(read) {
-      const { done, value } = read;
-      // Whoever waits for the next read with this one at hand does not keep its bytes.
-      read.value = undefined;
-      // At the end the last event counts even where its blank line is missing.
-      parser.feed(done ? `${decoder.decode()}\n\n` : decoder.decode(value as Uint8Array, { stream: true }));
-      return (isDone ||= done);
-    },
-    close() {
-      signal.removeEventListener("abort", cancel);
-      if (!isDone || signal.aborted) return cancel();
-      // Read to its end, a response lends its connection to the next call.
-      const timer = setTimeout(cancel, drainTime);
-      void reader
-        .read()
-        .then(cancel, noop)
-        .finally(() => clearTimeout(timer));
-    },
-  };
+  read(): Promise<Read> {
+    return this.#reader.read();
+  }
+
+  take(read: Read): boolean | undefined {
+    const { done, value } = read;
+    // Whoever waits for the next read with this one at hand does not keep its bytes.
+    read.value = undefined;
+    // At the end the last event counts even where its blank line is missing.
+    this.#parser.feed(done ? `${this.#decoder.decode()}\n\n` : this.#decoder.decode(value as Uint8Array, { stream: true }));
+    return (this.#isDone ||= done);
+  }
+
+  close(): void {
+    this.#signal.removeEventListener("abort", this.#cancel);
+    if (!this.#isDone) return this.#cancel();
+    // Read to its end, a response lends its connection to the next call.
+    void within(drainTime, this.#reader.read(), Error).catch(noop).then(this.#cancel);
+  }
 }
 
 /** Reads the chunks of a client that gives an iterable instead of a response, for example a tracing wrapper. */

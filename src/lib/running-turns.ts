@@ -2,17 +2,18 @@
  * Which turns run, in this process: a request joins one that has its response id, or waits its turn on the thread. The seam
  * where a coordinator shared by several instances can take this one's place.
  */
-import type { MessageStore, ThreadKey } from "./store.ts";
+import type { TurnContext } from "./options.ts";
+import type { MessageStore } from "./store.ts";
 import type { Turn } from "./turn.ts";
 
 /** The lines of all threads. */
 export interface RunningTurns {
   /** The turn that runs or waits under this response id and is not about to end. */
-  find(thread: ThreadKey, responseId: string): Turn | undefined;
+  find(context: TurnContext): Turn | undefined;
   /** Puts a turn at the end of its thread's line, and returns the turns before it. */
-  enter(thread: ThreadKey, turn: Turn): readonly Turn[];
+  enter(turn: Turn): readonly Turn[];
   /** Takes a turn out of its thread's line. */
-  leave(thread: ThreadKey, turn: Turn): void;
+  leave(turn: Turn): void;
 }
 
 const coordinators = new WeakMap<MessageStore, RunningTurns>();
@@ -27,18 +28,18 @@ export function runningTurnsOn(store: MessageStore): RunningTurns {
 function createRunningTurns(): RunningTurns {
   const lines = new Map<string, readonly Turn[]>();
   // As JSON, no two pairs of strings meet in one key.
-  const keyOf = ({ owner, threadId }: ThreadKey) => JSON.stringify([owner, threadId]);
+  const keyOf = ({ owner, threadId }: TurnContext) => JSON.stringify([owner, threadId]);
 
   return {
-    find: (thread, responseId) => lines.get(keyOf(thread))?.find((turn) => turn.responseId === responseId && !turn.isEnding()),
-    enter(thread, turn) {
-      const key = keyOf(thread);
+    find: (context) => lines.get(keyOf(context))?.find((turn) => turn.context.responseId === context.responseId && !turn.isEnding),
+    enter(turn) {
+      const key = keyOf(turn.context);
       const ahead = lines.get(key) ?? [];
       lines.set(key, ahead.concat(turn)); // of just the length it needs
       return ahead;
     },
-    leave(thread, turn) {
-      const key = keyOf(thread);
+    leave(turn) {
+      const key = keyOf(turn.context);
       const left = lines.get(key)?.filter((other) => other !== turn);
       if (left?.length) lines.set(key, left);
       else lines.delete(key);

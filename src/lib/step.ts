@@ -24,26 +24,32 @@ export interface Said {
 const finishGrace = 2_000;
 const overdue = new Error();
 
+/** The turn, as far as a step knows it. */
+export interface Asker {
+  /** Asks the model, whose chunks go to `onChunk`. */
+  ask(onChunk: OnChunk): Promise<ModelCall>;
+  /** Hears within how many milliseconds the model must say more. */
+  expect(ms: number): void;
+}
+
 /**
  * Asks the model and writes what it says into the answer, as fast as the answer has room. Resolves when the model has
- * finished; rejects when the call broke off, for whatever reason, with what was said up to then in `said`. `expect` hears within how
- * many milliseconds the model must say more.
+ * finished; rejects when the call broke off, for whatever reason, with what was said up to then in `said`.
  */
 export async function speak(
   said: Said,
-  ask: (onChunk: OnChunk) => Promise<ModelCall>,
+  turn: Asker,
   answer: Answer,
   { limits, timeouts, tools }: Settings,
   signal: AbortSignal,
-  expect: (ms: number) => void,
 ): Promise<void> {
   let call: ModelCall | undefined;
   let chunks = 0;
   let toolCharacters = 0;
   try {
     signal.throwIfAborted();
-    expect(timeouts.firstChunk);
-    call = await ask((chunk) => {
+    turn.expect(timeouts.firstChunk);
+    call = await turn.ask((chunk) => {
       chunks++;
       toolCharacters += take(chunk, said, answer, tools);
       if (answer.length + toolCharacters > limits.answerCharacters) {
@@ -57,7 +63,7 @@ export async function speak(
       const seen = chunks;
       const read = call.read();
       if (said.finishReason) {
-        expect(Infinity);
+        turn.expect(Infinity);
         closesBy ||= performance.now() + finishGrace;
       }
       const given = await (closesBy ? within(Math.max(0, closesBy - performance.now()), read, () => overdue) : read);
@@ -66,17 +72,17 @@ export async function speak(
       if (chunks === seen) continue;
       // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
       while (answer.isFull() && !signal.aborted) {
-        expect(Infinity);
+        turn.expect(Infinity);
         await answer.changed();
       }
-      expect(timeouts.idle);
+      turn.expect(timeouts.idle);
     }
     signal.throwIfAborted();
   } catch (error) {
     // A model that gave its reason had finished, whatever keeps its connection open.
     if (error !== overdue) throw fromProvider(signal.aborted ? signal.reason : error);
   } finally {
-    expect(Infinity);
+    turn.expect(Infinity);
     call?.close();
   }
   if (!said.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");

@@ -8,246 +8,269 @@ import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 import { guardApp } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
 import { callModel, type ModelCall, type OnChunk } from "./model.ts";
-import type { Settings, TurnContext } from "./options.ts";
+import type { EndedTurn, Settings, TurnContext } from "./options.ts";
 import { type Prompt, titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
-import { type Said, speak } from "./step.ts";
-import type { ListMessagesOptions, MessageStatus, StoredMessage } from "./store.ts";
+import { type Asker, type Said, speak } from "./step.ts";
+import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey } from "./store.ts";
 import { retitle } from "./title.ts";
-
-/** A turn that waits, runs or has ended. */
-export interface Turn {
-  /** The client's name for its answer. */
-  readonly responseId: string;
-  /** What it answers. */
-  readonly prompt: Prompt;
-  /** Whether it was stopped or has failed: nobody may join it any more. */
-  isEnding(): boolean;
-  /** Reads its answer from the beginning. When the last reader leaves, the turn stops. */
-  join(): AnswerReader;
-  /** Resolves when all of it is stored and the next turn of the thread may begin. */
-  readonly over: Promise<void>;
-  /** Resolves when the app has been told, too. */
-  readonly settled: Promise<void>;
-}
 
 /** What a step that is over leaves: messages still without ids. */
 type Kept = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
-/** Puts a turn in its thread's line. Everything that can go wrong with it reaches the readers of its answer. */
-export function startTurn(context: TurnContext, settings: Settings, turns: RunningTurns, report: (error: ChatHandlerError) => void): Turn {
-  const { owner, threadId, responseId, prompt } = context;
-  const { store, limits, timeouts, history, tools, generateId: newId } = settings;
-  const { id: promptId, ...promptMessage } = prompt;
-  const thread = { owner, threadId };
-  const startedAt = performance.now();
-  const controller = new AbortController();
-  const { signal } = controller;
-  const answer = new Answer(settings.flushInterval, () => abort(clientGone()));
-  // Not read off the signal: workerd lets no other request look at it.
-  let isEnding = false;
-  let queued = 0;
-  /** Whether it is for this turn to answer, and for the app to hear of it. */
-  let isTakenUp = false;
-  /** What the model is to be asked. */
-  let body: ChatCompletionCreateParamsStreaming | undefined;
-  let steps = 0;
-  /** The step that is being said, or the final one. */
-  let said: Said | undefined;
-  /** Of the steps that are over: calls and their results, and tokens. */
-  const kept: Kept[] = [];
-  let used: CompletionUsage | undefined;
-  let titled: Promise<void> | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  /** When the model must have said more, and when the turn must be over, by `performance.now()`. */
-  let dueAt = Infinity;
-  let endsAt = 0;
+/** A turn that waits, runs or has ended. */
+export class Turn implements Asker {
+  /** What is asked, and by whom. */
+  readonly context: TurnContext;
+  /**
+   * Whether it was stopped or has failed: nobody may join it any more. Not read off the signal, for workerd lets no other request
+   * look at that.
+   */
+  isEnding = false;
+  /** Resolves when all of it is stored and the next turn of the thread may begin. */
+  readonly over: Promise<EndedTurn | undefined>;
+  /** Resolves when the app has been told, too. */
+  readonly settled: Promise<void>;
 
-  const abort = (reason: ChatHandlerError) => {
-    isEnding = true;
-    controller.abort(reason);
-    answer.wake?.();
-  };
+  readonly #settings: Settings;
+  readonly #turns: RunningTurns;
+  readonly #report: (error: ChatHandlerError) => void;
+  readonly #startedAt = performance.now();
+  readonly #controller = new AbortController();
+  readonly #answer: Answer;
+  #queued = 0;
+  /** Whether it is for this turn to answer, and for the app to hear of it. */
+  #isTakenUp = false;
+  /** What the model is to be asked. */
+  #body: ChatCompletionCreateParamsStreaming | undefined;
+  #steps = 0;
+  /** The step that is being said, or the final one. */
+  #said: Said | undefined;
+  /** Of the steps that are over: calls and their results, and tokens. */
+  readonly #kept: Kept[] = [];
+  #used: CompletionUsage | undefined;
+  #titled: Promise<void> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the model must have said more, and when the turn must be over, by `performance.now()`. */
+  #dueAt = Infinity;
+  #endsAt = 0;
+
+  /** Puts a turn in its thread's line. Everything that can go wrong with it reaches the readers of its answer. */
+  constructor(context: TurnContext, settings: Settings, turns: RunningTurns, report: (error: ChatHandlerError) => void) {
+    this.context = context;
+    this.#settings = settings;
+    this.#turns = turns;
+    this.#report = report;
+    this.#answer = new Answer(settings.flushInterval, () => this.#abort(clientGone()));
+    this.over = this.#live();
+    this.settled = this.over.then((ended) => this.#tell(ended));
+    void guardApp(() => settings.waitUntil?.(this.settled)).catch(report);
+  }
+
+  /** Reads its answer from the beginning. When the last reader leaves, the turn stops. */
+  join(): AnswerReader {
+    return this.#answer.join();
+  }
+
+  #abort(reason: ChatHandlerError): void {
+    this.isEnding = true;
+    this.#controller.abort(reason);
+    this.#answer.wake?.();
+  }
 
   /**
    * One timer for all that may take too long, moved only when it fires: re-arming it at every chunk would cost more than reading the
    * chunk. It fires at least once within each wait.
    */
-  const watch = () => {
+  #watch(): void {
+    const { firstChunk, idle } = this.#settings.timeouts;
     const now = performance.now();
-    const left = Math.min(dueAt, endsAt) - now;
-    if (left > 0) timer = setTimeout(watch, Math.min(left, timeouts.firstChunk, timeouts.idle));
-    else if (now < endsAt) abort(new ChatHandlerError("model_timeout", "The model took too long."));
-    else abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
-  };
+    const left = Math.min(this.#dueAt, this.#endsAt) - now;
+    if (left > 0) this.#timer = setTimeout(() => this.#watch(), Math.min(left, firstChunk, idle));
+    else if (now < this.#endsAt) this.#abort(new ChatHandlerError("model_timeout", "The model took too long."));
+    else this.#abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
+  }
 
-  const expect = (ms: number) => {
-    dueAt = performance.now() + ms;
-  };
+  /** Without the rest of the context: what a store gets is all that it may make a key of. */
+  #thread(): ThreadKey {
+    const { owner, threadId } = this.context;
+    return { owner, threadId };
+  }
 
-  const stored = (id: string, message: StoredMessage["message"], rest?: Partial<StoredMessage>): StoredMessage => ({
-    id,
-    promptId,
-    message,
-    status: "complete",
-    createdAt: settings.now(),
-    ...rest,
-  });
+  #stored(id: string, message: StoredMessage["message"], rest?: Partial<StoredMessage>): StoredMessage {
+    return { id, promptId: this.context.prompt.id, message, status: "complete", createdAt: this.#settings.now(), ...rest };
+  }
 
-  const asked = stored(promptId, promptMessage);
+  /** The prompt, as a message to store. */
+  #asked(): StoredMessage {
+    const { id, ...message } = this.context.prompt;
+    return this.#stored(id, message);
+  }
 
-  const look = async (options?: ListMessagesOptions): Promise<Earlier> => {
-    const earlier = findEarlier(await store.listMessages(thread, options), prompt, responseId);
+  async #look(options?: ListMessagesOptions): Promise<Earlier> {
+    const earlier = findEarlier(await this.#settings.store.listMessages(this.#thread(), options), this.context);
     // An answer whose prompt is further back than the history reaches may have lost its first steps, too.
-    return options && earlier.answer !== undefined && !earlier.hasPrompt ? look() : earlier;
-  };
+    return options && earlier.answer !== undefined && !earlier.hasPrompt ? this.#look() : earlier;
+  }
 
   /** Waits in line, finds out what is stored and sees to it that the prompt is. A whole answer waits for nobody. */
-  const takeUp = async (): Promise<Earlier> => {
-    const ahead = turns.enter(thread, turn);
+  async #takeUp(): Promise<Earlier> {
+    const { limits, timeouts, history, concurrency, store } = this.#settings;
+    const ahead = this.#turns.enter(this);
     if (ahead.length > 0) {
-      const isBusy = ahead.length > limits.queue || (settings.concurrency === "reject" && ahead.some((turn) => !turn.isEnding()));
-      const earlier = await look(history);
+      const isBusy = ahead.length > limits.queue || (concurrency === "reject" && ahead.some(({ isEnding }) => !isEnding));
+      const earlier = await this.#look(history);
       if (earlier.answer !== undefined) return earlier;
       if (isBusy) throw busy();
       await within(timeouts.queue, Promise.all(ahead.map(({ over }) => over)), busy);
     }
     const now = performance.now();
-    queued = now - startedAt;
-    endsAt = now + timeouts.turn;
-    watch();
-    const earlier = await look(history);
+    this.#queued = now - this.#startedAt;
+    this.#endsAt = now + timeouts.turn;
+    this.#watch();
+    const earlier = await this.#look(history);
     if (earlier.answer !== undefined) return earlier;
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
-    const title = earlier.isFirst ? titleOf(prompt.content) : undefined;
+    const title = earlier.isFirst ? titleOf(this.context.prompt.content) : undefined;
     // The thread routes store a first prompt before its turn.
     if (!earlier.hasPrompt) {
-      const ids = await store.appendMessages(thread, [asked], { title });
-      if (!ids.includes(promptId)) {
+      const asked = this.#asked();
+      const ids = await store.appendMessages(this.#thread(), [asked], { title });
+      if (!ids.includes(asked.id)) {
         // It stands further back than the history reaches.
-        const whole = await look();
+        const whole = await this.#look();
         if (!whole.hasPrompt) throw conflict("prompt.id");
         return whole;
       }
     }
-    if (title !== undefined) titled = retitle(context, settings, title, report);
+    if (title !== undefined) this.#titled = retitle(this.context, this.#settings, title, this.#report);
     return earlier;
-  };
+  }
 
   /** Resolves to the whole answer where it is stored; where it is not, the model can be asked. */
-  const prepare = async (): Promise<string | undefined> => {
-    const { answer: whole, before } = await takeUp();
+  async #prepare(): Promise<string | undefined> {
+    const { answer: whole, before } = await this.#takeUp();
     if (whole !== undefined) return whole;
-    isTakenUp = true;
+    this.#isTakenUp = true;
+    const { signal } = this.#controller;
     signal.throwIfAborted();
+    const { model, systemPrompt, params, history, tools } = this.#settings;
     const given = <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
-      guardApp(() => (typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(context) : option));
-    const work = Promise.all([given(settings.model), given(settings.systemPrompt), given(settings.params)]);
-    const [model, systemPrompt, params] = await unlessAborted(signal, work);
-    const messages = toModelMessages([...before, asked], history.last);
-    if (systemPrompt) messages.unshift({ role: "system", content: systemPrompt });
-    body = { ...params, model, messages, stream: true, ...(tools && { tools: tools.params }) };
+      guardApp(() => (typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(this.context) : option));
+    const [name, system, more] = await unlessAborted(signal, Promise.all([given(model), given(systemPrompt), given(params)]));
+    const messages = toModelMessages([...before, this.#asked()], history.last);
+    if (system) messages.unshift({ role: "system", content: system });
+    this.#body = { ...more, model: name, messages, stream: true, ...(tools && { tools: tools.params }) };
     return undefined;
-  };
+  }
 
-  const ask = (onChunk: OnChunk): Promise<ModelCall> => {
-    const sent = body!;
+  ask(onChunk: OnChunk): Promise<ModelCall> {
+    const { client, tools } = this.#settings;
+    const body = this.#body!;
     // Let go of, for a thread may be long and its answer takes a while: only tools need it once more.
-    if (!tools) body = undefined;
-    return callModel(settings.client, sent, signal, onChunk);
-  };
+    if (!tools) this.#body = undefined;
+    return callModel(client, body, this.#controller.signal, onChunk);
+  }
 
-  const textFrom = (start: number) => answer.text().slice(start).toWellFormed();
+  expect(ms: number): void {
+    this.#dueAt = performance.now() + ms;
+  }
+
+  #textFrom(start: number): string {
+    return this.#answer.text().slice(start).toWellFormed();
+  }
 
   /** Runs the tools that the model has called. Resolves to whether it called any and is to be asked again. */
-  const runTools = async ({ start, finishReason = "", toolCalls, usage }: Said): Promise<boolean> => {
+  async #runTools({ start, finishReason = "", toolCalls, usage }: Said): Promise<boolean> {
+    const { tools } = this.#settings;
+    const { signal } = this.#controller;
     if (cutShort.has(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
     if (!tools || !toolCalls?.size) return false;
-    answer.flush();
+    this.#answer.flush();
     const calls = [...toolCalls.values()];
-    const results = await tools.run(calls, { ...context, signal }, (error) =>
-      report(asChatHandlerError(error, "internal", "A tool failed.")),
+    const results = await tools.run(calls, { ...this.context, signal }, (error) =>
+      this.#report(asChatHandlerError(error, "internal", "A tool failed.")),
     );
-    const call = { role: "assistant" as const, content: textFrom(start) || null, tool_calls: calls };
+    const call = { role: "assistant" as const, content: this.#textFrom(start) || null, tool_calls: calls };
     // Kept together, so that a call is never without its result.
-    kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
-    used = sum(used, usage);
-    said = undefined;
+    this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
+    this.#used = sum(this.#used, usage);
+    this.#said = undefined;
     signal.throwIfAborted();
-    body!.messages = [...body!.messages, call, ...results];
+    const body = this.#body!;
+    body.messages = [...body.messages, call, ...results];
     return true;
-  };
+  }
 
   /** Stores what was said, in the place of a broken attempt. Resolves to whether it is there now. */
-  const keep = async (status: MessageStatus): Promise<boolean> => {
-    const { start = answer.length, finishReason, usage } = said ?? {};
-    const content = textFrom(start);
+  #keep(status: MessageStatus): Promise<boolean> {
+    const { store, generateId: newId } = this.#settings;
+    const { start = this.#answer.length, finishReason, usage } = this.#said ?? {};
+    const content = this.#textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
     return guardApp(async () => {
-      const batch = kept.map(({ message, ...ending }) => stored(newId(), message, { ...ending, status }));
+      const batch = this.#kept.map(({ message, ...ending }) => this.#stored(newId(), message, { ...ending, status }));
       if (content || status === "complete") {
         const ending = { status, ...(finishReason && { finishReason }), ...(usage && { usage }) };
-        batch.push(stored(responseId, { role: "assistant", content }, ending));
+        batch.push(this.#stored(this.context.responseId, { role: "assistant", content }, ending));
       }
       if (batch.length === 0) return false;
-      return (await store.appendMessages(thread, batch, { answers: promptId })).length === batch.length;
+      return (await store.appendMessages(this.#thread(), batch, { answers: this.context.prompt.id })).length === batch.length;
     });
-  };
+  }
 
-  const commit = async (): Promise<void> => {
+  async #commit(): Promise<void> {
     let failure: ChatHandlerError | undefined;
-    if (await keep("complete").catch((error) => void (failure = error as ChatHandlerError))) return;
+    if (await this.#keep("complete").catch((error) => void (failure = error as ChatHandlerError))) return;
     // The store may have done it all the same: then the answer is whole. If not, and it did not fail, someone deleted the prompt
     // meanwhile, or another process answered it.
-    if ((await look()).answer !== textFrom(0)) throw failure ?? conflict("responseId");
-    if (failure) report(failure);
-  };
+    if ((await this.#look()).answer !== this.#textFrom(0)) throw failure ?? conflict("responseId");
+    if (failure) this.#report(failure);
+  }
 
-  const live = async (): Promise<void> => {
+  /** Resolves to what the app is to hear of, where it was for this turn to answer. */
+  async #live(): Promise<EndedTurn | undefined> {
+    const answer = this.#answer;
+    const report = this.#report;
     let error: ChatHandlerError | undefined;
     let status: MessageStatus = "complete";
     try {
-      const whole = await prepare();
+      const whole = await this.#prepare();
       if (whole !== undefined) answer.write(whole);
       else {
         do {
-          if (steps === limits.steps) throw incomplete("The model kept calling tools.");
-          steps++;
-          said = { start: answer.length };
-          await speak(said, ask, answer, settings, signal, expect);
-        } while (await runTools(said));
+          if (this.#steps === this.#settings.limits.steps) throw incomplete("The model kept calling tools.");
+          this.#steps++;
+          this.#said = { start: answer.length };
+          await speak(this.#said, this, answer, this.#settings, this.#controller.signal);
+        } while (await this.#runTools(this.#said));
         if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
-        clearTimeout(timer);
+        clearTimeout(this.#timer);
         answer.flush();
-        await commit();
+        await this.#commit();
       }
     } catch (thrown) {
-      isEnding = true;
+      this.isEnding = true;
       error = asChatHandlerError(thrown, "internal");
       status = error.code === "client_gone" ? "stopped" : "failed";
-      if (isTakenUp && error.code !== "id_conflict") await keep(status).catch(report);
+      if (this.#isTakenUp && error.code !== "id_conflict") await this.#keep(status).catch(report);
       report(error);
     }
-    clearTimeout(timer);
+    clearTimeout(this.#timer);
     answer.end(error);
-    turns.leave(thread, turn);
-    isOver();
-    if (isTakenUp) {
-      const { finishReason, usage } = said ?? {};
-      const { openedAt } = answer;
-      const firstText = openedAt && openedAt - startedAt;
-      const timings = { queued, firstText, total: performance.now() - startedAt };
-      const ended = { ...context, status, finishReason, usage: sum(used, usage), steps, error, timings };
-      await guardApp(() => settings.onTurnEnd?.(ended)).catch(report);
-    }
-    await titled;
-  };
+    this.#turns.leave(this);
+    if (!this.#isTakenUp) return undefined;
+    const { finishReason, usage } = this.#said ?? {};
+    const { openedAt } = answer;
+    const startedAt = this.#startedAt;
+    const timings = { queued: this.#queued, firstText: openedAt && openedAt - startedAt, total: performance.now() - startedAt };
+    return { ...this.context, status, finishReason, usage: sum(this.#used, usage), steps: this.#steps, error, timings };
+  }
 
-  const { promise: over, resolve: isOver } = Promise.withResolvers<void>();
-  const turn = { responseId, prompt, isEnding: () => isEnding, join: () => answer.join(), over } as Turn & { settled: Promise<void> };
-  turn.settled = live();
-  void guardApp(() => settings.waitUntil?.(turn.settled)).catch(report);
-  return turn;
+  async #tell(ended: EndedTurn | undefined): Promise<void> {
+    if (ended) await guardApp(() => this.#settings.onTurnEnd?.(ended)).catch(this.#report);
+    await this.#titled;
+  }
 }
 
 /** What a reader that left finds; nobody else sees it. */

@@ -21,7 +21,7 @@ interface KeptThread {
   thread: Thread;
   messages: WrittenMessage[];
   byId: Map<string, WrittenMessage>;
-  byPrompt: Map<string, Set<WrittenMessage>>;
+  byPrompt: Map<string, WrittenMessage[]>;
   /** Place among the uses of all threads. */
   use: number;
   /** Place among the owner's activities. */
@@ -111,11 +111,14 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     let first = kept.messages.length;
     let left = messages.size;
     while (left > 0) if (messages.has(kept.messages[--first]!)) left--;
-    for (const message of kept.messages.splice(first)) if (!messages.has(message)) kept.messages.push(message);
+    const isLeft = (message: WrittenMessage) => !messages.has(message);
+    for (const message of kept.messages.splice(first).filter(isLeft)) kept.messages.push(message);
+    for (const promptId of new Set(Array.from(messages, (message) => message.promptId))) {
+      const turn = kept.byPrompt.get(promptId)!.filter(isLeft);
+      if (turn.length > 0) kept.byPrompt.set(promptId, turn);
+      else kept.byPrompt.delete(promptId);
+    }
     for (const message of messages) {
-      const turn = kept.byPrompt.get(message.promptId)!;
-      turn.delete(message);
-      if (turn.size === 0) kept.byPrompt.delete(message.promptId);
       kept.byId.delete(message.id);
       resize(kept, -message.body.length);
     }
@@ -150,8 +153,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       const kept = found ?? create(key, title);
       let growth = 0;
       for (const message of batch) {
-        const turn = kept.byPrompt.get(message.promptId) ?? new Set();
-        kept.byPrompt.set(message.promptId, turn.add(message));
+        const turn = kept.byPrompt.get(message.promptId);
+        if (turn) turn.push(message);
+        else kept.byPrompt.set(message.promptId, [message]);
         kept.byId.set(message.id, message);
         kept.messages.push(message);
         growth += message.body.length;
