@@ -20,7 +20,7 @@ export default defineConfig(({ dts = true }) => ({
       name: "transform-stream-as-module",
       setup({ onLoad }) {
         onLoad({ filter: /@crayonai\/stream\/dist\/utils\.js$/ }, async ({ path }) => ({
-          contents: (await readFile(path, "utf8")).replace(/^.*\bexports\b.*$/gm, "") + "export { transformStream };",
+          contents: (await readFile(path, "utf8")).replace(/^.*\bexports\b.*$/gm, "") + "\nexport { transformStream };",
         }));
       },
     },

@@ -22,7 +22,7 @@ export class Answer {
   ending: { failure: Error | undefined } | undefined;
   /** Lets the turn look again, where it waits for a change. */
   wake: (() => void) | undefined;
-  #parts: readonly string[] = [];
+  #parts: string[] = [];
   #gathered = "";
   #flushedAt = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -61,11 +61,10 @@ export class Answer {
       this.#flushedAt = performance.now();
       this.openedAt ??= this.#flushedAt;
       // Pieces are joined with their like, so that there are few: a thousand small strings occupy several times what is in them.
-      let count = this.#parts.length;
-      for (let last; part.length < largeText && (last = this.#parts[count - 1]) && last.length <= part.length; count--) {
+      for (let last; part.length < largeText && (last = this.#parts.at(-1)) && last.length <= part.length; this.#parts.pop()) {
         part = [last, part].join("");
       }
-      this.#parts = this.#parts.slice(0, count).concat(part); // of just the length it needs
+      this.#parts = this.#parts.concat(part); // of just the length it needs
     }
     for (const reader of this.#readers) reader.look();
   }
@@ -90,9 +89,9 @@ export class Answer {
     });
   }
 
-  /** All text written so far. */
-  text(): string {
-    return this.#parts.join("") + this.#gathered;
+  /** All text written so far, from this place on. */
+  textFrom(start: number): string {
+    return (this.#parts.join("") + this.#gathered).slice(start).toWellFormed();
   }
 
   /** Ends the answer: whole, or with the failure that every reader will see after the text. */

@@ -67,19 +67,19 @@ export class ChatHandlerError extends Error {
   /** Tells it from other errors where `instanceof` cannot, across two copies of the library. */
   override readonly name = "ChatHandlerError";
   /** Which of the known faults this is. */
-  readonly code: ChatHandlerErrorCode;
+  declare readonly code: ChatHandlerErrorCode;
   /** The HTTP status that goes with the code. */
-  readonly status: number;
+  declare readonly status: number;
   /** Path of the offending field in the request body. */
-  readonly param: string | undefined;
+  declare readonly param: string | undefined;
   /** Value for a `Retry-After` header. */
-  readonly retryAfter: string | undefined;
+  declare readonly retryAfter: string | undefined;
 
   constructor(code: ChatHandlerErrorCode, message: string, options: ChatHandlerErrorOptions = {}) {
     super(message, options);
     this.code = code;
     this.status = statusOf[code];
-    this.param = options.param;
+    this.param = options.param || undefined;
     this.retryAfter = options.retryAfter;
   }
 }
@@ -91,14 +91,17 @@ export function asChatHandlerError(cause: unknown, code: ChatHandlerErrorCode, m
 
 /** A 400 that names the field. */
 export function invalid(param: string, problem: string): ChatHandlerError {
-  return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, { param: param || undefined });
+  return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, { param });
 }
 
 /** The error as a JSON response: `{ "error": { "message", "type", "code", "param"? } }`. */
 export function errorResponse({ message, code, param, status, retryAfter }: ChatHandlerError, allow = "POST"): Response {
-  const headers = new Headers({ "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" });
-  if (retryAfter) headers.set("Retry-After", retryAfter);
-  if (status === 405) headers.set("Allow", allow);
+  const headers = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    ...(retryAfter && { "Retry-After": retryAfter }),
+    ...(status === 405 && { Allow: allow }),
+  };
   // JSON leaves out a param that is undefined.
   return Response.json(
     { error: { message, type: status < 500 ? "invalid_request_error" : "server_error", code, param } },

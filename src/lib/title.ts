@@ -16,7 +16,8 @@ export async function retitle(
   if (!title || !("renameThread" in store)) return;
   try {
     const threads = store as ThreadStore;
-    const thread = { owner: context.owner, threadId: context.threadId };
+    const { owner, threadId } = context;
+    const thread = { owner, threadId };
     const asked = guardApp(() => title(context));
     const made = asTitle(await within(timeouts.turn, asked, () => new Error("The title took too long.")));
     const current = await threads.getThread(thread);

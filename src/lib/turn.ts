@@ -9,7 +9,7 @@ import { guardApp } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
 import { callModel, type ModelCall, type OnChunk } from "./model.ts";
 import type { EndedTurn, Settings, TurnContext } from "./options.ts";
-import { type Prompt, titleOf } from "./prompt.ts";
+import { titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
 import { type Asker, type Said, speak } from "./step.ts";
 import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey } from "./store.ts";
@@ -18,19 +18,22 @@ import { retitle } from "./title.ts";
 /** What a step that is over leaves: messages still without ids. */
 type Kept = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
-/** A turn that waits, runs or has ended. */
+/** A turn that waits, runs or has ended. A class, for closures would occupy 1 kB more in every open stream. */
 export class Turn implements Asker {
   /** What is asked, and by whom. */
-  readonly context: TurnContext;
+  declare readonly context: TurnContext;
   /**
    * Whether it was stopped or has failed: nobody may join it any more. Not read off the signal, for workerd lets no other request
    * look at that.
    */
   isEnding = false;
-  /** Resolves when all of it is stored and the next turn of the thread may begin. */
-  readonly over: Promise<EndedTurn | undefined>;
+  /**
+   * Resolves when all of it is stored and the next turn of the thread may begin; to what the app is to hear of, where it was for
+   * this turn to answer.
+   */
+  declare readonly over: Promise<EndedTurn | undefined>;
   /** Resolves when the app has been told, too. */
-  readonly settled: Promise<void>;
+  declare readonly settled: Promise<void>;
 
   readonly #settings: Settings;
   readonly #turns: RunningTurns;
@@ -176,22 +179,18 @@ export class Turn implements Asker {
     this.#dueAt = performance.now() + ms;
   }
 
-  #textFrom(start: number): string {
-    return this.#answer.text().slice(start).toWellFormed();
-  }
-
   /** Runs the tools that the model has called. Resolves to whether it called any and is to be asked again. */
   async #runTools({ start, finishReason = "", toolCalls, usage }: Said): Promise<boolean> {
     const { tools } = this.#settings;
     const { signal } = this.#controller;
-    if (cutShort.has(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
+    if (cutShort.test(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
     if (!tools || !toolCalls?.size) return false;
     this.#answer.flush();
     const calls = [...toolCalls.values()];
     const results = await tools.run(calls, { ...this.context, signal }, (error) =>
       this.#report(asChatHandlerError(error, "internal", "A tool failed.")),
     );
-    const call = { role: "assistant" as const, content: this.#textFrom(start) || null, tool_calls: calls };
+    const call = { role: "assistant" as const, content: this.#answer.textFrom(start) || null, tool_calls: calls };
     // Kept together, so that a call is never without its result.
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
     this.#used = sum(this.#used, usage);
@@ -206,13 +205,12 @@ export class Turn implements Asker {
   #keep(status: MessageStatus): Promise<boolean> {
     const { store, generateId: newId } = this.#settings;
     const { start = this.#answer.length, finishReason, usage } = this.#said ?? {};
-    const content = this.#textFrom(start);
+    const content = this.#answer.textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
     return guardApp(async () => {
       const batch = this.#kept.map(({ message, ...ending }) => this.#stored(newId(), message, { ...ending, status }));
       if (content || status === "complete") {
-        const ending = { status, ...(finishReason && { finishReason }), ...(usage && { usage }) };
-        batch.push(this.#stored(this.context.responseId, { role: "assistant", content }, ending));
+        batch.push(this.#stored(this.context.responseId, { role: "assistant", content }, { status, finishReason, usage }));
       }
       if (batch.length === 0) return false;
       return (await store.appendMessages(this.#thread(), batch, { answers: this.context.prompt.id })).length === batch.length;
@@ -224,14 +222,12 @@ export class Turn implements Asker {
     if (await this.#keep("complete").catch((error) => void (failure = error as ChatHandlerError))) return;
     // The store may have done it all the same: then the answer is whole. If not, and it did not fail, someone deleted the prompt
     // meanwhile, or another process answered it.
-    if ((await this.#look()).answer !== this.#textFrom(0)) throw failure ?? conflict("responseId");
+    if ((await this.#look()).answer !== this.#answer.textFrom(0)) throw failure ?? conflict("responseId");
     if (failure) this.#report(failure);
   }
 
-  /** Resolves to what the app is to hear of, where it was for this turn to answer. */
   async #live(): Promise<EndedTurn | undefined> {
     const answer = this.#answer;
-    const report = this.#report;
     let error: ChatHandlerError | undefined;
     let status: MessageStatus = "complete";
     try {
@@ -253,17 +249,16 @@ export class Turn implements Asker {
       this.isEnding = true;
       error = asChatHandlerError(thrown, "internal");
       status = error.code === "client_gone" ? "stopped" : "failed";
-      if (this.#isTakenUp && error.code !== "id_conflict") await this.#keep(status).catch(report);
-      report(error);
+      if (this.#isTakenUp && error.code !== "id_conflict") await this.#keep(status).catch(this.#report);
+      this.#report(error);
     }
     clearTimeout(this.#timer);
     answer.end(error);
     this.#turns.leave(this);
     if (!this.#isTakenUp) return undefined;
     const { finishReason, usage } = this.#said ?? {};
-    const { openedAt } = answer;
-    const startedAt = this.#startedAt;
-    const timings = { queued: this.#queued, firstText: openedAt && openedAt - startedAt, total: performance.now() - startedAt };
+    const firstText = answer.openedAt && answer.openedAt - this.#startedAt;
+    const timings = { queued: this.#queued, firstText, total: performance.now() - this.#startedAt };
     return { ...this.context, status, finishReason, usage: sum(this.#used, usage), steps: this.#steps, error, timings };
   }
 
@@ -281,11 +276,11 @@ const busy = () => new ChatHandlerError("thread_busy", "Another answer of this t
 const incomplete = (message: string) => new ChatHandlerError("answer_incomplete", message);
 
 /** Finish reasons with which a provider ends an answer that is not whole. */
-const cutShort = new Set(["length", "max_tokens", "content_filter", "error"]);
+const cutShort = /^(length|max_tokens|content_filter|error)$/;
 
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
   if (!a || !b) return a ?? b;
-  const total = { ...b };
-  for (const name of ["prompt_tokens", "completion_tokens", "total_tokens"] as const) total[name] += a[name];
-  return total;
+  const total: Record<string, unknown> = { ...b };
+  for (const [name, count] of Object.entries(a)) if (typeof count === "number") total[name] = count + Number(total[name] ?? 0);
+  return total as unknown as CompletionUsage;
 }

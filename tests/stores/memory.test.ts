@@ -150,8 +150,8 @@ describe("misuse", () => {
   test("rejects counts that are no positive integers, and foreign cursors", async () => {
     const store = createMemoryStore();
     for (const count of [0, -1, 1.5, NaN]) {
-      await expect(store.listMessages(key("a"), { last: count })).rejects.toThrow("last must be a positive integer");
-      await expect(store.listThreads("", { limit: count })).rejects.toThrow("limit must be a positive integer");
+      await expect(store.listMessages(key("a"), { last: count })).rejects.toThrow("last must be a whole number from 1");
+      await expect(store.listThreads("", { limit: count })).rejects.toThrow("limit must be a whole number from 1");
     }
     await expect(store.listThreads("", { limit: 1, cursor: "x" })).rejects.toMatchObject({
       code: "invalid_request",

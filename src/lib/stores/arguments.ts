@@ -16,9 +16,9 @@ export function checkIdentifier(option: string, name: string): void {
   }
 }
 
-/** Refuses anything but a positive integer. */
+/** Refuses anything but a whole number from 1. */
 export function checkCount(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a positive integer, not ${String(value)}`);
+  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a whole number from 1, not ${String(value)}`);
 }
 
 /** Where a page begins: threads with an activity below this number. Cursors are the activity of the last thread given. */

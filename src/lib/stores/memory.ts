@@ -24,7 +24,7 @@ interface KeptThread {
   byPrompt: Map<string, WrittenMessage[]>;
   /** Place among the uses of all threads. */
   use: number;
-  /** Place among the owner's activities. */
+  /** Place among the activities. */
   activity: number;
   characters: number;
 }
@@ -33,7 +33,6 @@ interface KeptOwner {
   threads: Map<string, KeptThread>;
   /** The same threads by ascending `activity`: an activity goes to the end, a page is a slice. */
   byActivity: KeptThread[];
-  activities: number;
 }
 
 /**
@@ -70,10 +69,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     const thread = { threadId, title, createdAt: now, updatedAt: now };
     const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), byPrompt: new Map(), use: 0, activity: 0, characters: 0 };
     let keptOwner = owners.get(owner);
-    if (!keptOwner) owners.set(owner, (keptOwner = { threads: new Map(), byActivity: [], activities: 0 }));
+    if (!keptOwner) owners.set(owner, (keptOwner = { threads: new Map(), byActivity: [] }));
     keptOwner.threads.set(threadId, kept);
     keptOwner.byActivity.push(kept);
-    kept.activity = ++keptOwner.activities;
+    kept.activity = ++uses;
     use(kept);
     resize(kept, owner.length + threadId.length + title.length);
     return kept;
@@ -89,10 +88,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   }
 
   function markActive(kept: KeptThread): void {
-    const owner = owners.get(kept.owner)!;
-    owner.byActivity.splice(firstFrom(owner.byActivity, kept.activity), 1);
-    owner.byActivity.push(kept);
-    kept.activity = ++owner.activities;
+    const { byActivity } = owners.get(kept.owner)!;
+    byActivity.splice(firstFrom(byActivity, kept.activity), 1);
+    byActivity.push(kept);
+    kept.activity = ++uses;
     kept.thread.updatedAt = Date.now();
   }
 
@@ -107,12 +106,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   }
 
   function removeMessages(kept: KeptThread, messages: ReadonlySet<WrittenMessage>): void {
-    // Only what follows the first of them moves: an answer that is made anew stands at the end.
-    let first = kept.messages.length;
-    let left = messages.size;
-    while (left > 0) if (messages.has(kept.messages[--first]!)) left--;
+    if (messages.size === 0) return;
     const isLeft = (message: WrittenMessage) => !messages.has(message);
-    for (const message of kept.messages.splice(first).filter(isLeft)) kept.messages.push(message);
+    kept.messages = kept.messages.filter(isLeft);
     for (const promptId of new Set(Array.from(messages, (message) => message.promptId))) {
       const turn = kept.byPrompt.get(promptId)!.filter(isLeft);
       if (turn.length > 0) kept.byPrompt.set(promptId, turn);
@@ -140,12 +136,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       if (answers === undefined) batch = given.filter(({ id }) => !found?.byId.has(id));
       else {
         if (!found?.byId.has(answers)) return [];
-        const broken = new Set([...(found.byPrompt.get(answers) ?? [])].filter(({ id }) => id !== answers));
-        const isTaken = (id: string) => {
-          const taken = found.byId.get(id);
-          return taken && !broken.has(taken);
-        };
-        if ([...broken].some(({ isComplete }) => isComplete) || given.some(({ id }) => isTaken(id))) return [];
+        const broken = new Set(found.byPrompt.get(answers)?.filter(({ id }) => id !== answers));
+        const isTaken = ({ id }: WrittenMessage) => found.byId.has(id) && !broken.has(found.byId.get(id)!);
+        if ([...broken].some(({ isComplete }) => isComplete) || given.some(isTaken)) return [];
         removeMessages(found, broken);
       }
       if (batch.length === 0) return [];
