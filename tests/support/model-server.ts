@@ -18,6 +18,8 @@ export interface ModelCall {
   readonly number: number;
   readonly body: ChatCompletionCreateParamsStreaming;
   readonly headers: IncomingHttpHeaders;
+  /** The client's port: the same for calls over one connection. */
+  readonly port: number | undefined;
   /** Sends status and headers. Without it, the first `send` begins a 200 with `text/event-stream`. */
   head(status?: number, headers?: Record<string, string>): void;
   /** Writes a piece as a network write of its own; resolves when there is room for more, or the connection is gone. */
@@ -139,6 +141,7 @@ function callOf(number: number, body: ChatCompletionCreateParamsStreaming, reque
     number,
     body,
     headers: request.headers,
+    port: socket.remotePort,
     head,
     async send(data) {
       if (isOver) return;

@@ -1,0 +1,63 @@
+/** What becomes of the model's connection once its answer is there. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { ChatCompletionChunk } from "openai/resources/chat/completions";
+import { describe, expect, it } from "vitest";
+import { ask, read, startChat } from "../support/chat.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import type { ModelCall } from "../support/model-server.ts";
+import { chunk, done, finish, text } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+const whole = { status: 200, text: "All.", failed: false };
+const sayAll = (call: ModelCall) => call.send(text("All.") + finish() + done);
+
+describe("the connection of a model's call", () => {
+  it("serves the next call", async () => {
+    const chat = await startChat();
+    for (const number of [1, 2, 3]) {
+      await read(chat.post(ask("Hi", number)));
+      await chat.settled();
+      await delay(50); // the end of the response comes behind its last event
+    }
+    expect(new Set(chat.model.calls.map(({ port }) => port)).size).toBe(1);
+  });
+
+  it("is let go of when the model holds it open after its last event", async () => {
+    const chat = await startChat();
+    chat.model.next(async (call) => {
+      await sayAll(call);
+      await call.closed;
+    });
+    expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+    const [call] = chat.model.calls;
+    expect(await Promise.race([call?.left, delay(5_000)])).toBeDefined();
+  });
+
+  it("is let go of when the model goes on after its last event", async () => {
+    const chat = await startChat();
+    chat.model.next(async (call) => {
+      await sayAll(call);
+      while (call.leftAt === undefined) {
+        await call.send(": still here\n\n");
+        await delay(10);
+      }
+    });
+    expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+    const [call] = chat.model.calls;
+    expect(await Promise.race([call?.left, delay(5_000)])).toBeDefined();
+  });
+
+  it("is not waited for when the client leaves while the model is held back, however the model hangs", async () => {
+    async function* speak() {
+      for (let said = 0; said < 1_000; said++) yield chunk({ content: "x".repeat(1_000) }) as ChatCompletionChunk;
+      await new Promise(() => {});
+    }
+    const chat = await startChat({ client: { chat: { completions: { create: async () => speak() } } } });
+    const response = await chat.post(ask("Hi"));
+    await delay(50);
+    await response.body?.cancel();
+    await chat.settled();
+    expect((await chat.stored())[1]?.status).toBe("stopped");
+  });
+});
