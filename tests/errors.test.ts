@@ -108,19 +108,18 @@ it.each([
   });
   const card = await cardOf(await chat.post(ask("Hi")));
   expect(card).toContain("It failed.");
-  expect(card.includes("You can try again.")).toBe(mayPass);
+  expect(card.includes("Try again.")).toBe(mayPass);
   expect(card.includes("Trying again will not help.")).toBe(!mayPass);
 });
 
-it("a card whose message says to try again says so once", async () => {
+it("the card of a message that says to try again says so once", async () => {
   const chat = await startChat({
     showErrors: true,
     authorize: () => {
-      throw new ChatHandlerError("store_failed", "It failed. Try again.");
+      throw new ChatHandlerError("thread_busy", "It failed. Try again.");
     },
   });
-  const card = await cardOf(await chat.post(ask("Hi")));
-  expect(card.match(/try\w* again/gi)).toEqual(["Try again"]);
+  expect((await cardOf(await chat.post(ask("Hi")))).match(/Try again/g)).toHaveLength(1);
 });
 
 it("the card holds any message without breaking", async () => {

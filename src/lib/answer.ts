@@ -117,8 +117,10 @@ export class Answer {
 
 /** One response's way through the answer: gives its text piece by piece, each when it is wanted. */
 export class AnswerReader {
-  /** How much it was given, in characters. */
+  /** How much the client is done with, in characters: the text it was given last counts as unread until it wants more. */
   place = 0;
+  /** How much it was given. */
+  #end = 0;
   readonly #answer: Answer;
   #left: Answer["ending"];
   /** What its client waits for. */
@@ -134,10 +136,11 @@ export class AnswerReader {
    * for the turn may run for another request, and workerd lets each request touch nothing but its own streams.
    */
   read(): Promise<string> {
+    this.place = this.#end;
+    this.#answer.wake?.();
     const asked = Promise.withResolvers<string>();
     this.#asked = asked;
     this.look();
-    this.#answer.wake?.();
     return asked.promise;
   }
 
@@ -145,12 +148,12 @@ export class AnswerReader {
   look(): void {
     if (!this.#asked) return;
     const ending = this.#left ?? this.#answer.ending;
-    const text = this.#left ? "" : this.#answer.pieceAt(this.place);
+    const text = this.#left ? "" : this.#answer.pieceAt(this.#end);
     if (!text && !ending) return;
     if (!text && ending?.failure) this.#asked.reject(ending.failure);
     else this.#asked.resolve(text);
     this.#asked = undefined;
-    this.place += text.length;
+    this.#end += text.length;
   }
 
   /** Stops reading: who waits for text gets the reason. */

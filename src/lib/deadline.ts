@@ -2,14 +2,16 @@
 
 /** The promise, or a rejection with the signal's reason as soon as it aborts. The promise itself goes on. */
 export async function unlessAborted<T>(signal: AbortSignal, promise: PromiseLike<T>): Promise<T> {
-  let abort!: () => void;
+  let abort = () => {};
   try {
-    return await new Promise<T>((resolve, reject) => {
-      abort = () => reject(signal.reason as Error);
-      if (signal.aborted) abort();
-      signal.addEventListener("abort", abort);
-      promise.then(resolve, reject);
-    });
+    return await Promise.race([
+      promise,
+      new Promise<never>((_, reject) => {
+        abort = () => reject(signal.reason as Error);
+        if (signal.aborted) abort();
+        signal.addEventListener("abort", abort);
+      }),
+    ]);
   } finally {
     signal.removeEventListener("abort", abort);
   }

@@ -1,7 +1,6 @@
 /** What a thread already holds of a turn: the response id is the key of idempotency, and an id names one thing for ever. */
 import { ChatHandlerError } from "./errors.ts";
 import { inTurnOrder } from "./history.ts";
-import type { TurnContext } from "./options.ts";
 import { canonical } from "./prompt.ts";
 import type { StoredMessage } from "./store.ts";
 
@@ -18,14 +17,14 @@ export interface Earlier {
 }
 
 /** Looks for a turn among its thread's messages. Throws `id_conflict` where one of its ids was used for something else. */
-export function findEarlier(messages: readonly StoredMessage[], { prompt, responseId }: TurnContext): Earlier {
+export function findEarlier(messages: readonly StoredMessage[], asked: StoredMessage, responseId: string): Earlier {
   const stored = inTurnOrder(messages);
   const response = stored.find(({ id }) => id === responseId);
-  if (response && (response.promptId !== prompt.id || response.message.role !== "assistant")) throw conflict("responseId");
-  const place = stored.findIndex(({ id }) => id === prompt.id);
+  if (response && (response.promptId !== asked.id || response.message.role !== "assistant")) throw conflict("responseId");
+  const place = stored.findIndex(({ id }) => id === asked.id);
   const stands = stored[place]?.message;
-  if (stands && (stands.role !== "user" || canonical(stands.content) !== canonical(prompt.content))) throw conflict("prompt.id");
-  const attempt = stored.filter(({ id, promptId }) => promptId === prompt.id && id !== prompt.id);
+  if (stands && (stands.role !== "user" || canonical(stands.content) !== canonical(asked.message.content))) throw conflict("prompt.id");
+  const attempt = stored.filter(({ id, promptId }) => promptId === asked.id && id !== asked.id);
   const isWhole = response?.status === "complete";
   if (!isWhole && attempt.some(({ status }) => status === "complete")) throw conflict("prompt.id");
   const texts = attempt.map(({ message: { role, content } }) => (role === "assistant" && typeof content === "string" ? content : ""));

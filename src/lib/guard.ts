@@ -2,14 +2,8 @@
 import { within } from "./deadline.ts";
 import { asChatHandlerError } from "./errors.ts";
 
-/** Runs a function of the app's; what it throws becomes `internal`, unless it is a `ChatHandlerError` already. */
-export async function guardApp<T>(work: () => T | PromiseLike<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw asChatHandlerError(error, "internal");
-  }
-}
+/** Runs a function of the app's; what it throws at once is a rejection like any other. */
+export const attempt = async <T>(work: () => T | PromiseLike<T>): Promise<T> => work();
 
 /**
  * The store, guarded: a call of it that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`.

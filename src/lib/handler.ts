@@ -1,7 +1,7 @@
 /** `createChatHandler`: wires the parts, decides nothing. */
 import { errorCard } from "./error-card.ts";
 import { asChatHandlerError, ChatHandlerError, errorResponse } from "./errors.ts";
-import { guardApp, guardStore } from "./guard.ts";
+import { attempt, guardStore } from "./guard.ts";
 import {
   type Authorized,
   type AuthorizeResult,
@@ -13,8 +13,9 @@ import {
 } from "./options.ts";
 import { readChatRequest } from "./request.ts";
 import { conflict } from "./earlier.ts";
-import { canonical } from "./prompt.ts";
+import { canonical, type Prompt } from "./prompt.ts";
 import { runningTurnsOn } from "./running-turns.ts";
+import type { StoredMessage } from "./store.ts";
 import { textResponse } from "./text-response.ts";
 import { clientGone, Turn } from "./turn.ts";
 
@@ -47,14 +48,14 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       if (authorized instanceof Response) return authorized;
       context = { ...context, ...authorized };
       const running = turns.find(context);
-      if (running && identity(running.context) !== identity(context)) throw conflict("responseId");
+      if (running && !isSame(running.asked, context.prompt)) throw conflict("responseId");
       turn = running ?? new Turn(context, settings, turns, (error) => report(settings, error, context));
       const reader = turn.join();
       const leave = () => reader.leave(clientGone());
       request.signal.addEventListener("abort", leave);
       if (request.signal.aborted) leave();
       // Holding the request here also keeps it from the garbage collector, which in Node would take its signal along.
-      void turn.settled.then(() => request.signal.removeEventListener("abort", leave));
+      void turn.over.then(() => request.signal.removeEventListener("abort", leave));
       return await textResponse(reader, leave);
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal");
@@ -65,8 +66,8 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
   };
 }
 
-/** What two requests for one answer must have in common. */
-const identity = ({ prompt: { id, content } }: TurnContext) => canonical([id, content]);
+const isSame = ({ id, message }: StoredMessage, prompt: Prompt) =>
+  id === prompt.id && canonical(message.content) === canonical(prompt.content);
 
 /**
  * The owner that the app's `authorize` names, or its refusal. Fails closed: a slip in it would show one person the threads of
@@ -76,15 +77,16 @@ export async function findOwner<C>(
   authorize: ((context: C) => AuthorizeResult | Promise<AuthorizeResult>) | undefined,
   context: C,
 ): Promise<Authorized | Response> {
-  const found = await guardApp(() => authorize?.(context));
+  const found = await authorize?.(context);
   if (found instanceof Response) return found;
   // Not even null: "session && { owner }" would open the threads of nobody to everyone who is logged out.
   const owner = found === undefined ? "" : found?.owner;
   if (typeof owner === "string") return { owner };
-  throw asChatHandlerError(new TypeError("authorize must return { owner: string }, a Response or undefined"), "internal");
+  throw new TypeError("authorize must return { owner: string }, a Response or undefined");
 }
 
 /** Tells the app of an error; what its hook does changes nothing. A client that left is none. */
-export function report({ onError }: Pick<Settings, "onError">, error: ChatHandlerError, context: ErrorContext): void {
-  if (error.code !== "client_gone") void guardApp(() => onError(error, context)).catch(() => {});
+export function report({ onError }: Pick<Settings, "onError">, thrown: unknown, context: ErrorContext): void {
+  const error = asChatHandlerError(thrown, "internal");
+  if (error.code !== "client_gone") void attempt(() => onError(error, context)).catch(() => {});
 }

@@ -10,17 +10,10 @@ import type { StoredMessage } from "./store.ts";
  * (an answer made anew after the thread had gone on). A turn whose prompt is not among them stays where it is. Each id once.
  */
 export function inTurnOrder(messages: readonly StoredMessage[]): StoredMessage[] {
-  const turns = new Map<string, StoredMessage[]>();
   const seen = new Set<string>();
-  for (const message of messages) {
-    // What somebody else put into the database need not be a message.
-    if (!message?.message || seen.has(message.id)) continue;
-    seen.add(message.id);
-    const turn = turns.get(message.promptId) ?? [];
-    turns.set(message.promptId, turn);
-    turn.push(message);
-  }
-  return [...turns.values()].flat();
+  // What somebody else put into the database need not be a message.
+  const fresh = messages.filter((stored) => stored?.message && !seen.has(stored.id) && seen.add(stored.id));
+  return [...Map.groupBy(fresh, ({ promptId }) => promptId).values()].flat();
 }
 
 /**

@@ -22,7 +22,7 @@ export interface ModelClient {
   };
 }
 
-/** The most text an event may grow to before it ends, in characters: beyond it, the parser takes no more. */
+/** The most text an event may grow to before it ends, in characters. */
 const maxEventSize = 1024 * 1024;
 /** How long a finished response may take to close by itself, in milliseconds, so that its connection can serve again. */
 const drainTime = 1_000;
@@ -83,6 +83,10 @@ class EventStream implements ModelCall {
       onEvent: ({ data, event }) => {
         this.#isDone ||= data.startsWith("[DONE]");
         if (!this.#isDone) onChunk(asChunk(JSON.parse(data), event));
+      },
+      onError(error) {
+        // Lines that are not SSE are skipped, as the specification has it; an event without end is not.
+        if (error.type === "max-buffer-size-exceeded") throw error;
       },
     });
     signal.addEventListener("abort", this.#cancel);

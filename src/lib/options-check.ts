@@ -33,7 +33,7 @@ export function withDefaults<T extends object>(given: object, defaults: T, kinds
 /** Refuses a store that lacks a method, by name. */
 export function checkStore(store: object | undefined, methods: readonly string[]): void {
   for (const method of methods) {
-    if (typeof (store as Record<string, unknown> | undefined)?.[method] !== "function") {
+    if (typeof (Object(store) as Record<string, unknown>)[method] !== "function") {
       misuse(`the store has no ${method}(): use one that has, for example createMemoryStore()`);
     }
   }

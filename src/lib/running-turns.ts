@@ -3,7 +3,7 @@
  * where a coordinator shared by several instances can take this one's place.
  */
 import type { TurnContext } from "./options.ts";
-import type { MessageStore } from "./store.ts";
+import type { MessageStore, ThreadKey } from "./store.ts";
 import type { Turn } from "./turn.ts";
 
 /** The lines of all threads. */
@@ -28,18 +28,18 @@ export function runningTurnsOn(store: MessageStore): RunningTurns {
 function createRunningTurns(): RunningTurns {
   const lines = new Map<string, readonly Turn[]>();
   // As JSON, no two pairs of strings meet in one key.
-  const keyOf = ({ owner, threadId }: TurnContext) => JSON.stringify([owner, threadId]);
+  const keyOf = ({ owner, threadId }: ThreadKey) => JSON.stringify([owner, threadId]);
 
   return {
-    find: (context) => lines.get(keyOf(context))?.find((turn) => turn.context.responseId === context.responseId && !turn.isEnding),
+    find: (context) => lines.get(keyOf(context))?.find((turn) => turn.responseId === context.responseId && !turn.isEnding),
     enter(turn) {
-      const key = keyOf(turn.context);
+      const key = keyOf(turn.thread);
       const ahead = lines.get(key) ?? [];
       lines.set(key, ahead.concat(turn)); // of just the length it needs
       return ahead;
     },
     leave(turn) {
-      const key = keyOf(turn.context);
+      const key = keyOf(turn.thread);
       const left = lines.get(key)?.filter((other) => other !== turn);
       if (left?.length) lines.set(key, left);
       else lines.delete(key);

@@ -5,10 +5,10 @@ import { Answer, type AnswerReader } from "./answer.ts";
 import { unlessAborted, within } from "./deadline.ts";
 import { conflict, type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
-import { guardApp } from "./guard.ts";
+import { attempt } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
 import { callModel, type ModelCall, type OnChunk } from "./model.ts";
-import type { EndedTurn, Settings, TurnContext } from "./options.ts";
+import type { Settings, TurnContext } from "./options.ts";
 import { titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
 import { type Asker, type Said, speak } from "./step.ts";
@@ -20,24 +20,25 @@ type Kept = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
 /** A turn that waits, runs or has ended. A class, for closures would occupy 1 kB more in every open stream. */
 export class Turn implements Asker {
-  /** What is asked, and by whom. */
-  declare readonly context: TurnContext;
+  /** The client's name for its answer. */
+  declare readonly responseId: string;
+  /** Where it is stored. */
+  declare readonly thread: ThreadKey;
+  /** The prompt, as a message to store. */
+  declare readonly asked: StoredMessage;
   /**
    * Whether it was stopped or has failed: nobody may join it any more. Not read off the signal, for workerd lets no other request
    * look at that.
    */
   isEnding = false;
-  /**
-   * Resolves when all of it is stored and the next turn of the thread may begin; to what the app is to hear of, where it was for
-   * this turn to answer.
-   */
-  declare readonly over: Promise<EndedTurn | undefined>;
-  /** Resolves when the app has been told, too. */
-  declare readonly settled: Promise<void>;
+  /** Resolves when all of it is stored and the next turn of the thread may begin. */
+  declare readonly over: Promise<void>;
 
+  /** For the app's functions alone: they may change it. */
+  readonly #context: TurnContext;
   readonly #settings: Settings;
   readonly #turns: RunningTurns;
-  readonly #report: (error: ChatHandlerError) => void;
+  readonly #report: (error: unknown) => void;
   readonly #startedAt = performance.now();
   readonly #controller = new AbortController();
   readonly #answer: Answer;
@@ -53,21 +54,31 @@ export class Turn implements Asker {
   readonly #kept: Kept[] = [];
   #used: CompletionUsage | undefined;
   #titled: Promise<void> | undefined;
+  /** Resolves when the app has been told. */
+  #told: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the model must have said more, and when the turn must be over, by `performance.now()`. */
   #dueAt = Infinity;
   #endsAt = 0;
 
   /** Puts a turn in its thread's line. Everything that can go wrong with it reaches the readers of its answer. */
-  constructor(context: TurnContext, settings: Settings, turns: RunningTurns, report: (error: ChatHandlerError) => void) {
-    this.context = context;
+  constructor(context: TurnContext, settings: Settings, turns: RunningTurns, report: (error: unknown) => void) {
+    const {
+      owner,
+      threadId,
+      responseId,
+      prompt: { id, ...message },
+    } = context;
+    this.responseId = responseId;
+    this.thread = { owner, threadId };
+    this.asked = { id, promptId: id, message, status: "complete", createdAt: settings.now() };
+    this.#context = context;
     this.#settings = settings;
     this.#turns = turns;
     this.#report = report;
     this.#answer = new Answer(settings.flushInterval, () => this.#abort(clientGone()));
     this.over = this.#live();
-    this.settled = this.over.then((ended) => this.#tell(ended));
-    void guardApp(() => settings.waitUntil?.(this.settled)).catch(report);
+    void attempt(() => settings.waitUntil?.(this.over.then(() => this.#told))).catch(report);
   }
 
   /** Reads its answer from the beginning. When the last reader leaves, the turn stops. */
@@ -86,32 +97,20 @@ export class Turn implements Asker {
    * chunk. It fires at least once within each wait.
    */
   #watch(): void {
-    const { firstChunk, idle } = this.#settings.timeouts;
+    const { timeouts } = this.#settings;
     const now = performance.now();
     const left = Math.min(this.#dueAt, this.#endsAt) - now;
-    if (left > 0) this.#timer = setTimeout(() => this.#watch(), Math.min(left, firstChunk, idle));
+    if (left > 0) this.#timer = setTimeout(() => this.#watch(), Math.min(left, timeouts.firstChunk, timeouts.idle));
     else if (now < this.#endsAt) this.#abort(new ChatHandlerError("model_timeout", "The model took too long."));
     else this.#abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
   }
 
-  /** Without the rest of the context: what a store gets is all that it may make a key of. */
-  #thread(): ThreadKey {
-    const { owner, threadId } = this.context;
-    return { owner, threadId };
-  }
-
-  #stored(id: string, message: StoredMessage["message"], rest?: Partial<StoredMessage>): StoredMessage {
-    return { id, promptId: this.context.prompt.id, message, status: "complete", createdAt: this.#settings.now(), ...rest };
-  }
-
-  /** The prompt, as a message to store. */
-  #asked(): StoredMessage {
-    const { id, ...message } = this.context.prompt;
-    return this.#stored(id, message);
+  #stored(id: string, message: StoredMessage["message"], status: MessageStatus, ending: Partial<StoredMessage>): StoredMessage {
+    return { id, promptId: this.asked.id, message, status, createdAt: this.#settings.now(), ...ending };
   }
 
   async #look(options?: ListMessagesOptions): Promise<Earlier> {
-    const earlier = findEarlier(await this.#settings.store.listMessages(this.#thread(), options), this.context);
+    const earlier = findEarlier(await this.#settings.store.listMessages(this.thread, options), this.asked, this.responseId);
     // An answer whose prompt is further back than the history reaches may have lost its first steps, too.
     return options && earlier.answer !== undefined && !earlier.hasPrompt ? this.#look() : earlier;
   }
@@ -134,19 +133,18 @@ export class Turn implements Asker {
     const earlier = await this.#look(history);
     if (earlier.answer !== undefined) return earlier;
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
-    const title = earlier.isFirst ? titleOf(this.context.prompt.content) : undefined;
+    const title = earlier.isFirst ? titleOf(this.#context.prompt.content) : undefined;
     // The thread routes store a first prompt before its turn.
     if (!earlier.hasPrompt) {
-      const asked = this.#asked();
-      const ids = await store.appendMessages(this.#thread(), [asked], { title });
-      if (!ids.includes(asked.id)) {
+      const ids = await store.appendMessages(this.thread, [this.asked], { title });
+      if (!ids.includes(this.asked.id)) {
         // It stands further back than the history reaches.
         const whole = await this.#look();
         if (!whole.hasPrompt) throw conflict("prompt.id");
         return whole;
       }
     }
-    if (title !== undefined) this.#titled = retitle(this.context, this.#settings, title, this.#report);
+    if (title !== undefined) this.#titled = retitle(this.#context, this.#settings, title, this.#report);
     return earlier;
   }
 
@@ -158,10 +156,10 @@ export class Turn implements Asker {
     const { signal } = this.#controller;
     signal.throwIfAborted();
     const { model, systemPrompt, params, history, tools } = this.#settings;
-    const given = <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
-      guardApp(() => (typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(this.context) : option));
+    const given = async <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
+      typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(this.#context) : option;
     const [name, system, more] = await unlessAborted(signal, Promise.all([given(model), given(systemPrompt), given(params)]));
-    const messages = toModelMessages([...before, this.#asked()], history.last);
+    const messages = toModelMessages([...before, this.asked], history.last);
     if (system) messages.unshift({ role: "system", content: system });
     this.#body = { ...more, model: name, messages, stream: true, ...(tools && { tools: tools.params }) };
     return undefined;
@@ -187,9 +185,7 @@ export class Turn implements Asker {
     if (!tools || !toolCalls?.size) return false;
     this.#answer.flush();
     const calls = [...toolCalls.values()];
-    const results = await tools.run(calls, { ...this.context, signal }, (error) =>
-      this.#report(asChatHandlerError(error, "internal", "A tool failed.")),
-    );
+    const results = await tools.run(calls, { ...this.#context, signal }, this.#report);
     const call = { role: "assistant" as const, content: this.#answer.textFrom(start) || null, tool_calls: calls };
     // Kept together, so that a call is never without its result.
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
@@ -202,31 +198,29 @@ export class Turn implements Asker {
   }
 
   /** Stores what was said, in the place of a broken attempt. Resolves to whether it is there now. */
-  #keep(status: MessageStatus): Promise<boolean> {
+  async #keep(status: MessageStatus): Promise<boolean> {
     const { store, generateId: newId } = this.#settings;
     const { start = this.#answer.length, finishReason, usage } = this.#said ?? {};
     const content = this.#answer.textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
-    return guardApp(async () => {
-      const batch = this.#kept.map(({ message, ...ending }) => this.#stored(newId(), message, { ...ending, status }));
-      if (content || status === "complete") {
-        batch.push(this.#stored(this.context.responseId, { role: "assistant", content }, { status, finishReason, usage }));
-      }
-      if (batch.length === 0) return false;
-      return (await store.appendMessages(this.#thread(), batch, { answers: this.context.prompt.id })).length === batch.length;
-    });
+    const batch = this.#kept.map(({ message, ...ending }) => this.#stored(newId(), message, status, ending));
+    if (content || status === "complete") {
+      batch.push(this.#stored(this.responseId, { role: "assistant", content }, status, { finishReason, usage }));
+    }
+    if (batch.length === 0) return false;
+    return (await store.appendMessages(this.thread, batch, { answers: this.asked.id })).length === batch.length;
   }
 
   async #commit(): Promise<void> {
     let failure: ChatHandlerError | undefined;
-    if (await this.#keep("complete").catch((error) => void (failure = error as ChatHandlerError))) return;
+    if (await this.#keep("complete").catch((error) => void (failure = asChatHandlerError(error, "internal")))) return;
     // The store may have done it all the same: then the answer is whole. If not, and it did not fail, someone deleted the prompt
     // meanwhile, or another process answered it.
     if ((await this.#look()).answer !== this.#answer.textFrom(0)) throw failure ?? conflict("responseId");
     if (failure) this.#report(failure);
   }
 
-  async #live(): Promise<EndedTurn | undefined> {
+  async #live(): Promise<void> {
     const answer = this.#answer;
     let error: ChatHandlerError | undefined;
     let status: MessageStatus = "complete";
@@ -255,15 +249,16 @@ export class Turn implements Asker {
     clearTimeout(this.#timer);
     answer.end(error);
     this.#turns.leave(this);
-    if (!this.#isTakenUp) return undefined;
-    const { finishReason, usage } = this.#said ?? {};
-    const firstText = answer.openedAt && answer.openedAt - this.#startedAt;
-    const timings = { queued: this.#queued, firstText, total: performance.now() - this.#startedAt };
-    return { ...this.context, status, finishReason, usage: sum(this.#used, usage), steps: this.#steps, error, timings };
+    if (this.#isTakenUp) this.#told = this.#tell(status, error);
   }
 
-  async #tell(ended: EndedTurn | undefined): Promise<void> {
-    if (ended) await guardApp(() => this.#settings.onTurnEnd?.(ended)).catch(this.#report);
+  async #tell(status: MessageStatus, error: ChatHandlerError | undefined): Promise<void> {
+    const { finishReason, usage } = this.#said ?? {};
+    const { openedAt } = this.#answer;
+    const firstText = openedAt && openedAt - this.#startedAt;
+    const timings = { queued: this.#queued, firstText, total: performance.now() - this.#startedAt };
+    const ended = { ...this.#context, status, finishReason, usage: sum(this.#used, usage), steps: this.#steps, error, timings };
+    await attempt(() => this.#settings.onTurnEnd?.(ended)).catch(this.#report);
     await this.#titled;
   }
 }
@@ -280,7 +275,8 @@ const cutShort = /^(length|max_tokens|content_filter|error)$/;
 
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
   if (!a || !b) return a ?? b;
-  const total: Record<string, unknown> = { ...b };
-  for (const [name, count] of Object.entries(a)) if (typeof count === "number") total[name] = count + Number(total[name] ?? 0);
-  return total as unknown as CompletionUsage;
+  const total = { ...b };
+  const tokens = (count: unknown) => (Number.isFinite(count) ? (count as number) : 0);
+  for (const name of ["prompt_tokens", "completion_tokens", "total_tokens"] as const) total[name] = tokens(a[name]) + tokens(b[name]);
+  return total;
 }

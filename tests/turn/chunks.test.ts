@@ -198,6 +198,17 @@ describe("what is no answer", () => {
     await chat.model.calls[0]?.left;
   });
 
+  it("fails the turn at once at an event that grows too large before the model falls silent", async () => {
+    const chat = await startChat({
+      script: async (call) => {
+        await call.send(`data: ${"x".repeat(1024 * 1024 + 1_000)}`);
+        await call.closed;
+      },
+    });
+    await expectError(await chat.post(ask("Hi")), 502, "model_failed");
+    await chat.model.calls[0]?.left;
+  });
+
   it("fails the turn when it is longer than `limits.answerCharacters`, and keeps what was said", async () => {
     const chat = await startChat({ limits: { answerCharacters: 10 }, script: says("12345", "67890", "1") });
     const seen = await read(chat.post(ask("Hi")));

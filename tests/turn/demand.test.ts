@@ -141,6 +141,22 @@ it("runs no further ahead of a client that reads little by little than of one th
   expect(taken).toBe(said);
 });
 
+it("counts the first text as unread until its client takes it", async () => {
+  let said = 0;
+  async function* speak() {
+    for (const length of [60_000, ...Array.from({ length: 2_000 }, () => 100)]) {
+      said += length;
+      yield chunk({ content: "x".repeat(length) }) as ChatCompletionChunk;
+    }
+  }
+  const client = { chat: { completions: { create: async () => speak() } } };
+  const chat = await startChat({ client, limits, flushInterval: 0 });
+  const response = await chat.post(ask("Hi"));
+  await delay(50);
+  expect(said).toBeLessThanOrEqual(64 * 1024 + 200);
+  await response.body?.cancel();
+});
+
 it("waits for the stalled reader when the fast one has left", async () => {
   const chat = await startChat({ limits, script: saysMuch(64 * MiB) });
   const [stalled, fast] = await Promise.all([chat.post(ask("Hi")), chat.post(ask("Hi"))]);

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { ChatHandlerError, type ChatHandlerOptions, type EndedTurn, type ErrorContext } from "../../src/index.ts";
 import { createTools } from "../../src/tools.ts";
-import { ask, read, rolesOf, startChat, ways } from "../support/chat.ts";
+import { ask, inShort, read, rolesOf, startChat, ways } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import { callsTools, chunk, done, event, finish, gate, hangs, says, saysAfter, sends, stalls, text, toolCall } from "../support/scripts.ts";
 
@@ -90,6 +90,47 @@ describe("onTurnEnd", () => {
     await chat.settled();
     expect(chat.ended[1]?.timings.queued).toBeGreaterThan(25);
   });
+});
+
+it("each of the app's functions may do with its context what it likes", async () => {
+  const spoil = (context: ErrorContext) => {
+    Object.assign(context, { owner: "bob", threadId: "elsewhere", responseId: "r9" });
+    if (context.prompt) Object.assign(context.prompt, { id: "p9", content: "Something else" });
+    return undefined;
+  };
+  const chat = await startChat({
+    authorize: () => ({ owner: "ada" }),
+    model: (context) => spoil(context) ?? "test-model",
+    systemPrompt: (context) => spoil(context) ?? "Be brief.",
+    params: (context) => spoil(context) ?? {},
+    title: (context) => spoil(context) ?? "Greeting",
+    tools: createTools([{ name: "look", run: (_, context) => spoil(context) ?? "seen" }]),
+    onTurnEnd: spoil,
+    onError: (_, context) => spoil(context),
+  });
+  const look = callsTools({ id: "c1", name: "look", args: {} });
+  chat.model.next(look, sends(text("Half")), look, says("Done."));
+  expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+  expect((await read(chat.post(ask("Ho", 2)))).text).toBe("Answer to Ho.");
+  await chat.settled();
+  expect(chat.model.calls.map(({ body }) => body.messages[1])).toEqual(Array.from({ length: 5 }, () => ({ role: "user", content: "Hi" })));
+  const turn = ["user p1", "assistant", "tool", "assistant r1", "user p2", "assistant r2"];
+  expect(inShort(await chat.stored("t", "ada")).map((line, index) => line.slice(0, turn[index]?.length))).toEqual(turn);
+  expect(await chat.kept.getThread({ owner: "ada", threadId: "t" })).toMatchObject({ title: "Greeting" });
+  expect((await chat.kept.listThreads("bob", { limit: 1 })).threads).toEqual([]);
+});
+
+it("counts the tokens of its steps, and takes no harm from usage that makes no sense", async () => {
+  const odd = { prompt_tokens: { toString: 1, valueOf: 1 }, completion_tokens: "3", total_tokens: 4 };
+  const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
+  chat.model.next(
+    sends(event(chunk({ tool_calls: [toolCall("c1", "look", "{}")] })), finish("tool_calls"), event({ choices: [], usage }), done),
+    sends(text("Done."), finish(), event({ choices: [], usage: odd }), done),
+  );
+  expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+  await chat.settled();
+  expect(chat.ended).toMatchObject([{ usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 14 } }]);
 });
 
 describe("onError", () => {

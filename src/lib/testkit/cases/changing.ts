@@ -145,6 +145,14 @@ export const changingCases: MessageCase[] = [
       await store.deleteMessages(here, ["b"]);
       expectEqual(await store.appendMessages(here, [prompt("b", "new text")]), ["b"], "The ids of the append");
       expectEqual(await store.listMessages(here), [...prompts("a", "c"), prompt("b", "new text")], "The thread");
+      await store.appendMessages(here, [answer("d", "b")], { answers: "b" });
+      await store.deleteMessages(here, ["b", "d"]);
+      await store.appendMessages(here, prompts("b"));
+      expectEqual(
+        await store.appendMessages(here, [answer("e", "b")], { answers: "b" }),
+        ["e"],
+        "The ids of an answer to a prompt stored anew",
+      );
     },
   },
   {
