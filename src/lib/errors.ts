@@ -66,6 +66,7 @@ export interface ChatHandlerErrorOptions extends ErrorOptions {
 export class ChatHandlerError extends Error {
   /** Tells it from other errors where `instanceof` cannot, across two copies of the library. */
   override readonly name = "ChatHandlerError";
+  // `declare`: each is assigned below, and no field of its own need be in the bundle.
   /** Which of the known faults this is. */
   declare readonly code: ChatHandlerErrorCode;
   /** The HTTP status that goes with the code. */

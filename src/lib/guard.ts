@@ -1,4 +1,4 @@
-/** Code that is not ours, the app's functions and its store: each fault becomes one of ours, and none of its words leak. */
+/** Calls of code that is not ours: the app's functions and its store. */
 import { within } from "./deadline.ts";
 import { asChatHandlerError } from "./errors.ts";
 

@@ -85,7 +85,7 @@ export async function findOwner<C>(
   throw new TypeError("authorize must return { owner: string }, a Response or undefined");
 }
 
-/** Tells the app of an error; what its hook does changes nothing. A client that left is none. */
+/** Tells the app of an error, as one of ours; what its hook does changes nothing. A client that left is none. */
 export function report({ onError }: Pick<Settings, "onError">, thrown: unknown, context: ErrorContext): void {
   const error = asChatHandlerError(thrown, "internal");
   if (error.code !== "client_gone") void attempt(() => onError(error, context)).catch(() => {});

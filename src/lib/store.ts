@@ -37,7 +37,7 @@ export interface ThreadKey {
 export type MessageStatus = "complete" | "stopped" | "failed";
 
 /**
- * One message of a thread, as a store keeps it. Plain JSON data, but for fields that are there and `undefined`: these count as absent.
+ * One message of a thread, as a store keeps it. Plain JSON data; a field that is `undefined` counts as absent.
  *
  * INVARIANT: kept whole and exact, with fields and kinds the store does not know, or refused with an error.
  * INVARIANT: ids are compared exactly: any two different strings are two messages, or refused with an error.
