@@ -145,11 +145,11 @@ export const changingCases: MessageCase[] = [
       await store.deleteMessages(here, ["b"]);
       expectEqual(await store.appendMessages(here, [prompt("b", "new text")]), ["b"], "The ids of the append");
       expectEqual(await store.listMessages(here), [...prompts("a", "c"), prompt("b", "new text")], "The thread");
-      await store.appendMessages(here, [answer("d", "b")], { answers: "b" });
-      await store.deleteMessages(here, ["b", "d"]);
-      await store.appendMessages(here, prompts("b"));
+      await store.appendMessages(here, [answer("d", "a")], { answers: "a" });
+      await store.deleteMessages(here, ["a", "d"]);
+      await store.appendMessages(here, prompts("a"));
       expectEqual(
-        await store.appendMessages(here, [answer("e", "b")], { answers: "b" }),
+        await store.appendMessages(here, [answer("e", "a")], { answers: "a" }),
         ["e"],
         "The ids of an answer to a prompt stored anew",
       );
