@@ -16,7 +16,7 @@ export default defineConfig(({ dts = true }) => ({
   tsconfig: "tsconfig.build.json",
   esbuildPlugins: [
     {
-      // CommonJS with one export: what wraps it would be bigger than the function.
+      // CommonJS with one export: without the lines about `exports` it needs no wrapper, which would be bigger than the function.
       name: "transform-stream-as-module",
       setup({ onLoad }) {
         onLoad({ filter: /@crayonai\/stream\/dist\/utils\.js$/ }, async ({ path }) => ({

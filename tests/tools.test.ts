@@ -142,7 +142,8 @@ describe("what a tool does becomes a result:", () => {
     const matched = typeof result === "string" ? told === result : result.test(told ?? "");
     expect({ told, matched }).toEqual({ told, matched: true });
     expect(told).not.toContain(secret);
-    expect(chat.errors.map(({ code }) => code)).toEqual(isError ? ["internal"] : []);
+    const failure = { code: "internal", message: "A tool failed.", cause: { message: "The tool tool failed." } };
+    expect(chat.errors).toMatchObject(isError ? [failure] : []);
     expect(contentOf((await chat.stored())[2])).toBe(told);
   });
 });

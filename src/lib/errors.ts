@@ -80,7 +80,7 @@ export class ChatHandlerError extends Error {
     super(message, options);
     this.code = code;
     this.status = statusOf[code];
-    this.param = options.param || undefined;
+    this.param = options.param;
     this.retryAfter = options.retryAfter;
   }
 }
@@ -92,7 +92,7 @@ export function asChatHandlerError(cause: unknown, code: ChatHandlerErrorCode, m
 
 /** A 400 that names the field. */
 export function invalid(param: string, problem: string): ChatHandlerError {
-  return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, { param });
+  return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, { param: param || undefined });
 }
 
 /** The error as a JSON response: `{ "error": { "message", "type", "code", "param"? } }`. */

@@ -6,6 +6,7 @@ import type {
   ChatCompletionToolMessageParam,
 } from "openai/resources/chat/completions";
 import { unlessAborted } from "./deadline.ts";
+import { ChatHandlerError } from "./errors.ts";
 import type { TurnContext } from "./options.ts";
 import { misuse } from "./options-check.ts";
 
@@ -87,7 +88,8 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
       return typeof result === "string" ? result : (JSON.stringify(result) ?? "null");
     } catch (error) {
       if (context.signal.aborted) return problem("Stopped before it finished.");
-      onError(new Error(`The tool ${name} failed.`, { cause: error }));
+      const cause = new Error(`The tool ${name} failed.`, { cause: error });
+      onError(new ChatHandlerError("internal", "A tool failed.", { cause }));
       return problem("The tool failed.");
     }
   };

@@ -174,3 +174,16 @@ it.each(Array.from({ length: 16 }, (_, ticks) => ticks))(
     expect(isLetGo).toBe(true);
   },
 );
+
+it("is not waited for, however it hangs, when the client leaves while the model is held back", async () => {
+  async function* speak() {
+    for (let said = 0; said < 1_000; said++) yield chunk({ content: "x".repeat(1_000) }) as ChatCompletionChunk;
+    await new Promise(() => {});
+  }
+  const chat = await startChat({ client: clientOf(async () => speak()) });
+  const response = await chat.post(ask("Hi"));
+  await delay(50);
+  await response.body?.cancel();
+  await chat.settled();
+  expect((await chat.stored())[1]?.status).toBe("stopped");
+});

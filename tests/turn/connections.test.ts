@@ -1,11 +1,10 @@
 /** What becomes of the model's connection once its answer is there. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
 import { ask, read, startChat } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import type { ModelCall } from "../support/model-server.ts";
-import { chunk, done, finish, text } from "../support/scripts.ts";
+import { done, finish, text } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -46,18 +45,5 @@ describe("the connection of a model's call", () => {
     expect(await read(chat.post(ask("Hi")))).toEqual(whole);
     const [call] = chat.model.calls;
     expect(await Promise.race([call?.left, delay(5_000)])).toBeDefined();
-  });
-
-  it("is not waited for when the client leaves while the model is held back, however the model hangs", async () => {
-    async function* speak() {
-      for (let said = 0; said < 1_000; said++) yield chunk({ content: "x".repeat(1_000) }) as ChatCompletionChunk;
-      await new Promise(() => {});
-    }
-    const chat = await startChat({ client: { chat: { completions: { create: async () => speak() } } } });
-    const response = await chat.post(ask("Hi"));
-    await delay(50);
-    await response.body?.cancel();
-    await chat.settled();
-    expect((await chat.stored())[1]?.status).toBe("stopped");
   });
 });

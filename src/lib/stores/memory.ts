@@ -106,7 +106,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   }
 
   function removeMessages(kept: KeptThread, messages: ReadonlySet<WrittenMessage>): void {
-    if (messages.size === 0) return;
+    if (messages.size === 0) return; // most answers replace nothing
     const isLeft = (message: WrittenMessage) => !messages.has(message);
     kept.messages = kept.messages.filter(isLeft);
     for (const promptId of new Set(Array.from(messages, (message) => message.promptId))) {
