@@ -4,6 +4,8 @@
  * more than its place in it.
  */
 
+import { clientGone } from "./errors.ts";
+
 /** How far the turn may run ahead of its fastest reader, in characters. Bounds what an unread answer occupies. */
 const readAhead = 64 * 1024;
 /** From this many characters on, a write is not held back, and a piece grows no further: a reader takes one at once. */
@@ -28,16 +30,16 @@ export class Answer {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #readers: readonly AnswerReader[] = [];
   readonly #flushInterval: number;
-  readonly #onAbandoned: () => void;
+  readonly #turn: { abandon(): void };
 
   /**
    * @param flushInterval - Milliseconds between two flushes. The first text is shown at once; text that follows sooner
    * is gathered, which costs an eye nothing and saves most of the writes.
-   * @param onAbandoned - Called when the last reader leaves before the end.
+   * @param turn - Hears of it when the last reader leaves before the end.
    */
-  constructor(flushInterval: number, onAbandoned: () => void) {
+  constructor(flushInterval: number, turn: { abandon(): void }) {
     this.#flushInterval = flushInterval;
-    this.#onAbandoned = onAbandoned;
+    this.#turn = turn;
   }
 
   /** Adds text; readers see it after at most the flush interval. */
@@ -98,67 +100,98 @@ export class Answer {
   end(failure?: Error): void {
     this.ending = { failure };
     this.flush();
+    for (const reader of this.#readers) reader.unfollow();
   }
 
-  /** A reader that starts at the beginning. */
-  join(): AnswerReader {
-    const reader = new AnswerReader(this);
+  /** A reader for the client of a request, which starts at the beginning. */
+  join(request: Request): AnswerReader {
+    const reader = new AnswerReader(this, request);
     this.#readers = this.#readers.concat(reader); // of just the length it needs
+    reader.follow();
     return reader;
   }
 
   /** Lets a reader go. */
   leave(reader: AnswerReader): void {
     this.#readers = this.#readers.filter((other) => other !== reader);
-    if (!this.#readers[0] && !this.ending) this.#onAbandoned();
+    if (!this.#readers[0] && !this.ending) this.#turn.abandon();
     this.wake?.();
   }
 }
 
-/** One response's way through the answer: gives its text piece by piece, each when it is wanted. */
-export class AnswerReader {
+/** One response's way through the answer: an iterator of its text that paces itself, for each piece comes when it is wanted. */
+export class AnswerReader implements AsyncIterator<string, string> {
   /** How much the client is done with, in characters: the text it was given last counts as unread until it wants more. */
   place = 0;
   /** How much it was given. */
   #end = 0;
   readonly #answer: Answer;
+  /** Held whole, for in Node the garbage collector would take the signal of a request along. */
+  readonly #request: Request;
   #left: Answer["ending"];
-  /** What its client waits for. */
-  #asked: PromiseWithResolvers<string> | undefined;
+  #isWanted = false;
+  #give: ((next: IteratorResult<string, string> | Promise<never>) => void) | undefined;
 
   /** Made by {@link Answer.join}. */
-  constructor(answer: Answer) {
+  constructor(answer: Answer, request: Request) {
     this.#answer = answer;
+    this.#request = request;
+  }
+
+  /** Leaves when the request is aborted. */
+  follow(): void {
+    const { signal } = this.#request;
+    signal.addEventListener("abort", this);
+    if (signal.aborted) this.leave();
+  }
+
+  /** Leaves nothing of itself on the request. */
+  unfollow(): void {
+    this.#request.signal.removeEventListener("abort", this);
+  }
+
+  /** The request was aborted. */
+  handleEvent(): void {
+    this.leave();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 
   /**
-   * The next text once it is there, or `""` at the end of a whole answer; rejects when there will be none for a reason. A promise,
+   * The next text once it is there and wanted, or the end of a whole answer; rejects when there will be none for a reason. A promise,
    * for the turn may run for another request, and workerd lets each request touch nothing but its own streams.
    */
-  read(): Promise<string> {
-    this.place = this.#end;
-    this.#answer.wake?.();
-    const asked = Promise.withResolvers<string>();
-    this.#asked = asked;
-    this.look();
-    return asked.promise;
+  next(): Promise<IteratorResult<string, string>> {
+    return new Promise((give) => {
+      this.#give = give;
+    });
   }
 
-  /** Looks whether what is waited for is there. */
+  /** The client has taken what it was given, and wants more. Comes after the call of `next()` that it lets go on. */
+  want(): void {
+    this.place = this.#end;
+    this.#isWanted = true;
+    this.#answer.wake?.();
+    this.look();
+  }
+
+  /** Looks whether what is wanted is there. */
   look(): void {
-    if (!this.#asked) return;
+    if (!this.#isWanted) return;
     const ending = this.#left ?? this.#answer.ending;
-    const text = this.#left ? "" : this.#answer.pieceAt(this.#end);
-    if (!text && !ending) return;
-    if (!text && ending?.failure) this.#asked.reject(ending.failure);
-    else this.#asked.resolve(text);
-    this.#asked = undefined;
-    this.#end += text.length;
+    const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
+    if (!value && !ending) return;
+    this.#isWanted = false;
+    this.#end += value.length;
+    this.#give?.(!value && ending?.failure ? Promise.reject(ending.failure) : { done: !value, value });
   }
 
   /** Stops reading: who waits for text gets the reason. */
-  leave(failure: Error): void {
-    this.#left ??= { failure };
+  leave(): void {
+    this.#left ??= { failure: clientGone() };
+    this.unfollow();
     this.look();
     this.#answer.leave(this);
   }

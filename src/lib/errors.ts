@@ -90,6 +90,9 @@ export function asChatHandlerError(cause: unknown, code: ChatHandlerErrorCode, m
   return cause instanceof ChatHandlerError ? cause : new ChatHandlerError(code, message, { cause });
 }
 
+/** What a reader that left finds; nobody else sees it. */
+export const clientGone = (): ChatHandlerError => new ChatHandlerError("client_gone", "The client left.");
+
 /** A 400 that names the field. */
 export function invalid(param: string, problem: string): ChatHandlerError {
   return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, { param: param || undefined });

@@ -1,9 +1,16 @@
 /** Calls of code that is not ours: the app's functions and its store. */
 import { within } from "./deadline.ts";
 import { asChatHandlerError } from "./errors.ts";
+import type { ErrorContext, Settings } from "./options.ts";
 
 /** Runs a function of the app's; what it throws at once is a rejection like any other. */
 export const attempt = async <T>(work: () => T | PromiseLike<T>): Promise<T> => work();
+
+/** Tells the app of an error, as one of ours; what its hook does changes nothing. A client that left is none. */
+export function report({ onError }: Pick<Settings, "onError">, thrown: unknown, context: ErrorContext): void {
+  const error = asChatHandlerError(thrown, "internal");
+  if (error.code !== "client_gone") void attempt(() => onError(error, context)).catch(() => {});
+}
 
 /**
  * The store, guarded: a call of it that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`.

@@ -1,14 +1,12 @@
 /** `createChatHandler`: wires the parts, decides nothing. */
 import { errorCard } from "./error-card.ts";
 import { asChatHandlerError, ChatHandlerError, errorResponse } from "./errors.ts";
-import { attempt, guardStore } from "./guard.ts";
+import { guardStore, report } from "./guard.ts";
 import {
   type Authorized,
   type AuthorizeResult,
   type ChatHandlerOptions,
-  type ErrorContext,
   resolveOptions,
-  type Settings,
   type TurnContext,
 } from "./options.ts";
 import { readChatRequest } from "./request.ts";
@@ -17,7 +15,7 @@ import { canonical, type Prompt } from "./prompt.ts";
 import { runningTurnsOn } from "./running-turns.ts";
 import type { StoredMessage } from "./store.ts";
 import { textResponse } from "./text-response.ts";
-import { clientGone, Turn } from "./turn.ts";
+import { Turn } from "./turn.ts";
 
 /** A chat endpoint: give it a `Request`, get the `Response`. Never rejects. */
 export type ChatHandler = (request: Request) => Promise<Response>;
@@ -49,14 +47,8 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       context = { ...context, ...authorized };
       const running = turns.find(context);
       if (running && !isSame(running.asked, context.prompt)) throw conflict("responseId");
-      turn = running ?? new Turn(context, settings, turns, (error) => report(settings, error, context));
-      const reader = turn.join();
-      const leave = () => reader.leave(clientGone());
-      request.signal.addEventListener("abort", leave);
-      if (request.signal.aborted) leave();
-      // Holding the request here also keeps it from the garbage collector, which in Node would take its signal along.
-      void turn.over.then(() => request.signal.removeEventListener("abort", leave));
-      return await textResponse(reader, leave);
+      turn = running ?? new Turn(context, settings, turns);
+      return await textResponse(turn.join(request));
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal");
       // A turn reports its own errors, once for all who joined it.
@@ -83,10 +75,4 @@ export async function findOwner<C>(
   const owner = found === undefined ? "" : found?.owner;
   if (typeof owner === "string") return { owner };
   throw new TypeError("authorize must return { owner: string }, a Response or undefined");
-}
-
-/** Tells the app of an error, as one of ours; what its hook does changes nothing. A client that left is none. */
-export function report({ onError }: Pick<Settings, "onError">, thrown: unknown, context: ErrorContext): void {
-  const error = asChatHandlerError(thrown, "internal");
-  if (error.code !== "client_gone") void attempt(() => onError(error, context)).catch(() => {});
 }

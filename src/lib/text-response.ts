@@ -16,33 +16,31 @@ export const textHeaders: Record<string, string> = {
 };
 
 const encoder = new TextEncoder();
+const encode = (text: string) => encoder.encode(text);
 
 /**
  * Streams what the reader gives, one text for each pull of the client. Rejects with what fails before the first text; a later failure
  * errors the stream.
  */
-export async function textResponse(reader: AnswerReader, onCancel: () => void): Promise<Response> {
-  let text = await reader.read();
+export async function textResponse(reader: AnswerReader): Promise<Response> {
+  // transformStream looks at no demand and hears of no cancel: the reader holds each text back until it is wanted.
+  const bytes = transformStream(reader as AsyncIterable<string>, encode).getReader() as ReadableStreamDefaultReader<Uint8Array>;
+  const read = () => {
+    reader.want();
+    return bytes.read();
+  };
+  let first: ReadableStreamReadResult<Uint8Array> | undefined = await read();
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        text ||= await reader.read();
-        if (text) controller.enqueue(await encode(text));
-        else controller.close();
-        text = "";
+        const { done, value } = first ?? (await read());
+        first = undefined;
+        if (done) controller.close();
+        else controller.enqueue(value);
       },
-      cancel: onCancel,
+      cancel: () => reader.leave(),
     },
     { highWaterMark: 0 },
   );
   return new Response(body, { headers: textHeaders });
-}
-
-/** transformStream looks at no demand and hears of no cancel: it gets one text, once that is wanted. */
-async function encode(text: string): Promise<Uint8Array> {
-  const texts = [text] as unknown as AsyncIterable<string>; // `for await` takes either
-  const { value } = await transformStream(texts, (text) => encoder.encode(text))
-    .getReader()
-    .read();
-  return value as Uint8Array;
 }

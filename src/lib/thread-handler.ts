@@ -1,8 +1,8 @@
 /** `createThreadHandler`: the routes by which a browser lists, loads, renames and deletes threads, and saves form state. */
 import { asChatHandlerError, ChatHandlerError, errorResponse, invalid } from "./errors.ts";
 import { checkContext, fillAnswer, type FilledAnswer, splitAnswer } from "./form-state.ts";
-import { guardStore } from "./guard.ts";
-import { findOwner, report } from "./handler.ts";
+import { guardStore, report } from "./guard.ts";
+import { findOwner } from "./handler.ts";
 import type { Authorized, ErrorContext } from "./options.ts";
 import { asTitle, type Prompt, titleOf } from "./prompt.ts";
 import { admitId, admitPrompt, admitText, readJson, record } from "./request.ts";

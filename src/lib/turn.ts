@@ -4,8 +4,8 @@ import type { CompletionUsage } from "openai/resources/completions";
 import { Answer, type AnswerReader } from "./answer.ts";
 import { unlessAborted, within } from "./deadline.ts";
 import { conflict, type Earlier, findEarlier } from "./earlier.ts";
-import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
-import { attempt } from "./guard.ts";
+import { asChatHandlerError, ChatHandlerError, clientGone } from "./errors.ts";
+import { attempt, report } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
 import { callModel, type ModelCall, type OnChunk } from "./model.ts";
 import type { Settings, TurnContext } from "./options.ts";
@@ -38,7 +38,6 @@ export class Turn implements Asker {
   readonly #context: TurnContext;
   readonly #settings: Settings;
   readonly #turns: RunningTurns;
-  readonly #report: (error: unknown) => void;
   readonly #startedAt = performance.now();
   readonly #controller = new AbortController();
   readonly #answer: Answer;
@@ -62,7 +61,7 @@ export class Turn implements Asker {
   #endsAt = 0;
 
   /** Puts a turn in its thread's line. Everything that can go wrong with it reaches the readers of its answer. */
-  constructor(context: TurnContext, settings: Settings, turns: RunningTurns, report: (error: unknown) => void) {
+  constructor(context: TurnContext, settings: Settings, turns: RunningTurns) {
     const {
       owner,
       threadId,
@@ -75,15 +74,23 @@ export class Turn implements Asker {
     this.#context = context;
     this.#settings = settings;
     this.#turns = turns;
-    this.#report = report;
-    this.#answer = new Answer(settings.flushInterval, () => this.#abort(clientGone()));
+    this.#answer = new Answer(settings.flushInterval, this);
     this.over = this.#live();
-    void attempt(() => settings.waitUntil?.(this.over.then(() => this.#told))).catch(report);
+    const { waitUntil } = settings;
+    if (waitUntil) void attempt(() => waitUntil(this.over.then(() => this.#told))).catch((error) => this.#report(error));
   }
 
-  /** Reads its answer from the beginning. When the last reader leaves, the turn stops. */
-  join(): AnswerReader {
-    return this.#answer.join();
+  /** Reads its answer from the beginning, for the client of a request. When the last one leaves, the turn stops. */
+  join(request: Request): AnswerReader {
+    return this.#answer.join(request);
+  }
+
+  abandon(): void {
+    this.#abort(clientGone());
+  }
+
+  #report(error: unknown): void {
+    report(this.#settings, error, this.#context);
   }
 
   #abort(reason: ChatHandlerError): void {
@@ -144,7 +151,7 @@ export class Turn implements Asker {
         return whole;
       }
     }
-    if (title !== undefined) this.#titled = retitle(this.#context, this.#settings, title, this.#report);
+    if (title !== undefined) this.#titled = retitle(this.#context, this.#settings, title, (error) => this.#report(error));
     return earlier;
   }
 
@@ -185,7 +192,7 @@ export class Turn implements Asker {
     if (!tools || !toolCalls?.size) return false;
     this.#answer.flush();
     const calls = [...toolCalls.values()];
-    const results = await tools.run(calls, { ...this.#context, signal }, this.#report);
+    const results = await tools.run(calls, { ...this.#context, signal }, (error) => this.#report(error));
     const call = { role: "assistant" as const, content: this.#answer.textFrom(start) || null, tool_calls: calls };
     // Kept together, so that a call is never without its result.
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
@@ -243,7 +250,7 @@ export class Turn implements Asker {
       this.isEnding = true;
       error = asChatHandlerError(thrown, "internal");
       status = error.code === "client_gone" ? "stopped" : "failed";
-      if (this.#isTakenUp && error.code !== "id_conflict") await this.#keep(status).catch(this.#report);
+      if (this.#isTakenUp && error.code !== "id_conflict") await this.#keep(status).catch((error) => this.#report(error));
       this.#report(error);
     }
     clearTimeout(this.#timer);
@@ -258,13 +265,10 @@ export class Turn implements Asker {
     const firstText = openedAt && openedAt - this.#startedAt;
     const timings = { queued: this.#queued, firstText, total: performance.now() - this.#startedAt };
     const ended = { ...this.#context, status, finishReason, usage: sum(this.#used, usage), steps: this.#steps, error, timings };
-    await attempt(() => this.#settings.onTurnEnd?.(ended)).catch(this.#report);
+    await attempt(() => this.#settings.onTurnEnd?.(ended)).catch((error) => this.#report(error));
     await this.#titled;
   }
 }
-
-/** What a reader that left finds; nobody else sees it. */
-export const clientGone = (): ChatHandlerError => new ChatHandlerError("client_gone", "The client left.");
 
 const busy = () => new ChatHandlerError("thread_busy", "Another answer of this thread is being written. Try again.", { retryAfter: "1" });
 
