@@ -130,7 +130,7 @@ export class AnswerReader implements AsyncIterator<string, string> {
   readonly #request: Request;
   #left: Answer["ending"];
   #isWanted = false;
-  #give: ((next: IteratorResult<string, string> | Promise<never>) => void) | undefined;
+  #give: ((next: IteratorResult<string, string>) => void) | undefined;
 
   /** Made by {@link Answer.join}. */
   constructor(answer: Answer, request: Request) {
@@ -160,13 +160,18 @@ export class AnswerReader implements AsyncIterator<string, string> {
   }
 
   /**
-   * The next text once it is there and wanted, or the end of a whole answer; rejects when there will be none for a reason. A promise,
-   * for the turn may run for another request, and workerd lets each request touch nothing but its own streams.
+   * The next text once it is there and wanted, or the end; whether that is a failure, `failure` says. A promise, for the turn may run
+   * for another request, and workerd lets each request touch nothing but its own streams.
    */
   next(): Promise<IteratorResult<string, string>> {
     return new Promise((give) => {
       this.#give = give;
     });
+  }
+
+  /** Why there will be no more text than was given, where the answer is not whole. */
+  get failure(): Error | undefined {
+    return (this.#left ?? this.#answer.ending)?.failure;
   }
 
   /** The client has taken what it was given, and wants more. Comes after the call of `next()` that it lets go on. */
@@ -180,12 +185,11 @@ export class AnswerReader implements AsyncIterator<string, string> {
   /** Looks whether what is wanted is there. */
   look(): void {
     if (!this.#isWanted) return;
-    const ending = this.#left ?? this.#answer.ending;
     const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
-    if (!value && !ending) return;
+    if (!value && !this.#left && !this.#answer.ending) return;
     this.#isWanted = false;
     this.#end += value.length;
-    this.#give?.(!value && ending?.failure ? Promise.reject(ending.failure) : { done: !value, value });
+    this.#give?.({ done: !value, value });
   }
 
   /** Stops reading: who waits for text gets the reason. */

@@ -28,72 +28,70 @@ const maxEventSize = 1024 * 1024;
 const drainTime = 1_000;
 
 const noop = () => {};
+const ignored: ChunkSink = { take: noop };
 
 /** What one network read gave; only the call that gave it knows what is in it. */
 type Read = IteratorResult<unknown, unknown>;
 
 /** A call that is under way. Whoever made it closes it. */
 export interface ModelCall {
-  /** Waits for the next read. Settles at once when the call's signal aborts. */
+  /** Waits for the next read. Settles at once when the call is closed. */
   read(): Promise<Read>;
-  /** Gives the chunks of a read, perhaps none, to `onChunk`, and says whether that was the end. Throws what is wrong with a chunk. */
+  /** Gives the chunks of a read, perhaps none, to the sink, and says whether that was the end. Throws what is wrong with a chunk. */
   take(read: Read): boolean | undefined;
-  /** Lets go of the connection: to the next call where this one has ended, for good where it has not. */
+  /** Lets go of the connection: to the next call where this one has ended, for good where it has not. May be said again. */
   close(): void;
 }
 
-/** Takes what the model says, one chunk after the other. */
-export type OnChunk = (chunk: ChatCompletionChunk) => void;
+/** Takes what the model says. */
+export interface ChunkSink {
+  /** One chunk after the other. What it throws is a fault of the call. */
+  take(chunk: ChatCompletionChunk): void;
+}
 
-/** Calls the model. Aborting the signal ends what is pending at once, even if the client ignores it. */
+/** Calls the model. Aborting the signal gives up waiting for it at once, even if the client ignores it; from then on it is to close. */
 export async function callModel(
   client: ModelClient,
   body: ChatCompletionCreateParamsStreaming,
   signal: AbortSignal,
-  onChunk: OnChunk,
+  sink: ChunkSink,
 ): Promise<ModelCall> {
   const pending = client.chat.completions.create(body, { signal }) as ReturnType<ModelClient["chat"]["completions"]["create"]> & {
     asResponse?: () => Promise<Response>;
   };
   const given = Promise.resolve<Response | AsyncIterable<ChatCompletionChunk>>(pending.asResponse ? pending.asResponse() : pending);
   // What a client that ignores the signal gives too late is let go at once.
-  void given.then((late) => signal.aborted && open(late, signal, noop).close()).catch(noop);
-  return open(await unlessAborted(signal, given), signal, onChunk);
+  void given.then((late) => signal.aborted && open(late, signal, ignored).close()).catch(noop);
+  return open(await unlessAborted(signal, given), signal, sink);
 }
 
-function open(given: Response | AsyncIterable<ChatCompletionChunk>, signal: AbortSignal, onChunk: OnChunk): ModelCall {
-  if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), signal, onChunk);
+function open(given: Response | AsyncIterable<ChatCompletionChunk>, signal: AbortSignal, sink: ChunkSink): ModelCall {
+  if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), signal, sink);
   if (!given.body) throw new Error("The response has no body.");
-  return new EventStream(given.body, signal, onChunk);
+  return new EventStream(given.body, sink);
 }
 
 /** Reads an SSE body. A class, for its like waits in every open stream. */
 class EventStream implements ModelCall {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #signal: AbortSignal;
   readonly #decoder = new TextDecoder();
   readonly #parser: EventSourceParser;
   #isDone: boolean | undefined;
 
-  constructor(body: ReadableStream<Uint8Array>, signal: AbortSignal, onChunk: OnChunk) {
+  constructor(body: ReadableStream<Uint8Array>, sink: ChunkSink) {
     this.#reader = body.getReader();
-    this.#signal = signal;
     this.#parser = createParser({
       maxBufferSize: maxEventSize,
       onEvent: ({ data, event }) => {
         this.#isDone ||= data.startsWith("[DONE]");
-        if (!this.#isDone) onChunk(asChunk(JSON.parse(data), event));
+        if (!this.#isDone) sink.take(asChunk(JSON.parse(data), event));
       },
       onError(error) {
         // Lines that are not SSE are skipped, as the specification has it; an event without end is not.
         if (error.type === "max-buffer-size-exceeded") throw error;
       },
     });
-    signal.addEventListener("abort", this.#cancel);
   }
-
-  /** Settles a pending read at once, whatever the connection does. */
-  readonly #cancel = (): void => void this.#reader.cancel().catch(noop);
 
   read(): Promise<Read> {
     return this.#reader.read();
@@ -109,18 +107,17 @@ class EventStream implements ModelCall {
   }
 
   close(): void {
-    this.#signal.removeEventListener("abort", this.#cancel);
-    if (!this.#isDone) return this.#cancel();
-    // Read to its end, a response lends its connection to the next call.
-    void within(drainTime, this.#reader.read(), Error).catch(noop).then(this.#cancel);
+    // Read to its end, a response lends its connection to the next call; before that, a cancel settles a pending read at once.
+    const drained = this.#isDone ? within(drainTime, this.#reader.read(), Error) : Promise.resolve();
+    void drained.catch(noop).then(() => this.#reader.cancel()).catch(noop);
   }
 }
 
 /** Reads the chunks of a client that gives an iterable instead of a response, for example a tracing wrapper. */
-const oneByOne = (chunks: AsyncIterator<ChatCompletionChunk>, signal: AbortSignal, onChunk: OnChunk): ModelCall => ({
+const oneByOne = (chunks: AsyncIterator<ChatCompletionChunk>, signal: AbortSignal, sink: ChunkSink): ModelCall => ({
   read: () => unlessAborted(signal, chunks.next()),
   take({ done, value }) {
-    if (!done) onChunk(asChunk(value));
+    if (!done) sink.take(asChunk(value));
     return done;
   },
   // Nobody waits for it: a generator that hangs in `next()` never gets to it.

@@ -4,102 +4,106 @@ import type { CompletionUsage } from "openai/resources/completions";
 import type { Answer } from "./answer.ts";
 import { within } from "./deadline.ts";
 import { ChatHandlerError } from "./errors.ts";
-import { fromProvider, type ModelCall, type OnChunk } from "./model.ts";
+import { type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
 import type { Settings } from "./options.ts";
-import type { ToolCalls, ToolRunner } from "./tools.ts";
-
-/** What the model said in one call. Grows while it speaks, so that a broken call still tells what was said. */
-export interface Said {
-  /** Where in the answer its text begins. */
-  start: number;
-  /** Its tool calls so far, where it made any; whole once there is a finish reason. */
-  toolCalls?: ToolCalls | undefined;
-  /** Why it ended: proof that the model itself ended it. */
-  finishReason?: string | undefined;
-  /** Tokens, where the model reported them. */
-  usage?: CompletionUsage | undefined;
-}
+import type { ToolCalls } from "./tools.ts";
 
 /** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
 const finishGrace = 2_000;
+/** Says that it took longer. */
 const overdue = new Error();
 
 /** The turn, as far as a step knows it. */
 export interface Asker {
-  /** Asks the model, whose chunks go to `onChunk`. */
-  ask(onChunk: OnChunk): Promise<ModelCall>;
+  /** The call that is under way: an abort of the turn closes it. */
+  call: ModelCall | undefined;
+  /** Asks the model, whose chunks go to the sink. */
+  ask(sink: ChunkSink): Promise<ModelCall>;
   /** Hears within how many milliseconds the model must say more. */
   expect(ms: number): void;
 }
 
-/**
- * Asks the model and writes what it says into the answer, as fast as the answer has room. Resolves when the model has
- * finished; rejects when the call broke off, for whatever reason, with what was said up to then in `said`.
- */
-export async function speak(
-  said: Said,
-  turn: Asker,
-  answer: Answer,
-  { limits, timeouts, tools }: Settings,
-  signal: AbortSignal,
-): Promise<void> {
-  let call: ModelCall | undefined;
-  let chunks = 0;
-  let toolCharacters = 0;
-  try {
-    signal.throwIfAborted();
-    turn.expect(timeouts.firstChunk);
-    call = await turn.ask((chunk) => {
-      chunks++;
-      toolCharacters += take(chunk, said, answer, tools);
-      if (answer.length + toolCharacters > limits.answerCharacters) {
-        throw new ChatHandlerError("answer_too_large", `The answer is longer than ${limits.answerCharacters} characters.`);
-      }
-    });
-    let closesBy = 0;
-    // It may have aborted before there was anything to cancel; from here on an abort ends the reads.
-    signal.throwIfAborted();
-    for (;;) {
-      const seen = chunks;
-      const read = call.read();
-      if (said.finishReason) {
-        turn.expect(Infinity);
-        closesBy ||= performance.now() + finishGrace;
-      }
-      const given = await (closesBy ? within(Math.max(0, closesBy - performance.now()), read, () => overdue) : read);
-      if (call.take(given)) break;
-      // Comments keep a connection open, but say nothing.
-      if (chunks === seen) continue;
-      // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
-      while (answer.isFull() && !signal.aborted) {
-        turn.expect(Infinity);
-        await answer.changed();
-      }
-      turn.expect(timeouts.idle);
-    }
-    signal.throwIfAborted();
-  } catch (error) {
-    // A model that gave its reason had finished, whatever keeps its connection open.
-    if (error !== overdue) throw fromProvider(signal.aborted ? signal.reason : error);
-  } finally {
-    turn.expect(Infinity);
-    call?.close();
-  }
-  if (!said.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
-}
+/** What the model says in one call. Grows while it speaks, so that a broken call still tells what was said. */
+export class Step implements ChunkSink {
+  /** Where in the answer its text begins. */
+  declare readonly start: number;
+  /** Its tool calls so far, where it made any; whole once there is a finish reason. */
+  toolCalls: ToolCalls | undefined;
+  /** Why it ended: proof that the model itself ended it. */
+  finishReason: string | undefined;
+  /** Tokens, where the model reported them. */
+  usage: CompletionUsage | undefined;
+  #chunks = 0;
+  #toolCharacters = 0;
+  readonly #answer: Answer;
+  readonly #settings: Settings;
 
-/** Takes one chunk in and returns how many characters of tool calls it held. */
-function take({ usage, choices }: ChatCompletionChunk, said: Said, answer: Answer, tools: ToolRunner | undefined): number {
-  if (usage && typeof usage === "object") said.usage = usage;
-  // Azure sends a chunk without choices first, usage comes in one last; and a further choice than the first is nobody's answer.
-  const choice = Array.isArray(choices) && choices.find((choice) => !choice?.index);
-  if (!choice) return 0;
-  const { delta, finish_reason } = choice;
-  if (finish_reason) said.finishReason = finish_reason;
-  const text = delta?.content ?? delta?.refusal ?? "";
-  if (typeof text !== "string") throw new ChatHandlerError("model_failed", "The model sent no text.");
-  if (text) answer.write(text);
-  if (!delta?.tool_calls?.length) return 0;
-  if (!tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, and there is none.");
-  return tools.gather(delta.tool_calls, (said.toolCalls ??= new Map()));
+  constructor(answer: Answer, settings: Settings) {
+    this.start = answer.length;
+    this.#answer = answer;
+    this.#settings = settings;
+  }
+
+  /**
+   * Asks the model and writes what it says into the answer, as fast as the answer has room. Resolves when the model has
+   * finished; rejects when the call broke off, for whatever reason.
+   */
+  async speak(turn: Asker, signal: AbortSignal): Promise<void> {
+    const { timeouts } = this.#settings;
+    try {
+      signal.throwIfAborted();
+      turn.expect(timeouts.firstChunk);
+      turn.call = await turn.ask(this);
+      let closesBy = 0;
+      // It may have aborted before there was anything to close; from here on an abort ends the reads.
+      signal.throwIfAborted();
+      for (;;) {
+        const seen = this.#chunks;
+        const read = turn.call.read();
+        if (this.finishReason) {
+          turn.expect(Infinity);
+          closesBy ||= performance.now() + finishGrace;
+        }
+        if (turn.call.take(await (closesBy ? within(Math.max(0, closesBy - performance.now()), read, () => overdue) : read))) break;
+        // Comments keep a connection open, but say nothing.
+        if (this.#chunks === seen) continue;
+        // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
+        while (this.#answer.isFull() && !signal.aborted) {
+          turn.expect(Infinity);
+          await this.#answer.changed();
+        }
+        turn.expect(timeouts.idle);
+      }
+      signal.throwIfAborted();
+    } catch (error) {
+      // A model that gave its reason had finished, whatever keeps its connection open.
+      if (error !== overdue) throw fromProvider(signal.aborted ? signal.reason : error);
+    } finally {
+      turn.expect(Infinity);
+      turn.call?.close();
+      turn.call = undefined;
+    }
+    if (!this.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
+  }
+
+  take({ usage, choices }: ChatCompletionChunk): void {
+    this.#chunks++;
+    if (usage && typeof usage === "object") this.usage = usage;
+    // Azure sends a chunk without choices first, usage comes in one last; and a further choice than the first is nobody's answer.
+    const choice = Array.isArray(choices) && choices.find((choice) => !choice?.index);
+    if (!choice) return;
+    const { delta, finish_reason } = choice;
+    if (finish_reason) this.finishReason = finish_reason;
+    const text = delta?.content ?? delta?.refusal ?? "";
+    if (typeof text !== "string") throw new ChatHandlerError("model_failed", "The model sent no text.");
+    if (text) this.#answer.write(text);
+    const { limits, tools } = this.#settings;
+    if (delta?.tool_calls?.length) {
+      if (!tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, and there is none.");
+      this.#toolCharacters += tools.gather(delta.tool_calls, (this.toolCalls ??= new Map()));
+    }
+    if (this.#answer.length + this.#toolCharacters > limits.answerCharacters) {
+      throw new ChatHandlerError("answer_too_large", `The answer is longer than ${limits.answerCharacters} characters.`);
+    }
+  }
 }

@@ -16,31 +16,62 @@ export const textHeaders: Record<string, string> = {
 };
 
 const encoder = new TextEncoder();
-const encode = (text: string) => encoder.encode(text);
+
+/** What a client pulls, one text at a time. A class, for its like is in every open stream. */
+class TextSource implements UnderlyingDefaultSource<Uint8Array> {
+  readonly #reader: AnswerReader;
+  #output: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #opened: PromiseWithResolvers<void> | undefined;
+
+  constructor(reader: AnswerReader) {
+    this.#reader = reader;
+  }
+
+  start(output: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#output = output;
+  }
+
+  pull(): void {
+    this.#reader.want();
+  }
+
+  cancel(): void {
+    this.#reader.leave();
+  }
+
+  /** Resolves with the first text, or the end of a whole answer; rejects with what fails before. */
+  open(): Promise<void> {
+    this.#opened = Promise.withResolvers();
+    // The stream that transformStream makes looks at no demand and hears of no cancel: the bytes go to ours, and it stays empty.
+    transformStream(this.#reader as AsyncIterable<string>, (text) => this.#write(text), this);
+    const { promise } = this.#opened;
+    this.pull();
+    return promise;
+  }
+
+  #write(text: string): null {
+    this.#output?.enqueue(encoder.encode(text));
+    this.#opened?.resolve();
+    this.#opened = undefined;
+    return null;
+  }
+
+  onEnd(): void {
+    const { failure } = this.#reader;
+    if (failure) this.#output?.error(failure);
+    else this.#output?.close();
+    if (failure) this.#opened?.reject(failure);
+    else this.#opened?.resolve();
+  }
+}
 
 /**
  * Streams what the reader gives, one text for each pull of the client. Rejects with what fails before the first text; a later failure
  * errors the stream.
  */
 export async function textResponse(reader: AnswerReader): Promise<Response> {
-  // transformStream looks at no demand and hears of no cancel: the reader holds each text back until it is wanted.
-  const bytes = transformStream(reader as AsyncIterable<string>, encode).getReader() as ReadableStreamDefaultReader<Uint8Array>;
-  const read = () => {
-    reader.want();
-    return bytes.read();
-  };
-  let first: ReadableStreamReadResult<Uint8Array> | undefined = await read();
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = first ?? (await read());
-        first = undefined;
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      cancel: () => reader.leave(),
-    },
-    { highWaterMark: 0 },
-  );
+  const source = new TextSource(reader);
+  const body = new ReadableStream(source, { highWaterMark: 0 });
+  await source.open();
   return new Response(body, { headers: textHeaders });
 }

@@ -7,11 +7,11 @@ import { conflict, type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError, clientGone } from "./errors.ts";
 import { attempt, report } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
-import { callModel, type ModelCall, type OnChunk } from "./model.ts";
+import { callModel, type ChunkSink, type ModelCall } from "./model.ts";
 import type { Settings, TurnContext } from "./options.ts";
 import { titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
-import { type Asker, type Said, speak } from "./step.ts";
+import { type Asker, Step } from "./step.ts";
 import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey } from "./store.ts";
 import { retitle } from "./title.ts";
 
@@ -33,6 +33,7 @@ export class Turn implements Asker {
   isEnding = false;
   /** Resolves when all of it is stored and the next turn of the thread may begin. */
   declare readonly over: Promise<void>;
+  call: ModelCall | undefined;
 
   /** For the app's functions alone: they may change it. */
   readonly #context: TurnContext;
@@ -47,8 +48,8 @@ export class Turn implements Asker {
   /** What the model is to be asked. */
   #body: ChatCompletionCreateParamsStreaming | undefined;
   #steps = 0;
-  /** The step that is being said, or the final one. */
-  #said: Said | undefined;
+  /** The one that is being said, or the final one. */
+  #step: Step | undefined;
   /** Of the steps that are over: calls and their results, and tokens. */
   readonly #kept: Kept[] = [];
   #used: CompletionUsage | undefined;
@@ -96,6 +97,7 @@ export class Turn implements Asker {
   #abort(reason: ChatHandlerError): void {
     this.isEnding = true;
     this.#controller.abort(reason);
+    this.call?.close();
     this.#answer.wake?.();
   }
 
@@ -172,12 +174,12 @@ export class Turn implements Asker {
     return undefined;
   }
 
-  ask(onChunk: OnChunk): Promise<ModelCall> {
+  ask(sink: ChunkSink): Promise<ModelCall> {
     const { client, tools } = this.#settings;
     const body = this.#body!;
     // Let go of, for a thread may be long and its answer takes a while: only tools need it once more.
     if (!tools) this.#body = undefined;
-    return callModel(client, body, this.#controller.signal, onChunk);
+    return callModel(client, body, this.#controller.signal, sink);
   }
 
   expect(ms: number): void {
@@ -185,7 +187,7 @@ export class Turn implements Asker {
   }
 
   /** Runs the tools that the model has called. Resolves to whether it called any and is to be asked again. */
-  async #runTools({ start, finishReason = "", toolCalls, usage }: Said): Promise<boolean> {
+  async #runTools({ start, finishReason = "", toolCalls, usage }: Step): Promise<boolean> {
     const { tools } = this.#settings;
     const { signal } = this.#controller;
     if (cutShort.test(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
@@ -197,7 +199,7 @@ export class Turn implements Asker {
     // Kept together, so that a call is never without its result.
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
     this.#used = sum(this.#used, usage);
-    this.#said = undefined;
+    this.#step = undefined;
     signal.throwIfAborted();
     const body = this.#body!;
     body.messages = [...body.messages, call, ...results];
@@ -207,7 +209,7 @@ export class Turn implements Asker {
   /** Stores what was said, in the place of a broken attempt. Resolves to whether it is there now. */
   async #keep(status: MessageStatus): Promise<boolean> {
     const { store, generateId: newId } = this.#settings;
-    const { start = this.#answer.length, finishReason, usage } = this.#said ?? {};
+    const { start = this.#answer.length, finishReason, usage } = this.#step ?? ({} as Partial<Step>);
     const content = this.#answer.textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
     const batch = this.#kept.map(({ message, ...ending }) => this.#stored(newId(), message, status, ending));
@@ -238,9 +240,9 @@ export class Turn implements Asker {
         do {
           if (this.#steps === this.#settings.limits.steps) throw incomplete("The model kept calling tools.");
           this.#steps++;
-          this.#said = { start: answer.length };
-          await speak(this.#said, this, answer, this.#settings, this.#controller.signal);
-        } while (await this.#runTools(this.#said));
+          this.#step = new Step(answer, this.#settings);
+          await this.#step.speak(this, this.#controller.signal);
+        } while (await this.#runTools(this.#step));
         if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
         clearTimeout(this.#timer);
         answer.flush();
@@ -260,7 +262,7 @@ export class Turn implements Asker {
   }
 
   async #tell(status: MessageStatus, error: ChatHandlerError | undefined): Promise<void> {
-    const { finishReason, usage } = this.#said ?? {};
+    const { finishReason, usage } = this.#step ?? ({} as Partial<Step>);
     const { openedAt } = this.#answer;
     const firstText = openedAt && openedAt - this.#startedAt;
     const timings = { queued: this.#queued, firstText, total: performance.now() - this.#startedAt };

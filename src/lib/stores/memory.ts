@@ -21,7 +21,8 @@ interface KeptThread {
   thread: Thread;
   messages: WrittenMessage[];
   byId: Map<string, WrittenMessage>;
-  byPrompt: Map<string, WrittenMessage[]>;
+  /** What answers a prompt, by its id. */
+  answers: Map<string, WrittenMessage[]>;
   /** Place among the uses of all threads. */
   use: number;
   /** Place among the activities. */
@@ -67,7 +68,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   function create({ owner, threadId }: ThreadKey, title: string): KeptThread {
     const now = Date.now();
     const thread = { threadId, title, createdAt: now, updatedAt: now };
-    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), byPrompt: new Map(), use: 0, activity: 0, characters: 0 };
+    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), answers: new Map(), use: 0, activity: 0, characters: 0 };
     let keptOwner = owners.get(owner);
     if (!keptOwner) owners.set(owner, (keptOwner = { threads: new Map(), byActivity: [] }));
     keptOwner.threads.set(threadId, kept);
@@ -110,9 +111,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     const isLeft = (message: WrittenMessage) => !messages.has(message);
     kept.messages = kept.messages.filter(isLeft);
     for (const promptId of new Set(Array.from(messages, (message) => message.promptId))) {
-      const turn = kept.byPrompt.get(promptId)!.filter(isLeft);
-      if (turn.length > 0) kept.byPrompt.set(promptId, turn);
-      else kept.byPrompt.delete(promptId);
+      const turn = kept.answers.get(promptId)?.filter(isLeft);
+      if (turn?.length) kept.answers.set(promptId, turn);
+      else kept.answers.delete(promptId);
     }
     for (const message of messages) {
       kept.byId.delete(message.id);
@@ -136,7 +137,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       if (answers === undefined) batch = given.filter(({ id }) => !found?.byId.has(id));
       else {
         if (!found?.byId.has(answers)) return [];
-        const broken = new Set(found.byPrompt.get(answers)?.filter(({ id }) => id !== answers));
+        const broken = new Set(found.answers.get(answers));
         const isTaken = ({ id }: WrittenMessage) => found.byId.has(id) && !broken.has(found.byId.get(id)!);
         if ([...broken].some(({ isComplete }) => isComplete) || given.some(isTaken)) return [];
         removeMessages(found, broken);
@@ -146,10 +147,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       const kept = found ?? create(key, title);
       let growth = 0;
       for (const message of batch) {
-        const turn = kept.byPrompt.get(message.promptId);
-        if (turn) turn.push(message);
-        else kept.byPrompt.set(message.promptId, [message]);
-        kept.byId.set(message.id, message);
+        const { id, promptId } = message;
+        if (promptId !== id) kept.answers.set(promptId, (kept.answers.get(promptId) ?? []).concat(message));
+        kept.byId.set(id, message);
         kept.messages.push(message);
         growth += message.body.length;
       }
