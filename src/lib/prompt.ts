@@ -66,6 +66,7 @@ export function asTitle(text: string): string {
     .toWellFormed()
     .replace(/[\s\p{Cc}]+/gu, " ")
     .trim();
+  if (line.length <= 80) return line;
   const characters = [...line];
   return characters.length > 80 ? `${characters.slice(0, 79).join("")}…` : line;
 }

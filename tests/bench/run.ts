@@ -19,9 +19,14 @@ const { quick, check } = parseArgs({
 
 const few: SubjectName[] = ["pass-through", "floor", "ours", "guide", "ai-sdk"];
 const all: SubjectName[] = ["pass-through", "floor", "ours-0", "ours", "ours-70", "guide", "ai-sdk"];
-const steady: Load = { streams: 200, tokens: 200, interval: 20, spread: 2_000 };
-/** Half as many tokens a second in all: where one subject falls behind and another does not, CPU a token compares a queue with none. */
-const crowded: Load = { streams: 1_500, tokens: 100, interval: 300, spread: 15_000 };
+const steady: Load = { streams: 200, tokens: 200, interval: 20, burst: 1, pause: 0, spread: 2_000 };
+/**
+ * The same pace with silence between, half as many tokens a second in all: where one subject falls behind and another does not, CPU a
+ * token compares a queue with none.
+ */
+const crowded: Load = { streams: 1_500, tokens: 100, interval: 20, burst: 20, pause: 5_600, spread: 15_000 };
+/** As many tokens a second, but drop by drop: slower than any model, so that no two of them can be written together. */
+const dripping: Load = { ...crowded, interval: 300, burst: 1, pause: 0 };
 
 const plan: { rounds: number; sockets: SocketPlan[] } = quick
   ? { rounds: 2, sockets: [{ subjects: few, load: { ...steady, tokens: 75, spread: 1_000 }, rounds: 1, warmUpTurns: 300 }] }
@@ -30,6 +35,7 @@ const plan: { rounds: number; sockets: SocketPlan[] } = quick
       sockets: [
         { subjects: all, load: steady, rounds: 5, warmUpTurns: 1_000 },
         { subjects: few, load: crowded, rounds: 3, warmUpTurns: 1_000 },
+        { subjects: ["pass-through", "floor", "ours"], load: dripping, rounds: 3, warmUpTurns: 1_000 },
       ],
     };
 

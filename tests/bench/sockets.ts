@@ -12,8 +12,12 @@ export interface Load {
   streams: number;
   /** Tokens of each stream. */
   tokens: number;
-  /** Milliseconds between two tokens of a stream. */
+  /** Milliseconds between two tokens of a burst. */
   interval: number;
+  /** Tokens that a stream gets one after the other. */
+  burst: number;
+  /** Milliseconds of silence between two bursts, besides the interval. */
+  pause: number;
   /** Milliseconds over which the streams begin. */
   spread: number;
 }
@@ -48,7 +52,7 @@ export interface SocketRun {
 }
 
 /** Enough turns and tokens for the compiler, few at a time, so that memory grows by the measured streams. */
-const warmUp = (turns: number): Load => ({ streams: turns, tokens: 60, interval: 2, spread: turns * 5 });
+const warmUp = (turns: number): Load => ({ streams: turns, tokens: 60, interval: 2, burst: 1, pause: 0, spread: turns * 5 });
 
 interface Others {
   model: Child<ModelQuestion, number>;
@@ -61,8 +65,8 @@ interface Server {
 }
 
 async function run(load: Load, port: number, { model, clients }: Others, whileHeld?: () => Promise<void>): Promise<ClientsAnswer> {
-  const { streams, tokens, interval, spread } = load;
-  await model.ask({ kind: "serve", tokens, interval, hold: whileHeld !== undefined });
+  const { streams, tokens, spread } = load;
+  await model.ask({ kind: "serve", load, hold: whileHeld !== undefined });
   const reading = clients.ask({ port, streams, tokens, spread });
   if (!whileHeld) return await reading;
   const open = async () => {

@@ -1,6 +1,6 @@
 /** What the library sets itself, and whether a run reached it. */
 import type { InProcessResult } from "./in-process.ts";
-import type { SocketResult, SocketRun } from "./sockets.ts";
+import type { Load, SocketResult, SocketRun } from "./sockets.ts";
 import { medianRatio } from "./statistics.ts";
 
 /** A ratio and its bound. */
@@ -34,7 +34,7 @@ export function inProcessTargets(result: InProcessResult): Target[] {
 
 /** What one load over sockets must reach. */
 export function socketTargets({ load, results }: SocketRun): Target[] {
-  const where = `${count(load.streams)} streams`;
+  const where = loadTitle(load);
   const [ours, base] = [results.get("ours")!, results.get("pass-through")!];
   const cpu = ({ samples }: SocketResult) => samples.map(({ cpu }) => cpu);
   const targets = [
@@ -49,6 +49,9 @@ export function socketTargets({ load, results }: SocketRun): Target[] {
 }
 
 export const caseTitle = ({ tokens, tokensPerRead }: InProcessResult): string => `${count(tokens)} tokens, ${tokensPerRead} a read`;
+
+export const loadTitle = ({ streams, interval, burst }: Load): string =>
+  `${count(streams)} streams, ${burst > 1 ? `bursts of ${burst} tokens` : "a token"} every ${interval} ms`;
 
 /** 20000 as 20,000. */
 export const count = (value: number): string => value.toLocaleString("en-US");
