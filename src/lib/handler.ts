@@ -36,15 +36,16 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
   const turns = runningTurnsOn(checked.store);
 
   return async (request) => {
-    /** What is known by now; `authorize` gets one of its own. */
+    /** What is known by now, for the app's functions: each may change what it gets, and nothing else. */
     let context = { request } as TurnContext;
     let turn: Turn | undefined;
     try {
       if (request.method !== "POST") throw new ChatHandlerError("method_not_allowed", "Use POST.");
-      context = { ...context, ...(await readChatRequest(request, settings.limits, settings.timeouts.body)) };
+      const asked = await readChatRequest(request, settings.limits, settings.timeouts.body);
+      context = { ...asked } as TurnContext;
       const authorized = await findOwner(settings.authorize, context);
       if (authorized instanceof Response) return authorized;
-      context = { ...context, ...authorized };
+      context = { ...asked, ...authorized };
       const running = turns.find(context);
       if (running && !isSame(running.asked, context.prompt)) throw conflict("responseId");
       turn = running ?? new Turn(context, settings, turns);

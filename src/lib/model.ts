@@ -2,7 +2,7 @@
  * One call of the model: read by read from the network, with the chunks that each read gives. The only file that
  * knows SSE.
  */
-import { createParser, type EventSourceParser } from "eventsource-parser";
+import { createParser, type EventSourceParser, type ParseError } from "eventsource-parser";
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import { unlessAborted, within } from "./deadline.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
@@ -49,7 +49,7 @@ export interface ChunkSink {
   take(chunk: ChatCompletionChunk): void;
 }
 
-/** Calls the model. Aborting the signal gives up waiting for it at once, even if the client ignores it; from then on it is to close. */
+/** Calls the model. An abort of the signal ends the wait for it at once, even if the client ignores it. */
 export async function callModel(
   client: ModelClient,
   body: ChatCompletionCreateParamsStreaming,
@@ -61,14 +61,19 @@ export async function callModel(
   };
   const given = Promise.resolve<Response | AsyncIterable<ChatCompletionChunk>>(pending.asResponse ? pending.asResponse() : pending);
   // What a client that ignores the signal gives too late is let go at once.
-  void given.then((late) => signal.aborted && open(late, signal, ignored).close()).catch(noop);
-  return open(await unlessAborted(signal, given), signal, sink);
+  void given.then((late) => signal.aborted && open(late, ignored).close()).catch(noop);
+  return open(await unlessAborted(signal, given), sink);
 }
 
-function open(given: Response | AsyncIterable<ChatCompletionChunk>, signal: AbortSignal, sink: ChunkSink): ModelCall {
-  if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), signal, sink);
+function open(given: Response | AsyncIterable<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
+  if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), sink);
   if (!given.body) throw new Error("The response has no body.");
   return new EventStream(given.body, sink);
+}
+
+/** Lines that are not SSE are skipped, as the specification has it; an event without end is not. */
+function onError(error: ParseError): void {
+  if (error.type === "max-buffer-size-exceeded") throw error;
 }
 
 /** Reads an SSE body. A class, for its like waits in every open stream. */
@@ -86,10 +91,7 @@ class EventStream implements ModelCall {
         this.#isDone ||= data.startsWith("[DONE]");
         if (!this.#isDone) sink.take(asChunk(JSON.parse(data), event));
       },
-      onError(error) {
-        // Lines that are not SSE are skipped, as the specification has it; an event without end is not.
-        if (error.type === "max-buffer-size-exceeded") throw error;
-      },
+      onError,
     });
   }
 
@@ -98,6 +100,7 @@ class EventStream implements ModelCall {
   }
 
   take(read: Read): boolean | undefined {
+    if (this.#isDone) return true; // closed meanwhile
     const { done, value } = read;
     // Whoever waits for the next read with this one at hand does not keep its bytes.
     read.value = undefined;
@@ -109,20 +112,31 @@ class EventStream implements ModelCall {
   close(): void {
     // Read to its end, a response lends its connection to the next call; before that, a cancel settles a pending read at once.
     const drained = this.#isDone ? within(drainTime, this.#reader.read(), Error) : Promise.resolve();
+    this.#isDone = true;
     void drained.catch(noop).then(() => this.#reader.cancel()).catch(noop);
   }
 }
 
 /** Reads the chunks of a client that gives an iterable instead of a response, for example a tracing wrapper. */
-const oneByOne = (chunks: AsyncIterator<ChatCompletionChunk>, signal: AbortSignal, sink: ChunkSink): ModelCall => ({
-  read: () => unlessAborted(signal, chunks.next()),
-  take({ done, value }) {
-    if (!done) sink.take(asChunk(value));
-    return done;
-  },
-  // Nobody waits for it: a generator that hangs in `next()` never gets to it.
-  close: () => void (async () => chunks.return?.())().catch(noop),
-});
+function oneByOne(chunks: AsyncIterator<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
+  let give: (read: Read) => void = noop;
+  return {
+    read: () =>
+      new Promise((resolve, reject) => {
+        give = resolve;
+        chunks.next().then(resolve, reject);
+      }),
+    take({ done, value }) {
+      if (!done) sink.take(asChunk(value));
+      return done;
+    },
+    close() {
+      give({ done: true, value: undefined });
+      // Nobody waits for it: a generator that hangs in `next()` never gets to it.
+      void (async () => chunks.return?.())().catch(noop);
+    },
+  };
+}
 
 function asChunk(value: unknown, event?: string): ChatCompletionChunk {
   if (event === "error" || typeof value !== "object" || !value || ("error" in value && value.error)) {

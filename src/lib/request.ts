@@ -2,27 +2,17 @@
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
 import { within } from "./deadline.ts";
 import { ChatHandlerError, invalid } from "./errors.ts";
-import type { Limits } from "./options.ts";
+import type { Limits, RequestContext } from "./options.ts";
 import { partFields, type Prompt, type PromptContent } from "./prompt.ts";
 
-/** The three things a client says. */
-export interface ChatRequest {
-  /** The user message. */
-  prompt: Prompt;
-  /** The thread it belongs to. */
-  threadId: string;
-  /** The client's name for the answer. */
-  responseId: string;
-}
-
 /** Reads and checks a chat request. Throws a `ChatHandlerError` that names what is wrong. */
-export async function readChatRequest(request: Request, limits: Limits, bodyTimeout: number): Promise<ChatRequest> {
+export async function readChatRequest(request: Request, limits: Limits, bodyTimeout: number): Promise<RequestContext> {
   const body = record(await readJson(request, limits.bodyBytes, bodyTimeout), "");
   const prompt = admitPrompt(body["prompt"], "prompt", limits);
   const threadId = admitId(body["threadId"], "threadId", limits);
   const responseId = admitId(body["responseId"], "responseId", limits);
   if (prompt.id === responseId) throw invalid("responseId", "must differ from prompt.id");
-  return { prompt, threadId, responseId };
+  return { request, threadId, responseId, prompt };
 }
 
 /** The JSON of a body: of no more than `limit` bytes, and no longer waited for than `timeout` milliseconds. */

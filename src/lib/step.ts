@@ -2,25 +2,21 @@
 import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import type { Answer } from "./answer.ts";
-import { within } from "./deadline.ts";
 import { ChatHandlerError } from "./errors.ts";
 import { type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
 import type { Settings } from "./options.ts";
 import type { ToolCalls } from "./tools.ts";
 
-/** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
-const finishGrace = 2_000;
-/** Says that it took longer. */
-const overdue = new Error();
-
 /** The turn, as far as a step knows it. */
 export interface Asker {
-  /** The call that is under way: an abort of the turn closes it. */
+  /** The call that is under way. The turn closes it where it is aborted, or where a model that has finished does not end. */
   call: ModelCall | undefined;
   /** Asks the model, whose chunks go to the sink. */
   ask(sink: ChunkSink): Promise<ModelCall>;
   /** Hears within how many milliseconds the model must say more. */
   expect(ms: number): void;
+  /** Hears that the model has finished: only the usage is still to come. */
+  expectEnd(): void;
 }
 
 /** What the model says in one call. Grows while it speaks, so that a broken call still tells what was said. */
@@ -54,17 +50,11 @@ export class Step implements ChunkSink {
       signal.throwIfAborted();
       turn.expect(timeouts.firstChunk);
       turn.call = await turn.ask(this);
-      let closesBy = 0;
       // It may have aborted before there was anything to close; from here on an abort ends the reads.
       signal.throwIfAborted();
       for (;;) {
         const seen = this.#chunks;
-        const read = turn.call.read();
-        if (this.finishReason) {
-          turn.expect(Infinity);
-          closesBy ||= performance.now() + finishGrace;
-        }
-        if (turn.call.take(await (closesBy ? within(Math.max(0, closesBy - performance.now()), read, () => overdue) : read))) break;
+        if (turn.call.take(await turn.call.read())) break;
         // Comments keep a connection open, but say nothing.
         if (this.#chunks === seen) continue;
         // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
@@ -72,12 +62,12 @@ export class Step implements ChunkSink {
           turn.expect(Infinity);
           await this.#answer.changed();
         }
-        turn.expect(timeouts.idle);
+        if (this.finishReason) turn.expectEnd();
+        else turn.expect(timeouts.idle);
       }
       signal.throwIfAborted();
     } catch (error) {
-      // A model that gave its reason had finished, whatever keeps its connection open.
-      if (error !== overdue) throw fromProvider(signal.aborted ? signal.reason : error);
+      throw fromProvider(signal.aborted ? signal.reason : error);
     } finally {
       turn.expect(Infinity);
       turn.call?.close();

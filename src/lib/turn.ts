@@ -18,6 +18,9 @@ import { retitle } from "./title.ts";
 /** What a step that is over leaves: messages still without ids. */
 type Kept = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
+/** How long a model that gave its finish reason may take to close, in milliseconds. */
+const finishGrace = 2_000;
+
 /** A turn that waits, runs or has ended. A class, for closures would occupy 1 kB more in every open stream. */
 export class Turn implements Asker {
   /** The client's name for its answer. */
@@ -110,8 +113,14 @@ export class Turn implements Asker {
     const now = performance.now();
     const left = Math.min(this.#dueAt, this.#endsAt) - now;
     if (left > 0) this.#timer = setTimeout(() => this.#watch(), Math.min(left, timeouts.firstChunk, timeouts.idle));
-    else if (now < this.#endsAt) this.#abort(new ChatHandlerError("model_timeout", "The model took too long."));
-    else this.#abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
+    else if (now >= this.#endsAt) this.#abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
+    else if (!this.#step?.finishReason) this.#abort(new ChatHandlerError("model_timeout", "The model took too long."));
+    else {
+      // It had finished, whatever keeps its connection open.
+      this.call?.close();
+      this.expect(Infinity);
+      this.#watch();
+    }
   }
 
   #stored(id: string, message: StoredMessage["message"], status: MessageStatus, ending: Partial<StoredMessage>): StoredMessage {
@@ -184,6 +193,12 @@ export class Turn implements Asker {
 
   expect(ms: number): void {
     this.#dueAt = performance.now() + ms;
+  }
+
+  expectEnd(): void {
+    this.#dueAt = Math.min(this.#dueAt, performance.now() + finishGrace);
+    clearTimeout(this.#timer);
+    this.#watch();
   }
 
   /** Runs the tools that the model has called. Resolves to whether it called any and is to be asked again. */
