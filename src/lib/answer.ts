@@ -100,7 +100,6 @@ export class Answer {
   end(failure?: Error): void {
     this.ending = { failure };
     this.flush();
-    for (const reader of this.#readers) reader.unfollow();
   }
 
   /** A reader for the client of a request, which starts at the beginning. */
@@ -184,6 +183,7 @@ export class AnswerReader implements AsyncIterator<string, string> {
 
   /** Looks whether what is wanted is there. */
   look(): void {
+    if (this.#answer.ending) this.unfollow();
     if (!this.#isWanted) return;
     const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
     if (!value && !this.#left && !this.#answer.ending) return;

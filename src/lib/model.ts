@@ -2,7 +2,7 @@
  * One call of the model: read by read from the network, with the chunks that each read gives. The only file that
  * knows SSE.
  */
-import { createParser, type EventSourceParser, type ParseError } from "eventsource-parser";
+import { createParser, type EventSourceParser } from "eventsource-parser";
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import { unlessAborted, within } from "./deadline.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
@@ -71,27 +71,24 @@ function open(given: Response | AsyncIterable<ChatCompletionChunk>, sink: ChunkS
   return new EventStream(given.body, sink);
 }
 
-/** Lines that are not SSE are skipped, as the specification has it; an event without end is not. */
-function onError(error: ParseError): void {
-  if (error.type === "max-buffer-size-exceeded") throw error;
-}
-
 /** Reads an SSE body. A class, for its like waits in every open stream. */
 class EventStream implements ModelCall {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #decoder = new TextDecoder();
   readonly #parser: EventSourceParser;
   #isDone: boolean | undefined;
+  /** Characters since the last event. */
+  #eventSize = 0;
 
   constructor(body: ReadableStream<Uint8Array>, sink: ChunkSink) {
     this.#reader = body.getReader();
+    // Lines that are not SSE are skipped, as the specification has it.
     this.#parser = createParser({
-      maxBufferSize: maxEventSize,
       onEvent: ({ data, event }) => {
+        this.#eventSize = 0;
         this.#isDone ||= data.startsWith("[DONE]");
         if (!this.#isDone) sink.take(asChunk(JSON.parse(data), event));
       },
-      onError,
     });
   }
 
@@ -105,7 +102,10 @@ class EventStream implements ModelCall {
     // Whoever waits for the next read with this one at hand does not keep its bytes.
     read.value = undefined;
     // At the end the last event counts even where its blank line is missing.
-    this.#parser.feed(done ? `${this.#decoder.decode()}\n\n` : this.#decoder.decode(value as Uint8Array, { stream: true }));
+    const text = done ? `${this.#decoder.decode()}\n\n` : this.#decoder.decode(value as Uint8Array, { stream: true });
+    this.#eventSize += text.length;
+    this.#parser.feed(text);
+    if (this.#eventSize > maxEventSize) throw new Error("The provider sent an event without end.");
     return (this.#isDone ||= done);
   }
 

@@ -58,10 +58,13 @@ class TextSource implements UnderlyingDefaultSource<Uint8Array> {
 
   onEnd(): void {
     const { failure } = this.#reader;
-    if (failure) this.#output?.error(failure);
-    else this.#output?.close();
-    if (failure) this.#opened?.reject(failure);
-    else this.#opened?.resolve();
+    if (failure) {
+      this.#output?.error(failure);
+      this.#opened?.reject(failure);
+    } else {
+      this.#output?.close();
+      this.#opened?.resolve();
+    }
   }
 }
 

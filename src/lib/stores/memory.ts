@@ -22,7 +22,7 @@ interface KeptThread {
   messages: WrittenMessage[];
   byId: Map<string, WrittenMessage>;
   /** What answers a prompt, by its id. */
-  answers: Map<string, WrittenMessage[]>;
+  answers?: Map<string, WrittenMessage[]>;
   /** Place among the uses of all threads. */
   use: number;
   /** Place among the activities. */
@@ -68,7 +68,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   function create({ owner, threadId }: ThreadKey, title: string): KeptThread {
     const now = Date.now();
     const thread = { threadId, title, createdAt: now, updatedAt: now };
-    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), answers: new Map(), use: 0, activity: 0, characters: 0 };
+    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), use: 0, activity: 0, characters: 0 };
     let keptOwner = owners.get(owner);
     if (!keptOwner) owners.set(owner, (keptOwner = { threads: new Map(), byActivity: [] }));
     keptOwner.threads.set(threadId, kept);
@@ -108,13 +108,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
 
   function removeMessages(kept: KeptThread, messages: ReadonlySet<WrittenMessage>): void {
     if (messages.size === 0) return; // most answers replace nothing
-    const isLeft = (message: WrittenMessage) => !messages.has(message);
-    kept.messages = kept.messages.filter(isLeft);
-    for (const promptId of new Set(Array.from(messages, (message) => message.promptId))) {
-      const turn = kept.answers.get(promptId)?.filter(isLeft);
-      if (turn?.length) kept.answers.set(promptId, turn);
-      else kept.answers.delete(promptId);
-    }
+    kept.messages = kept.messages.filter((message) => !messages.has(message));
+    kept.answers = Map.groupBy(kept.messages.filter(isAnswer), ({ promptId }) => promptId);
     for (const message of messages) {
       kept.byId.delete(message.id);
       resize(kept, -message.body.length);
@@ -137,7 +132,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       if (answers === undefined) batch = given.filter(({ id }) => !found?.byId.has(id));
       else {
         if (!found?.byId.has(answers)) return [];
-        const broken = new Set(found.answers.get(answers));
+        const broken = new Set(found.answers?.get(answers));
         const isTaken = ({ id }: WrittenMessage) => found.byId.has(id) && !broken.has(found.byId.get(id)!);
         if ([...broken].some(({ isComplete }) => isComplete) || given.some(isTaken)) return [];
         removeMessages(found, broken);
@@ -147,9 +142,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       const kept = found ?? create(key, title);
       let growth = 0;
       for (const message of batch) {
-        const { id, promptId } = message;
-        if (promptId !== id) kept.answers.set(promptId, (kept.answers.get(promptId) ?? []).concat(message));
-        kept.byId.set(id, message);
+        const { promptId } = message;
+        if (isAnswer(message)) (kept.answers ??= new Map()).set(promptId, (kept.answers.get(promptId) ?? []).concat(message));
+        kept.byId.set(message.id, message);
         kept.messages.push(message);
         growth += message.body.length;
       }
@@ -218,6 +213,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     },
   };
 }
+
+const isAnswer = ({ id, promptId }: WrittenMessage) => promptId !== id;
 
 /** Index of the first thread whose activity is not before the given one. */
 function firstFrom(byActivity: readonly KeptThread[], activity: number): number {
