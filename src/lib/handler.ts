@@ -2,13 +2,7 @@
 import { errorCard } from "./error-card.ts";
 import { asChatHandlerError, ChatHandlerError, errorResponse } from "./errors.ts";
 import { guardStore, report } from "./guard.ts";
-import {
-  type Authorized,
-  type AuthorizeResult,
-  type ChatHandlerOptions,
-  resolveOptions,
-  type TurnContext,
-} from "./options.ts";
+import { type Authorized, type AuthorizeResult, type ChatHandlerOptions, resolveOptions, type TurnContext } from "./options.ts";
 import { readChatRequest } from "./request.ts";
 import { conflict } from "./earlier.ts";
 import { canonical, type Prompt } from "./prompt.ts";

@@ -113,7 +113,10 @@ class EventStream implements ModelCall {
     // Read to its end, a response lends its connection to the next call; before that, a cancel settles a pending read at once.
     const drained = this.#isDone ? within(drainTime, this.#reader.read(), Error) : Promise.resolve();
     this.#isDone = true;
-    void drained.catch(noop).then(() => this.#reader.cancel()).catch(noop);
+    void drained
+      .catch(noop)
+      .then(() => this.#reader.cancel())
+      .catch(noop);
   }
 }
 

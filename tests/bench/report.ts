@@ -6,7 +6,7 @@ import { type Bar, plot } from "./plot.ts";
 import type { SocketResult, SocketRun, SocketSample } from "./sockets.ts";
 import { median, medianRatio } from "./statistics.ts";
 import { type SubjectName, titles } from "./subjects/index.ts";
-import { caseTitle, count, inProcessTargets, isReached, loadTitle, socketTargets, type Target } from "./targets.ts";
+import { caseTitle, inProcessTargets, isReached, loadTitle, socketTargets, type Target } from "./targets.ts";
 
 /** All of a run. */
 export interface Measurements {
