@@ -23,7 +23,7 @@ export function findEarlier(messages: readonly StoredMessage[], asked: StoredMes
   if (response && (response.promptId !== asked.id || response.message.role !== "assistant")) throw conflict("responseId");
   const place = stored.findIndex(({ id }) => id === asked.id);
   const stands = stored[place]?.message;
-  if (stands && (stands.role !== "user" || canonical(stands.content) !== canonical(asked.message.content))) throw conflict("prompt.id");
+  if (stands && canonical(stands) !== canonical(asked.message)) throw conflict("prompt.id");
   const attempt = stored.filter(({ id, promptId }) => promptId === asked.id && id !== asked.id);
   const isWhole = response?.status === "complete";
   if (!isWhole && attempt.some(({ status }) => status === "complete")) throw conflict("prompt.id");

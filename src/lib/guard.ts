@@ -23,7 +23,7 @@ export function guardStore<S extends object>(store: S, timeout: number): S {
       (_, method) =>
       async (...args: unknown[]): Promise<unknown> => {
         try {
-          const call = (async () => (store as Record<PropertyKey, (...args: unknown[]) => unknown>)[method]!(...args))();
+          const call = attempt(() => (store as Record<PropertyKey, (...args: unknown[]) => unknown>)[method]!(...args));
           return await within(timeout, call, () => new Error(`The store's ${String(method)}() took longer than ${timeout} ms.`));
         } catch (error) {
           throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");

@@ -41,7 +41,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       if (authorized instanceof Response) return authorized;
       context = { ...asked, ...authorized };
       const running = turns.find(context);
-      if (running && !isSame(running.asked, context.prompt)) throw conflict("responseId");
+      if (running && !asks(running.asked, asked.prompt)) throw conflict("responseId");
       turn = running ?? new Turn(context, settings, turns);
       return await textResponse(turn.join(request));
     } catch (thrown) {
@@ -53,8 +53,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
   };
 }
 
-const isSame = ({ id, message }: StoredMessage, prompt: Prompt) =>
-  id === prompt.id && canonical(message.content) === canonical(prompt.content);
+const asks = ({ id, message }: StoredMessage, prompt: Prompt) => id === prompt.id && canonical(message) === canonical(prompt);
 
 /**
  * The owner that the app's `authorize` names, or its refusal. Fails closed: a slip in it would show one person the threads of

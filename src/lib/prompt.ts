@@ -25,10 +25,10 @@ export const partFields: ReadonlyMap<unknown, readonly [string, string?]> = new 
   ["file", ["file_data", "filename"]],
 ]);
 
-const partNames = ["type", ...([...partFields].flat(2) as string[])];
+const fieldNames = ["role", "content", "type", ...([...partFields].flat(2) as string[])];
 
-/** Content as JSON with its known fields alone, in one order: some databases change the order of an object's keys. */
-export const canonical = (content: unknown): string => JSON.stringify(content, partNames);
+/** A prompt as JSON with the fields that say what it asks, in one order: some databases change the order of an object's keys. */
+export const canonical = (message: object): string => JSON.stringify(message, fieldNames);
 
 const entities = new Map([
   ["lt", "<"],

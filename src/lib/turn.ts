@@ -258,7 +258,7 @@ export class Turn implements Asker {
           this.#step = new Step(answer, this.#settings);
           await this.#step.speak(this, this.#controller.signal);
         } while (await this.#runTools(this.#step));
-        if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model finished without saying anything.");
+        if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model said nothing.");
         clearTimeout(this.#timer);
         answer.flush();
         await this.#commit();
