@@ -144,7 +144,7 @@ export class AnswerReader implements AsyncIterator<string, string> {
     if (signal.aborted) this.leave();
   }
 
-  /** Leaves nothing of itself on the request. */
+  /** Leaves nothing of itself on the request. For the request's own code to call: workerd lets no other touch its signal. */
   unfollow(): void {
     this.#request.signal.removeEventListener("abort", this);
   }
@@ -183,7 +183,6 @@ export class AnswerReader implements AsyncIterator<string, string> {
 
   /** Looks whether what is wanted is there. */
   look(): void {
-    if (this.#answer.ending) this.unfollow();
     if (!this.#isWanted) return;
     const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
     if (!value && !this.#left && !this.#answer.ending) return;

@@ -43,7 +43,9 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       const running = turns.find(context);
       if (running && !asks(running.asked, asked.prompt)) throw conflict("responseId");
       turn = running ?? new Turn(context, settings, turns);
-      return await textResponse(turn.join(request));
+      const reader = turn.join(request);
+      void turn.over.then(() => reader.unfollow());
+      return await textResponse(reader);
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal");
       // A turn reports its own errors, once for all who joined it.

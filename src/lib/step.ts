@@ -9,6 +9,8 @@ import type { ToolCalls } from "./tools.ts";
 
 /** The turn, as far as a step knows it. */
 export interface Asker {
+  /** Whether it was aborted or has failed. */
+  readonly isEnding: boolean;
   /** The call that is under way. The turn closes it where it is aborted, or where a model that has finished does not end. */
   call: ModelCall | undefined;
   /** Asks the model, whose chunks go to the sink. */
@@ -52,13 +54,13 @@ export class Step implements ChunkSink {
       turn.call = await turn.ask(this);
       // It may have aborted before there was anything to close; from here on an abort ends the reads.
       signal.throwIfAborted();
-      for (;;) {
+      while (!turn.isEnding) {
         const seen = this.#chunks;
         if (turn.call.take(await turn.call.read())) break;
         // Comments keep a connection open, but say nothing.
         if (this.#chunks === seen) continue;
         // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
-        while (this.#answer.isFull() && !signal.aborted) {
+        while (this.#answer.isFull() && !turn.isEnding) {
           turn.expect(Infinity);
           await this.#answer.changed();
         }

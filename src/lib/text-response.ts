@@ -41,10 +41,9 @@ class TextSource implements UnderlyingDefaultSource<Uint8Array> {
 
   /** Resolves with the first text, or the end of a whole answer; rejects with what fails before. */
   open(): Promise<void> {
-    this.#opened = Promise.withResolvers();
+    const { promise } = (this.#opened = Promise.withResolvers<void>());
     // The stream that transformStream makes looks at no demand and hears of no cancel: the bytes go to ours, and it stays empty.
     transformStream(this.#reader as AsyncIterable<string>, (text) => this.#write(text), this);
-    const { promise } = this.#opened;
     this.pull();
     return promise;
   }

@@ -100,6 +100,33 @@ describe.each(runtimes)("on %s", (name, start) => {
     expect(whole.startsWith(String(messages[1]?.content))).toBe(true);
   });
 
+  test("the one who asked may leave one who joined: the model call ends when the last of them leaves", async () => {
+    const before = await state();
+    const turn = turnOf("Tell me a long story");
+    const begin = async () => {
+      const leaving = new AbortController();
+      const reader = (await send(turn, { signal: leaving.signal })).body!.getReader();
+      await reader.read();
+      return { leaving, reader };
+    };
+    const asked = await begin();
+    const joined = await begin();
+    asked.leaving.abort();
+    for (let reads = 0; reads < 3; reads++) expect((await joined.reader.read()).done).toBe(false);
+    expect((await state()).aborted).toBe(before.aborted);
+    joined.leaving.abort();
+    // workerd breaks off what a request has begun soon after its client left, whoever else reads it.
+    const [status, aborts] = name === "workerd" ? ["failed", 0] : ["stopped", 1];
+    await vi.waitFor(
+      async () => {
+        const { aborted, messages } = await state(turn.threadId);
+        expect(messages).toMatchObject([{ role: "user" }, { role: "assistant", status }]);
+        expect(aborted).toBe(before.aborted + aborts);
+      },
+      { timeout: 10_000, interval: 50 },
+    );
+  });
+
   test("a retry replays the answer without a model call", async () => {
     const turn = turnOf("Hello");
     const answer = await (await send(turn)).text();
