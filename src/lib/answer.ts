@@ -102,11 +102,12 @@ export class Answer {
     this.flush();
   }
 
-  /** A reader for the client of a request, which starts at the beginning. */
+  /** A reader for the client of a request, which starts at the beginning, and leaves when the request is aborted. */
   join(request: Request): AnswerReader {
     const reader = new AnswerReader(this, request);
     this.#readers = this.#readers.concat(reader); // of just the length it needs
-    reader.follow();
+    request.signal.addEventListener("abort", reader);
+    if (request.signal.aborted) reader.leave();
     return reader;
   }
 
@@ -137,13 +138,6 @@ export class AnswerReader implements AsyncIterator<string, string> {
     this.#request = request;
   }
 
-  /** Leaves when the request is aborted. */
-  follow(): void {
-    const { signal } = this.#request;
-    signal.addEventListener("abort", this);
-    if (signal.aborted) this.leave();
-  }
-
   /** Leaves nothing of itself on the request. For the request's own code to call: workerd lets no other touch its signal. */
   unfollow(): void {
     this.#request.signal.removeEventListener("abort", this);
@@ -165,6 +159,7 @@ export class AnswerReader implements AsyncIterator<string, string> {
   next(): Promise<IteratorResult<string, string>> {
     return new Promise((give) => {
       this.#give = give;
+      this.look();
     });
   }
 
@@ -173,7 +168,7 @@ export class AnswerReader implements AsyncIterator<string, string> {
     return (this.#left ?? this.#answer.ending)?.failure;
   }
 
-  /** The client has taken what it was given, and wants more. Comes after the call of `next()` that it lets go on. */
+  /** The client has taken what it was given, and wants more. May come before the `next()` that it lets go on. */
   want(): void {
     this.place = this.#end;
     this.#isWanted = true;
@@ -181,14 +176,16 @@ export class AnswerReader implements AsyncIterator<string, string> {
     this.look();
   }
 
-  /** Looks whether what is wanted is there. */
+  /** Looks whether what is wanted is there, and somebody to give it to. */
   look(): void {
-    if (!this.#isWanted) return;
+    const give = this.#give;
+    if (!this.#isWanted || !give) return;
     const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
     if (!value && !this.#left && !this.#answer.ending) return;
     this.#isWanted = false;
+    this.#give = undefined;
     this.#end += value.length;
-    this.#give?.({ done: !value, value });
+    give({ done: !value, value });
   }
 
   /** Stops reading: who waits for text gets the reason. */

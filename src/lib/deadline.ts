@@ -1,30 +1,31 @@
 /** Waiting for what may never come. */
 
-/** The promise, or what comes first of it and of a rejection by what `arm` sets up; that is taken down again. The promise itself goes on. */
-async function race<T>(promise: PromiseLike<T>, arm: (reject: (reason: unknown) => void) => () => void): Promise<T> {
-  let disarm = () => {};
+/** The promise, or a rejection with the signal's reason as soon as it aborts. The promise itself goes on. */
+export async function unlessAborted<T>(signal: AbortSignal, promise: PromiseLike<T>): Promise<T> {
+  let abort = () => {};
   try {
-    return await new Promise<T>((resolve, reject) => {
-      promise.then(resolve, reject);
-      disarm = arm(reject);
-    });
+    return await Promise.race([
+      promise,
+      new Promise<never>((_, reject) => {
+        abort = () => reject(signal.reason as Error);
+        if (signal.aborted) abort();
+        signal.addEventListener("abort", abort);
+      }),
+    ]);
   } finally {
-    disarm();
+    signal.removeEventListener("abort", abort);
   }
 }
 
-/** The promise, or a rejection with the signal's reason as soon as it aborts. */
-export const unlessAborted = <T>(signal: AbortSignal, promise: PromiseLike<T>): Promise<T> =>
-  race(promise, (reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort);
-    return () => signal.removeEventListener("abort", abort);
-  });
-
-/** The promise, or a rejection with `late()` after `ms` milliseconds. */
-export const within = <T>(ms: number, promise: PromiseLike<T>, late: () => Error): Promise<T> =>
-  race(promise, (reject) => {
-    const timer = setTimeout(() => reject(late()), ms);
-    return () => clearTimeout(timer);
-  });
+/** The promise, or a rejection with `late()` after `ms` milliseconds. The promise itself goes on. */
+export async function within<T>(ms: number, promise: PromiseLike<T>, late: () => Error): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      timer = setTimeout(() => reject(late()), ms);
+      promise.then(resolve, reject);
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -44,6 +44,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       if (running && !asks(running.asked, asked.prompt)) throw conflict("responseId");
       turn = running ?? new Turn(context, settings, turns);
       const reader = turn.join(request);
+      // Waiting for the turn also keeps alive a request that has joined one: workerd ends those that wait for nothing of their own.
       void turn.over.then(() => reader.unfollow());
       return await textResponse(reader);
     } catch (thrown) {

@@ -6,6 +6,7 @@ import { createParser, type EventSourceParser } from "eventsource-parser";
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import { unlessAborted, within } from "./deadline.ts";
 import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
+import { attempt } from "./guard.ts";
 
 /** The part of an OpenAI client that the handler calls. Any `OpenAI` instance is one, and so is a wrapper around it. */
 export interface ModelClient {
@@ -22,13 +23,12 @@ export interface ModelClient {
   };
 }
 
-/** The most text an event may grow to before it ends, in characters. */
+/** The most text that may come without the end of an event, in characters: comments, or one that grows without end. */
 const maxEventSize = 1024 * 1024;
 /** How long a finished response may take to close by itself, in milliseconds, so that its connection can serve again. */
 const drainTime = 1_000;
 
 const noop = () => {};
-const ignored: ChunkSink = { take: noop };
 
 /** What one network read gave; only the call that gave it knows what is in it. */
 type Read = IteratorResult<unknown, unknown>;
@@ -61,13 +61,13 @@ export async function callModel(
   };
   const given = Promise.resolve<Response | AsyncIterable<ChatCompletionChunk>>(pending.asResponse ? pending.asResponse() : pending);
   // What a client that ignores the signal gives too late is let go at once.
-  void given.then((late) => signal.aborted && open(late, ignored).close()).catch(noop);
+  void given.then((late) => signal.aborted && open(late, { take: noop }).close()).catch(noop);
   return open(await unlessAborted(signal, given), sink);
 }
 
 function open(given: Response | AsyncIterable<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
   if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), sink);
-  if (!given.body) throw new Error("The response has no body.");
+  if (!given.body) throw new Error("It has no body.");
   return new EventStream(given.body, sink);
 }
 
@@ -77,15 +77,15 @@ class EventStream implements ModelCall {
   readonly #decoder = new TextDecoder();
   readonly #parser: EventSourceParser;
   #isDone: boolean | undefined;
-  /** Characters since the last event. */
-  #eventSize = 0;
+  /** Characters read since the read that ended an event. */
+  #sinceEvent = 0;
 
   constructor(body: ReadableStream<Uint8Array>, sink: ChunkSink) {
     this.#reader = body.getReader();
     // Lines that are not SSE are skipped, as the specification has it.
     this.#parser = createParser({
       onEvent: ({ data, event }) => {
-        this.#eventSize = 0;
+        this.#sinceEvent = 0;
         this.#isDone ||= data.startsWith("[DONE]");
         if (!this.#isDone) sink.take(asChunk(JSON.parse(data), event));
       },
@@ -97,46 +97,48 @@ class EventStream implements ModelCall {
   }
 
   take(read: Read): boolean | undefined {
-    if (this.#isDone) return true; // closed meanwhile
     const { done, value } = read;
     // Whoever waits for the next read with this one at hand does not keep its bytes.
     read.value = undefined;
     // At the end the last event counts even where its blank line is missing.
     const text = done ? `${this.#decoder.decode()}\n\n` : this.#decoder.decode(value as Uint8Array, { stream: true });
-    this.#eventSize += text.length;
+    this.#sinceEvent += text.length;
     this.#parser.feed(text);
-    if (this.#eventSize > maxEventSize) throw new Error("The provider sent an event without end.");
+    if (this.#sinceEvent > maxEventSize) throw new Error("An event has no end.");
     return (this.#isDone ||= done);
   }
 
   close(): void {
-    // Read to its end, a response lends its connection to the next call; before that, a cancel settles a pending read at once.
-    const drained = this.#isDone ? within(drainTime, this.#reader.read(), Error) : Promise.resolve();
-    this.#isDone = true;
-    void drained
-      .catch(noop)
-      .then(() => this.#reader.cancel())
-      .catch(noop);
+    // This also settles a pending read at once.
+    const cancel = () => void attempt(() => this.#reader.cancel()).catch(noop);
+    if (!this.#isDone) return cancel();
+    // Read to its end, a response lends its connection to the next call.
+    void within(drainTime, this.#reader.read(), Error).catch(noop).then(cancel);
   }
 }
 
 /** Reads the chunks of a client that gives an iterable instead of a response, for example a tracing wrapper. */
 function oneByOne(chunks: AsyncIterator<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
+  const end: Read = { done: true, value: undefined };
   let give: (read: Read) => void = noop;
+  let isClosed = false;
   return {
     read: () =>
       new Promise((resolve, reject) => {
         give = resolve;
-        chunks.next().then(resolve, reject);
+        if (isClosed) give(end);
+        else Promise.resolve(chunks.next()).then(resolve, reject);
       }),
     take({ done, value }) {
       if (!done) sink.take(asChunk(value));
       return done;
     },
     close() {
-      give({ done: true, value: undefined });
+      isClosed = true;
+      // A chunk that is there by now comes first.
+      queueMicrotask(() => give(end));
       // Nobody waits for it: a generator that hangs in `next()` never gets to it.
-      void (async () => chunks.return?.())().catch(noop);
+      void attempt(async () => chunks.return?.()).catch(noop);
     },
   };
 }

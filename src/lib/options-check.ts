@@ -34,7 +34,7 @@ export function withDefaults<T extends object>(given: object, defaults: T, kinds
 export function checkStore(store: object | undefined, methods: readonly string[]): void {
   for (const method of methods) {
     if (typeof (Object(store) as Record<string, unknown>)[method] !== "function") {
-      misuse(`the store has no ${method}(): use one that has, for example createMemoryStore()`);
+      misuse(`the store has no ${method}(): use one that has, like createMemoryStore()`);
     }
   }
 }

@@ -7,18 +7,21 @@ import { type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
 import type { Settings } from "./options.ts";
 import type { ToolCalls } from "./tools.ts";
 
+/** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
+const finishGrace = 2_000;
+
 /** The turn, as far as a step knows it. */
 export interface Asker {
   /** Whether it was aborted or has failed. */
   readonly isEnding: boolean;
-  /** The call that is under way. The turn closes it where it is aborted, or where a model that has finished does not end. */
+  /** The call that is under way. The turn closes it where it is aborted, and takes it away where a model that has finished does not end. */
   call: ModelCall | undefined;
   /** Asks the model, whose chunks go to the sink. */
   ask(sink: ChunkSink): Promise<ModelCall>;
   /** Hears within how many milliseconds the model must say more. */
   expect(ms: number): void;
-  /** Hears that the model has finished: only the usage is still to come. */
-  expectEnd(): void;
+  /** Hears when a model that has finished must have ended, by `performance.now()`. */
+  expectEnd(at: number): void;
 }
 
 /** What the model says in one call. Grows while it speaks, so that a broken call still tells what was said. */
@@ -32,6 +35,7 @@ export class Step implements ChunkSink {
   /** Tokens, where the model reported them. */
   usage: CompletionUsage | undefined;
   #chunks = 0;
+  #endsAt: number | undefined;
   #toolCharacters = 0;
   readonly #answer: Answer;
   readonly #settings: Settings;
@@ -54,9 +58,10 @@ export class Step implements ChunkSink {
       turn.call = await turn.ask(this);
       // It may have aborted before there was anything to close; from here on an abort ends the reads.
       signal.throwIfAborted();
-      while (!turn.isEnding) {
+      while (turn.call && !turn.isEnding) {
         const seen = this.#chunks;
-        if (turn.call.take(await turn.call.read())) break;
+        const read = await turn.call.read();
+        if (!turn.call || turn.call.take(read)) break;
         // Comments keep a connection open, but say nothing.
         if (this.#chunks === seen) continue;
         // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
@@ -64,7 +69,7 @@ export class Step implements ChunkSink {
           turn.expect(Infinity);
           await this.#answer.changed();
         }
-        if (this.finishReason) turn.expectEnd();
+        if (this.finishReason) turn.expectEnd((this.#endsAt ??= performance.now() + finishGrace));
         else turn.expect(timeouts.idle);
       }
       signal.throwIfAborted();

@@ -20,7 +20,7 @@ const encoder = new TextEncoder();
 /** What a client pulls, one text at a time. A class, for its like is in every open stream. */
 class TextSource implements UnderlyingDefaultSource<Uint8Array> {
   readonly #reader: AnswerReader;
-  #output: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #output!: ReadableStreamDefaultController<Uint8Array>;
   #opened: PromiseWithResolvers<void> | undefined;
 
   constructor(reader: AnswerReader) {
@@ -49,7 +49,7 @@ class TextSource implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   #write(text: string): null {
-    this.#output?.enqueue(encoder.encode(text));
+    this.#output.enqueue(encoder.encode(text));
     this.#opened?.resolve();
     this.#opened = undefined;
     return null;
@@ -58,10 +58,10 @@ class TextSource implements UnderlyingDefaultSource<Uint8Array> {
   onEnd(): void {
     const { failure } = this.#reader;
     if (failure) {
-      this.#output?.error(failure);
+      this.#output.error(failure);
       this.#opened?.reject(failure);
     } else {
-      this.#output?.close();
+      this.#output.close();
       this.#opened?.resolve();
     }
   }

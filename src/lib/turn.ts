@@ -18,9 +18,6 @@ import { retitle } from "./title.ts";
 /** What a step that is over leaves: messages still without ids. */
 type Kept = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
-/** How long a model that gave its finish reason may take to close, in milliseconds. */
-const finishGrace = 2_000;
-
 /** A turn that waits, runs or has ended. A class, for closures would occupy 1 kB more in every open stream. */
 export class Turn implements Asker {
   /** The client's name for its answer. */
@@ -105,8 +102,8 @@ export class Turn implements Asker {
   }
 
   /**
-   * One timer for all that may take too long, moved only when it fires: re-arming it at every chunk would cost more than reading the
-   * chunk. It fires at least once within each wait.
+   * One timer for all that may take too long, moved only when it fires or the model has finished: re-arming it at every chunk would
+   * cost more than reading the chunk. It fires at least once within each wait.
    */
   #watch(): void {
     const { timeouts } = this.#settings;
@@ -118,8 +115,8 @@ export class Turn implements Asker {
     else {
       // It had finished, whatever keeps its connection open.
       this.call?.close();
-      this.expect(Infinity);
-      this.#watch();
+      this.call = undefined;
+      this.expectEnd(Infinity);
     }
   }
 
@@ -195,8 +192,8 @@ export class Turn implements Asker {
     this.#dueAt = performance.now() + ms;
   }
 
-  expectEnd(): void {
-    this.#dueAt = Math.min(this.#dueAt, performance.now() + finishGrace);
+  expectEnd(at: number): void {
+    this.#dueAt = at;
     clearTimeout(this.#timer);
     this.#watch();
   }
@@ -287,7 +284,7 @@ export class Turn implements Asker {
   }
 }
 
-const busy = () => new ChatHandlerError("thread_busy", "Another answer of this thread is being written. Try again.", { retryAfter: "1" });
+const busy = () => new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
 
 const incomplete = (message: string) => new ChatHandlerError("answer_incomplete", message);
 

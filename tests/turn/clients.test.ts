@@ -25,6 +25,15 @@ it.each<[string, () => unknown]>([
   ],
   ["a readable stream of chunks", async () => NodeReadableStream.from(chunks)],
   [
+    "an iterator whose next() gives no promise",
+    async () => ({
+      [Symbol.asyncIterator]: () => {
+        const left = [...chunks];
+        return { next: () => ({ done: left.length === 0, value: left.shift() }) };
+      },
+    }),
+  ],
+  [
     "an iterator without return()",
     async () => ({
       [Symbol.asyncIterator]: () => {
@@ -174,6 +183,16 @@ it.each(Array.from({ length: 16 }, (_, ticks) => ticks))(
     expect(isLetGo).toBe(true);
   },
 );
+
+it("is not waited for, however it hangs, when the turn has taken too long while the model is held back", async () => {
+  const left = Array.from({ length: 4 }, () => chunk({ content: "x".repeat(20_000) }));
+  const next = () => (left.length > 0 ? { done: false, value: left.shift() } : new Promise(() => {}));
+  const chat = await startChat({ client: clientOf(async () => ({ [Symbol.asyncIterator]: () => ({ next }) })), timeouts: { turn: 300 } });
+  await chat.post(ask("Hi"));
+  await chat.settled();
+  expect(chat.errors).toMatchObject([{ code: "turn_timeout" }]);
+  expect(await chat.stored()).toMatchObject([{ id: "p1" }, { status: "failed", message: { content: "x".repeat(80_000) } }]);
+});
 
 it("is not waited for, however it hangs, when the client leaves while the model is held back", async () => {
   async function* speak() {

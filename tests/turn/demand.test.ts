@@ -171,6 +171,44 @@ it("waits for the stalled reader when the fast one has left", async () => {
   await call.left;
 });
 
+describe("a client that asks for more before it has what it asked for", () => {
+  const rows = [0, 1, 2, 3, 4].map((row) => ["a", "b", "c"].map((column) => `${column}${row} `));
+
+  it("gets every text once and in order", async () => {
+    const script: Script = async (call) => {
+      for (const row of rows) await call.send(row.map(text).join(""));
+      await call.send(finish() + done);
+    };
+    const chat = await startChat({ flushInterval: 0, script });
+    const reader = (await chat.post(ask("Hi"))).body!.getReader();
+    const parts: Uint8Array[] = [];
+    const readAll = async () => {
+      for (let part = await reader.read(); !part.done; part = await reader.read()) parts.push(part.value);
+    };
+    await Promise.all([readAll(), readAll()]);
+    expect(Buffer.concat(parts).toString()).toBe(rows.flat().join(""));
+  });
+
+  it("hears that the answer broke off, right after its last text", async () => {
+    const second = gate();
+    const script: Script = async (call) => {
+      await call.send(text("First"));
+      await Promise.race([second.opened, call.closed]);
+      await call.send(text(" second"));
+      await delay(5);
+      call.cut();
+    };
+    const chat = await startChat({ script });
+    const reader = (await chat.post(ask("Hi"))).body!.getReader();
+    expect(Buffer.from((await reader.read()).value!).toString()).toBe("First");
+    const reads = Promise.allSettled([reader.read(), reader.read()]);
+    second.open();
+    const [more, end] = await reads;
+    expect(more.status === "fulfilled" && Buffer.from(more.value.value!).toString()).toBe(" second");
+    expect(end.status).toBe("rejected");
+  });
+});
+
 describe("flushInterval", () => {
   const tokens: Script = async (call) => {
     for (let token = 0; token < 40; token++) {

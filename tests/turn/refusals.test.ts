@@ -5,7 +5,7 @@ import { freePort } from "../services/service.ts";
 import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
 import { expectHealing } from "../support/contract.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
-import { hangs, refuses, sends, stalls, text } from "../support/scripts.ts";
+import { finish, hangs, refuses, sends, stalls, text } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -159,6 +159,21 @@ it("waits for the usage after a finish reason, but not for ever", async () => {
   expect(performance.now() - started).toBeLessThan(8_000);
   await chat.settled();
   expect((await chat.stored())[1]?.status).toBe("complete");
+});
+
+it("waits as long for the usage however soon the model had to say more", async () => {
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  const chat = await startChat({ timeouts: { firstChunk: 1_000, idle: 1_000 } });
+  chat.model.next(async (call) => {
+    call.head();
+    await pause(700);
+    await call.send(text("All.") + finish());
+    await pause(700);
+    await call.send('data: {"choices":[],"usage":{"total_tokens":7}}\n\ndata: [DONE]\n\n');
+  });
+  expect((await read(chat.post(ask("Hi")))).text).toBe("All.");
+  await chat.settled();
+  expect((await chat.stored())[1]).toMatchObject({ status: "complete", usage: { total_tokens: 7 } });
 });
 
 it.each([

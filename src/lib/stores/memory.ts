@@ -142,8 +142,11 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       const kept = found ?? create(key, title);
       let growth = 0;
       for (const message of batch) {
-        const { promptId } = message;
-        if (isAnswer(message)) (kept.answers ??= new Map()).set(promptId, (kept.answers.get(promptId) ?? []).concat(message));
+        if (isAnswer(message)) {
+          const turn = kept.answers?.get(message.promptId);
+          if (turn) turn.push(message);
+          else (kept.answers ??= new Map()).set(message.promptId, [message]);
+        }
         kept.byId.set(message.id, message);
         kept.messages.push(message);
         growth += message.body.length;
