@@ -25,7 +25,7 @@ export async function readJson(request: Request, limit: number, timeout: number)
   // A server holds its client to a length that was declared, and gives such a body whole for far less than a stream of it.
   const body = Number(headers.get("Content-Length") || Infinity) > limit ? request.body : undefined;
   if (request.bodyUsed || body === null || body?.locked) {
-    throw new ChatHandlerError("invalid_json", "There is no body, or something else has read it.");
+    throw new ChatHandlerError("invalid_json", "There is no body, or it was read before.");
   }
   const reader = body?.getReader();
   const next = async () => (reader ? reader.read() : { done: true, value: await request.arrayBuffer() });
