@@ -31,7 +31,7 @@ function createRunningTurns(): RunningTurns {
   const keyOf = ({ owner, threadId }: ThreadKey) => JSON.stringify([owner, threadId]);
 
   return {
-    find: (context) => lines.get(keyOf(context))?.find((turn) => turn.responseId === context.responseId && !turn.isEnding),
+    find: (context) => lines.get(keyOf(context))?.find((turn) => turn.responseId === context.responseId && !turn.reason),
     enter(turn) {
       const key = keyOf(turn.thread);
       const ahead = lines.get(key) ?? [];

@@ -12,10 +12,12 @@ const finishGrace = 2_000;
 
 /** The turn, as far as a step knows it. */
 export interface Asker {
-  /** Whether it was aborted or has failed. */
-  readonly isEnding: boolean;
+  /** Why it was aborted, where it was. */
+  readonly reason: ChatHandlerError | undefined;
   /** The call that is under way. The turn closes it where it is aborted, and takes it away where a model that has finished does not end. */
   call: ModelCall | undefined;
+  /** Throws the reason. */
+  throwIfAborted(): void;
   /** Asks the model, whose chunks go to the sink. */
   ask(sink: ChunkSink): Promise<ModelCall>;
   /** Hears within how many milliseconds the model must say more. */
@@ -50,31 +52,30 @@ export class Step implements ChunkSink {
    * Asks the model and writes what it says into the answer, as fast as the answer has room. Resolves when the model has
    * finished; rejects when the call broke off, for whatever reason.
    */
-  async speak(turn: Asker, signal: AbortSignal): Promise<void> {
+  async speak(turn: Asker): Promise<void> {
     const { timeouts } = this.#settings;
     try {
-      signal.throwIfAborted();
+      turn.throwIfAborted();
       turn.expect(timeouts.firstChunk);
       turn.call = await turn.ask(this);
-      // It may have aborted before there was anything to close; from here on an abort ends the reads.
-      signal.throwIfAborted();
-      while (turn.call && !turn.isEnding) {
+      // It may have been aborted before there was anything to close; from here on an abort ends the reads.
+      while (turn.call && !turn.reason) {
         const seen = this.#chunks;
         const read = await turn.call.read();
         if (!turn.call || turn.call.take(read)) break;
         // Comments keep a connection open, but say nothing.
         if (this.#chunks === seen) continue;
         // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
-        while (this.#answer.isFull() && !turn.isEnding) {
+        while (this.#answer.isFull() && !turn.reason) {
           turn.expect(Infinity);
           await this.#answer.changed();
         }
         if (this.finishReason) turn.expectEnd((this.#endsAt ??= performance.now() + finishGrace));
         else turn.expect(timeouts.idle);
       }
-      signal.throwIfAborted();
+      turn.throwIfAborted();
     } catch (error) {
-      throw fromProvider(signal.aborted ? signal.reason : error);
+      throw fromProvider(turn.reason ?? error);
     } finally {
       turn.expect(Infinity);
       turn.call?.close();

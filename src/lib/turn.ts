@@ -27,10 +27,10 @@ export class Turn implements Asker {
   /** The prompt, as a message to store. */
   declare readonly asked: StoredMessage;
   /**
-   * Whether it was stopped or has failed: nobody may join it any more. Not read off the signal, for workerd lets no other request
-   * look at that.
+   * Why it was stopped or has failed, if it was: nobody may join it any more. Not read off the signal: in workerd no other request can
+   * look at that, nor abort it.
    */
-  isEnding = false;
+  reason: ChatHandlerError | undefined;
   /** Resolves when all of it is stored and the next turn of the thread may begin. */
   declare readonly over: Promise<void>;
   call: ModelCall | undefined;
@@ -95,7 +95,7 @@ export class Turn implements Asker {
   }
 
   #abort(reason: ChatHandlerError): void {
-    this.isEnding = true;
+    this.reason ??= reason;
     this.#controller.abort(reason);
     this.call?.close();
     this.#answer.wake?.();
@@ -135,7 +135,7 @@ export class Turn implements Asker {
     const { limits, timeouts, history, concurrency, store } = this.#settings;
     const ahead = this.#turns.enter(this);
     if (ahead.length > 0) {
-      const isBusy = ahead.length > limits.queue || (concurrency === "reject" && ahead.some(({ isEnding }) => !isEnding));
+      const isBusy = ahead.length > limits.queue || (concurrency === "reject" && ahead.some(({ reason }) => !reason));
       const earlier = await this.#look(history);
       if (earlier.answer !== undefined) return earlier;
       if (isBusy) throw busy();
@@ -169,7 +169,7 @@ export class Turn implements Asker {
     if (whole !== undefined) return whole;
     this.#isTakenUp = true;
     const { signal } = this.#controller;
-    signal.throwIfAborted();
+    this.throwIfAborted();
     const { model, systemPrompt, params, history, tools } = this.#settings;
     const given = async <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
       typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(this.#context) : option;
@@ -178,6 +178,10 @@ export class Turn implements Asker {
     if (system) messages.unshift({ role: "system", content: system });
     this.#body = { ...more, model: name, messages, stream: true, ...(tools && { tools: tools.params }) };
     return undefined;
+  }
+
+  throwIfAborted(): void {
+    if (this.reason) throw this.reason;
   }
 
   ask(sink: ChunkSink): Promise<ModelCall> {
@@ -212,7 +216,7 @@ export class Turn implements Asker {
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
     this.#used = sum(this.#used, usage);
     this.#step = undefined;
-    signal.throwIfAborted();
+    this.throwIfAborted();
     const body = this.#body!;
     body.messages = [...body.messages, call, ...results];
     return true;
@@ -253,7 +257,7 @@ export class Turn implements Asker {
           if (this.#steps === this.#settings.limits.steps) throw incomplete("The model kept calling tools.");
           this.#steps++;
           this.#step = new Step(answer, this.#settings);
-          await this.#step.speak(this, this.#controller.signal);
+          await this.#step.speak(this);
         } while (await this.#runTools(this.#step));
         if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model said nothing.");
         clearTimeout(this.#timer);
@@ -261,8 +265,8 @@ export class Turn implements Asker {
         await this.#commit();
       }
     } catch (thrown) {
-      this.isEnding = true;
       error = asChatHandlerError(thrown, "internal");
+      this.reason ??= error;
       status = error.code === "client_gone" ? "stopped" : "failed";
       if (this.#isTakenUp && error.code !== "id_conflict") await this.#keep(status).catch((error) => this.#report(error));
       this.#report(error);
