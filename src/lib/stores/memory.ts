@@ -148,7 +148,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
           else (kept.answers ??= new Map()).set(message.promptId, [message]);
         }
         kept.byId.set(message.id, message);
-        kept.messages.push(message);
+        // Of just the length it needs at first: an array that has grown has room for 16 more.
+        if (kept.messages.length === 0) kept.messages = [message];
+        else kept.messages.push(message);
         growth += message.body.length;
       }
       markActive(kept);
