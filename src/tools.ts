@@ -1,3 +1,3 @@
 /** Tools that a model may call within a turn. */
 export { createTools } from "./lib/tools.ts";
-export type { ChatTool, ToolCalls, ToolContext, ToolRunner } from "./lib/tools.ts";
+export type { ChatTool, SaidCall, ToolContext, ToolRunner, ToolStep } from "./lib/tools.ts";

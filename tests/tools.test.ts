@@ -158,6 +158,8 @@ describe("what the model asks for:", () => {
     ["a tool that is not there", { name: "rm", args: {} }, undefined],
     ["a tool of the prototype", { name: "constructor", args: {} }, undefined],
     ["a tool without name", { name: "", args: {} }, undefined],
+    ["a tool with a name no provider takes", { name: "functions.look up", args: {} }, undefined],
+    ["a tool with a name without end", { name: "a".repeat(100), args: {} }, undefined],
   ])("%s", async (_, { name, args }, expected) => {
     const got: unknown[] = [];
     const chat = await startChat({ tools: createTools([{ name: "tool", run: (given) => (got.push(given), "ok") }]) });
@@ -167,6 +169,8 @@ describe("what the model asks for:", () => {
     const [told] = resultsOf(chat.model.calls[1]?.body.messages ?? []);
     expect(told === "ok").toBe(expected !== undefined);
     expect(told ?? "").toMatch(/ok|error/);
+    // The model's server takes no broken call back: not in this turn, and not in the next.
+    expect((await read(chat.post(ask("And now?", 2)))).text).toBe("Answer to And now?.");
   });
 
   const whole = [
@@ -187,6 +191,18 @@ describe("what the model asks for:", () => {
     ],
     ["calls whole, in one chunk", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}', 1)]]],
     ["calls whole, without numbers", [[unnumbered("c1", '{"n":1}')], [unnumbered("c2", '{"n":2}')]]],
+    ["calls whole, all with one number", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}')]]],
+    [
+      "calls in pieces, all with one number",
+      [[toolCall("c1", "tool", "")], [piece(0, '{"n":1}')], [toolCall("c2", "tool", "")], [piece(0, '{"n":2}')]],
+    ],
+    [
+      "calls whose pieces have ids of their own",
+      [
+        [toolCall("c1", "tool", ""), toolCall("c2", "tool", "", 1)],
+        [toolCall("c3", "", '{"n":1}'), toolCall("c4", "", '{"n":2}', 1)],
+      ],
+    ],
   ])("%s", async (_, deltas) => {
     const chat = await startChat({ tools: createTools([{ name: "tool", run: (args) => args }]) });
     chat.model.next(sends(...deltas.map((tool_calls) => event(chunk({ tool_calls }))), finish("tool_calls"), done), says("Done."));
@@ -203,6 +219,34 @@ describe("what the model asks for:", () => {
     const chat = await startChat({ tools });
     chat.model.next(callsTools({ id: "", name: "weather", args: {} }, { id: "", name: "weather", args: {} }), says("Done."));
     expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+  });
+
+  it("calls with one id get different ones, each with its result", async () => {
+    const chat = await startChat({ tools: createTools([{ name: "tool", run: (args) => args }]) });
+    chat.model.next(callsTools({ id: "c1", name: "tool", args: { n: 1 } }, { id: "c1", name: "tool", args: { n: 2 } }), says("Done."));
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    const [, asked, ...results] = chat.model.calls[1]?.body.messages ?? [];
+    const ids = asked?.role === "assistant" ? asked.tool_calls?.map(({ id }) => id) : undefined;
+    expect(results).toEqual([1, 2].map((n, index) => ({ role: "tool", tool_call_id: ids?.[index], content: `{"n":${n}}` })));
+  });
+
+  it("what else a provider says of a call goes back to it, and counts as text of the answer", async () => {
+    const extra_content = { google: { thought_signature: "s".repeat(500) } };
+    const signed = sends(
+      event(chunk({ tool_calls: [{ ...toolCall("c1", "weather", "{}"), extra_content } as ToolCallDelta] })),
+      finish("tool_calls"),
+      done,
+    );
+    const chat = await startChat({ tools });
+    chat.model.next(signed, says("Done."));
+    await read(chat.post(ask("Hi")));
+    await read(chat.post(ask("And now?", 2)));
+    for (const { body } of chat.model.calls.slice(1)) expect(body.messages[1]).toMatchObject({ tool_calls: [{ id: "c1", extra_content }] });
+
+    const small = await startChat({ tools, limits: { answerCharacters: 500 } });
+    small.model.next(signed);
+    expect((await read(small.post(ask("Hi")))).status).toBe(502);
+    expect(small.errors).toMatchObject([{ code: "answer_too_large" }]);
   });
 
   it("several at once run at the same time, their results in the order of the calls", async () => {

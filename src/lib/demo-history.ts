@@ -30,7 +30,8 @@ export function findFault(messages: unknown): DemoFault | undefined {
     if (calls !== undefined) {
       const ids = callIds(calls);
       if (ids === undefined) {
-        return { message: "'tool_calls' must be calls with distinct ids, at least one.", param: `${param}.tool_calls` };
+        const message = "'tool_calls' must be calls, at least one, with distinct ids, proper names and arguments that are a JSON object.";
+        return { message, param: `${param}.tool_calls` };
       }
       unanswered = ids;
     } else if (isEmpty(message.content)) {
@@ -47,9 +48,19 @@ function dangling(ids: Set<unknown>, param: string): DemoFault {
 
 function callIds(calls: unknown): Set<unknown> | undefined {
   if (!Array.isArray(calls) || calls.length === 0) return undefined;
-  const ids = calls.map((call: unknown) => (isRecord(call) ? call.id : undefined));
+  const ids = calls.map((call: unknown) => (isRecord(call) && isProper(call.function) ? call.id : undefined));
   const distinct = new Set<unknown>(ids);
   return distinct.size === ids.length && ids.every((id) => typeof id === "string" && id !== "") ? distinct : undefined;
+}
+
+/** Names as OpenAI takes them; arguments as the servers read them that unpack them into a template. */
+function isProper(called: unknown): boolean {
+  if (!isRecord(called)) return false;
+  try {
+    return /^[\w-]{1,64}$/.test(String(called.name)) && isRecord(JSON.parse(String(called.arguments)));
+  } catch {
+    return false;
+  }
 }
 
 function isEmpty(content: unknown): boolean {

@@ -5,7 +5,7 @@ import type { Answer } from "./answer.ts";
 import { ChatHandlerError } from "./errors.ts";
 import { type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
 import type { Settings } from "./options.ts";
-import type { ToolCalls } from "./tools.ts";
+import type { SaidCall } from "./tools.ts";
 
 /** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
 const finishGrace = 2_000;
@@ -31,7 +31,7 @@ export class Step implements ChunkSink {
   /** Where in the answer its text begins. */
   declare readonly start: number;
   /** Its tool calls so far, where it made any; whole once there is a finish reason. */
-  toolCalls: ToolCalls | undefined;
+  toolCalls: SaidCall[] | undefined;
   /** Why it ended: proof that the model itself ended it. */
   finishReason: string | undefined;
   /** Tokens, where the model reported them. */
@@ -98,7 +98,7 @@ export class Step implements ChunkSink {
     const { limits, tools } = this.#settings;
     if (delta?.tool_calls?.length) {
       if (!tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, and there is none.");
-      this.#toolCharacters += tools.gather(delta.tool_calls, (this.toolCalls ??= new Map()));
+      this.#toolCharacters += tools.gather(delta.tool_calls, (this.toolCalls ??= []));
     }
     if (this.#answer.length + this.#toolCharacters > limits.answerCharacters) {
       throw new ChatHandlerError("answer_too_large", `The answer is longer than ${limits.answerCharacters} characters.`);

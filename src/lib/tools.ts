@@ -35,24 +35,30 @@ export interface ChatTool {
   run(args: unknown, context: ToolContext): unknown;
 }
 
-/** The calls of one step, by the model's own numbering. */
-export type ToolCalls = Map<number, ChatCompletionMessageFunctionToolCall>;
+/** A call as the model says it, with the number it goes by, if any. */
+export interface SaidCall {
+  /** The model's own. */
+  index: number | null | undefined;
+  /** As far as it was said. */
+  call: ChatCompletionMessageFunctionToolCall;
+}
+
+/** What one step comes to, in the form that every model takes back. */
+export interface ToolStep {
+  /** The calls. */
+  calls: ChatCompletionMessageFunctionToolCall[];
+  /** One for each, in order. */
+  results: ChatCompletionToolMessageParam[];
+}
 
 /** What a turn asks of tools. Made by {@link createTools}. */
 export interface ToolRunner {
   /** The tools in the form the model is told of them. */
   params: ChatCompletionFunctionTool[];
-  /** Takes in what a chunk says of calls, by the model's own numbering, and returns how many characters that was. */
-  gather(deltas: readonly ChatCompletionChunk.Choice.Delta.ToolCall[], calls: ToolCalls): number;
-  /**
-   * Runs the calls of one step and resolves to one result for each, in order. Never rejects; errors of the tools' own go to
-   * `onError`.
-   */
-  run(
-    calls: readonly ChatCompletionMessageFunctionToolCall[],
-    context: ToolContext,
-    onError: (cause: unknown) => void,
-  ): Promise<ChatCompletionToolMessageParam[]>;
+  /** Adds what a chunk says of calls to those of its step, and returns how many characters that was. */
+  gather(deltas: readonly ChatCompletionChunk.Choice.Delta.ToolCall[], said: SaidCall[]): number;
+  /** Runs the calls of one step. Never rejects; errors of the tools' own go to `onError`. */
+  run(said: readonly SaidCall[], context: ToolContext, onError: (cause: unknown) => void): Promise<ToolStep>;
 }
 
 /**
@@ -104,22 +110,59 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
         ...(strict !== undefined && { strict }),
       },
     })),
-    gather(deltas, calls) {
+    gather(deltas, said) {
       let characters = 0;
-      for (const { index, id, function: part } of deltas) {
-        // Some providers number nothing and send each call whole, with its id. What is missing may also be null.
-        const number = index ?? calls.size - (id ? 0 : 1);
-        const call = calls.get(number) ?? { id: id || crypto.randomUUID(), type: "function", function: { name: "", arguments: "" } };
-        calls.set(number, call);
+      for (const { index, id, type: _, function: part, ...more } of deltas) {
+        // Some providers number nothing, or all calls alike: then each comes whole, with an id and a name. What is missing may be null.
+        const current = index == null ? (id ? undefined : said.at(-1)) : said.findLast((other) => other.index === index);
+        const isNew = !current || (id && part?.name && id !== current.call.id);
+        const { call } = isNew ? begin(said, index, id) : current;
         call.function.name += part?.name ?? "";
         call.function.arguments += part?.arguments ?? "";
-        characters += 1 + (id?.length ?? 0) + (part?.name?.length ?? 0) + (part?.arguments?.length ?? 0);
+        // What else a provider says of a call it may want back, as Gemini does its signatures.
+        Object.assign(call, more);
+        const texts = [id, part?.name, part?.arguments, JSON.stringify(more)];
+        characters += texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
       }
       return characters;
     },
-    run: (calls, context, onError) =>
-      Promise.all(calls.map(async (call) => ({ role: "tool", tool_call_id: call.id, content: await runOne(call, context, onError) }))),
+    async run(said, context, onError) {
+      const calls = said.map(({ call }) => call);
+      const contents = await Promise.all(calls.map((call) => runOne(call, context, onError)));
+      const taken = asTaken(calls);
+      return { calls: taken, results: taken.map(({ id }, index) => ({ role: "tool", tool_call_id: id, content: contents[index]! })) };
+    },
   };
+}
+
+function begin(said: SaidCall[], index: SaidCall["index"], id: string | undefined): SaidCall {
+  const call = { id: id || crypto.randomUUID(), type: "function" as const, function: { name: "", arguments: "" } };
+  const begun = { index, call };
+  said.push(begun);
+  return begun;
+}
+
+/**
+ * Calls as providers take them back: one that they refuse would be refused again at every later turn of the thread. Its result tells the
+ * model what was wrong with it.
+ */
+function asTaken(calls: readonly ChatCompletionMessageFunctionToolCall[]): ChatCompletionMessageFunctionToolCall[] {
+  const ids = new Set<string>();
+  return calls.map((call) => {
+    const id = ids.has(call.id) ? crypto.randomUUID() : call.id;
+    ids.add(id);
+    const name = call.function.name.replace(/[^\w-]/g, "_").slice(0, 64) || "_";
+    return { ...call, id, function: { name, arguments: isObject(call.function.arguments) ? call.function.arguments : "{}" } };
+  });
+}
+
+function isObject(json: string): boolean {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 const problem = (error: string) => JSON.stringify({ error });

@@ -207,10 +207,9 @@ export class Turn implements Asker {
     const { tools } = this.#settings;
     const { signal } = this.#controller;
     if (cutShort.test(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
-    if (!tools || !toolCalls?.size) return false;
+    if (!tools || !toolCalls?.length) return false;
     this.#answer.flush();
-    const calls = [...toolCalls.values()];
-    const results = await tools.run(calls, { ...this.#context, signal }, (error) => this.#report(error));
+    const { calls, results } = await tools.run(toolCalls, { ...this.#context, signal }, (error) => this.#report(error));
     const call = { role: "assistant" as const, content: this.#answer.textFrom(start) || null, tool_calls: calls };
     // Kept together, so that a call is never without its result.
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
