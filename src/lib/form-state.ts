@@ -14,21 +14,30 @@ export interface FilledAnswer {
 
 const [open, close] = ["<context>", "</context>"] as const;
 
-/** Takes an answer apart as C1 does: at its first `<context>`, wherever that stands. */
+/** Takes an answer apart: C1 puts form state at its end. */
 export function splitAnswer(content: string): FilledAnswer {
-  const [start, end] = [content.indexOf(open), content.indexOf(close)];
-  if (start === -1 || end < start) return { answer: content, context: undefined };
-  return { answer: content.slice(0, start) + content.slice(end + close.length), context: content.slice(start + open.length, end) };
+  const whole = content.trimEnd();
+  const start = whole.lastIndexOf(open);
+  if (start === -1 || !whole.endsWith(close)) return { answer: content, context: undefined };
+  return { answer: whole.slice(0, start), context: whole.slice(start + open.length, -close.length) };
 }
 
 /** Refuses form state that the browser could not read when it is loaded again. */
 export function checkContext(context: string | undefined, param: string, most: number): void {
   if (context === undefined) return;
   if (context.length > most) throw invalid(param, `must have at most ${most} characters of form state`);
+  if (!isState(context)) throw invalid(param, "must hold form state as JSON: an object, or an array of objects");
+}
+
+function isState(context: string): boolean {
   const state = parsed(unescapeEntities(context));
-  if (![state].flat().every((item) => typeof item === "object" && item !== null)) {
-    throw invalid(param, "must hold form state as JSON: an object, or an array of objects");
-  }
+  return [state].flat().every((item) => typeof item === "object" && item !== null);
+}
+
+/** A stored answer without its form state. An assistant may speak of `<context>`, too. */
+function saidIn(content: string): string {
+  const { answer, context } = splitAnswer(content);
+  return context !== undefined && isState(context) ? answer : content;
 }
 
 function parsed(json: string): unknown {
@@ -49,7 +58,7 @@ export function fillAnswer(stored: readonly StoredMessage[], id: string, { answe
   const shown = toShownMessages(stored).find((message) => message.id === id);
   if (shown?.role !== "assistant" || typeof own?.message.content !== "string") return undefined;
   // C1 may put a line break in front of the state, one more at each save.
-  if (own.status !== "complete" || splitAnswer(shown.content).answer.trimEnd() !== answer.trimEnd()) {
+  if (own.status !== "complete" || saidIn(shown.content).trimEnd() !== answer.trimEnd()) {
     throw new ChatHandlerError(
       "id_conflict",
       "message.content must be the whole answer as it is stored, with nothing but form state added.",
@@ -58,5 +67,5 @@ export function fillAnswer(stored: readonly StoredMessage[], id: string, { answe
       },
     );
   }
-  return splitAnswer(own.message.content).answer + (context === undefined ? "" : open + context + close);
+  return saidIn(own.message.content) + (context === undefined ? "" : open + context + close);
 }

@@ -38,7 +38,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       const asked = await readChatRequest(request, settings.limits, settings.timeouts.body);
       context = { ...asked } as TurnContext;
       const authorized = await findOwner(settings.authorize, context);
-      if (authorized instanceof Response) return authorized;
+      if (!("owner" in authorized)) return authorized;
       context = { ...asked, ...authorized };
       const running = turns.find(context);
       if (running && !asks(running.asked, asked.prompt)) throw conflict("responseId");
@@ -66,10 +66,20 @@ export async function findOwner<C>(
   authorize: ((context: C) => AuthorizeResult | Promise<AuthorizeResult>) | undefined,
   context: C,
 ): Promise<Authorized | Response> {
-  const found = await authorize?.(context);
-  if (found instanceof Response) return found;
+  let found;
+  try {
+    found = await authorize?.(context);
+  } catch (thrown) {
+    // Remix and React Router throw their responses.
+    if (!isResponse(thrown)) throw thrown;
+    found = thrown;
+  }
+  if (isResponse(found)) return found;
   // Not even null: "session && { owner }" would open the threads of nobody to everyone who is logged out.
   const owner = found === undefined ? "" : found?.owner;
   if (typeof owner === "string") return { owner };
   throw new TypeError("authorize must return { owner: string }, a Response or undefined");
 }
+
+/** Not by `instanceof`: hono's Node server puts a class of its own in the place of `Response`, and what `fetch` gives is none. */
+const isResponse = (value: unknown): value is Response => Object(value)[Symbol.toStringTag] === "Response";

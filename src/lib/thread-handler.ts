@@ -59,26 +59,32 @@ export function createThreadHandler(options: ThreadHandlerOptions, ...extra: nev
       route = findThreadRoute(request.url, settings.basePath);
       if (!route) throw new ChatHandlerError("not_found", "There is no such route.");
       if (request.method !== route.method) throw new ChatHandlerError("method_not_allowed", `Use ${route.method}.`);
-      let refusal: Response | undefined;
+      let refusal: Response | ChatHandlerError = new ChatHandlerError("not_found", "There is no such thread or answer.");
       for (const { threadId, act } of await admit(request, route)) {
         const context = { request, threadId };
         known = { request, ...(threadId !== undefined && { threadId }) };
-        const authorized = await findOwner(async () => (await settings.authorize(context)) ?? nobody(), context);
-        if (authorized instanceof Response) refusal = authorized;
+        const authorized = await findOwner(async () => (await settings.authorize(context)) ?? nobody(), context).catch(asRefusal);
+        if (!("owner" in authorized)) refusal = authorized;
         else {
           known = { ...known, ...authorized };
           const response = await act(authorized.owner);
           if (response) return response;
         }
       }
-      if (refusal) return refusal;
-      throw new ChatHandlerError("not_found", "There is no such thread or answer.");
+      if (refusal instanceof ChatHandlerError) throw refusal;
+      return refusal;
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal");
       report(settings, error, known);
       return errorResponse(error, route?.method);
     }
   };
+}
+
+/** What `authorize` throws to refuse is a refusal like any other; what else it throws is a fault. */
+function asRefusal(thrown: unknown): ChatHandlerError {
+  if (thrown instanceof ChatHandlerError && thrown.status < 500) return thrown;
+  throw thrown;
 }
 
 function nobody(): never {

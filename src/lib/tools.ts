@@ -114,7 +114,8 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
       let characters = 0;
       for (const { index, id, type: _, function: part, ...more } of deltas) {
         // Some providers number nothing, or all calls alike: then each comes whole, with an id and a name. What is missing may be null.
-        const current = index == null ? (id ? undefined : said.at(-1)) : said.findLast((other) => other.index === index);
+        const isNumbered = typeof index === "number";
+        const current = isNumbered ? said.findLast((other) => other.index === index) : id ? undefined : said.at(-1);
         const isNew = !current || (id && part?.name && id !== current.call.id);
         const { call } = isNew ? begin(said, index, id) : current;
         call.function.name += part?.name ?? "";

@@ -95,6 +95,24 @@ describe.each(ways)("%s", (via) => {
     expect(writes(threads)).toBe(0);
   });
 
+  test("an assistant may speak of <context>: that is no form state", async () => {
+    const spoken = [
+      "The tag <context> opens and </context> closes.",
+      'Send <context>{"a":1}</context> with it.',
+      "It is <context>x</context>",
+    ];
+    await forEach(spoken, async (said) => {
+      const threads = await started(said);
+      for (const cut of [said.replace(/<context>.*<\/context>/, ""), said.split("<context>")[0]!]) {
+        await expectError(await save(threads, cut + context("Ada")), 409, "id_conflict");
+      }
+      for (const name of ["Ada", "Eve"]) {
+        expect((await save(threads, said + context(name))).status).toBe(204);
+        expect(await loaded(threads)).toBe(said + context(name));
+      }
+    });
+  });
+
   test("what the browser could not read again is refused", async () => {
     const threads = await started();
     const broken = [

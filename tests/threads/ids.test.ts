@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { ChatHandlerError } from "../../src/index.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import { expectError } from "../support/chat.ts";
 import { forEach } from "../support/contract.ts";
@@ -93,6 +94,21 @@ describe.each(ways)("%s", (via) => {
     expect(asked.slice(2)).toEqual(["c%2Fd", "c/d", undefined]);
   });
 
+  test("authorize may refuse one reading of an id by an error as by a response", async () => {
+    const refusals = [() => new Response("no", { status: 403 }), () => raise(new ChatHandlerError("forbidden", "no"))];
+    await forEach(refusals, async (refuse) => {
+      const { send, kept } = await startThreads(via, { authorize: ({ threadId }) => (threadId === "a b" ? { owner: "ada" } : refuse()) });
+      await kept.appendMessages(ada("a b"), [prompt(1, "of ada")]);
+      expect(await ok(send("/get/a%20b"))).toMatchObject([{ content: "of ada" }]);
+      expect((await send("/get/c%20d")).status).toBe(403);
+    });
+    // A fault is none of these.
+    const { send } = await startThreads(via, {
+      authorize: ({ threadId }) => (threadId === "a b" ? { owner: "ada" } : raise(new Error("down"))),
+    });
+    await expectError(await send("/get/a%20b"), 500, "internal");
+  });
+
   test("an id no thread can have is refused before the store is asked", async () => {
     const { send, store } = await startThreads(via);
     const long = "x".repeat(129);
@@ -121,3 +137,7 @@ test("the bound of ids is the app's to set", async () => {
   await expectError(await send(`/get/${id}e`), 400, "invalid_request");
   expect(new Set(store.calls.map(({ args }) => (args[0] as { threadId: string }).threadId))).toEqual(new Set([id]));
 });
+
+function raise(error: unknown): never {
+  throw error;
+}

@@ -59,6 +59,18 @@ describe.each(ways)("$name", ({ way }) => {
     expectNothingDone(chat);
     expect(chat.errors).toEqual([]);
   });
+
+  // Under hono's Node server `Response` is a class of hono's, and what `fetch` gives is none.
+  it.each<[how: string, authorize: () => Promise<Response>]>([
+    ["the response that it throws, as in Remix", () => raise(new Response("Log in first"))],
+    ["a response of fetch", () => fetch("data:text/plain,Log%20in%20first")],
+    ["the clone of a response", async () => new Response("Log in first").clone()],
+  ])("refuses with %s", async (_, authorize) => {
+    const chat = await startChat({ ...way, authorize });
+    expect(await (await chat.post(ask("Hi"))).text()).toBe("Log in first");
+    expectNothingDone(chat);
+    expect(chat.errors).toEqual([]);
+  });
 });
 
 describe("fails closed with 500", () => {
@@ -138,4 +150,8 @@ it("keeps odd owners apart", async () => {
 function expectNothingDone({ store, model }: Awaited<ReturnType<typeof startChat>>): void {
   expect(store.calls).toEqual([]);
   expect(model.calls).toEqual([]);
+}
+
+function raise(thrown: unknown): never {
+  throw thrown;
 }
