@@ -8,7 +8,7 @@ import { conflict } from "./earlier.ts";
 import { canonical, type Prompt } from "./prompt.ts";
 import { runningTurnsOn } from "./running-turns.ts";
 import type { StoredMessage } from "./store.ts";
-import { textResponse } from "./text-response.ts";
+import { TextReader } from "./text-response.ts";
 import { Turn } from "./turn.ts";
 
 /** A chat endpoint: give it a `Request`, get the `Response`. Never rejects. */
@@ -43,10 +43,10 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       const running = turns.find(context);
       if (running && !asks(running.asked, asked.prompt)) throw conflict("responseId");
       turn = running ?? new Turn(context, settings, turns);
-      const reader = turn.join(request);
+      const reader = new TextReader(turn.answer, request);
       // Waiting for the turn also keeps alive a request that has joined one: workerd ends those that wait for nothing of their own.
       void turn.over.then(() => reader.unfollow());
-      return await textResponse(reader);
+      return await reader.respond();
     } catch (thrown) {
       const error = asChatHandlerError(thrown, "internal");
       // A turn reports its own errors, once for all who joined it.

@@ -1,7 +1,7 @@
 /** The life of one turn: from its place in the thread's line to its answer in the store. */
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
-import { Answer, type AnswerReader } from "./answer.ts";
+import { Answer } from "./answer.ts";
 import { unlessAborted, within } from "./deadline.ts";
 import { conflict, type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError, clientGone } from "./errors.ts";
@@ -31,6 +31,8 @@ export class Turn implements Asker {
    * look at that, nor abort it.
    */
   reason: ChatHandlerError | undefined;
+  /** What it says. */
+  declare readonly answer: Answer;
   /** Resolves when all of it is stored and the next turn of the thread may begin. */
   declare readonly over: Promise<void>;
   call: ModelCall | undefined;
@@ -41,7 +43,6 @@ export class Turn implements Asker {
   readonly #turns: RunningTurns;
   readonly #startedAt = performance.now();
   readonly #controller = new AbortController();
-  readonly #answer: Answer;
   #queued = 0;
   /** Whether it is for this turn to answer, and for the app to hear of it. */
   #isTakenUp = false;
@@ -75,17 +76,13 @@ export class Turn implements Asker {
     this.#context = context;
     this.#settings = settings;
     this.#turns = turns;
-    this.#answer = new Answer(settings.flushInterval, this);
+    this.answer = new Answer(settings.flushInterval, this);
     this.over = this.#live();
     const { waitUntil } = settings;
     if (waitUntil) void attempt(() => waitUntil(this.over.then(() => this.#told))).catch((error) => this.#report(error));
   }
 
-  /** Reads its answer from the beginning, for the client of a request. When the last one leaves, the turn stops. */
-  join(request: Request): AnswerReader {
-    return this.#answer.join(request);
-  }
-
+  /** The last reader of its answer has left. */
   abandon(): void {
     this.#abort(clientGone());
   }
@@ -98,7 +95,7 @@ export class Turn implements Asker {
     this.reason ??= reason;
     this.#controller.abort(reason);
     this.call?.close();
-    this.#answer.wake?.();
+    this.answer.wake?.();
   }
 
   /**
@@ -208,10 +205,10 @@ export class Turn implements Asker {
     const { signal } = this.#controller;
     if (cutShort.test(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
     if (!tools || !toolCalls?.size) return false;
-    this.#answer.flush();
+    this.answer.flush();
     const calls = [...toolCalls.values()];
     const results = await tools.run(calls, { ...this.#context, signal }, (error) => this.#report(error));
-    const call = { role: "assistant" as const, content: this.#answer.textFrom(start) || null, tool_calls: calls };
+    const call = { role: "assistant" as const, content: this.answer.textFrom(start) || null, tool_calls: calls };
     // Kept together, so that a call is never without its result.
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
     this.#used = sum(this.#used, usage);
@@ -225,8 +222,8 @@ export class Turn implements Asker {
   /** Stores what was said, in the place of a broken attempt. Resolves to whether it is there now. */
   async #keep(status: MessageStatus): Promise<boolean> {
     const { store, generateId: newId } = this.#settings;
-    const { start = this.#answer.length, finishReason, usage } = this.#step ?? ({} as Partial<Step>);
-    const content = this.#answer.textFrom(start);
+    const { start = this.answer.length, finishReason, usage } = this.#step ?? ({} as Partial<Step>);
+    const content = this.answer.textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
     const batch = this.#kept.map(({ message, ...ending }) => this.#stored(newId(), message, status, ending));
     if (content || status === "complete") {
@@ -241,12 +238,12 @@ export class Turn implements Asker {
     if (await this.#keep("complete").catch((error) => void (failure = asChatHandlerError(error, "internal")))) return;
     // The store may have done it all the same: then the answer is whole. If not, and it did not fail, someone deleted the prompt
     // meanwhile, or another process answered it.
-    if ((await this.#look()).answer !== this.#answer.textFrom(0)) throw failure ?? conflict("responseId");
+    if ((await this.#look()).answer !== this.answer.textFrom(0)) throw failure ?? conflict("responseId");
     if (failure) this.#report(failure);
   }
 
   async #live(): Promise<void> {
-    const answer = this.#answer;
+    const answer = this.answer;
     let error: ChatHandlerError | undefined;
     let status: MessageStatus = "complete";
     try {
@@ -279,7 +276,7 @@ export class Turn implements Asker {
 
   async #tell(status: MessageStatus, error: ChatHandlerError | undefined): Promise<void> {
     const { finishReason, usage } = this.#step ?? ({} as Partial<Step>);
-    const { openedAt } = this.#answer;
+    const { openedAt } = this.answer;
     const firstText = openedAt && openedAt - this.#startedAt;
     const timings = { queued: this.#queued, firstText, total: performance.now() - this.#startedAt };
     const ended = { ...this.#context, status, finishReason, usage: sum(this.#used, usage), steps: this.#steps, error, timings };
