@@ -7,19 +7,22 @@ import { conflict, type Earlier, findEarlier } from "./earlier.ts";
 import { asChatHandlerError, ChatHandlerError, clientGone } from "./errors.ts";
 import { attempt, report } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
-import { callModel, type ChunkSink, type ModelCall } from "./model.ts";
+import { callModel, type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
 import type { Settings, TurnContext } from "./options.ts";
 import { titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
-import { type Asker, Step } from "./step.ts";
+import { Step } from "./step.ts";
 import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey } from "./store.ts";
 import { retitle } from "./title.ts";
+
+/** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
+const finishGrace = 2_000;
 
 /** What a step that is over leaves: messages still without ids. */
 type Kept = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
 /** A turn that waits, runs or has ended. A class, for closures would occupy 1 kB more in every open stream. */
-export class Turn implements Asker {
+export class Turn {
   /** The client's name for its answer. */
   declare readonly responseId: string;
   /** Where it is stored. */
@@ -35,7 +38,6 @@ export class Turn implements Asker {
   declare readonly answer: Answer;
   /** Resolves when all of it is stored and the next turn of the thread may begin. */
   declare readonly over: Promise<void>;
-  call: ModelCall | undefined;
 
   /** For the app's functions alone: they may change it. */
   readonly #context: TurnContext;
@@ -43,6 +45,8 @@ export class Turn implements Asker {
   readonly #turns: RunningTurns;
   readonly #startedAt = performance.now();
   readonly #controller = new AbortController();
+  /** The call that is under way; gone where a model that has finished does not end. */
+  #call: ModelCall | undefined;
   #queued = 0;
   /** Whether it is for this turn to answer, and for the app to hear of it. */
   #isTakenUp = false;
@@ -94,7 +98,7 @@ export class Turn implements Asker {
   #abort(reason: ChatHandlerError): void {
     this.reason ??= reason;
     this.#controller.abort(reason);
-    this.call?.close();
+    this.#call?.close();
     this.answer.wake?.();
   }
 
@@ -111,9 +115,10 @@ export class Turn implements Asker {
     else if (!this.#step?.finishReason) this.#abort(new ChatHandlerError("model_timeout", "The model took too long."));
     else {
       // It had finished, whatever keeps its connection open.
-      this.call?.close();
-      this.call = undefined;
-      this.expectEnd(Infinity);
+      this.#call?.close();
+      this.#call = undefined;
+      this.#dueAt = Infinity;
+      this.#watch();
     }
   }
 
@@ -166,7 +171,7 @@ export class Turn implements Asker {
     if (whole !== undefined) return whole;
     this.#isTakenUp = true;
     const { signal } = this.#controller;
-    this.throwIfAborted();
+    this.#throwIfAborted();
     const { model, systemPrompt, params, history, tools } = this.#settings;
     const given = async <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
       typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(this.#context) : option;
@@ -177,11 +182,11 @@ export class Turn implements Asker {
     return undefined;
   }
 
-  throwIfAborted(): void {
+  #throwIfAborted(): void {
     if (this.reason) throw this.reason;
   }
 
-  ask(sink: ChunkSink): Promise<ModelCall> {
+  #ask(sink: ChunkSink): Promise<ModelCall> {
     const { client, tools } = this.#settings;
     const body = this.#body!;
     // Let go of, for a thread may be long and its answer takes a while: only tools need it once more.
@@ -189,14 +194,49 @@ export class Turn implements Asker {
     return callModel(client, body, this.#controller.signal, sink);
   }
 
-  expect(ms: number): void {
+  /** Within how many milliseconds the model must say more. */
+  #expect(ms: number): void {
     this.#dueAt = performance.now() + ms;
   }
 
-  expectEnd(at: number): void {
-    this.#dueAt = at;
-    clearTimeout(this.#timer);
-    this.#watch();
+  /**
+   * Asks the model, which writes what it says into the answer, as fast as that has room. Resolves when the model has finished; rejects
+   * when the call broke off, for whatever reason.
+   */
+  async #listen(step: Step): Promise<void> {
+    const { timeouts } = this.#settings;
+    let endsAt: number | undefined;
+    try {
+      this.#throwIfAborted();
+      this.#expect(timeouts.firstChunk);
+      this.#call = await this.#ask(step);
+      // It may have been aborted before there was anything to close; from here on an abort ends the reads.
+      while (this.#call && !this.reason) {
+        const seen = step.chunks;
+        const read = await this.#call.read();
+        if (!this.#call || this.#call.take(read)) break;
+        // Comments keep a connection open, but say nothing.
+        if (step.chunks === seen) continue;
+        // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
+        while (this.answer.isFull() && !this.reason) {
+          this.#expect(Infinity);
+          await this.answer.changed();
+        }
+        if (step.finishReason) {
+          this.#dueAt = endsAt ??= performance.now() + finishGrace;
+          clearTimeout(this.#timer);
+          this.#watch();
+        } else this.#expect(timeouts.idle);
+      }
+      this.#throwIfAborted();
+    } catch (error) {
+      throw fromProvider(this.reason ?? error);
+    } finally {
+      this.#expect(Infinity);
+      this.#call?.close();
+      this.#call = undefined;
+    }
+    if (!step.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
   }
 
   /** Runs the tools that the model has called. Resolves to whether it called any and is to be asked again. */
@@ -213,7 +253,7 @@ export class Turn implements Asker {
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
     this.#used = sum(this.#used, usage);
     this.#step = undefined;
-    this.throwIfAborted();
+    this.#throwIfAborted();
     const body = this.#body!;
     body.messages = [...body.messages, call, ...results];
     return true;
@@ -254,7 +294,7 @@ export class Turn implements Asker {
           if (this.#steps === this.#settings.limits.steps) throw incomplete("The model kept calling tools.");
           this.#steps++;
           this.#step = new Step(answer, this.#settings);
-          await this.#step.speak(this);
+          await this.#listen(this.#step);
         } while (await this.#runTools(this.#step));
         if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model said nothing.");
         clearTimeout(this.#timer);
