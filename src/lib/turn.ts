@@ -122,10 +122,6 @@ export class Turn {
     }
   }
 
-  #stored(id: string, message: StoredMessage["message"], status: MessageStatus, ending: Partial<StoredMessage>): StoredMessage {
-    return { id, promptId: this.asked.id, message, status, createdAt: this.#settings.now(), ...ending };
-  }
-
   async #look(options?: ListMessagesOptions): Promise<Earlier> {
     const earlier = findEarlier(await this.#settings.store.listMessages(this.thread, options), this.asked, this.responseId);
     // An answer whose prompt is further back than the history reaches may have lost its first steps, too.
@@ -261,13 +257,14 @@ export class Turn {
 
   /** Stores what was said, in the place of a broken attempt. Resolves to whether it is there now. */
   async #keep(status: MessageStatus): Promise<boolean> {
-    const { store, generateId: newId } = this.#settings;
+    const { store, generateId, now } = this.#settings;
     const { start = this.answer.length, finishReason, usage } = this.#step ?? ({} as Partial<Step>);
     const content = this.answer.textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
-    const batch = this.#kept.map(({ message, ...ending }) => this.#stored(newId(), message, status, ending));
+    const stored = (id: string, kept: Kept): StoredMessage => ({ id, ...kept, promptId: this.asked.id, status, createdAt: now() });
+    const batch = this.#kept.map((kept) => stored(generateId(), kept));
     if (content || status === "complete") {
-      batch.push(this.#stored(this.responseId, { role: "assistant", content }, status, { finishReason, usage }));
+      batch.push(stored(this.responseId, { message: { role: "assistant", content }, finishReason, usage }));
     }
     if (batch.length === 0) return false;
     return (await store.appendMessages(this.thread, batch, { answers: this.asked.id })).length === batch.length;
