@@ -9,11 +9,10 @@ import { attempt, report } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
 import { callModel, type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
 import type { Settings, TurnContext } from "./options.ts";
-import { titleOf } from "./prompt.ts";
+import { asTitle, titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
 import { Step } from "./step.ts";
-import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey } from "./store.ts";
-import { retitle } from "./title.ts";
+import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey, ThreadStore } from "./store.ts";
 
 /** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
 const finishGrace = 2_000;
@@ -157,8 +156,19 @@ export class Turn {
         return whole;
       }
     }
-    if (title !== undefined) this.#titled = retitle(this.#context, this.#settings, title, (error) => this.#report(error));
+    if (title !== undefined) this.#titled = this.#retitle(title).catch((error) => this.#report(error));
     return earlier;
+  }
+
+  /** Asks the app for a title and puts it in the place of `given`, unless someone was faster. */
+  async #retitle(given: string): Promise<void> {
+    const { store, title, timeouts } = this.#settings;
+    if (!title || !("renameThread" in store)) return;
+    const asked = attempt(() => title(this.#context));
+    const made = asTitle(await within(timeouts.turn, asked, () => new Error("The title took too long.")));
+    const threads = store as ThreadStore;
+    const current = await threads.getThread(this.thread);
+    if (made && current?.title === given) await threads.renameThread(this.thread, made);
   }
 
   /** Resolves to the whole answer where it is stored; where it is not, the model can be asked. */
