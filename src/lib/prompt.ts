@@ -66,7 +66,6 @@ export function asTitle(text: string): string {
     .toWellFormed()
     .replace(/[\s\p{Cc}]+/gu, " ")
     .trim();
-  if (line.length <= 80) return line;
   const characters = [...line];
   return characters.length > 80 ? `${characters.slice(0, 79).join("")}…` : line;
 }
