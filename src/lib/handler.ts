@@ -5,9 +5,8 @@ import { guardStore, report } from "./guard.ts";
 import { type Authorized, type AuthorizeResult, type ChatHandlerOptions, resolveOptions, type TurnContext } from "./options.ts";
 import { readChatRequest } from "./request.ts";
 import { conflict } from "./earlier.ts";
-import { canonical, type Prompt } from "./prompt.ts";
+import { asksSame } from "./prompt.ts";
 import { runningTurnsOn } from "./running-turns.ts";
-import type { StoredMessage } from "./store.ts";
 import { TextReader } from "./text-response.ts";
 import { Turn } from "./turn.ts";
 
@@ -41,7 +40,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       if (authorized instanceof Response) return authorized;
       context = { ...asked, ...authorized };
       const running = turns.find(context);
-      if (running && !asks(running.asked, asked.prompt)) throw conflict("responseId");
+      if (running && (running.asked.id !== asked.prompt.id || !asksSame(running.asked.message, asked.prompt))) throw conflict("responseId");
       turn = running ?? new Turn(context, settings, turns);
       const reader = new TextReader(turn.answer, request);
       // Waiting for the turn also keeps alive a request that has joined one: workerd ends those that wait for nothing of their own.
@@ -55,8 +54,6 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
     }
   };
 }
-
-const asks = ({ id, message }: StoredMessage, prompt: Prompt) => id === prompt.id && canonical(message) === canonical(prompt);
 
 /**
  * The owner that the app's `authorize` names, or its refusal. Fails closed: a slip in it would show one person the threads of

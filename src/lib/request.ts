@@ -86,15 +86,17 @@ function admitContent(value: unknown, param: string, { promptCharacters }: Pick<
 function admitPart(value: unknown, param: string): ChatCompletionContentPart {
   const part = record(value, param);
   const type = part["type"] as string;
-  const [main, extra = ""] = partFields.get(type) ?? [];
-  if (!main) throw invalid(`${param}.type`, `must be one of ${[...partFields.keys()].join(", ")}`);
-  const isText = type === main;
+  const fields = partFields.get(type);
+  if (!fields) throw invalid(`${param}.type`, `must be one of ${[...partFields.keys()].join(", ")}`);
+  const isText = type === "text";
   const path = isText ? param : `${param}.${type}`;
   const given = isText ? part : record(part[type], path);
-  const admitted = { [main]: admitText(given[main], `${path}.${main}`) };
-  if (extra && given[extra] !== undefined) admitted[extra] = admitText(given[extra], `${path}.${extra}`);
-  if (main === "url" && !/^(https?:|data:image\/)/i.test(admitted["url"] ?? ""))
-    throw invalid(`${path}.url`, "must be an http or data:image URL");
+  const admitted: Record<string, string> = {};
+  for (const name of fields) {
+    if (name === fields[0] || given[name] !== undefined) admitted[name] = admitText(given[name], `${path}.${name}`);
+  }
+  const { url } = admitted;
+  if (url !== undefined && !/^(https?:|data:image\/)/i.test(url)) throw invalid(`${path}.url`, "must be an http or data:image URL");
   return (isText ? { type, ...admitted } : { type, [type]: admitted }) as unknown as ChatCompletionContentPart;
 }
 
