@@ -47,7 +47,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       void turn.over.then(() => reader.unfollow());
       return await reader.respond();
     } catch (thrown) {
-      const error = asChatHandlerError(thrown, "internal");
+      const error = asChatHandlerError(thrown);
       // A turn reports its own errors, once for all who joined it.
       if (!turn) report(settings, error, context);
       return settings.showErrors ? errorCard(error) : errorResponse(error);

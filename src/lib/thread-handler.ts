@@ -74,7 +74,7 @@ export function createThreadHandler(options: ThreadHandlerOptions, ...extra: nev
       if (refusal) return refusal;
       throw new ChatHandlerError("not_found", "There is no such thread or answer.");
     } catch (thrown) {
-      const error = asChatHandlerError(thrown, "internal");
+      const error = asChatHandlerError(thrown);
       report(settings, error, known);
       return errorResponse(error, route?.method);
     }

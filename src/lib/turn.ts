@@ -249,7 +249,7 @@ export class Turn {
   async #runTools({ start, finishReason = "", toolCalls, usage }: Step): Promise<boolean> {
     const { tools } = this.#settings;
     const { signal } = this.#controller;
-    if (cutShort.test(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
+    if (cutShort.test(finishReason)) throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short: ${finishReason}.`);
     if (!tools || !toolCalls?.size) return false;
     this.answer.flush();
     const calls = [...toolCalls.values()];
@@ -282,7 +282,7 @@ export class Turn {
 
   async #commit(): Promise<void> {
     let failure: ChatHandlerError | undefined;
-    if (await this.#keep("complete").catch((error) => void (failure = asChatHandlerError(error, "internal")))) return;
+    if (await this.#keep("complete").catch((error) => void (failure = asChatHandlerError(error)))) return;
     // The store may have done it all the same: then the answer is whole. If not, and it did not fail, someone deleted the prompt
     // meanwhile, or another process answered it.
     if ((await this.#look()).answer !== this.answer.textFrom(0)) throw failure ?? conflict("responseId");
@@ -298,7 +298,7 @@ export class Turn {
       if (whole !== undefined) answer.write(whole);
       else {
         do {
-          if (this.#steps === this.#settings.limits.steps) throw incomplete("The model kept calling tools.");
+          if (this.#steps === this.#settings.limits.steps) throw new ChatHandlerError("answer_incomplete", "The model kept calling tools.");
           this.#steps++;
           this.#step = new Step(answer, this.#settings);
           await this.#listen(this.#step);
@@ -309,7 +309,7 @@ export class Turn {
         await this.#commit();
       }
     } catch (thrown) {
-      error = asChatHandlerError(thrown, "internal");
+      error = asChatHandlerError(thrown);
       this.reason ??= error;
       status = error.code === "client_gone" ? "stopped" : "failed";
       if (this.#isTakenUp && error.code !== "id_conflict") await this.#keep(status).catch((error) => this.#report(error));
@@ -333,8 +333,6 @@ export class Turn {
 }
 
 const busy = () => new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
-
-const incomplete = (message: string) => new ChatHandlerError("answer_incomplete", message);
 
 /** Finish reasons with which a provider ends an answer that is not whole. */
 const cutShort = /^(length|max_tokens|content_filter|error)$/;
