@@ -337,10 +337,11 @@ const busy = () => new ChatHandlerError("thread_busy", "Another answer is being 
 /** Finish reasons with which a provider ends an answer that is not whole. */
 const cutShort = /^(length|max_tokens|content_filter|error)$/;
 
+/** All that a provider counts, of two calls together. */
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
   if (!a || !b) return a ?? b;
-  const total = { ...b };
-  const tokens = (count: unknown) => (Number.isFinite(count) ? (count as number) : 0);
-  for (const name of ["prompt_tokens", "completion_tokens", "total_tokens"] as const) total[name] = tokens(a[name]) + tokens(b[name]);
+  const total: CompletionUsage & Record<string, unknown> = { ...b };
+  const number = (count: unknown) => (Number.isFinite(count) ? (count as number) : 0);
+  for (const [name, count] of Object.entries(a)) if (number(count)) total[name] = number(count) + number(total[name]);
   return total;
 }
