@@ -30,7 +30,8 @@ export class TextReader implements Reader, AsyncIterator<string, string>, Underl
   readonly #answer: Answer;
   /** Held whole, for in Node the garbage collector would take the signal of a request along. */
   readonly #request: Request;
-  #left: Answer["ending"];
+  /** Why it left before the end, if it did. */
+  #left: Error | undefined;
   #isWanted = false;
   #give: ((next: IteratorResult<string, string>) => void) | undefined;
   #output!: ReadableStreamDefaultController<Uint8Array>;
@@ -79,7 +80,7 @@ export class TextReader implements Reader, AsyncIterator<string, string>, Underl
 
   /** Stops reading: who waits for text gets the reason. */
   cancel(): void {
-    this.#left ??= { failure: clientGone() };
+    this.#left ??= clientGone();
     this.unfollow();
     this.look();
     this.#answer.leave(this);
@@ -120,7 +121,7 @@ export class TextReader implements Reader, AsyncIterator<string, string>, Underl
   }
 
   onEnd(): void {
-    const failure = (this.#left ?? this.#answer.ending)?.failure;
+    const failure = this.#left ?? this.#answer.ending?.failure;
     if (failure) {
       this.#output.error(failure);
       this.#opened?.reject(failure);
