@@ -66,11 +66,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   function create(threadKey: ThreadKey, title: string): KeptThread {
     const { owner, threadId } = threadKey;
     const key = keyOf(threadKey);
-    const now = Date.now();
     const kept: KeptThread = {
       key,
       owner,
-      thread: { threadId, title, createdAt: now, updatedAt: now },
+      thread: { threadId, title, createdAt: Date.now(), updatedAt: 0 },
       listed: byOwner.get(owner) ?? [],
       messages: [],
       byId: new Map(),
