@@ -24,9 +24,9 @@ export type ChatHandler = (request: Request) => Promise<Response>;
  * @throws TypeError where the options make no sense; the message names the remedy.
  */
 export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]): ChatHandler {
-  const checked = resolveOptions(options, extra);
-  const settings = { ...checked, store: guardStore(checked.store, checked.timeouts.store) };
-  const turns = runningTurnsOn(checked.store);
+  const settings = resolveOptions(options, extra);
+  const turns = runningTurnsOn(settings.store);
+  settings.store = guardStore(settings.store, settings.timeouts.store);
 
   return async (request) => {
     /** What is known by now, for the app's functions: each may change what it gets, and nothing else. */
