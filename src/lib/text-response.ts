@@ -23,7 +23,7 @@ const encoder = new TextEncoder();
  * aborted. A class, for its like is in every open stream.
  */
 export class TextReader implements Reader, AsyncIterator<string, string>, UnderlyingDefaultSource<Uint8Array> {
-  /** The text that the client was given last counts as unread until it wants more. */
+  /** The text that the client was given last counts as unread until it wants more; nothing else is given before that. */
   place = 0;
   /** How much it was given. */
   #end = 0;
@@ -32,7 +32,6 @@ export class TextReader implements Reader, AsyncIterator<string, string>, Underl
   readonly #request: Request;
   /** Why it left before the end, if it did. */
   #left: Error | undefined;
-  #isWanted = false;
   #give: ((next: IteratorResult<string, string>) => void) | undefined;
   #output!: ReadableStreamDefaultController<Uint8Array>;
   #opened: PromiseWithResolvers<void> | undefined;
@@ -51,7 +50,6 @@ export class TextReader implements Reader, AsyncIterator<string, string>, Underl
     const { promise } = (this.#opened = Promise.withResolvers<void>());
     // The stream that transformStream makes looks at no demand and hears of no cancel: the bytes go to ours, and it stays empty.
     transformStream(this as AsyncIterable<string>, (text) => this.#write(text), this);
-    this.pull();
     await promise;
     return new Response(body, { headers: textHeaders });
   }
@@ -73,7 +71,6 @@ export class TextReader implements Reader, AsyncIterator<string, string>, Underl
   /** The client has taken what it was given, and wants more. May come before the `next()` that it lets go on. */
   pull(): void {
     this.place = this.#end;
-    this.#isWanted = true;
     this.#answer.wake?.();
     this.look();
   }
@@ -104,10 +101,9 @@ export class TextReader implements Reader, AsyncIterator<string, string>, Underl
   /** Looks whether what is wanted is there, and somebody to give it to. */
   look(): void {
     const give = this.#give;
-    if (!this.#isWanted || !give) return;
+    if (!give || this.place < this.#end) return;
     const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
     if (!value && !this.#left && !this.#answer.ending) return;
-    this.#isWanted = false;
     this.#give = undefined;
     this.#end += value.length;
     give({ done: !value, value });
