@@ -3,6 +3,7 @@
  * and each from the beginning. The text has to be kept until it is stored, so a late or slow reader costs nothing
  * more than its place in it.
  */
+import { type ChatHandlerError, clientGone } from "./errors.ts";
 
 /** How far the turn may run ahead of its fastest reader, in characters. Bounds what an unread answer occupies. */
 const readAhead = 64 * 1024;
@@ -36,14 +37,14 @@ export class Answer {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #readers: readonly Reader[] = [];
   readonly #flushInterval: number;
-  readonly #turn: { abandon(): void };
+  readonly #turn: { abort(reason: ChatHandlerError): void };
 
   /**
    * @param flushInterval - Milliseconds between two flushes. The first text is shown at once; text that follows sooner
    * is gathered, which costs an eye nothing and saves most of the writes.
-   * @param turn - Hears of it when the last reader leaves before the end.
+   * @param turn - Is aborted when the last reader leaves before the end.
    */
-  constructor(flushInterval: number, turn: { abandon(): void }) {
+  constructor(flushInterval: number, turn: { abort(reason: ChatHandlerError): void }) {
     this.#flushInterval = flushInterval;
     this.#turn = turn;
   }
@@ -116,7 +117,7 @@ export class Answer {
   /** Lets a reader go. */
   leave(reader: Reader): void {
     this.#readers = this.#readers.filter((other) => other !== reader);
-    if (!this.#readers[0] && !this.ending) this.#turn.abandon();
+    if (!this.#readers[0] && !this.ending) this.#turn.abort(clientGone());
     this.wake?.();
   }
 }

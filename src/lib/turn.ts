@@ -4,7 +4,7 @@ import type { CompletionUsage } from "openai/resources/completions";
 import { Answer } from "./answer.ts";
 import { unlessAborted, within } from "./deadline.ts";
 import { conflict, type Earlier, findEarlier } from "./earlier.ts";
-import { asChatHandlerError, ChatHandlerError, clientGone } from "./errors.ts";
+import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 import { attempt, report } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
 import { callModel, type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
@@ -85,16 +85,12 @@ export class Turn {
     if (waitUntil) void attempt(() => waitUntil(this.over.then(() => this.#told))).catch((error) => this.#report(error));
   }
 
-  /** The last reader of its answer has left. */
-  abandon(): void {
-    this.#abort(clientGone());
-  }
-
   #report(error: unknown): void {
     report(this.#settings, error, this.#context);
   }
 
-  #abort(reason: ChatHandlerError): void {
+  /** Stops it: nobody is there any more, or it has taken too long. */
+  abort(reason: ChatHandlerError): void {
     this.reason ??= reason;
     this.#controller.abort(reason);
     this.#call?.close();
@@ -110,13 +106,11 @@ export class Turn {
     const now = performance.now();
     const left = Math.min(this.#dueAt, this.#endsAt) - now;
     if (left > 0) this.#timer = setTimeout(() => this.#watch(), Math.min(left, timeouts.firstChunk, timeouts.idle));
-    else if (now >= this.#endsAt) this.#abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
-    else if (!this.#step?.finishReason) this.#abort(new ChatHandlerError("model_timeout", "The model took too long."));
+    else if (now >= this.#endsAt) this.abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
+    else if (!this.#step?.finishReason) this.abort(new ChatHandlerError("model_timeout", "The model took too long."));
     else {
       // It had finished, whatever keeps its connection open.
-      this.#call?.close();
-      this.#call = undefined;
-      this.#dueAt = Infinity;
+      this.#hangUp();
       this.#watch();
     }
   }
@@ -205,6 +199,12 @@ export class Turn {
     this.#dueAt = performance.now() + ms;
   }
 
+  #hangUp(): void {
+    this.#expect(Infinity);
+    this.#call?.close();
+    this.#call = undefined;
+  }
+
   /**
    * Asks the model, which writes what it says into the answer, as fast as that has room. Resolves when the model has finished; rejects
    * when the call broke off, for whatever reason.
@@ -238,9 +238,7 @@ export class Turn {
     } catch (error) {
       throw fromProvider(this.reason ?? error);
     } finally {
-      this.#expect(Infinity);
-      this.#call?.close();
-      this.#call = undefined;
+      this.#hangUp();
     }
     if (!step.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
   }
