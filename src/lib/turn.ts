@@ -139,7 +139,7 @@ export class Turn {
     const earlier = await this.#look(history);
     if (earlier.answer !== undefined) return earlier;
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
-    const title = earlier.isFirst ? titleOf(this.#context.prompt.content) : undefined;
+    const title = titleOf(this.#context.prompt.content);
     // The thread routes store a first prompt before its turn.
     if (!earlier.hasPrompt) {
       const ids = await store.appendMessages(this.thread, [this.asked], { title });
@@ -150,7 +150,7 @@ export class Turn {
         return whole;
       }
     }
-    if (title !== undefined) this.#titled = this.#retitle(title).catch((error) => this.#report(error));
+    if (earlier.isFirst) this.#titled = this.#retitle(title).catch((error) => this.#report(error));
     return earlier;
   }
 
