@@ -3,8 +3,7 @@
  * and each from the beginning. The text has to be kept until it is stored, so a late or slow reader costs nothing
  * more than its place in it.
  */
-
-import { clientGone } from "./errors.ts";
+import { type ChatHandlerError, clientGone } from "./errors.ts";
 
 /** How far the turn may run ahead of its fastest reader, in characters. Bounds what an unread answer occupies. */
 const readAhead = 64 * 1024;
@@ -13,6 +12,14 @@ const largeText = 64 * 1024;
 
 /** The upper six bits of a surrogate pair's first half. */
 const highSurrogate = 0xd800 >> 10;
+
+/** Whoever reads an answer, at a pace of its own. */
+export interface Reader {
+  /** How much its client is done with, in characters. */
+  readonly place: number;
+  /** Hears that there is more text, or the end. */
+  look(): void;
+}
 
 /** What the turn holds: the writing side. */
 export class Answer {
@@ -28,16 +35,16 @@ export class Answer {
   #gathered = "";
   #flushedAt = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #readers: readonly AnswerReader[] = [];
+  #readers: readonly Reader[] = [];
   readonly #flushInterval: number;
-  readonly #turn: { abandon(): void };
+  readonly #turn: { abort(reason: ChatHandlerError): void };
 
   /**
    * @param flushInterval - Milliseconds between two flushes. The first text is shown at once; text that follows sooner
    * is gathered, which costs an eye nothing and saves most of the writes.
-   * @param turn - Hears of it when the last reader leaves before the end.
+   * @param turn - Is aborted when the last reader leaves before the end.
    */
-  constructor(flushInterval: number, turn: { abandon(): void }) {
+  constructor(flushInterval: number, turn: { abort(reason: ChatHandlerError): void }) {
     this.#flushInterval = flushInterval;
     this.#turn = turn;
   }
@@ -102,97 +109,15 @@ export class Answer {
     this.flush();
   }
 
-  /** A reader for the client of a request, which starts at the beginning, and leaves when the request is aborted. */
-  join(request: Request): AnswerReader {
-    const reader = new AnswerReader(this, request);
+  /** Takes in a reader, which starts at the beginning. */
+  join(reader: Reader): void {
     this.#readers = this.#readers.concat(reader); // of just the length it needs
-    request.signal.addEventListener("abort", reader);
-    if (request.signal.aborted) reader.leave();
-    return reader;
   }
 
   /** Lets a reader go. */
-  leave(reader: AnswerReader): void {
+  leave(reader: Reader): void {
     this.#readers = this.#readers.filter((other) => other !== reader);
-    if (!this.#readers[0] && !this.ending) this.#turn.abandon();
+    if (!this.#readers[0] && !this.ending) this.#turn.abort(clientGone());
     this.wake?.();
-  }
-}
-
-/** One response's way through the answer: an iterator of its text that paces itself, for each piece comes when it is wanted. */
-export class AnswerReader implements AsyncIterator<string, string> {
-  /** How much the client is done with, in characters: the text it was given last counts as unread until it wants more. */
-  place = 0;
-  /** How much it was given. */
-  #end = 0;
-  readonly #answer: Answer;
-  /** Held whole, for in Node the garbage collector would take the signal of a request along. */
-  readonly #request: Request;
-  #left: Answer["ending"];
-  #isWanted = false;
-  #give: ((next: IteratorResult<string, string>) => void) | undefined;
-
-  /** Made by {@link Answer.join}. */
-  constructor(answer: Answer, request: Request) {
-    this.#answer = answer;
-    this.#request = request;
-  }
-
-  /** Leaves nothing of itself on the request. For the request's own code to call: workerd lets no other touch its signal. */
-  unfollow(): void {
-    this.#request.signal.removeEventListener("abort", this);
-  }
-
-  /** The request was aborted. */
-  handleEvent(): void {
-    this.leave();
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  /**
-   * The next text once it is there and wanted, or the end; whether that is a failure, `failure` says. A promise, for the turn may run
-   * for another request, and workerd lets each request touch nothing but its own streams.
-   */
-  next(): Promise<IteratorResult<string, string>> {
-    return new Promise((give) => {
-      this.#give = give;
-      this.look();
-    });
-  }
-
-  /** Why there will be no more text than was given, where the answer is not whole. */
-  get failure(): Error | undefined {
-    return (this.#left ?? this.#answer.ending)?.failure;
-  }
-
-  /** The client has taken what it was given, and wants more. May come before the `next()` that it lets go on. */
-  want(): void {
-    this.place = this.#end;
-    this.#isWanted = true;
-    this.#answer.wake?.();
-    this.look();
-  }
-
-  /** Looks whether what is wanted is there, and somebody to give it to. */
-  look(): void {
-    const give = this.#give;
-    if (!this.#isWanted || !give) return;
-    const value = this.#left ? "" : this.#answer.pieceAt(this.#end);
-    if (!value && !this.#left && !this.#answer.ending) return;
-    this.#isWanted = false;
-    this.#give = undefined;
-    this.#end += value.length;
-    give({ done: !value, value });
-  }
-
-  /** Stops reading: who waits for text gets the reason. */
-  leave(): void {
-    this.#left ??= { failure: clientGone() };
-    this.unfollow();
-    this.look();
-    this.#answer.leave(this);
   }
 }

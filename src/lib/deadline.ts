@@ -4,14 +4,12 @@
 export async function unlessAborted<T>(signal: AbortSignal, promise: PromiseLike<T>): Promise<T> {
   let abort = () => {};
   try {
-    return await Promise.race([
-      promise,
-      new Promise<never>((_, reject) => {
-        abort = () => reject(signal.reason as Error);
-        if (signal.aborted) abort();
-        signal.addEventListener("abort", abort);
-      }),
-    ]);
+    return await new Promise<T>((resolve, reject) => {
+      abort = () => reject(signal.reason as Error);
+      if (signal.aborted) abort();
+      signal.addEventListener("abort", abort);
+      promise.then(resolve, reject);
+    });
   } finally {
     signal.removeEventListener("abort", abort);
   }

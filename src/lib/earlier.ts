@@ -1,7 +1,7 @@
 /** What a thread already holds of a turn: the response id is the key of idempotency, and an id names one thing for ever. */
 import { ChatHandlerError } from "./errors.ts";
 import { inTurnOrder } from "./history.ts";
-import { canonical } from "./prompt.ts";
+import { asksSame } from "./prompt.ts";
 import type { StoredMessage } from "./store.ts";
 
 /** What was found. */
@@ -23,10 +23,10 @@ export function findEarlier(messages: readonly StoredMessage[], asked: StoredMes
   if (response && (response.promptId !== asked.id || response.message.role !== "assistant")) throw conflict("responseId");
   const place = stored.findIndex(({ id }) => id === asked.id);
   const stands = stored[place]?.message;
-  if (stands && canonical(stands) !== canonical(asked.message)) throw conflict("prompt.id");
+  if (stands && !asksSame(stands, asked.message)) throw conflict("prompt.id");
   const attempt = stored.filter(({ id, promptId }) => promptId === asked.id && id !== asked.id);
-  const isWhole = response?.status === "complete";
-  if (!isWhole && attempt.some(({ status }) => status === "complete")) throw conflict("prompt.id");
+  const isWhole = attempt.some(({ status }) => status === "complete");
+  if (isWhole && response?.status !== "complete") throw conflict("prompt.id");
   const texts = attempt.map(({ message: { role, content } }) => (role === "assistant" && typeof content === "string" ? content : ""));
   return {
     answer: isWhole ? texts.join("") : undefined,

@@ -86,7 +86,11 @@ export class ChatHandlerError extends Error {
 }
 
 /** Any thrown value as a {@link ChatHandlerError}, so that nothing of a stranger's message reaches the wire. */
-export function asChatHandlerError(cause: unknown, code: ChatHandlerErrorCode, message = "Something went wrong."): ChatHandlerError {
+export function asChatHandlerError(
+  cause: unknown,
+  code: ChatHandlerErrorCode = "internal",
+  message = "Something went wrong.",
+): ChatHandlerError {
   return cause instanceof ChatHandlerError ? cause : new ChatHandlerError(code, message, { cause });
 }
 

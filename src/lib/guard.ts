@@ -8,7 +8,7 @@ export const attempt = async <T>(work: () => T | PromiseLike<T>): Promise<T> => 
 
 /** Tells the app of an error, as one of ours; what its hook does changes nothing. A client that left is none. */
 export function report({ onError }: Pick<Settings, "onError">, thrown: unknown, context: ErrorContext): void {
-  const error = asChatHandlerError(thrown, "internal");
+  const error = asChatHandlerError(thrown);
   if (error.code !== "client_gone") void attempt(() => onError(error, context)).catch(() => {});
 }
 

@@ -5,10 +5,9 @@ import { guardStore, report } from "./guard.ts";
 import { type Authorized, type AuthorizeResult, type ChatHandlerOptions, resolveOptions, type TurnContext } from "./options.ts";
 import { readChatRequest } from "./request.ts";
 import { conflict } from "./earlier.ts";
-import { canonical, type Prompt } from "./prompt.ts";
+import { asksSame } from "./prompt.ts";
 import { runningTurnsOn } from "./running-turns.ts";
-import type { StoredMessage } from "./store.ts";
-import { textResponse } from "./text-response.ts";
+import { TextReader } from "./text-response.ts";
 import { Turn } from "./turn.ts";
 
 /** A chat endpoint: give it a `Request`, get the `Response`. Never rejects. */
@@ -25,9 +24,9 @@ export type ChatHandler = (request: Request) => Promise<Response>;
  * @throws TypeError where the options make no sense; the message names the remedy.
  */
 export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]): ChatHandler {
-  const checked = resolveOptions(options, extra);
-  const settings = { ...checked, store: guardStore(checked.store, checked.timeouts.store) };
-  const turns = runningTurnsOn(checked.store);
+  const settings = resolveOptions(options, extra);
+  const turns = runningTurnsOn(settings.store);
+  settings.store = guardStore(settings.store, settings.timeouts.store);
 
   return async (request) => {
     /** What is known by now, for the app's functions: each may change what it gets, and nothing else. */
@@ -41,22 +40,20 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
       if (!("owner" in authorized)) return authorized;
       context = { ...asked, ...authorized };
       const running = turns.find(context);
-      if (running && !asks(running.asked, asked.prompt)) throw conflict("responseId");
+      if (running && (running.asked.id !== asked.prompt.id || !asksSame(running.asked.message, asked.prompt))) throw conflict("responseId");
       turn = running ?? new Turn(context, settings, turns);
-      const reader = turn.join(request);
+      const reader = new TextReader(turn.answer, request);
       // Waiting for the turn also keeps alive a request that has joined one: workerd ends those that wait for nothing of their own.
       void turn.over.then(() => reader.unfollow());
-      return await textResponse(reader);
+      return await reader.respond();
     } catch (thrown) {
-      const error = asChatHandlerError(thrown, "internal");
+      const error = asChatHandlerError(thrown);
       // A turn reports its own errors, once for all who joined it.
       if (!turn) report(settings, error, context);
       return settings.showErrors ? errorCard(error) : errorResponse(error);
     }
   };
 }
-
-const asks = ({ id, message }: StoredMessage, prompt: Prompt) => id === prompt.id && canonical(message) === canonical(prompt);
 
 /**
  * The owner that the app's `authorize` names, or its refusal. Fails closed: a slip in it would show one person the threads of

@@ -17,27 +17,27 @@ export function inTurnOrder(messages: readonly StoredMessage[]): StoredMessage[]
 }
 
 /**
- * The last `last` stored messages in the form a provider accepts: only fields it knows; no message without content; every
+ * The last `last` messages, given in turn order, in the form a provider accepts: only fields it knows; no message without content; every
  * tool call with its result and every result with its call; and no half turn at the start.
  */
 export function toModelMessages(stored: readonly StoredMessage[], last: number): ChatCompletionMessageParam[] {
-  const window = inTurnOrder(stored)
-    .slice(-last)
-    .map(({ message }) => message);
-  // A window that begins within a turn begins with an answer to nothing: it starts at the next prompt instead.
-  while (window.length > 0 && window[0]?.role !== "user") window.shift();
+  const newest = stored.slice(-last).map(({ message }) => message);
+  // What begins within a turn begins with an answer to nothing: it starts at the next prompt instead, which at the end there always is.
+  const window = newest.slice(newest.findIndex(({ role }) => role === "user"));
   return window.flatMap((message, index) => {
     const content = hasContent(message.content) ? message.content : null;
     if (message.role === "assistant") {
       const results = resultsAfter(index, window);
-      const calls = new Map<string, ChatCompletionMessageToolCall>();
-      for (const call of message.tool_calls ?? []) if (call.id && results.has(call.id)) calls.set(call.id, call);
-      if (calls.size > 0) {
-        return [
-          known(message, { content, tool_calls: [...calls.values()] }),
-          ...[...calls.keys()].map((id) => known(results.get(id), { content: results.get(id)?.content ?? "", tool_call_id: id })),
-        ];
+      const calls: ChatCompletionMessageToolCall[] = [];
+      const answers: ChatCompletionMessageParam[] = [];
+      for (const call of message.tool_calls ?? []) {
+        const result = results.get(call.id);
+        if (!call.id || !result) continue;
+        calls.push(call);
+        answers.push(known(result, { content: result.content ?? "", tool_call_id: call.id }));
+        results.delete(call.id); // no second call has it
       }
+      if (calls.length > 0) return [known(message, { content, tool_calls: calls }), ...answers];
     }
     // Results were taken up with the call they answer; one met here has none.
     const isResult = message.role === "tool" || message.role === "function";
@@ -54,11 +54,10 @@ function resultsAfter(index: number, messages: readonly ChatCompletionMessagePar
   return results;
 }
 
-const hasContent = (content: unknown) =>
-  Array.isArray(content) ? content.length > 0 : typeof content === "string" && content.trim() !== "";
+const hasContent = (content: ChatCompletionMessageParam["content"]) => (typeof content === "string" ? content.trim() : content)?.length;
 
 /** A message without fields of the app's own, such as the `id` that the guide's store keeps: providers refuse them. */
-function known(message: ChatCompletionMessageParam | undefined, fields: object): ChatCompletionMessageParam {
+function known(message: ChatCompletionMessageParam, fields: object): ChatCompletionMessageParam {
   const { role, name } = message as { role: string; name?: string };
   return { role, ...(name && { name }), ...fields } as ChatCompletionMessageParam;
 }

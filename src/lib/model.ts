@@ -61,7 +61,7 @@ export async function callModel(
   };
   const given = Promise.resolve<Response | AsyncIterable<ChatCompletionChunk>>(pending.asResponse ? pending.asResponse() : pending);
   // What a client that ignores the signal gives too late is let go at once.
-  void given.then((late) => signal.aborted && open(late, { take: noop }).close()).catch(noop);
+  void given.then((late) => signal.aborted && open(late, sink).close()).catch(noop);
   return open(await unlessAborted(signal, given), sink);
 }
 

@@ -15,17 +15,18 @@ const mostNumber = 2 ** 31 - 1;
  */
 export function withDefaults<T extends object>(given: object, defaults: T, kinds: Readonly<Record<string, string>> = {}, path = ""): T {
   const settings = new Map<string, unknown>(Object.entries(defaults));
-  for (const [name, value] of Object.entries(given)) {
+  for (const [key, value] of Object.entries(given)) {
     if (value === undefined) continue;
-    const standard = settings.get(name);
-    const kind = Object.hasOwn(kinds, name) ? kinds[name] : standard ? typeof standard : undefined;
-    if (!kind) return misuse(`there is no option ${path}${name}`);
-    if (value === null || !kind.includes(typeof value)) misuse(`${path}${name} must be a ${kind.replace(" ", " or ")}`);
+    const name = path + key;
+    const standard = settings.get(key);
+    const kind = Object.hasOwn(kinds, key) ? kinds[key] : standard ? typeof standard : undefined;
+    if (!kind) return misuse(`there is no option ${name}`);
+    if (value === null || !kind.includes(typeof value)) misuse(`${name} must be a ${kind.replace(" ", " or ")}`);
     const least = path ? 1 : 0;
-    if (typeof value === "number" && !(Number.isInteger(value) && value >= least && value <= mostNumber)) {
-      misuse(`${path}${name} must be a whole number from ${least} to ${mostNumber}`);
+    if (kind === "number" && !(Number.isInteger(value) && value >= least && value <= mostNumber)) {
+      misuse(`${name} must be a whole number from ${least} to ${mostNumber}`);
     }
-    settings.set(name, kind === "object" && standard ? withDefaults(value as object, standard, {}, `${name}.`) : value);
+    settings.set(key, kind === "object" && standard ? withDefaults(value as object, standard, {}, `${name}.`) : value);
   }
   return Object.fromEntries(settings) as T;
 }

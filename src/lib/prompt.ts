@@ -18,17 +18,17 @@ export interface Prompt {
  * The fields of each kind of content part, the required one first. There is no `file_id`: it names a file of the app's account at
  * the provider, perhaps another person's.
  */
-export const partFields: ReadonlyMap<unknown, readonly [string, string?]> = new Map<unknown, readonly [string, string?]>([
+export const partFields: ReadonlyMap<string, readonly string[]> = new Map([
   ["text", ["text"]],
   ["image_url", ["url", "detail"]],
   ["input_audio", ["data", "format"]],
   ["file", ["file_data", "filename"]],
 ]);
 
-const fieldNames = ["role", "content", "type", ...([...partFields].flat(2) as string[])];
+const fieldNames = ["role", "content", "type", ...[...partFields].flat(2)];
 
-/** A prompt as JSON with the fields that say what it asks, in one order: some databases change the order of an object's keys. */
-export const canonical = (message: object): string => JSON.stringify(message, fieldNames);
+/** Whether two prompts ask the same. As JSON with their fields in one order: some databases change the order of an object's keys. */
+export const asksSame = (one: object, other: object): boolean => JSON.stringify(one, fieldNames) === JSON.stringify(other, fieldNames);
 
 const entities = new Map([
   ["lt", "<"],
@@ -66,7 +66,6 @@ export function asTitle(text: string): string {
     .toWellFormed()
     .replace(/[\s\p{Cc}]+/gu, " ")
     .trim();
-  if (line.length <= 80) return line;
   const characters = [...line];
   return characters.length > 80 ? `${characters.slice(0, 79).join("")}…` : line;
 }

@@ -1,7 +1,7 @@
 /** Admission: what of a request becomes a prompt, and what is refused before anything else happens. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
 import { within } from "./deadline.ts";
-import { ChatHandlerError, invalid } from "./errors.ts";
+import { asChatHandlerError, ChatHandlerError, invalid } from "./errors.ts";
 import type { Limits, RequestContext } from "./options.ts";
 import { partFields, type Prompt, type PromptContent } from "./prompt.ts";
 
@@ -35,7 +35,7 @@ export async function readJson(request: Request, limit: number, timeout: number)
     let size = 0;
     for (;;) {
       const { done, value } = await next().catch((cause: unknown) => {
-        throw new ChatHandlerError("client_gone", "The body broke off.", { cause });
+        throw asChatHandlerError(cause, "client_gone", "The body broke off.");
       });
       size += value?.byteLength ?? 0;
       if (size > limit) throw new ChatHandlerError("body_too_large", `The body is larger than ${limit} bytes.`);
@@ -47,8 +47,7 @@ export async function readJson(request: Request, limit: number, timeout: number)
     return await within(timeout, read(), () => new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`));
   } catch (cause) {
     void reader?.cancel(cause).catch(() => {});
-    if (cause instanceof ChatHandlerError) throw cause;
-    throw new ChatHandlerError("invalid_json", "The body is not JSON in UTF-8.", { cause });
+    throw asChatHandlerError(cause, "invalid_json", "The body is not JSON in UTF-8.");
   }
 }
 
@@ -86,15 +85,17 @@ function admitContent(value: unknown, param: string, { promptCharacters }: Pick<
 function admitPart(value: unknown, param: string): ChatCompletionContentPart {
   const part = record(value, param);
   const type = part["type"] as string;
-  const [main, extra = ""] = partFields.get(type) ?? [];
-  if (!main) throw invalid(`${param}.type`, `must be one of ${[...partFields.keys()].join(", ")}`);
-  const isText = type === main;
+  const fields = partFields.get(type);
+  if (!fields) throw invalid(`${param}.type`, `must be one of ${[...partFields.keys()].join(", ")}`);
+  const isText = type === "text";
   const path = isText ? param : `${param}.${type}`;
   const given = isText ? part : record(part[type], path);
-  const admitted = { [main]: admitText(given[main], `${path}.${main}`) };
-  if (extra && given[extra] !== undefined) admitted[extra] = admitText(given[extra], `${path}.${extra}`);
-  if (main === "url" && !/^(https?:|data:image\/)/i.test(admitted["url"] ?? ""))
-    throw invalid(`${path}.url`, "must be an http or data:image URL");
+  const admitted: Record<string, string> = {};
+  for (const name of fields) {
+    if (name === fields[0] || given[name] !== undefined) admitted[name] = admitText(given[name], `${path}.${name}`);
+  }
+  const { url } = admitted;
+  if (url !== undefined && !/^(https?:|data:image\/)/i.test(url)) throw invalid(`${path}.url`, "must be an http or data:image URL");
   return (isText ? { type, ...admitted } : { type, [type]: admitted }) as unknown as ChatCompletionContentPart;
 }
 

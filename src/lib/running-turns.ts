@@ -3,7 +3,7 @@
  * where a coordinator shared by several instances can take this one's place.
  */
 import type { TurnContext } from "./options.ts";
-import type { MessageStore, ThreadKey } from "./store.ts";
+import { keyOf, type MessageStore } from "./store.ts";
 import type { Turn } from "./turn.ts";
 
 /** The lines of all threads. */
@@ -27,8 +27,6 @@ export function runningTurnsOn(store: MessageStore): RunningTurns {
 
 function createRunningTurns(): RunningTurns {
   const lines = new Map<string, readonly Turn[]>();
-  // As JSON, no two pairs of strings meet in one key.
-  const keyOf = ({ owner, threadId }: ThreadKey) => JSON.stringify([owner, threadId]);
 
   return {
     find: (context) => lines.get(keyOf(context))?.find((turn) => turn.responseId === context.responseId && !turn.reason),

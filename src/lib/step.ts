@@ -3,28 +3,9 @@ import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import type { Answer } from "./answer.ts";
 import { ChatHandlerError } from "./errors.ts";
-import { type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
+import type { ChunkSink } from "./model.ts";
 import type { Settings } from "./options.ts";
 import type { SaidCall } from "./tools.ts";
-
-/** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
-const finishGrace = 2_000;
-
-/** The turn, as far as a step knows it. */
-export interface Asker {
-  /** Why it was aborted, where it was. */
-  readonly reason: ChatHandlerError | undefined;
-  /** The call that is under way. The turn closes it where it is aborted, and takes it away where a model that has finished does not end. */
-  call: ModelCall | undefined;
-  /** Throws the reason. */
-  throwIfAborted(): void;
-  /** Asks the model, whose chunks go to the sink. */
-  ask(sink: ChunkSink): Promise<ModelCall>;
-  /** Hears within how many milliseconds the model must say more. */
-  expect(ms: number): void;
-  /** Hears when a model that has finished must have ended, by `performance.now()`. */
-  expectEnd(at: number): void;
-}
 
 /** What the model says in one call. Grows while it speaks, so that a broken call still tells what was said. */
 export class Step implements ChunkSink {
@@ -36,8 +17,8 @@ export class Step implements ChunkSink {
   finishReason: string | undefined;
   /** Tokens, where the model reported them. */
   usage: CompletionUsage | undefined;
-  #chunks = 0;
-  #endsAt: number | undefined;
+  /** How many chunks have come. */
+  chunks = 0;
   #toolCharacters = 0;
   readonly #answer: Answer;
   readonly #settings: Settings;
@@ -48,44 +29,8 @@ export class Step implements ChunkSink {
     this.#settings = settings;
   }
 
-  /**
-   * Asks the model and writes what it says into the answer, as fast as the answer has room. Resolves when the model has
-   * finished; rejects when the call broke off, for whatever reason.
-   */
-  async speak(turn: Asker): Promise<void> {
-    const { timeouts } = this.#settings;
-    try {
-      turn.throwIfAborted();
-      turn.expect(timeouts.firstChunk);
-      turn.call = await turn.ask(this);
-      // It may have been aborted before there was anything to close; from here on an abort ends the reads.
-      while (turn.call && !turn.reason) {
-        const seen = this.#chunks;
-        const read = await turn.call.read();
-        if (!turn.call || turn.call.take(read)) break;
-        // Comments keep a connection open, but say nothing.
-        if (this.#chunks === seen) continue;
-        // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
-        while (this.#answer.isFull() && !turn.reason) {
-          turn.expect(Infinity);
-          await this.#answer.changed();
-        }
-        if (this.finishReason) turn.expectEnd((this.#endsAt ??= performance.now() + finishGrace));
-        else turn.expect(timeouts.idle);
-      }
-      turn.throwIfAborted();
-    } catch (error) {
-      throw fromProvider(turn.reason ?? error);
-    } finally {
-      turn.expect(Infinity);
-      turn.call?.close();
-      turn.call = undefined;
-    }
-    if (!this.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
-  }
-
   take({ usage, choices }: ChatCompletionChunk): void {
-    this.#chunks++;
+    this.chunks++;
     if (usage && typeof usage === "object") this.usage = usage;
     // Azure sends a chunk without choices first, usage comes in one last; and a further choice than the first is nobody's answer.
     const choice = Array.isArray(choices) && choices.find((choice) => !choice?.index);

@@ -30,6 +30,9 @@ export interface ThreadKey {
   threadId: string;
 }
 
+/** A thread's key as one string. As JSON, no two pairs of strings meet in one. */
+export const keyOf = ({ owner, threadId }: ThreadKey): string => JSON.stringify([owner, threadId]);
+
 /**
  * How an answer ended: `complete` is whole; `stopped` was cut short by the person (or a lost
  * connection); `failed` was cut short by a fault.

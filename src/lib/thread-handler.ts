@@ -74,7 +74,7 @@ export function createThreadHandler(options: ThreadHandlerOptions, ...extra: nev
       if (refusal instanceof ChatHandlerError) throw refusal;
       return refusal;
     } catch (thrown) {
-      const error = asChatHandlerError(thrown, "internal");
+      const error = asChatHandlerError(thrown);
       report(settings, error, known);
       return errorResponse(error, route?.method);
     }

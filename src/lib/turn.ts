@@ -1,25 +1,27 @@
 /** The life of one turn: from its place in the thread's line to its answer in the store. */
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
-import { Answer, type AnswerReader } from "./answer.ts";
+import { Answer } from "./answer.ts";
 import { unlessAborted, within } from "./deadline.ts";
 import { conflict, type Earlier, findEarlier } from "./earlier.ts";
-import { asChatHandlerError, ChatHandlerError, clientGone } from "./errors.ts";
+import { asChatHandlerError, ChatHandlerError } from "./errors.ts";
 import { attempt, report } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
-import { callModel, type ChunkSink, type ModelCall } from "./model.ts";
+import { callModel, type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
 import type { Settings, TurnContext } from "./options.ts";
-import { titleOf } from "./prompt.ts";
+import { asTitle, titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
-import { type Asker, Step } from "./step.ts";
-import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey } from "./store.ts";
-import { retitle } from "./title.ts";
+import { Step } from "./step.ts";
+import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey, ThreadStore } from "./store.ts";
+
+/** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
+const finishGrace = 2_000;
 
 /** What a step that is over leaves: messages still without ids. */
 type Kept = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
 /** A turn that waits, runs or has ended. A class, for closures would occupy 1 kB more in every open stream. */
-export class Turn implements Asker {
+export class Turn {
   /** The client's name for its answer. */
   declare readonly responseId: string;
   /** Where it is stored. */
@@ -31,9 +33,10 @@ export class Turn implements Asker {
    * look at that, nor abort it.
    */
   reason: ChatHandlerError | undefined;
+  /** What it says. */
+  declare readonly answer: Answer;
   /** Resolves when all of it is stored and the next turn of the thread may begin. */
   declare readonly over: Promise<void>;
-  call: ModelCall | undefined;
 
   /** For the app's functions alone: they may change it. */
   readonly #context: TurnContext;
@@ -41,7 +44,8 @@ export class Turn implements Asker {
   readonly #turns: RunningTurns;
   readonly #startedAt = performance.now();
   readonly #controller = new AbortController();
-  readonly #answer: Answer;
+  /** The call that is under way; gone where a model that has finished does not end. */
+  #call: ModelCall | undefined;
   #queued = 0;
   /** Whether it is for this turn to answer, and for the app to hear of it. */
   #isTakenUp = false;
@@ -75,30 +79,22 @@ export class Turn implements Asker {
     this.#context = context;
     this.#settings = settings;
     this.#turns = turns;
-    this.#answer = new Answer(settings.flushInterval, this);
+    this.answer = new Answer(settings.flushInterval, this);
     this.over = this.#live();
     const { waitUntil } = settings;
     if (waitUntil) void attempt(() => waitUntil(this.over.then(() => this.#told))).catch((error) => this.#report(error));
-  }
-
-  /** Reads its answer from the beginning, for the client of a request. When the last one leaves, the turn stops. */
-  join(request: Request): AnswerReader {
-    return this.#answer.join(request);
-  }
-
-  abandon(): void {
-    this.#abort(clientGone());
   }
 
   #report(error: unknown): void {
     report(this.#settings, error, this.#context);
   }
 
-  #abort(reason: ChatHandlerError): void {
+  /** Stops it: nobody is there any more, or it has taken too long. */
+  abort(reason: ChatHandlerError): void {
     this.reason ??= reason;
     this.#controller.abort(reason);
-    this.call?.close();
-    this.#answer.wake?.();
+    this.#call?.close();
+    this.answer.wake?.();
   }
 
   /**
@@ -110,18 +106,13 @@ export class Turn implements Asker {
     const now = performance.now();
     const left = Math.min(this.#dueAt, this.#endsAt) - now;
     if (left > 0) this.#timer = setTimeout(() => this.#watch(), Math.min(left, timeouts.firstChunk, timeouts.idle));
-    else if (now >= this.#endsAt) this.#abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
-    else if (!this.#step?.finishReason) this.#abort(new ChatHandlerError("model_timeout", "The model took too long."));
+    else if (now >= this.#endsAt) this.abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
+    else if (!this.#step?.finishReason) this.abort(new ChatHandlerError("model_timeout", "The model took too long."));
     else {
       // It had finished, whatever keeps its connection open.
-      this.call?.close();
-      this.call = undefined;
-      this.expectEnd(Infinity);
+      this.#hangUp();
+      this.#watch();
     }
-  }
-
-  #stored(id: string, message: StoredMessage["message"], status: MessageStatus, ending: Partial<StoredMessage>): StoredMessage {
-    return { id, promptId: this.asked.id, message, status, createdAt: this.#settings.now(), ...ending };
   }
 
   async #look(options?: ListMessagesOptions): Promise<Earlier> {
@@ -148,7 +139,7 @@ export class Turn implements Asker {
     const earlier = await this.#look(history);
     if (earlier.answer !== undefined) return earlier;
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
-    const title = earlier.isFirst ? titleOf(this.#context.prompt.content) : undefined;
+    const title = titleOf(this.#context.prompt.content);
     // The thread routes store a first prompt before its turn.
     if (!earlier.hasPrompt) {
       const ids = await store.appendMessages(this.thread, [this.asked], { title });
@@ -159,8 +150,19 @@ export class Turn implements Asker {
         return whole;
       }
     }
-    if (title !== undefined) this.#titled = retitle(this.#context, this.#settings, title, (error) => this.#report(error));
+    if (earlier.isFirst) this.#titled = this.#retitle(title).catch((error) => this.#report(error));
     return earlier;
+  }
+
+  /** Asks the app for a title and puts it in the place of `given`, unless someone was faster. */
+  async #retitle(given: string): Promise<void> {
+    const { store, title, timeouts } = this.#settings;
+    if (!title || !("renameThread" in store)) return;
+    const asked = attempt(() => title(this.#context));
+    const made = asTitle(await within(timeouts.turn, asked, () => new Error("The title took too long.")));
+    const threads = store as ThreadStore;
+    const current = await threads.getThread(this.thread);
+    if (made && current?.title === given) await threads.renameThread(this.thread, made);
   }
 
   /** Resolves to the whole answer where it is stored; where it is not, the model can be asked. */
@@ -169,7 +171,7 @@ export class Turn implements Asker {
     if (whole !== undefined) return whole;
     this.#isTakenUp = true;
     const { signal } = this.#controller;
-    this.throwIfAborted();
+    this.#throwIfAborted();
     const { model, systemPrompt, params, history, tools } = this.#settings;
     const given = async <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
       typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(this.#context) : option;
@@ -180,11 +182,11 @@ export class Turn implements Asker {
     return undefined;
   }
 
-  throwIfAborted(): void {
+  #throwIfAborted(): void {
     if (this.reason) throw this.reason;
   }
 
-  ask(sink: ChunkSink): Promise<ModelCall> {
+  #ask(sink: ChunkSink): Promise<ModelCall> {
     const { client, tools } = this.#settings;
     const body = this.#body!;
     // Let go of, for a thread may be long and its answer takes a while: only tools need it once more.
@@ -192,30 +194,69 @@ export class Turn implements Asker {
     return callModel(client, body, this.#controller.signal, sink);
   }
 
-  expect(ms: number): void {
+  /** Within how many milliseconds the model must say more. */
+  #expect(ms: number): void {
     this.#dueAt = performance.now() + ms;
   }
 
-  expectEnd(at: number): void {
-    this.#dueAt = at;
-    clearTimeout(this.#timer);
-    this.#watch();
+  #hangUp(): void {
+    this.#expect(Infinity);
+    this.#call?.close();
+    this.#call = undefined;
+  }
+
+  /**
+   * Asks the model, which writes what it says into the answer, as fast as that has room. Resolves when the model has finished; rejects
+   * when the call broke off, for whatever reason.
+   */
+  async #listen(step: Step): Promise<void> {
+    const { timeouts } = this.#settings;
+    let endsAt: number | undefined;
+    try {
+      this.#throwIfAborted();
+      this.#expect(timeouts.firstChunk);
+      this.#call = await this.#ask(step);
+      // It may have been aborted before there was anything to close; from here on an abort ends the reads.
+      while (this.#call && !this.reason) {
+        const seen = step.chunks;
+        const read = await this.#call.read();
+        if (!this.#call || this.#call.take(read)) break;
+        // Comments keep a connection open, but say nothing.
+        if (step.chunks === seen) continue;
+        // Held back here, the model's connection fills up and the provider waits; meanwhile nothing is expected of it.
+        while (this.answer.isFull() && !this.reason) {
+          this.#expect(Infinity);
+          await this.answer.changed();
+        }
+        if (step.finishReason) {
+          this.#dueAt = endsAt ??= performance.now() + finishGrace;
+          clearTimeout(this.#timer);
+          this.#watch();
+        } else this.#expect(timeouts.idle);
+      }
+      this.#throwIfAborted();
+    } catch (error) {
+      throw fromProvider(this.reason ?? error);
+    } finally {
+      this.#hangUp();
+    }
+    if (!step.finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
   }
 
   /** Runs the tools that the model has called. Resolves to whether it called any and is to be asked again. */
   async #runTools({ start, finishReason = "", toolCalls, usage }: Step): Promise<boolean> {
     const { tools } = this.#settings;
     const { signal } = this.#controller;
-    if (cutShort.test(finishReason)) throw incomplete(`The model's answer was cut short: ${finishReason}.`);
+    if (cutShort.test(finishReason)) throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short: ${finishReason}.`);
     if (!tools || !toolCalls?.length) return false;
-    this.#answer.flush();
+    this.answer.flush();
     const { calls, results } = await tools.run(toolCalls, { ...this.#context, signal }, (error) => this.#report(error));
-    const call = { role: "assistant" as const, content: this.#answer.textFrom(start) || null, tool_calls: calls };
+    const call = { role: "assistant" as const, content: this.answer.textFrom(start) || null, tool_calls: calls };
     // Kept together, so that a call is never without its result.
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
     this.#used = sum(this.#used, usage);
     this.#step = undefined;
-    this.throwIfAborted();
+    this.#throwIfAborted();
     const body = this.#body!;
     body.messages = [...body.messages, call, ...results];
     return true;
@@ -223,13 +264,14 @@ export class Turn implements Asker {
 
   /** Stores what was said, in the place of a broken attempt. Resolves to whether it is there now. */
   async #keep(status: MessageStatus): Promise<boolean> {
-    const { store, generateId: newId } = this.#settings;
-    const { start = this.#answer.length, finishReason, usage } = this.#step ?? ({} as Partial<Step>);
-    const content = this.#answer.textFrom(start);
+    const { store, generateId, now } = this.#settings;
+    const { start = this.answer.length, finishReason, usage } = this.#step ?? ({} as Partial<Step>);
+    const content = this.answer.textFrom(start);
     // Ids of their own each time: whatever became of an attempt to store them, it cannot get in the way of this one.
-    const batch = this.#kept.map(({ message, ...ending }) => this.#stored(newId(), message, status, ending));
+    const stored = (id: string, kept: Kept): StoredMessage => ({ id, ...kept, promptId: this.asked.id, status, createdAt: now() });
+    const batch = this.#kept.map((kept) => stored(generateId(), kept));
     if (content || status === "complete") {
-      batch.push(this.#stored(this.responseId, { role: "assistant", content }, status, { finishReason, usage }));
+      batch.push(stored(this.responseId, { message: { role: "assistant", content }, finishReason, usage }));
     }
     if (batch.length === 0) return false;
     return (await store.appendMessages(this.thread, batch, { answers: this.asked.id })).length === batch.length;
@@ -237,15 +279,15 @@ export class Turn implements Asker {
 
   async #commit(): Promise<void> {
     let failure: ChatHandlerError | undefined;
-    if (await this.#keep("complete").catch((error) => void (failure = asChatHandlerError(error, "internal")))) return;
+    if (await this.#keep("complete").catch((error) => void (failure = asChatHandlerError(error)))) return;
     // The store may have done it all the same: then the answer is whole. If not, and it did not fail, someone deleted the prompt
     // meanwhile, or another process answered it.
-    if ((await this.#look()).answer !== this.#answer.textFrom(0)) throw failure ?? conflict("responseId");
+    if ((await this.#look()).answer !== this.answer.textFrom(0)) throw failure ?? conflict("responseId");
     if (failure) this.#report(failure);
   }
 
   async #live(): Promise<void> {
-    const answer = this.#answer;
+    const answer = this.answer;
     let error: ChatHandlerError | undefined;
     let status: MessageStatus = "complete";
     try {
@@ -253,10 +295,10 @@ export class Turn implements Asker {
       if (whole !== undefined) answer.write(whole);
       else {
         do {
-          if (this.#steps === this.#settings.limits.steps) throw incomplete("The model kept calling tools.");
+          if (this.#steps === this.#settings.limits.steps) throw new ChatHandlerError("answer_incomplete", "The model kept calling tools.");
           this.#steps++;
           this.#step = new Step(answer, this.#settings);
-          await this.#step.speak(this);
+          await this.#listen(this.#step);
         } while (await this.#runTools(this.#step));
         if (answer.length === 0) throw new ChatHandlerError("model_failed", "The model said nothing.");
         clearTimeout(this.#timer);
@@ -264,7 +306,7 @@ export class Turn implements Asker {
         await this.#commit();
       }
     } catch (thrown) {
-      error = asChatHandlerError(thrown, "internal");
+      error = asChatHandlerError(thrown);
       this.reason ??= error;
       status = error.code === "client_gone" ? "stopped" : "failed";
       if (this.#isTakenUp && error.code !== "id_conflict") await this.#keep(status).catch((error) => this.#report(error));
@@ -278,7 +320,7 @@ export class Turn implements Asker {
 
   async #tell(status: MessageStatus, error: ChatHandlerError | undefined): Promise<void> {
     const { finishReason, usage } = this.#step ?? ({} as Partial<Step>);
-    const { openedAt } = this.#answer;
+    const { openedAt } = this.answer;
     const firstText = openedAt && openedAt - this.#startedAt;
     const timings = { queued: this.#queued, firstText, total: performance.now() - this.#startedAt };
     const ended = { ...this.#context, status, finishReason, usage: sum(this.#used, usage), steps: this.#steps, error, timings };
@@ -289,15 +331,14 @@ export class Turn implements Asker {
 
 const busy = () => new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
 
-const incomplete = (message: string) => new ChatHandlerError("answer_incomplete", message);
-
 /** Finish reasons with which a provider ends an answer that is not whole. */
 const cutShort = /^(length|max_tokens|content_filter|error)$/;
 
+/** All that a provider counts, of two calls together. */
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
   if (!a || !b) return a ?? b;
-  const total = { ...b };
-  const tokens = (count: unknown) => (Number.isFinite(count) ? (count as number) : 0);
-  for (const name of ["prompt_tokens", "completion_tokens", "total_tokens"] as const) total[name] = tokens(a[name]) + tokens(b[name]);
+  const total: CompletionUsage & Record<string, unknown> = { ...b };
+  const number = (count: unknown) => (Number.isFinite(count) ? (count as number) : 0);
+  for (const [name, count] of Object.entries(a)) if (number(count)) total[name] = number(count) + number(total[name]);
   return total;
 }

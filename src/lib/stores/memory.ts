@@ -1,5 +1,5 @@
 /** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
-import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
+import { keyOf, type Thread, type ThreadKey, type ThreadStore } from "../store.ts";
 import { withDefaults } from "../options-check.ts";
 import { activityBelow, checkCount } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
@@ -17,8 +17,11 @@ export interface MemoryStoreOptions {
 
 /** What is kept of one thread. Messages are kept as JSON text, so nothing is ever shared with the caller. */
 interface KeptThread {
+  key: string;
   owner: string;
   thread: Thread;
+  /** All threads of its owner by ascending `activity`: an activity goes to the end, a page is a slice. */
+  listed: KeptThread[];
   messages: WrittenMessage[];
   byId: Map<string, WrittenMessage>;
   /** What answers a prompt, by its id. */
@@ -28,12 +31,6 @@ interface KeptThread {
   /** Place among the activities. */
   activity: number;
   characters: number;
-}
-
-interface KeptOwner {
-  threads: Map<string, KeptThread>;
-  /** The same threads by ascending `activity`: an activity goes to the end, a page is a slice. */
-  byActivity: KeptThread[];
 }
 
 /**
@@ -48,14 +45,15 @@ interface KeptOwner {
 export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore {
   const { maxThreads, maxCharacters } = withDefaults(options, { maxThreads: 10_000, maxCharacters: 50_000_000 }, {}, "createMemoryStore.");
 
-  const owners = new Map<string, KeptOwner>();
+  const threads = new Map<string, KeptThread>();
+  const byOwner = new Map<string, KeptThread[]>();
   // Longest unused first, each under a new number: a set that one thread leaves and enters again and again gets slow in V8.
   const byUse = new Map<number, KeptThread>();
   let uses = 0;
   let characters = 0;
 
-  function find({ owner, threadId }: ThreadKey): KeptThread | undefined {
-    const kept = owners.get(owner)?.threads.get(threadId);
+  function find(key: ThreadKey): KeptThread | undefined {
+    const kept = threads.get(keyOf(key));
     if (kept) use(kept);
     return kept;
   }
@@ -65,33 +63,41 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     byUse.set((kept.use = ++uses), kept);
   }
 
-  function create({ owner, threadId }: ThreadKey, title: string): KeptThread {
-    const now = Date.now();
-    const thread = { threadId, title, createdAt: now, updatedAt: now };
-    const kept: KeptThread = { owner, thread, messages: [], byId: new Map(), use: 0, activity: 0, characters: 0 };
-    let keptOwner = owners.get(owner);
-    if (!keptOwner) owners.set(owner, (keptOwner = { threads: new Map(), byActivity: [] }));
-    keptOwner.threads.set(threadId, kept);
-    keptOwner.byActivity.push(kept);
-    kept.activity = ++uses;
+  function create(threadKey: ThreadKey, title: string): KeptThread {
+    const { owner, threadId } = threadKey;
+    const key = keyOf(threadKey);
+    const kept: KeptThread = {
+      key,
+      owner,
+      thread: { threadId, title, createdAt: Date.now(), updatedAt: 0 },
+      listed: byOwner.get(owner) ?? [],
+      messages: [],
+      byId: new Map(),
+      use: 0,
+      activity: Infinity,
+      characters: 0,
+    };
+    threads.set(key, kept);
+    byOwner.set(owner, kept.listed);
+    markActive(kept);
     use(kept);
     resize(kept, owner.length + threadId.length + title.length);
     return kept;
   }
 
   function remove(kept: KeptThread): void {
-    const { threads, byActivity } = owners.get(kept.owner)!;
-    threads.delete(kept.thread.threadId);
-    byActivity.splice(firstFrom(byActivity, kept.activity), 1);
-    if (threads.size === 0) owners.delete(kept.owner);
+    const { key, owner, listed, activity } = kept;
+    threads.delete(key);
+    listed.splice(firstFrom(listed, activity), 1);
+    if (listed.length === 0) byOwner.delete(owner);
     byUse.delete(kept.use);
     characters -= kept.characters;
   }
 
   function markActive(kept: KeptThread): void {
-    const { byActivity } = owners.get(kept.owner)!;
-    byActivity.splice(firstFrom(byActivity, kept.activity), 1);
-    byActivity.push(kept);
+    const { listed, activity } = kept;
+    listed.splice(firstFrom(listed, activity), 1);
+    listed.push(kept);
     kept.activity = ++uses;
     kept.thread.updatedAt = Date.now();
   }
@@ -120,27 +126,26 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   return {
     async listMessages(key, { last } = {}) {
       if (last !== undefined) checkCount("last", last);
-      const messages = find(key)?.messages ?? [];
-      return (last === undefined ? messages : messages.slice(-last)).map(({ body }) => readMessage(body));
+      return (find(key)?.messages ?? []).slice(last ? -last : 0).map(({ body }) => readMessage(body));
     },
 
     async appendMessages(key, messages, { title = "", answers } = {}) {
       const given = writeBatch(messages);
-      if (given.length === 0) return [];
       const found = find(key);
-      let batch = given;
-      if (answers === undefined) batch = given.filter(({ id }) => !found?.byId.has(id));
-      else {
-        if (!found?.byId.has(answers)) return [];
-        const broken = new Set(found.answers?.get(answers));
-        const isTaken = ({ id }: WrittenMessage) => found.byId.has(id) && !broken.has(found.byId.get(id)!);
-        if ([...broken].some(({ isComplete }) => isComplete) || given.some(isTaken)) return [];
+      const broken = new Set(found?.answers?.get(answers!));
+      const batch = given.filter(({ id }) => {
+        const there = found?.byId.get(id);
+        return !there || broken.has(there);
+      });
+      if (batch.length === 0) return [];
+      if (answers !== undefined) {
+        const isWhole = [...broken].some(({ isComplete }) => isComplete);
+        if (!found?.byId.has(answers) || isWhole || batch.length < given.length) return [];
         removeMessages(found, broken);
       }
-      if (batch.length === 0) return [];
 
       const kept = found ?? create(key, title);
-      let growth = 0;
+      markActive(kept);
       for (const message of batch) {
         if (isAnswer(message)) {
           const turn = kept.answers?.get(message.promptId);
@@ -151,10 +156,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
         // Of just the length it needs at first: an array that has grown has room for 16 more.
         if (kept.messages.length === 0) kept.messages = [message];
         else kept.messages.push(message);
-        growth += message.body.length;
+        resize(kept, message.body.length);
       }
-      markActive(kept);
-      resize(kept, growth);
       return batch.map(({ id }) => id);
     },
 
@@ -162,29 +165,28 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       const kept = find(key);
       const message = kept?.byId.get(id);
       if (!kept || !message) return false;
-      const before = message.body.length;
-      Object.assign(message, changeMessage(message.body, change));
-      resize(kept, message.body.length - before);
+      const changed = changeMessage(message.body, change);
+      resize(kept, changed.body.length - message.body.length);
+      Object.assign(message, changed);
       return true;
     },
 
     async deleteMessages(key, ids) {
       const kept = find(key);
-      if (!kept) return;
-      const messages = new Set(ids.map((id) => kept.byId.get(id)));
-      messages.delete(undefined);
-      removeMessages(kept, messages as Set<WrittenMessage>);
+      if (kept) removeMessages(kept, new Set(ids.flatMap((id) => kept.byId.get(id) ?? [])));
     },
 
     async listThreads(owner, page) {
       const below = activityBelow(page);
-      const byActivity = owners.get(owner)?.byActivity ?? [];
-      const end = firstFrom(byActivity, below);
+      const listed = byOwner.get(owner) ?? [];
+      const end = firstFrom(listed, below);
       const start = Math.max(0, end - page.limit);
-      const listed = byActivity.slice(start, end).reverse();
       return {
-        threads: listed.map(({ thread }) => ({ ...thread })),
-        ...(start > 0 && { nextCursor: String(byActivity[start]!.activity) }),
+        threads: listed
+          .slice(start, end)
+          .reverse()
+          .map(({ thread }) => ({ ...thread })),
+        ...(start > 0 && { nextCursor: String(listed[start]!.activity) }),
       };
     },
 
@@ -200,9 +202,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     async renameThread(key, title) {
       const kept = find(key);
       if (!kept) return false;
-      const growth = title.length - kept.thread.title.length;
+      resize(kept, title.length - kept.thread.title.length);
       kept.thread.title = title;
-      resize(kept, growth);
       return true;
     },
 
@@ -213,8 +214,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     },
 
     async deleteOwner(owner) {
-      const byActivity = owners.get(owner)?.byActivity ?? [];
-      for (let last; (last = byActivity.at(-1));) remove(last);
+      byOwner.get(owner)?.toReversed().forEach(remove);
     },
   };
 }
@@ -222,12 +222,12 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
 const isAnswer = ({ id, promptId }: WrittenMessage) => promptId !== id;
 
 /** Index of the first thread whose activity is not before the given one. */
-function firstFrom(byActivity: readonly KeptThread[], activity: number): number {
+function firstFrom(listed: readonly KeptThread[], activity: number): number {
   let low = 0;
-  let high = byActivity.length;
+  let high = listed.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (byActivity[middle]!.activity < activity) low = middle + 1;
+    if (listed[middle]!.activity < activity) low = middle + 1;
     else high = middle;
   }
   return low;
