@@ -51,6 +51,52 @@ describe("ChatHandlerError", () => {
     expect([error.param, error.retryAfter, error.cause]).toEqual([undefined, undefined, undefined]);
   });
 
+  it.each(["unauthenticated", "constructor", "__proto__"])("of a code there is none of, %s, has status 500", async (code) => {
+    const authorize = () => {
+      throw new ChatHandlerError(code as "internal", "No.");
+    };
+    for (const showErrors of [false, true]) {
+      const chat = await startChat({ authorize, showErrors });
+      expect((await chat.post(ask("Hi"))).status).toBe(showErrors ? 200 : 500);
+    }
+  });
+
+  it.each(["a\nb", "später", "org acme key sk_live_123", "key, sk_live_12345678901234 GMT!"])(
+    "passes no Retry-After on that is neither seconds nor a date: %j",
+    async (retryAfter) => {
+      const authorize = () => {
+        throw new ChatHandlerError("rate_limited", "Slow down.", { retryAfter });
+      };
+      const chat = await startChat({ authorize });
+      const response = await chat.post(ask("Hi"));
+      expect([response.status, response.headers.has("Retry-After")]).toEqual([429, false]);
+    },
+  );
+
+  it("passes a date on", async () => {
+    const retryAfter = new Date(0).toUTCString();
+    const authorize = () => {
+      throw new ChatHandlerError("rate_limited", "Slow down.", { retryAfter });
+    };
+    const chat = await startChat({ authorize });
+    expect((await chat.post(ask("Hi"))).headers.get("Retry-After")).toBe(retryAfter);
+  });
+
+  it.each(["authorize", "model", "onTurnEnd"] as const)("takes what cannot be looked at for what it is: a fault, in %s", async (name) => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const fail = () => {
+      throw proxy as Error;
+    };
+    const chat = await startChat({ [name]: fail });
+    const seen = await read(chat.post(ask("Hi")));
+    expect(seen.status).toBe(name === "onTurnEnd" ? 200 : 500);
+    await chat.settled();
+    expect(chat.errors.map(({ code }) => code)).toEqual(["internal"]);
+    const healed = await startChat({ over: chat });
+    expect((await read(healed.post(ask("Next", 2)))).text).toBe("Answer to Next.");
+  });
+
   it.each(codes)("%s thrown by authorize gives its status, its words and a type that OpenAI's clients know", async (code, status) => {
     const chat = await startChat({
       authorize: () => {

@@ -67,6 +67,16 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
       [user("a"), { role: "assistant", content: "b", tool_calls: null } as unknown as Message],
       [user("a"), assistant("b")],
     ],
+    [
+      "calls that are none",
+      [user("a"), { role: "assistant", content: "b", tool_calls: [null, {}, 1] } as unknown as Message],
+      [user("a"), assistant("b")],
+    ],
+    [
+      "calls that are no list",
+      [user("a"), { role: "assistant", content: "b", tool_calls: {} } as unknown as Message],
+      [user("a"), assistant("b")],
+    ],
     ["an empty user message", [user("a"), assistant("b"), user("")], [user("a"), assistant("b")]],
     ["no user message at the start", [assistant("b"), user("a")], [user("a")]],
     ["consecutive prompts", [user("a"), user("b")], [user("a"), user("b")]],
@@ -115,6 +125,16 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     await read(chat.post(ask("Hi")));
     expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("A"), user("b"), assistant("B"), hi]);
   });
+});
+
+it("an answer that was made anew goes to the model with its prompt, or not at all", async () => {
+  const chat = await startChat({ history: { last: 6 } });
+  const turns = [1, 2, 3, 4].flatMap((n) => stored([user(`Q${n}`), assistant(`A${n}`)], `q${n}`));
+  const late = { ...stored([user("Q1"), assistant("A1")], "q1")[1]!, id: "late" };
+  await chat.kept.appendMessages({ owner: "", threadId: "t" }, [...turns, late]);
+  await read(chat.post(ask("Hi")));
+  const texts = chat.model.calls[0]?.body.messages.map(({ content }) => content);
+  expect(texts).toEqual(["Q3", "A3", "Q4", "A4", "Hi"]);
 });
 
 describe("any history at all", () => {

@@ -281,6 +281,62 @@ it("says so when the body was read before the handler got it", async () => {
   expect(await response.text()).toMatch(/read before/);
 });
 
+it.each<[how: string, Record<string, string>]>([
+  ["with a declared length", { "Content-Length": "120" }],
+  ["without", {}],
+])("says so when somebody else holds the body, or a parser has emptied it, %s", async (_, headers) => {
+  const chat = await startChat();
+  const locked = new Request(chat.url, { ...post(ask("Hi")), headers: { ...json, ...headers } });
+  locked.body?.getReader();
+  const emptied = new Request(chat.url, { method: "POST", headers: { ...json, ...headers }, body: "" });
+  for (const request of [locked, emptied]) {
+    expect((await expectError(await chat.handler(request), 400, "invalid_json")).message).toMatch(/read before/);
+  }
+  expect(chat.errors.length).toBe(2);
+});
+
+it.each(["200, 200", "abc", "-1", "1e9", " "])("cuts off a body without end that declares a length of %j", async (length) => {
+  const chat = await startChat({ limits: { bodyBytes: 1000 } });
+  let pulled = 0;
+  const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    pulled++;
+    if (pulled > 100) controller.close();
+    else controller.enqueue(new Uint8Array(100).fill(32));
+  };
+  const body = new ReadableStream<Uint8Array>({ pull });
+  const request = new Request(chat.url, { method: "POST", body, headers: json, duplex: "half" } as RequestInit);
+  const headers = new Headers(json);
+  const declares = new Proxy(request, {
+    get: (target, name) => (name === "headers" ? headers : Reflect.get(target, name, target)),
+  });
+  headers.set("Content-Length", length);
+  await expectError(await chat.handler(declares), 413, "body_too_large");
+  expect(pulled).toBeLessThan(20);
+});
+
+it("takes a request without a signal, as a framework may give it", async () => {
+  const chat = await startChat();
+  const request = new Request(chat.url, post(ask("Hi")));
+  const bare = new Proxy(request, {
+    get: (target, name) => {
+      const value: unknown = name === "signal" ? undefined : Reflect.get(target, name, target);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+  expect((await read(chat.handler(bare))).text).toBe("Answer to Hi.");
+});
+
+it.each([
+  ["a context of Hono", (request: Request) => ({ req: { raw: request } })],
+  ["a request of Node", () => ({ method: "POST", headers: { "content-type": "application/json" } })],
+  ["nothing", () => undefined],
+])("says what it takes to whoever gives it %s", async (_, given) => {
+  const chat = await startChat();
+  const response = await chat.handler(given(new Request(chat.url, post(ask("Hi")))) as unknown as Request);
+  await expectError(response, 500, "internal");
+  expect(chat.errors[0]?.cause).toMatchObject({ name: "TypeError" });
+});
+
 describe("response headers", () => {
   const ofAnAnswer = [
     ["cache-control", "no-cache, no-transform"],

@@ -79,7 +79,8 @@ export class ChatHandlerError extends Error {
   constructor(code: ChatHandlerErrorCode, message: string, options: ChatHandlerErrorOptions = {}) {
     super(message, options);
     this.code = code;
-    this.status = statusOf[code];
+    // A code that there is none of can come from JavaScript.
+    this.status = Object.hasOwn(statusOf, code) ? statusOf[code] : 500;
     this.param = options.param;
     this.retryAfter = options.retryAfter;
   }
@@ -91,7 +92,12 @@ export function asChatHandlerError(
   code: ChatHandlerErrorCode = "internal",
   message = "Something went wrong.",
 ): ChatHandlerError {
-  return cause instanceof ChatHandlerError ? cause : new ChatHandlerError(code, message, { cause });
+  try {
+    if (cause instanceof ChatHandlerError) return cause;
+  } catch {
+    // A proxy may refuse to be looked at.
+  }
+  return new ChatHandlerError(code, message, { cause });
 }
 
 /** What a reader that left finds; nobody else sees it. */
@@ -107,7 +113,8 @@ export function errorResponse({ message, code, param, status, retryAfter }: Chat
   const headers = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    ...(retryAfter && { "Retry-After": retryAfter }),
+    // Seconds or an HTTP date; it may be the provider's, whose words are not passed on.
+    ...(/^(\d+|\w{3}, [\w :]{20} GMT)$/.test(retryAfter!) && { "Retry-After": retryAfter! }),
     ...(status === 405 && { Allow: allow }),
   };
   // JSON leaves out a param that is undefined.

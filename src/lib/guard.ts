@@ -22,9 +22,12 @@ export function guardStore<S extends object>(store: S, timeout: number): S {
     get:
       (_, method) =>
       async (...args: unknown[]): Promise<unknown> => {
+        const broken = (how: string) => new Error(`The store's ${String(method)}() ${how}.`);
         try {
           const call = attempt(() => (store as Record<PropertyKey, (...args: unknown[]) => unknown>)[method]!(...args));
-          return await within(timeout, call, () => new Error(`The store's ${String(method)}() took longer than ${timeout} ms.`));
+          const result = await within(timeout, call, () => broken(`took longer than ${timeout} ms`));
+          if (/^(list|append)M/.test(String(method)) && !Array.isArray(result)) throw broken("must resolve to an array");
+          return result;
         } catch (error) {
           throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");
         }

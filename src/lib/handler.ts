@@ -2,6 +2,7 @@
 import { errorCard } from "./error-card.ts";
 import { asChatHandlerError, ChatHandlerError, errorResponse } from "./errors.ts";
 import { guardStore, report } from "./guard.ts";
+import { misuse } from "./options-check.ts";
 import { type Authorized, type AuthorizeResult, type ChatHandlerOptions, resolveOptions, type TurnContext } from "./options.ts";
 import { readChatRequest } from "./request.ts";
 import { conflict } from "./earlier.ts";
@@ -33,6 +34,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
     let context = { request } as TurnContext;
     let turn: Turn | undefined;
     try {
+      if (!request.headers?.get) misuse("pass a web Request, such as Hono's context.req.raw");
       if (request.method !== "POST") throw new ChatHandlerError("method_not_allowed", "Use POST.");
       const asked = await readChatRequest(request, settings.limits, settings.timeouts.body);
       context = { ...asked } as TurnContext;

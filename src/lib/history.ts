@@ -21,7 +21,15 @@ export function inTurnOrder(messages: readonly StoredMessage[]): StoredMessage[]
  * tool call with its result and every result with its call; and no half turn at the start.
  */
 export function toModelMessages(stored: readonly StoredMessage[], last: number): ChatCompletionMessageParam[] {
-  const newest = stored.slice(-last).map(({ message }) => message);
+  let turn: string | undefined;
+  const newest = stored
+    .slice(-last)
+    .filter(({ id, promptId, message }) => {
+      if (message.role === "user" || id === promptId) turn = promptId;
+      // An answer that was made anew may be there when its prompt is further back.
+      return turn === promptId;
+    })
+    .map(({ message }) => message);
   // What begins within a turn begins with an answer to nothing: it starts at the next prompt instead, which at the end there always is.
   const window = newest.slice(newest.findIndex(({ role }) => role === "user"));
   return window.flatMap((message, index) => {
@@ -30,9 +38,9 @@ export function toModelMessages(stored: readonly StoredMessage[], last: number):
       const results = resultsAfter(index, window);
       const calls: ChatCompletionMessageToolCall[] = [];
       const answers: ChatCompletionMessageParam[] = [];
-      for (const call of message.tool_calls ?? []) {
-        const result = results.get(call.id);
-        if (!call.id || !result) continue;
+      for (const call of Object.values(message.tool_calls ?? {})) {
+        const result = call?.id && results.get(call.id);
+        if (!result) continue;
         calls.push(call);
         answers.push(known(result, { content: result.content ?? "", tool_call_id: call.id }));
         results.delete(call.id); // no second call has it

@@ -60,14 +60,20 @@ export async function callModel(
     asResponse?: () => Promise<Response>;
   };
   const given = Promise.resolve<Response | AsyncIterable<ChatCompletionChunk>>(pending.asResponse ? pending.asResponse() : pending);
-  // What a client that ignores the signal gives too late is let go at once.
-  void given.then((late) => signal.aborted && open(late, sink).close()).catch(noop);
+  // What a client that ignores the signal gives too late is let go at once; and where it fails, so does the promise that a tracing
+  // wrapper has made beside it, for nobody else to hear of.
+  void given
+    .then(
+      (late) => signal.aborted && open(late, sink).close(),
+      () => pending,
+    )
+    .catch(noop);
   return open(await unlessAborted(signal, given), sink);
 }
 
 function open(given: Response | AsyncIterable<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
   if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), sink);
-  if (!given.body) throw new Error("It has no body.");
+  if (!given.body) throw new Error("The client gave no stream.");
   return new EventStream(given.body, sink);
 }
 
@@ -154,8 +160,6 @@ function asChunk(value: unknown, event?: string): ChatCompletionChunk {
 export function fromProvider(cause: unknown): ChatHandlerError {
   const { status, headers } = Object(cause) as { status?: unknown; headers?: unknown };
   if (status !== 429) return asChatHandlerError(cause, "model_failed", "The model could not answer.");
-  const wait = headers instanceof Headers ? headers.get("Retry-After") : "";
-  // Seconds or an HTTP date; anything else is not passed on.
-  const retryAfter = wait && /^[\w ,:]{1,40}$/.test(wait) ? wait : undefined;
+  const retryAfter = (headers instanceof Headers && headers.get("Retry-After")) || undefined;
   return new ChatHandlerError("rate_limited", "The model gets too many requests. Try again later.", { cause, retryAfter });
 }

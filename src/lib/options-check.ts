@@ -20,8 +20,8 @@ export function withDefaults<T extends object>(given: object, defaults: T, kinds
     const name = path + key;
     const standard = settings.get(key);
     const kind = Object.hasOwn(kinds, key) ? kinds[key] : standard ? typeof standard : undefined;
-    if (!kind) return misuse(`there is no option ${name}`);
-    if (value === null || !kind.includes(typeof value)) misuse(`${name} must be a ${kind.replace(" ", " or ")}`);
+    if (!kind) return misuse(`there is no option ${name} among ${Object.keys({ ...defaults, ...kinds }).join(", ")}`);
+    if (value === null || !kind.includes(typeof value)) misuse(`${name} must be of type ${kind.replace(" ", " or ")}`);
     const least = path ? 1 : 0;
     if (kind === "number" && !(Number.isInteger(value) && value >= least && value <= mostNumber)) {
       misuse(`${name} must be a whole number from ${least} to ${mostNumber}`);

@@ -233,12 +233,13 @@ export const storeMethods = ["listMessages", "appendMessages", "updateMessage", 
 /** Checks the options and fills in the defaults. Throws a `TypeError` that names the remedy. */
 export function resolveOptions(options: ChatHandlerOptions, extra: readonly unknown[]): Settings {
   if (extra.length > 0 || !options) misuse("pass one object: createChatHandler({ store, client, model })");
-  const { store, client, model, params, tools, concurrency } = options;
+  const { store, client, model, params, tools, title, concurrency } = options;
   const settings = withDefaults(options, defaults, kinds) as Settings;
   checkStore(store, storeMethods);
   if (!client?.chat?.completions?.create) misuse("client has no chat.completions.create(): pass an OpenAI client");
   if (!model) misuse("model is missing: pass the name of a model");
   for (const name of ["messages", "model", "stream", "tools"]) if (name in Object(params)) misuse(`params.${name} is set by the handler`);
+  if (title) checkStore(store, ["getThread", "renameThread"]);
   if (tools && !tools.run) misuse('make tools with createTools() of "chat-handler/tools"');
   if (concurrency && !/^(queue|reject)$/.test(concurrency)) misuse('concurrency must be "queue" or "reject"');
   return settings;

@@ -1,7 +1,7 @@
 /** Admission: what of a request becomes a prompt, and what is refused before anything else happens. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
 import { within } from "./deadline.ts";
-import { asChatHandlerError, ChatHandlerError, invalid } from "./errors.ts";
+import { asChatHandlerError, ChatHandlerError, clientGone, invalid } from "./errors.ts";
 import type { Limits, RequestContext } from "./options.ts";
 import { partFields, type Prompt, type PromptContent } from "./prompt.ts";
 
@@ -22,20 +22,19 @@ export async function readJson(request: Request, limit: number, timeout: number)
   if (!/^application\/json\s*(;|$)/i.test(headers.get("Content-Type") ?? "")) {
     throw new ChatHandlerError("unsupported_media_type", "Send the body as application/json.");
   }
+  const length = headers.get("Content-Length") ?? "";
   // A server holds its client to a length that was declared, and gives such a body whole for far less than a stream of it.
-  const body = Number(headers.get("Content-Length") || Infinity) > limit ? request.body : undefined;
-  if (request.bodyUsed || body === null || body?.locked) {
-    throw new ChatHandlerError("invalid_json", "There is no body, or it was read before.");
-  }
-  const reader = body?.getReader();
+  const isBounded = /^\d+$/.test(length) && Number(length) <= limit;
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  let size = 0;
   const next = async () => (reader ? reader.read() : { done: true, value: await request.arrayBuffer() });
   const read = async () => {
+    if (!isBounded) reader = request.body?.getReader();
     const decoder = new TextDecoder("utf-8", { fatal: true });
     let text = "";
-    let size = 0;
     for (;;) {
       const { done, value } = await next().catch((cause: unknown) => {
-        throw asChatHandlerError(cause, "client_gone", "The body broke off.");
+        throw size > 0 || request.signal?.aborted ? clientGone() : cause; // else it was read before
       });
       size += value?.byteLength ?? 0;
       if (size > limit) throw new ChatHandlerError("body_too_large", `The body is larger than ${limit} bytes.`);
@@ -47,7 +46,11 @@ export async function readJson(request: Request, limit: number, timeout: number)
     return await within(timeout, read(), () => new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`));
   } catch (cause) {
     void reader?.cancel(cause).catch(() => {});
-    throw asChatHandlerError(cause, "invalid_json", "The body is not JSON in UTF-8.");
+    throw asChatHandlerError(
+      cause,
+      "invalid_json",
+      size > 0 ? "The body is not JSON in UTF-8." : "There is no body, or it was read before.",
+    );
   }
 }
 

@@ -40,8 +40,8 @@ export class TextReader implements Reader, AsyncIterator<string, string>, Underl
     this.#answer = answer;
     this.#request = request;
     answer.join(this);
-    request.signal.addEventListener("abort", this);
-    if (request.signal.aborted) this.cancel();
+    request.signal?.addEventListener("abort", this);
+    if (request.signal?.aborted) this.cancel();
   }
 
   /** Resolves with the first text, or the end of a whole answer; rejects with what fails before. A later failure errors the stream. */
@@ -56,7 +56,7 @@ export class TextReader implements Reader, AsyncIterator<string, string>, Underl
 
   /** Leaves nothing of itself on the request. For the request's own code to call: workerd lets no other touch its signal. */
   unfollow(): void {
-    this.#request.signal.removeEventListener("abort", this);
+    this.#request.signal?.removeEventListener("abort", this);
   }
 
   /** The request was aborted. */

@@ -138,6 +138,10 @@ export class Turn {
     this.#watch();
     const earlier = await this.#look(history);
     if (earlier.answer !== undefined) return earlier;
+    // Nothing is left of a thread where something was stored.
+    if (earlier.isFirst && !earlier.hasPrompt && ahead.some((turn) => turn.#isTakenUp)) {
+      throw new ChatHandlerError("id_conflict", "The thread was deleted.");
+    }
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
     const title = titleOf(this.#context.prompt.content);
     // The thread routes store a first prompt before its turn.
@@ -150,15 +154,14 @@ export class Turn {
         return whole;
       }
     }
-    if (earlier.isFirst) this.#titled = this.#retitle(title).catch((error) => this.#report(error));
+    if (earlier.isFirst && this.#settings.title) this.#titled = this.#retitle(title).catch((error) => this.#report(error));
     return earlier;
   }
 
   /** Asks the app for a title and puts it in the place of `given`, unless someone was faster. */
   async #retitle(given: string): Promise<void> {
     const { store, title, timeouts } = this.#settings;
-    if (!title || !("renameThread" in store)) return;
-    const asked = attempt(() => title(this.#context));
+    const asked = attempt(() => title!(this.#context));
     const made = asTitle(await within(timeouts.turn, asked, () => new Error("The title took too long.")));
     const threads = store as ThreadStore;
     const current = await threads.getThread(this.thread);
@@ -178,7 +181,8 @@ export class Turn {
     const [name, system, more] = await unlessAborted(signal, Promise.all([given(model), given(systemPrompt), given(params)]));
     const messages = toModelMessages([...before, this.asked], history.last);
     if (system) messages.unshift({ role: "system", content: system });
-    this.#body = { ...more, model: name, messages, stream: true, ...(tools && { tools: tools.params }) };
+    const ours = { model: name, messages, stream: true as const, tools: tools?.params };
+    this.#body = { ...more, ...ours } as ChatCompletionCreateParamsStreaming;
     return undefined;
   }
 
@@ -247,7 +251,7 @@ export class Turn {
   async #runTools({ start, finishReason = "", toolCalls, usage }: Step): Promise<boolean> {
     const { tools } = this.#settings;
     const { signal } = this.#controller;
-    if (cutShort.test(finishReason)) throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short: ${finishReason}.`);
+    if (!whole.test(finishReason)) throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short: ${finishReason}.`);
     if (!tools || !toolCalls?.length) return false;
     this.answer.flush();
     const { calls, results } = await tools.run(toolCalls, { ...this.#context, signal }, (error) => this.#report(error));
@@ -274,7 +278,8 @@ export class Turn {
       batch.push(stored(this.responseId, { message: { role: "assistant", content }, finishReason, usage }));
     }
     if (batch.length === 0) return false;
-    return (await store.appendMessages(this.thread, batch, { answers: this.asked.id })).length === batch.length;
+    if (new Set(batch.map(({ id }) => id)).size < batch.length) throw new TypeError("generateId gave an id twice");
+    return batch.length === (await store.appendMessages(this.thread, batch, { answers: this.asked.id })).length;
   }
 
   async #commit(): Promise<void> {
@@ -331,8 +336,8 @@ export class Turn {
 
 const busy = () => new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
 
-/** Finish reasons with which a provider ends an answer that is not whole. */
-const cutShort = /^(length|max_tokens|content_filter|error)$/;
+/** How the finish reason of a whole answer begins, by whatever provider. With any other word a part could pass for a whole. */
+const whole = /^(stop|end|eos|tool|function|complete|done|finish|success)/i;
 
 /** All that a provider counts, of two calls together. */
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {

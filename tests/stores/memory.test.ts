@@ -125,7 +125,7 @@ describe("at most maxCharacters characters", () => {
 describe("misuse", () => {
   test.each([0, -1, 1.5, NaN, Infinity, "10", null])("fails at construction with the bound %j", (bound) => {
     for (const name of ["maxThreads", "maxCharacters"]) {
-      expect(() => createMemoryStore({ [name]: bound })).toThrow(`createMemoryStore.${name} must be a `);
+      expect(() => createMemoryStore({ [name]: bound })).toThrow(`createMemoryStore.${name} must be `);
     }
   });
 

@@ -19,8 +19,8 @@ import { answers } from "./scripts.ts";
 /** What a chat is made of; all optional. */
 export interface ChatSetup extends Partial<ChatHandlerOptions> {
   via?: Via;
-  /** `"wrapped"`: a client without `asResponse`, as tracing wrappers are. */
-  clientKind?: "openai" | "wrapped";
+  /** `"wrapped"`: a client without `asResponse`, as tracing wrappers are; `"traced"`: one with it, and a promise of its own. */
+  clientKind?: "openai" | "wrapped" | "traced";
   script?: Script;
   /** What is stored in. @default a memory store of its own */
   kept?: ThreadStore;
@@ -72,7 +72,7 @@ export async function startChat({
   const client = model.client();
   const handler = createChatHandler({
     store,
-    client: clientKind === "wrapped" ? wrapped(client) : client,
+    client: { openai: () => client, wrapped: () => wrapped(client), traced: () => traced(client) }[clientKind](),
     model: "test-model",
     onError: (error) => void errors.push(error),
     onTurnEnd: (turn) => void ended.push(turn),
@@ -104,6 +104,21 @@ export async function startChat({
 /** A client as tracing wrappers make it: `create()` gives a plain promise of an async iterable. */
 function wrapped(client: ModelClient): ModelClient {
   return { chat: { completions: { create: async (body, options) => client.chat.completions.create(body, options) } } };
+}
+
+/** A client as Sentry wraps it: its own promise awaits the answer, too, and `asResponse` is that of the call. */
+function traced(client: ModelClient): ModelClient {
+  return {
+    chat: {
+      completions: {
+        create(body, options) {
+          const call = client.chat.completions.create(body, options) as PromiseLike<never> & { asResponse(): Promise<Response> };
+          const span = (async () => await call)();
+          return Object.assign(span, { asResponse: () => call.asResponse() });
+        },
+      },
+    },
+  };
 }
 
 /** The body of a request: prompt `p<n>`, answer `r<n>`, thread `t`. */

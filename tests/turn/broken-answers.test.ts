@@ -96,7 +96,10 @@ describe.each(ways)("$name", ({ way }) => {
     await expectHealing(chat, request, "Answer to Hi.");
   });
 
-  it.each(["length", "content_filter", "max_tokens", "error"])("takes an answer that ended with %s for a part", async (reason) => {
+  it.each([
+    ...["length", "content_filter", "max_tokens", "MAX_TOKENS", "model_length", "model_context_window_exceeded", "error", "network_error"],
+    ...["insufficient_system_resource", "sensitive", "SAFETY", "abort", "null", "unknown", "a word of tomorrow"],
+  ])("takes an answer that ended with %s for a part", async (reason) => {
     const chat = await startChat(way);
     chat.model.next(sends(text("As I was say"), finish(reason as "length"), done));
     const request = ask("Hi");
@@ -110,6 +113,15 @@ describe.each(ways)("$name", ({ way }) => {
     expect(chat.errors).toMatchObject([{ code: "answer_incomplete", status: 502 }]);
     await expectHealing(chat, request, "Answer to Hi.");
   });
+
+  it.each(["stop", "STOP", "stop_sequence", "end_turn", "eos", "eos_token", "tool_calls", "function_call", "COMPLETE"])(
+    "takes an answer that ended with %s for whole",
+    async (reason) => {
+      const chat = await startChat(way);
+      chat.model.next(sends(text("As I said."), finish(reason as "stop"), done));
+      expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "As I said.", failed: false });
+    },
+  );
 
   it.each([
     ["an empty answer", sends(finish(), done)],

@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import type { ModelClient } from "../../src/index.ts";
 import { ask, read, startChat } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
-import { chunk, gate } from "../support/scripts.ts";
+import { chunk, gate, hangs, refuses } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -45,6 +45,19 @@ it.each<[string, () => unknown]>([
 ])("gives its answer through %s", async (_, create) => {
   const chat = await startChat({ client: clientOf(create) });
   expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
+});
+
+it.each([500, 200])("leaves no promise of a tracing wrapper floating when the client leaves or the provider answers %d", async (status) => {
+  // As the wrappers of Sentry and others: a span of its own awaits the call, beside whoever asks for the raw response.
+  const chat = await startChat({ clientKind: "traced" });
+  if (status === 500) chat.model.next(refuses(500, { error: { message: "no" } }));
+  else chat.model.next(hangs);
+  const stop = new AbortController();
+  const response = chat.post(ask("Hi"), { signal: stop.signal });
+  await chat.model.call(0);
+  if (status === 200) stop.abort();
+  expect((await response).status).toBe(status === 500 ? 502 : 499);
+  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
 });
 
 it.each<[string, () => unknown]>([

@@ -30,6 +30,21 @@ describe("a turn with tools", () => {
     expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
   });
 
+  it("stores nothing of an answer where generateId gives an id twice, and heals", async () => {
+    for (const generateId of [() => "r1", () => "x"]) {
+      const chat = await startChat({ tools, generateId });
+      chat.model.next(callsWeather, says("Done."));
+      expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+      await chat.settled();
+      expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
+      const causes = chat.errors.map(({ cause }) => (cause as Error | undefined)?.message);
+      expect(causes).toContain("generateId gave an id twice");
+      const healed = await startChat({ over: chat, tools });
+      healed.model.next(callsWeather, says("Done."));
+      expect(await read(healed.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+    }
+  });
+
   it("may take exactly limits.steps model calls", async () => {
     const chat = await startChat({ tools, limits: { steps: 2 } });
     chat.model.next(callsWeather, says("Done."));

@@ -175,6 +175,28 @@ describe("the queue is bounded", () => {
   });
 });
 
+it.each<[what: string, (chat: Chat) => Promise<unknown>]>([
+  ["its thread", (chat) => chat.kept.deleteThread({ owner: "", threadId: "t" })],
+  ["all of its owner", (chat) => chat.kept.deleteOwner("")],
+])("a prompt that waits is not stored any more when someone has deleted %s", async (_, remove) => {
+  const chat = await startChat();
+  const end = gate();
+  chat.model.next(saysAfter([Promise.resolve(), "Begin"], [end.opened, " end."]));
+  const first = read(chat.post(ask("First", 1)));
+  await chat.model.call(0);
+  const waiting = [chat.post(ask("My secret", 2)), chat.post(ask("Another", 3))];
+  while (chat.store.calls.length < 4) await new Promise(setImmediate);
+  await remove(chat);
+  end.open();
+  expect((await first).failed).toBe(true);
+  for (const response of waiting) await expectError(await response, 409, "id_conflict");
+  await chat.settled();
+  expect((await chat.kept.listThreads("", { limit: 10 })).threads).toEqual([]);
+  expect(chat.model.calls.length).toBe(1);
+  // Sent again, it is a new thread's first.
+  expect((await read(chat.post(ask("My secret", 2)))).text).toBe("Answer to My secret.");
+});
+
 describe("the next turn comes", () => {
   it.each<[string, (chat: Chat) => Promise<unknown>]>([
     ["after an answer that broke off", (chat) => (chat.model.next(sends(text("Half"))), read(chat.post(ask("First", 1))))],

@@ -1,5 +1,6 @@
 /** A store that fails, whichever it is: in each call of a turn, in every way a store can fail. */
 import { describe, expect, it } from "vitest";
+import { createMemoryStore } from "../../src/index.ts";
 import { createTools } from "../../src/tools.ts";
 import { ask, type Chat, type ChatSetup, expectError, inShort, read, rolesOf, startChat, ways } from "../support/chat.ts";
 import { callsFor, expectAgreement, expectHealing, forEach } from "../support/contract.ts";
@@ -238,3 +239,29 @@ function expectReported(chat: Chat): void {
   expect(chat.errors[0]?.cause).toBeInstanceOf(Error);
   expectNoSecret(chat.errors[0]?.message ?? "");
 }
+
+describe("a store that is none", () => {
+  it.each<[method: "listMessages" | "appendMessages", gives: unknown]>([
+    ["listMessages", undefined],
+    ["listMessages", { rows: [] }],
+    ["appendMessages", undefined],
+    ["appendMessages", 1],
+    ["appendMessages", true],
+  ])("is named when its %s() gives %j", async (method, gives) => {
+    const chat = await startChat({ store: { ...createMemoryStore(), [method]: async () => gives } });
+    await expectError(await chat.post(ask("Hi")), 503, "store_failed");
+    expect(chat.errors[0]?.cause).toMatchObject({ message: `The store's ${method}() must resolve to an array.` });
+  });
+
+  it("never gives a clean end when it empties what it was given", async () => {
+    const kept = createMemoryStore();
+    let appends = 0;
+    const appendMessages: typeof kept.appendMessages = async (thread, messages, options) => {
+      if (appends++ === 0) return kept.appendMessages(thread, messages, options);
+      (messages as unknown[]).length = 0;
+      return [];
+    };
+    const chat = await startChat({ store: { ...kept, appendMessages } });
+    expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+  });
+});

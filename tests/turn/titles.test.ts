@@ -1,6 +1,6 @@
 /** A thread's title: the first prompt's plain text, or the app's own, and in the end whatever the person calls it. */
 import { describe, expect, it } from "vitest";
-import { createMemoryStore, promptText } from "../../src/index.ts";
+import { promptText } from "../../src/index.ts";
 import { ask, type Chat, read, startChat } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import { gate, sends, text } from "../support/scripts.ts";
@@ -154,18 +154,5 @@ describe("the title hook", () => {
     await read(chat.post(ask("Hi")));
     await chat.settled();
     expect([asked, await titleOf(chat)]).toEqual([1, "Title 1"]);
-  });
-
-  it("is not asked on a store without threads", async () => {
-    const { listMessages, appendMessages, updateMessage, deleteMessages } = createMemoryStore();
-    let asked = 0;
-    const chat = await startChat({
-      store: { listMessages, appendMessages, updateMessage, deleteMessages },
-      title: () => `Title ${++asked}`,
-    });
-    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
-    await chat.settled();
-    expect(asked).toBe(0);
-    expect(chat.errors).toEqual([]);
   });
 });
