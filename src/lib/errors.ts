@@ -35,14 +35,14 @@ const statusOf = {
  * | `unauthorized`, `forbidden`, `not_found` | 401, 403, 404 | for `authorize` to throw; `not_found` also where a thread, an answer or a route is not there |
  * | `method_not_allowed` | 405 | the route does not know the method |
  * | `thread_busy` | 409 | a turn is running (`concurrency: "reject"`), or the wait in the queue was too long |
- * | `id_conflict` | 409 | an id was used before for something else, the prompt was deleted while it was answered, or form state came with another answer than the stored one |
+ * | `id_conflict` | 409 | an id was used before for something else, the prompt was deleted while it was answered, its thread while it waited, or form state came with another answer than the stored one |
  * | `body_too_large` | 413 | `limits.bodyBytes` |
  * | `unsupported_media_type` | 415 | the body is not `application/json` |
- * | `rate_limited` | 429 | the model's provider said so; its `Retry-After` is passed on |
+ * | `rate_limited` | 429 | the model's provider said so, and its `Retry-After` is passed on; or `authorize` threw it |
  * | `client_gone` | 499 | the client left; nobody reads this one |
  * | `internal` | 500 | an option of the app threw (`authorize`, `model`, `params`, `systemPrompt`), or a fault of ours |
  * | `model_failed` | 502 | the model's provider failed, cut the answer off or sent nonsense |
- * | `answer_incomplete` | 502 | the model stopped early: `length`, `content_filter`, too many steps |
+ * | `answer_incomplete` | 502 | the model stopped early: its finish reason does not say that it was done, or too many steps |
  * | `answer_too_large` | 502 | `limits.answerCharacters` |
  * | `store_failed` | 503 | the store rejected or hung |
  * | `model_timeout` | 504 | `timeouts.firstChunk` or `timeouts.idle` |

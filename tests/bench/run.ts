@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: what a turn costs, beside what else there is. Prints tables and writes `docs/benchmark.md` with its plot.
  *
- * `--quick` takes less than a minute and writes nothing. `--check` fails where a target is missed by more than a fifth of it.
+ * `--quick` takes a minute or two and writes nothing. `--check` fails where a target is missed by more than a fifth of it.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";

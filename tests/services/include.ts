@@ -17,4 +17,4 @@ export function describeWith(what: string, isThere: boolean, remedy: string): ty
 
 /** What to do where a test needs the server whose address is in this variable; `script` runs the test. */
 export const remedyFor = (variable: "DATABASE_URL" | "REDIS_URL", script = "npm test"): string =>
-  `set ${variable}, or run \`node tests/services/run.ts ${script}\``;
+  `set ${variable}, or run \`npx node tests/services/run.ts ${script}\``;

@@ -1,6 +1,6 @@
 /**
  * Runs a command with a private PostgreSQL and Redis beside it, in `DATABASE_URL` and `REDIS_URL`; those that are already set are
- * used as they are. For example `node tests/services/run.ts npm test`.
+ * used as they are. For example `npx node tests/services/run.ts npm test`.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
