@@ -78,6 +78,19 @@ describe("onTurnEnd", () => {
     ]);
   });
 
+  it("tells when the first text came, not the last", async () => {
+    const end = gate();
+    const chat = await startChat({ flushInterval: 0, script: saysAfter([Promise.resolve(), "One,"], [end.opened, " two."]) });
+    const seen = read(chat.post(ask("Hi")));
+    await chat.model.call(0);
+    await delay(100);
+    end.open();
+    await seen;
+    await chat.settled();
+    const { firstText = NaN, total } = chat.ended[0]!.timings;
+    expect(total - firstText).toBeGreaterThan(50);
+  });
+
   it("tells how long a turn waited in its queue", async () => {
     const end = gate();
     const chat = await startChat();
@@ -119,6 +132,44 @@ it("each of the app's functions may do with its context what it likes", async ()
   expect(inShort(await chat.stored("t", "ada")).map((line, index) => line.slice(0, turn[index]?.length))).toEqual(turn);
   expect(await chat.kept.getThread({ owner: "ada", threadId: "t" })).toMatchObject({ title: "Greeting" });
   expect((await chat.kept.listThreads("bob", { limit: 1 })).threads).toEqual([]);
+});
+
+it("leaves nothing floating where two of the app's functions fail, one of them at once", async () => {
+  const chat = await startChat({
+    model: () => Promise.reject(new Error("no model")),
+    systemPrompt: () => {
+      throw new Error("no system prompt");
+    },
+  });
+  expect((await chat.post(ask("Hi"))).status).toBe(500);
+  await chat.settled();
+  expect(chat.errors).toMatchObject([{ code: "internal" }]);
+});
+
+it("asks nothing of the app for a turn whose client has left", async () => {
+  const stop = new AbortController();
+  const asked: string[] = [];
+  const chat = await startChat({ model: () => (asked.push("model"), "test-model"), params: () => (asked.push("params"), {}) });
+  chat.store.plan(({ method }) => {
+    if (method === "appendMessages") stop.abort();
+    return undefined;
+  });
+  expect((await chat.post(ask("Hi"), { signal: stop.signal })).status).toBe(499);
+  await chat.settled();
+  expect(asked).toEqual([]);
+});
+
+it("does not wait for a function of the app's in which the client left", async () => {
+  const stop = new AbortController();
+  const chat = await startChat({
+    params: () => {
+      stop.abort();
+      return new Promise(() => {});
+    },
+  });
+  expect((await chat.post(ask("Hi"), { signal: stop.signal })).status).toBe(499);
+  await chat.settled();
+  expect(chat.model.calls).toEqual([]);
 });
 
 it("counts the tokens of its steps, and takes no harm from usage that makes no sense", async () => {
