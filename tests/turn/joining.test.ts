@@ -166,6 +166,11 @@ describe("an id that was used for something else", () => {
       "prompt.id",
     ],
     ["a prompt id for a response", { prompt: { id: "p9", role: "user", content: "Hi" }, threadId: "t", responseId: "p1" }, "responseId"],
+    [
+      "a response id for a prompt, in the words of the answer",
+      { prompt: { id: "r1", role: "user", content: "Answer to Hi." }, threadId: "t", responseId: "r9" },
+      "prompt.id",
+    ],
     ["a response id for a prompt", { prompt: { id: "r1", role: "user", content: "Hi" }, threadId: "t", responseId: "r9" }, "prompt.id"],
   ])("is refused with 409: %s", async (_, request, param) => {
     const chat = await startChat();
@@ -197,6 +202,14 @@ describe("an id that was used for something else", () => {
     await read(chat.post(ask("Hi", 1, "a")));
     expect(await read(chat.post(ask("Other", 1, "b")))).toEqual({ status: 200, text: "Answer to Other.", failed: false });
   });
+});
+
+it("replays an answer that the app has emptied since, and asks no model for it", async () => {
+  const chat = await startChat();
+  await read(chat.post(ask("Hi")));
+  await chat.kept.updateMessage({ owner: "", threadId: "t" }, "r1", { message: { role: "assistant", content: "" } });
+  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "", failed: false });
+  expect(chat.model.calls.length).toBe(1);
 });
 
 it("replays a complete answer at once while another turn of the thread runs", async () => {
