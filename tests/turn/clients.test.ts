@@ -7,6 +7,7 @@ import type { ModelClient } from "../../src/index.ts";
 import { ask, read, startChat } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import { chunk, gate, hangs, refuses } from "../support/scripts.ts";
+import { chunk, event, gate } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -136,6 +137,13 @@ it.each<[string, (onLeft: () => void) => unknown]>([
   expect((await response).status).toBe(499);
   await chat.settled();
   await left.opened;
+});
+
+it("gives an answer that comes all in one read, however much that is", async () => {
+  const padded = [...Array.from({ length: 2_000 }, () => ({ ...chunks[0], padding: "x".repeat(1_000) })), chunks[2]];
+  const asResponse = async () => new Response(padded.map(event).join(""));
+  const chat = await startChat({ client: clientOf(() => ({ asResponse })) });
+  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hel".repeat(2_000), failed: false });
 });
 
 it("ends the turn where the response comes in the moment the client leaves", async () => {
