@@ -100,7 +100,7 @@ describe("fails closed with 500", () => {
     expectNothingDone(chat);
     // The app learns why.
     expect(chat.errors).toMatchObject([{ code: "internal" }]);
-    expect(chat.errors[0]?.cause).toBeInstanceOf(Error);
+    expect(String(chat.errors[0]?.cause)).toMatch(/hunter2|authorize must return/);
   });
 });
 
@@ -120,6 +120,14 @@ it("is given the request and what it asks for, and not the right to change it", 
   expect(contexts).toMatchObject([{ threadId: "t", responseId: "r1", prompt: { id: "p1", role: "user", content: "Hi" } }]);
   expect(contexts[0]?.request.headers.get("Cookie")).toBe("user=ada");
   expect(contexts[0]).not.toHaveProperty("owner");
+});
+
+it("says who asks, and nothing else, whatever more is in what it returns", async () => {
+  const session = { owner: "ada", threadId: "elsewhere", responseId: "r9", prompt: { id: "p9", role: "user", content: "Other" } };
+  const chat = await startChat({ authorize: () => session });
+  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+  await chat.settled();
+  expect(inShort(await chat.stored("t", "ada"))).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
 });
 
 it("is asked at every request, also at a replay and a join", async () => {
