@@ -195,6 +195,35 @@ it.each<[what: string, (chat: Chat) => Promise<unknown>]>([
   expect(chat.model.calls.length).toBe(1);
   // Sent again, it is a new thread's first.
   expect((await read(chat.post(ask("My secret", 2)))).text).toBe("Answer to My secret.");
+it("a prompt that comes after one has given up waiting still waits for the turn that runs", async () => {
+  const end = gate();
+  const chat = await startChat({ timeouts: { queue: 30 } });
+  const patient = await startChat({ store: chat.store });
+  chat.model.next(saysAfter([end.opened, "One"]));
+  const first = read(chat.post(ask("First", 1)));
+  await chat.model.call(0);
+  await expectError(await chat.post(ask("Second", 2)), 409, "thread_busy");
+  const third = read(patient.post(ask("Third", 3)));
+  await delay(20);
+  expect(patient.model.calls).toEqual([]);
+  end.open();
+  await first;
+  expect((await third).text).toBe("Answer to Third.");
+  await chat.settled();
+  expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p3", "r3"]);
+});
+
+it("waiting in line is no part of the time that a turn may take", async () => {
+  const end = gate();
+  const slow = await startChat({ script: saysAfter([end.opened, "One"]) });
+  const chat = await startChat({ store: slow.store, timeouts: { turn: 500 } });
+  const first = read(slow.post(ask("First", 1)));
+  await slow.model.call(0);
+  const second = read(chat.post(ask("Second", 2)));
+  await delay(700);
+  end.open();
+  await first;
+  expect(await second).toEqual({ status: 200, text: "Answer to Second.", failed: false });
 });
 
 describe("the next turn comes", () => {
