@@ -97,6 +97,20 @@ describe("a turn with tools", () => {
     expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant failed", "tool failed"]);
   });
 
+  it("ends at the turn's timeout while a tool hangs that was called by a model which keeps its connection open", async () => {
+    const chat = await startChat({
+      tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]),
+      timeouts: { turn: 3_000 },
+    });
+    chat.model.next(async (call) => {
+      await call.send(event(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls")));
+      await call.closed;
+    });
+    expect((await read(chat.post(ask("Hi")))).status).toBe(504);
+    await chat.settled();
+    expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant failed", "tool failed"]);
+  });
+
   it("keeps what was said before its tools once, and counts its tokens once, where the turn ends in a tool", async () => {
     const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
     const chat = await startChat({ tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]), timeouts: { turn: 600 } });
@@ -118,9 +132,14 @@ describe("a turn with tools", () => {
     expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
   });
 
-  it("counts the arguments of calls as part of the answer's size", async () => {
+  it.each([
+    ["the arguments", [toolCall("c1", "weather", "x".repeat(200))]],
+    ["the names", [toolCall("c1", "x".repeat(200), "{}")]],
+    ["the ids", [toolCall("x".repeat(200), "weather", "{}")]],
+    ["the number", Array.from({ length: 200 }, (_, index) => ({ index }))],
+  ])("counts %s of calls as part of the answer's size", async (_, tool_calls) => {
     const chat = await startChat({ tools, limits: { answerCharacters: 100 } });
-    chat.model.next(callsTools({ id: "c1", name: "weather", args: { city: "x".repeat(200) } }));
+    chat.model.next(sends(event(chunk({ tool_calls }, "tool_calls"))));
     expect((await read(chat.post(ask("Hi")))).status).toBe(502);
     expect(chat.errors).toMatchObject([{ code: "answer_too_large" }]);
   });
