@@ -180,6 +180,7 @@ it.each([
   ["comments", ": ping\n\n", 1_000],
   ["empty chunks", 'data: {"choices":[]}\n\n', 10_000],
   ["nothing", "", 1_000],
+  ["an event that does not end", 'data: {"choices":[', 10_000],
 ])("takes an answer for whole whose model keeps the connection open after its finish reason: with %s", async (_, keepAlive, idle) => {
   const chat = await startChat({ timeouts: { idle, turn: 6_000 } });
   chat.model.next(async (call) => {
