@@ -196,6 +196,24 @@ overEveryStore(({ name, patience, create }) => {
     await expectHealing(chat, ask("Hi"), "Answer to Hi.");
   });
 
+  it("makes the answer anew for one who asks again while the part of a broken one is being stored", async () => {
+    const chat = await start();
+    const [held, reached] = [gate(), gate()];
+    chat.model.next(sends(text("Half")));
+    chat.store.plan(({ method, nth }) => {
+      if (method !== "appendMessages" || nth !== 1) return undefined;
+      reached.open();
+      return { before: held.opened };
+    });
+    const first = read(chat.post(ask("Hi")));
+    await reached.opened;
+    const again = read(chat.post(ask("Hi")));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    held.open();
+    expect((await first).failed).toBe(true);
+    expect(await again).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+  });
+
   it("makes three store calls for a plain turn, and one for a replay", async () => {
     const chat = await start();
     await read(chat.post(ask("Hi")));
