@@ -123,6 +123,7 @@ const streams: Record<string, string> = {
   "other fields": plain.replaceAll("data:", "id: 1\nretry: 10\nevent: message\nunknown: x\ndata:"),
   "data over several lines": plain.replaceAll('"choices":[', '"choices":\ndata: ['),
   "no blank line at the end": plain.replace(done, "").trimEnd(),
+  "white space behind [DONE]": plain.replace("[DONE]", "[DONE] "),
   "no [DONE]": plain.replace(done, ""),
 };
 
@@ -182,6 +183,13 @@ describe("what is no answer", () => {
     await chat.settled();
     expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
     expect((await chat.stored())[1]?.status).toBe("failed");
+  });
+
+  it("is told to the app no further than a log can take", async () => {
+    const chat = await startChat({ script: sends(event({ error: { message: "x".repeat(100_000) } })) });
+    await expectError(await chat.post(ask("Hi")), 502, "model_failed");
+    await chat.settled();
+    expect(String(chat.errors[0]?.cause)).toMatch(/^.{100,2000}$/);
   });
 
   it("fails the turn at an event that never ends, and lets go of the connection before it is large", async () => {
