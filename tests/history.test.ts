@@ -118,6 +118,38 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("b"), hi]);
   });
 
+  it("an answer that a store gives twice, when it is replayed", async () => {
+    const kept = createMemoryStore();
+    const listMessages: typeof kept.listMessages = async (...given) => {
+      const messages = await kept.listMessages(...given);
+      return [...messages, ...messages];
+    };
+    const chat = await startChat({ store: { ...kept, listMessages } });
+    for (let times = 0; times < 2; times++) expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+    expect(chat.model.calls.length).toBe(1);
+  });
+
+  it("an answer that was made anew after the next prompt, when that is answered anew, too", async () => {
+    const chat = await startChat();
+    chat.model.next(sends(text("Half")), sends(text("Half")));
+    for (const [content, n] of [
+      ["a", 1],
+      ["b", 2],
+      ["a", 1],
+      ["b", 2],
+    ] as const)
+      await read(chat.post(ask(content, n)));
+    expect(chat.model.calls[3]?.body.messages).toEqual([user("a"), assistant("Answer to a."), user("b")]);
+  });
+
+  it("what is no message at all", async () => {
+    const kept = createMemoryStore();
+    const history = [null, undefined, {}, { id: "x" }, ...stored([user("a"), assistant("b")])] as StoredMessage[];
+    const chat = await startChat({ store: { ...kept, listMessages: async () => history } });
+    await read(chat.post(ask("Hi")));
+    expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("b"), hi]);
+  });
+
   it("turns that two processes stored into one another", async () => {
     const chat = await startChat();
     const [one, two] = [stored([user("a"), assistant("A")], "one"), stored([user("b"), assistant("B")], "two")];
