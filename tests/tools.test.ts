@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
 import { type ChatTool, createTools, type ToolContext } from "../src/tools.ts";
-import { ask, contentOf, inShort, read, rolesOf, startChat, ways } from "./support/chat.ts";
+import { ask, contentOf, expectError, inShort, read, rolesOf, startChat, ways } from "./support/chat.ts";
 import { watchForFloatingErrors } from "./support/floating.ts";
 import { callsTools, chunk, done, event, finish, gate, says, sends, text, toolCall } from "./support/scripts.ts";
 
@@ -281,6 +281,24 @@ describe("what the model asks for:", () => {
     expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
     expect(chat.errors).toMatchObject([{ code: "answer_incomplete" }]);
   });
+});
+
+it("is refused with 409 to name an answer as the result of a tool is named", async () => {
+  const chat = await startChat({ tools });
+  chat.model.next(callsWeather, says("Sunny."));
+  await read(chat.post(ask("Hi")));
+  const result = (await chat.stored()).find(({ message }) => message.role === "tool");
+  await expectError(await chat.post({ ...ask("Hi"), responseId: result!.id }), 409, "id_conflict");
+});
+
+it("aborts nothing of a turn that is over when its client leaves before it has read all", async () => {
+  let given: AbortSignal | undefined;
+  const chat = await startChat({ tools: createTools([{ name: "look", run: (_, { signal }) => void (given = signal) }]) });
+  chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
+  const response = await chat.post(ask("Hi"));
+  await chat.settled();
+  await response.body?.cancel();
+  expect(given?.aborted).toBe(false);
 });
 
 it("gives a tool what is known of the turn", async () => {
