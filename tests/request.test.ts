@@ -124,6 +124,8 @@ describe("content parts", () => {
     { type: "file", file: { file_data: "data:application/pdf;base64,JVBERg==", filename: "a.pdf" } },
   ];
 
+  const text = (text: string) => ({ type: "text", text });
+
   it("reach the model and the store as they came", async () => {
     const chat = await startChat();
     expect((await read(chat.post(ask(parts)))).failed).toBe(false);
@@ -138,7 +140,7 @@ describe("content parts", () => {
 
   it("keep no field that is not OpenAI's: a browser may not slip anything past the app", async () => {
     const chat = await startChat();
-    const extra = { evil: "1", cache_control: "x", file_id: "file-of-another-person" };
+    const extra = { evil: "1", cache_control: "x", file_id: "file-of-another-person", "": "nameless" };
     const given = parts.map((part) => {
       const { type } = part;
       const inner = type === "text" ? {} : { [type]: { ...(part as unknown as Record<string, object>)[type], ...extra } };
@@ -147,8 +149,14 @@ describe("content parts", () => {
     const seen = await read(chat.post(ask(given)));
     // Refusing them and leaving them out are both right.
     const reached = JSON.stringify([chat.model.calls.map(({ body }) => body), await chat.stored()]);
-    for (const name of Object.keys(extra)) expect(reached).not.toContain(name);
+    for (const name of ["evil", "cache_control", "file_id", "nameless"]) expect(reached).not.toContain(name);
     expect([200, 400]).toContain(seen.status);
+  });
+
+  it("may have as many characters together as a prompt may have", async () => {
+    const chat = await startChat({ limits: { promptCharacters: 8 } });
+    expect((await chat.post(ask([text("1234"), text("5678")]))).status).toBe(200);
+    await expectError(await chat.post(ask([text("1234"), text("56789")], 2)), 400, "invalid_request");
   });
 
   it("may hold an image without a word", async () => {
@@ -335,6 +343,12 @@ it.each([
   const response = await chat.handler(given(new Request(chat.url, post(ask("Hi")))) as unknown as Request);
   await expectError(response, 500, "internal");
   expect(chat.errors[0]?.cause).toMatchObject({ name: "TypeError" });
+it("says so when somebody else is about to read the body", async () => {
+  const chat = await startChat();
+  const request = new Request(chat.url, post(ask("Hi")));
+  request.body?.getReader();
+  const error = await expectError(await chat.handler(request), 400, "invalid_json");
+  expect(error.message).toMatch(/read before/);
 });
 
 describe("response headers", () => {
