@@ -1,10 +1,17 @@
 /** What an app says to `createChatHandler`: misuse fails at construction, with its remedy; functions are asked at every turn. */
 import { describe, expect, it } from "vitest";
-import { ChatHandlerError, type ChatHandlerOptions, createChatHandler, createMemoryStore, type TurnContext } from "../src/index.ts";
+import {
+  ChatHandlerError,
+  type ChatHandlerOptions,
+  createChatHandler,
+  createMemoryStore,
+  type MessageStore,
+  type TurnContext,
+} from "../src/index.ts";
 import { type ChatTool, createTools } from "../src/tools.ts";
 import { ask, expectError, read, startChat, ways } from "./support/chat.ts";
 import { watchForFloatingErrors } from "./support/floating.ts";
-import { gate, hangs } from "./support/scripts.ts";
+import { callsTools, gate, hangs, says, saysAfter } from "./support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -159,6 +166,52 @@ describe.each(ways)("$name", ({ way }) => {
     // A replay calls no model, and asks for nothing.
     await read(chat.post(ask("Hi")));
     expect(asked.length).toBe(6);
+  });
+});
+
+it("takes a store whose methods have need of their object", async () => {
+  class OwnStore implements MessageStore {
+    readonly #kept = createMemoryStore();
+    listMessages = (...given: Parameters<MessageStore["listMessages"]>) => this.#kept.listMessages(...given);
+    appendMessages(...given: Parameters<MessageStore["appendMessages"]>) {
+      return this.#kept.appendMessages(...given);
+    }
+    updateMessage(...given: Parameters<MessageStore["updateMessage"]>) {
+      return this.#kept.updateMessage(...given);
+    }
+    deleteMessages(...given: Parameters<MessageStore["deleteMessages"]>) {
+      return this.#kept.deleteMessages(...given);
+    }
+  }
+  const chat = await startChat({ store: new OwnStore() });
+  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+  expect(chat.model.calls.length).toBe(1);
+});
+
+describe("unless said otherwise,", () => {
+  it("a turn takes 8 model calls", async () => {
+    const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
+    chat.model.always(callsTools({ id: "c1", name: "look", args: {} }));
+    expect((await chat.post(ask("Hi"))).status).toBe(502);
+    expect(chat.model.calls.length).toBe(8);
+  });
+
+  it("an answer has 1,000,000 characters", async () => {
+    const chat = await startChat({ flushInterval: 0 });
+    chat.model.next(says("x".repeat(500_000), "y".repeat(500_000)), says("x".repeat(500_000), "y".repeat(500_001)));
+    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
+    expect((await read(chat.post(ask("Ho", 2)))).failed).toBe(true);
+  });
+
+  it("32 turns wait on a thread", async () => {
+    const end = gate();
+    const chat = await startChat({ script: saysAfter([end.opened, "One"]) });
+    const running = Array.from({ length: 33 }, (_, n) => read(chat.post(ask("Hi", n))));
+    await chat.model.call(0);
+    await expectError(await chat.post(ask("Hi", 33)), 409, "thread_busy");
+    end.open();
+    for (const { status } of await Promise.all(running)) expect(status).toBe(200);
   });
 });
 
