@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { createMemoryStore } from "../../src/index.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import { startChat, read, expectError } from "../support/chat.ts";
 import { createThreadHandler } from "../../src/threads.ts";
@@ -71,6 +72,14 @@ describe.each(ways)("%s", (via) => {
     expect(await ok(send("/update/t", { method: "PATCH", body }))).toEqual({ id: "t", title: "New title", createdAt });
     expect(await kept.getThread(ada("t"))).toMatchObject({ threadId: "t", title: "New title", createdAt });
     expect(await kept.getThread(ada("other"))).toBeUndefined();
+  });
+
+  test("knows nothing of a thread that is deleted while it is renamed", async () => {
+    const kept = createMemoryStore();
+    const renameThread: typeof kept.renameThread = async (key, title) => (await kept.renameThread(key, title)) && kept.deleteThread(key);
+    const { send } = await startThreads(via, { store: { ...kept, renameThread } });
+    await kept.appendMessages(ada("t"), [prompt(1)]);
+    await expectError(await send("/update/t", { method: "PATCH", body: { title: "New" } }), 404, "not_found");
   });
 
   test("deletes a thread with all its messages", async () => {
