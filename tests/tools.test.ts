@@ -283,6 +283,19 @@ describe("what the model asks for:", () => {
   });
 });
 
+it("keeps of each step what was said in it, and replays each once", async () => {
+  const chat = await startChat({ tools });
+  const calls = (said: string, id: string) =>
+    sends(text(said), event(chunk({ tool_calls: [toolCall(id, "weather", "{}")] }, "tool_calls")));
+  chat.model.next(calls("One, ", "c1"), calls("two, ", "c2"), says("three."));
+  const whole = { status: 200, text: "One, two, three.", failed: false };
+  expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+  await chat.settled();
+  const said = (await chat.stored()).filter(({ message }) => message.role === "assistant").map(contentOf);
+  expect(said).toEqual(["One, ", "two, ", "three."]);
+  expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+});
+
 it("is refused with 409 to name an answer as the result of a tool is named", async () => {
   const chat = await startChat({ tools });
   chat.model.next(callsWeather, says("Sunny."));
