@@ -97,6 +97,13 @@ describe("the title hook", () => {
     expect(asked).toEqual(["p1"]);
   });
 
+  it("titles a first prompt without a word, too", async () => {
+    const chat = await startChat({ title: () => "A picture" });
+    await read(chat.post(ask([{ type: "image_url", image_url: { url: "https://a.b/c" } }])));
+    await chat.settled();
+    expect(await titleOf(chat)).toBe("A picture");
+  });
+
   it("leaves a title alone that the person changed meanwhile", async () => {
     const made = gate();
     const chat = await startChat({ title: () => made.opened.then(() => "Made up") });
