@@ -139,7 +139,7 @@ describe("a turn with tools", () => {
     ["the number", Array.from({ length: 200 }, (_, index) => ({ index }))],
   ])("counts %s of calls as part of the answer's size", async (_, tool_calls) => {
     const chat = await startChat({ tools, limits: { answerCharacters: 100 } });
-    chat.model.next(sends(event(chunk({ tool_calls }, "tool_calls"))));
+    chat.model.next(sends(...tool_calls.map((call) => event(chunk({ tool_calls: [call] }))), finish("tool_calls")));
     expect((await read(chat.post(ask("Hi")))).status).toBe(502);
     expect(chat.errors).toMatchObject([{ code: "answer_too_large" }]);
   });
