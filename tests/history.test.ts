@@ -9,7 +9,7 @@ import { createTools } from "../src/tools.ts";
 import { ask, inShort, read, startChat } from "./support/chat.ts";
 import { watchForFloatingErrors } from "./support/floating.ts";
 import { post } from "./support/handler-server.ts";
-import { chunk, done, finish, gate, says, saysAfter, sends, text } from "./support/scripts.ts";
+import { chunk, done, event, finish, gate, says, saysAfter, sends, text } from "./support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -267,6 +267,13 @@ describe("history.last", () => {
     expect(await read(chat.post(ask("Hi")))).toEqual(first);
     end.open();
     expect((await read(running)).text).toBe("Later");
+  });
+
+  it("replays an answer whose last step says nothing and whose words are further back than the window", async () => {
+    const chat = await startChat({ history: { last: 1 }, tools: createTools([{ name: "look", run: () => "seen" }]) });
+    chat.model.next(sends(text("Sunny, I think."), event(chunk({ tool_calls: [call("c1")] } as object, "tool_calls"))), sends(finish()));
+    for (let times = 0; times < 2; times++) expect((await read(chat.post(ask("Hi")))).text).toBe("Sunny, I think.");
+    expect(chat.model.calls.length).toBe(2);
   });
 
   it("replays, and makes anew in its place, an answer further back than the window", async () => {
