@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { ask, read, startChat, ways } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import type { ModelCall, Script } from "../support/model-server.ts";
-import { chunk, done, finish, gate, saysAfter, text } from "../support/scripts.ts";
+import { chunk, done, finish, gate, says, saysAfter, text } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 
@@ -241,14 +241,28 @@ describe("flushInterval", () => {
     expect((await reader?.read())?.done).toBe(true);
   });
 
-  it("shows what is gathered also while the model says nothing more", async () => {
-    const end = gate();
-    const chat = await startChat({ script: saysAfter([Promise.resolve(), "A"], [Promise.resolve(), "B"], [end.opened, "C"]) });
+  it("shows what is gathered also while the model says nothing more, time after time", async () => {
+    const [middle, end] = [gate(), gate()];
+    const pieces: Parameters<typeof saysAfter> = [
+      [Promise.resolve(), "A"],
+      [Promise.resolve(), "B"],
+      [middle.opened, "C"],
+      [Promise.resolve(), "D"],
+      [end.opened, "E"],
+    ];
+    const chat = await startChat({ script: saysAfter(...pieces) });
     const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
     let got = "";
     while (got !== "AB") got += (await reader?.read())?.value ?? "";
+    middle.open();
+    while (got !== "ABCD") got += (await reader?.read())?.value ?? "";
     end.open();
-    expect((await reader?.read())?.value).toBe("C");
+    expect((await reader?.read())?.value).toBe("E");
+  });
+
+  it("holds back no more text than is worth a write of its own", async () => {
+    const chat = await startChat({ flushInterval: 60_000, script: says("First", ...Array.from({ length: 20 }, () => "x".repeat(10_000))) });
+    expect((await read(chat.post(ask("Hi")))).text).toHaveLength(200_005);
   });
 });
 
