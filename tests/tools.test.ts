@@ -142,7 +142,7 @@ describe("what a tool does becomes a result:", () => {
     const matched = typeof result === "string" ? told === result : result.test(told ?? "");
     expect({ told, matched }).toEqual({ told, matched: true });
     expect(told).not.toContain(secret);
-    const failure = { code: "internal", message: "A tool failed.", cause: { message: "The tool tool failed." } };
+    const failure = { code: "internal", message: "A tool failed.", cause: { message: "The tool tool failed.", cause: expect.any(Error) } };
     expect(chat.errors).toMatchObject(isError ? [failure] : []);
     expect(contentOf((await chat.stored())[2])).toBe(told);
   });
