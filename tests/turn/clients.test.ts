@@ -139,6 +139,17 @@ it.each<[string, (onLeft: () => void) => unknown]>([
   await left.opened;
 });
 
+it.each([undefined, null, { "retry-after": "7" }, new Map([["Retry-After", "7"]])])(
+  "answers 429 to a client that was told so, whatever it has for headers: %s",
+  async (headers) => {
+    const chat = await startChat({
+      client: clientOf(() => Promise.reject(Object.assign(new Error("slow down"), { status: 429, headers }))),
+    });
+    const response = await chat.post(ask("Hi"));
+    expect([response.status, response.headers.get("Retry-After")]).toEqual([429, null]);
+  },
+);
+
 it("gives an answer that comes all in one read, however much that is", async () => {
   const padded = [...Array.from({ length: 2_000 }, () => ({ ...chunks[0], padding: "x".repeat(1_000) })), chunks[2]];
   const asResponse = async () => new Response(padded.map(event).join(""));
