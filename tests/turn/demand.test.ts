@@ -260,6 +260,17 @@ describe("flushInterval", () => {
     expect((await reader?.read())?.value).toBe("E");
   });
 
+  it("shows the last text before the answer is stored", async () => {
+    const held = gate();
+    const chat = await startChat({ flushInterval: 60_000, script: says("First", " and last.") });
+    chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth === 1 ? { before: held.opened } : undefined));
+    const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
+    let got = "";
+    while (got !== "First and last.") got += (await reader?.read())?.value ?? "";
+    held.open();
+    expect((await reader?.read())?.done).toBe(true);
+  });
+
   it("holds back no more text than is worth a write of its own", async () => {
     const chat = await startChat({ flushInterval: 60_000, script: says("First", ...Array.from({ length: 20 }, () => "x".repeat(10_000))) });
     expect((await read(chat.post(ask("Hi")))).text).toHaveLength(200_005);
