@@ -40,6 +40,15 @@ describe.each(ways)("%s", (via) => {
     expect(await threads.kept.listMessages(ada("t"))).toEqual(after);
   });
 
+  test("is stored in an answer whose prompt was deleted, and what else the answer has stays", async () => {
+    const threads = await startThreads(via);
+    const said = { role: "assistant", content: card, name: "form_filler", refusal: null };
+    await threads.kept.appendMessages(ada("t"), [prompt(1), message("r1", "p1", said)]);
+    await threads.kept.deleteMessages(ada("t"), ["p1"]);
+    expect((await save(threads, card + context("Ada"))).status).toBe(204);
+    expect((await threads.kept.listMessages(ada("t")))[0]?.message).toEqual({ ...said, content: card + context("Ada") });
+  });
+
   test("changes, and goes away where it is left out", async () => {
     const threads = await started();
     for (const content of [card + context("A"), card + context("Ada"), card + context(""), card]) {
