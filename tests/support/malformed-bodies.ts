@@ -130,6 +130,11 @@ const badContents: [name: string, content: unknown, path?: string][] = [
   ["an image that is text", [{ type: "image_url", image_url: "https://a.b/c.png" }], "[0].image_url"],
   ["an image without url", [{ type: "image_url", image_url: {} }], "[0].image_url.url"],
   ["an image that is a script", [{ type: "image_url", image_url: { url: "javascript:alert(1)" } }], "[0].image_url.url"],
+  [
+    "an image that is a script with an address in it",
+    [{ type: "image_url", image_url: { url: "javascript:open('https://a.b')" } }],
+    "[0].image_url.url",
+  ],
   ["an image that is a page", [{ type: "image_url", image_url: { url: "data:text/html,x" } }], "[0].image_url.url"],
   ["an image that is a file", [{ type: "image_url", image_url: { url: "file:///etc/passwd" } }], "[0].image_url.url"],
   [
