@@ -204,6 +204,15 @@ describe("unless said otherwise,", () => {
     expect((await read(chat.post(ask("Ho", 2)))).failed).toBe(true);
   });
 
+  it("a prompt has 100,000 characters, and a request 1 MiB", async () => {
+    const chat = await startChat();
+    expect((await read(chat.post(ask("x".repeat(100_000))))).status).toBe(200);
+    await expectError(await chat.post(ask("x".repeat(100_001), 2)), 400, "invalid_request");
+    const padded = (bytes: number) => JSON.stringify(ask("Hi", 3)).padEnd(bytes, " ");
+    expect((await read(chat.post(padded(1024 * 1024)))).text).toBe("Answer to Hi.");
+    await expectError(await chat.post(padded(1024 * 1024 + 1)), 413, "body_too_large");
+  });
+
   it("32 turns wait on a thread", async () => {
     const end = gate();
     const chat = await startChat({ script: saysAfter([end.opened, "One"]) });
