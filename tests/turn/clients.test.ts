@@ -169,6 +169,20 @@ it("ends the turn where the response comes in the moment the client leaves", asy
   await chat.settled();
 });
 
+it("keeps what the model said in the very moment the client left", async () => {
+  const stop = new AbortController();
+  const said: ((read: unknown) => void)[] = [];
+  const next = () => new Promise((resolve) => said.push(resolve));
+  const chat = await startChat({ client: clientOf(async () => ({ [Symbol.asyncIterator]: () => ({ next }) })) });
+  const response = chat.post(ask("Hi"), { signal: stop.signal });
+  await delay(20);
+  said[0]?.({ done: false, value: chunks[0] });
+  stop.abort();
+  expect((await response).status).toBe(499);
+  await chat.settled();
+  expect((await chat.stored())[1]).toMatchObject({ status: "stopped", message: { content: "Hel" } });
+});
+
 it("takes no harm from what is no answer and comes too late", async () => {
   const stop = new AbortController();
   const { promise, resolve: swallowTheAbort } = Promise.withResolvers<void>();
