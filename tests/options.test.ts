@@ -36,6 +36,7 @@ describe("misuse fails at construction and names the remedy:", () => {
     ["a title for a store without threads", { ...good, store: { ...store, renameThread: undefined }, title: () => "" }, /renameThread\(\)/],
     ["no client", { store, model: "m" }, /client.*OpenAI/],
     ["a client without chat", { ...good, client: {} }, /chat\.completions\.create.*OpenAI/],
+    ["a client without completions", { ...good, client: { chat: {} } }, /chat\.completions\.create.*OpenAI/],
     ["a client without create", { ...good, client: { chat: { completions: {} } } }, /chat\.completions\.create/],
     ["a client that is a key", { ...good, client: "sk-key" }, /client/],
     ["no model", { store, client }, /model/],
