@@ -77,6 +77,10 @@ it("is quick to make from a long prompt", async () => {
   expect(performance.now() - started).toBeLessThan(5_000);
 });
 
+it("is of the text without white space around it", () => {
+  expect(promptText('<content thesys="true"> A &amp; B\n</content>')).toBe("A & B");
+});
+
 describe("the title hook", () => {
   it("gives the title, once, from the first prompt, without the turn waiting for it", async () => {
     const made = gate();
@@ -102,6 +106,15 @@ describe("the title hook", () => {
     await read(chat.post(ask([{ type: "image_url", image_url: { url: "https://a.b/c" } }])));
     await chat.settled();
     expect(await titleOf(chat)).toBe("A picture");
+  });
+
+  it("gives the title also where the first prompt was stored before its turn", async () => {
+    const chat = await startChat({ title: () => "Better" });
+    const prompt = { id: "p1", promptId: "p1", message: { role: "user", content: "Hi" }, status: "complete", createdAt: 0 } as const;
+    await chat.kept.appendMessages({ owner: "", threadId: "t" }, [prompt], { title: "Hi" });
+    await read(chat.post(ask("Hi")));
+    await chat.settled();
+    expect(await titleOf(chat)).toBe("Better");
   });
 
   it("leaves a title alone that the person changed meanwhile", async () => {
