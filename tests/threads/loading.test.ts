@@ -170,3 +170,9 @@ describe.each(ways)("%s", (via) => {
     expect(await ok(send("/get/t", { headers: { "X-Owner": "eve" } }))).toMatchObject([{ content: "by eve" }]);
   });
 });
+
+test("the newest messages are shown as they are where no turn begins among them", async () => {
+  const { send, kept } = await startThreads("direct", { limits: { messages: 2 } });
+  await kept.appendMessages(ada("t"), [prompt(1), answer(1), message("r2", "p1", { role: "assistant", content: "More" })]);
+  expect((await ok<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["r1", "r2"]);
+});
