@@ -286,6 +286,19 @@ describe("what the model asks for:", () => {
   });
 });
 
+it("shows all that was said before a tool while the tool runs", async () => {
+  const end = gate();
+  const slow = createTools([{ name: "look", run: () => end.opened }]);
+  const chat = await startChat({ tools: slow, flushInterval: 60_000 });
+  const calls = event(chunk({ tool_calls: [toolCall("c1", "look", "{}")] }, "tool_calls"));
+  chat.model.next(sends(text("Let me"), text(" look."), calls), says(" Done."));
+  const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
+  let got = "";
+  while (got !== "Let me look.") got += (await reader?.read())?.value ?? "";
+  end.open();
+  expect((await reader?.read())?.value).toBe(" Done.");
+});
+
 it("keeps of each step what was said in it, and replays each once", async () => {
   const chat = await startChat({ tools });
   const calls = (said: string, id: string) =>
