@@ -193,6 +193,15 @@ describe("what the model asks for:", () => {
       ],
     ],
     ["calls whole, in one chunk", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}', 1)]]],
+    [
+      "calls in pieces, without numbers, and some without anything",
+      [
+        [unnumbered("c1", '{"n"')],
+        [{ function: { arguments: ":1}" } } as ToolCallDelta, { function: null } as never],
+        [{ id: "c2", function: { name: "tool" } } as ToolCallDelta],
+        [{ function: { arguments: '{"n":2}' } } as ToolCallDelta, {} as ToolCallDelta],
+      ],
+    ],
     ["calls whole, without numbers", [[unnumbered("c1", '{"n":1}')], [unnumbered("c2", '{"n":2}')]]],
     ["calls whole, all with one number", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}')]]],
     [
