@@ -182,6 +182,18 @@ it("takes any id that a store can hold", async () => {
   }
 });
 
+it("takes a body that comes byte by byte", async () => {
+  const chat = await startChat();
+  const bytes = new TextEncoder().encode(JSON.stringify(ask("Größe 😀")));
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const byte of bytes) controller.enqueue(Uint8Array.of(byte));
+      controller.close();
+    },
+  });
+  expect((await read(chat.post("", { body, duplex: "half" } as RequestInit))).text).toBe("Answer to Größe 😀.");
+});
+
 describe("a body that does not end", () => {
   it("is cut off as soon as it is too large", async () => {
     const chat = await startChat({ limits: { bodyBytes: 100_000 } });
