@@ -6,8 +6,7 @@ import { expect, it } from "vitest";
 import type { ModelClient } from "../../src/index.ts";
 import { ask, read, startChat } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
-import { chunk, gate, hangs, refuses } from "../support/scripts.ts";
-import { chunk, event, gate } from "../support/scripts.ts";
+import { chunk, event, gate, hangs, refuses } from "../support/scripts.ts";
 
 watchForFloatingErrors();
 

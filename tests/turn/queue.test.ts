@@ -195,6 +195,8 @@ it.each<[what: string, (chat: Chat) => Promise<unknown>]>([
   expect(chat.model.calls.length).toBe(1);
   // Sent again, it is a new thread's first.
   expect((await read(chat.post(ask("My secret", 2)))).text).toBe("Answer to My secret.");
+});
+
 it("a prompt that comes after one has given up waiting still waits for the turn that runs", async () => {
   const end = gate();
   const chat = await startChat({ timeouts: { queue: 30 } });
