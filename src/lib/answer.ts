@@ -118,6 +118,5 @@ export class Answer {
   leave(reader: Reader): void {
     this.#readers = this.#readers.filter((other) => other !== reader);
     if (!this.#readers[0] && !this.ending) this.#turn.abort(clientGone());
-    this.wake?.();
   }
 }

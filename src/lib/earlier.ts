@@ -31,12 +31,14 @@ export function findEarlier(messages: readonly StoredMessage[], asked: StoredMes
   return {
     answer: isWhole ? texts.join("") : undefined,
     hasPrompt: stands !== undefined,
-    isFirst: attempt.length === 0 && stored.length === (stands ? 1 : 0),
+    isFirst: stored.length === (stands ? 1 : 0),
     before: stands ? stored.slice(0, place) : stored,
   };
 }
 
-/** The error of an id that was used before for something else. */
+/** The error of an id that was used before for something else, or whose message or thread was deleted meanwhile. */
 export function conflict(param: string): ChatHandlerError {
-  return new ChatHandlerError("id_conflict", `${param} was used before for something else; make a new id for each message.`, { param });
+  return new ChatHandlerError("id_conflict", `${param} was used before for something else, or deleted; make a new one.`, {
+    param,
+  });
 }

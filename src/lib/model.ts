@@ -35,7 +35,7 @@ type Read = IteratorResult<unknown, unknown>;
 
 /** A call that is under way. Whoever made it closes it. */
 export interface ModelCall {
-  /** Waits for the next read. Settles at once when the call is closed. */
+  /** Waits for the next read, of a call that is not closed. Settles at once when it is. */
   read(): Promise<Read>;
   /** Gives the chunks of a read, perhaps none, to the sink, and says whether that was the end. Throws what is wrong with a chunk. */
   take(read: Read): boolean | undefined;
@@ -73,7 +73,7 @@ export async function callModel(
 
 function open(given: Response | AsyncIterable<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
   if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), sink);
-  if (!given.body) throw new Error("The client gave no stream.");
+  if (!given.body) throw new Error("It gave no stream.");
   return new EventStream(given.body, sink);
 }
 
@@ -107,7 +107,7 @@ class EventStream implements ModelCall {
     // Whoever waits for the next read with this one at hand does not keep its bytes.
     read.value = undefined;
     // At the end the last event counts even where its blank line is missing.
-    const text = done ? `${this.#decoder.decode()}\n\n` : this.#decoder.decode(value as Uint8Array, { stream: true });
+    const text = done ? "\n\n" : this.#decoder.decode(value as Uint8Array, { stream: true });
     this.#sinceEvent += text.length;
     this.#parser.feed(text);
     if (this.#sinceEvent > maxEventSize) throw new Error("An event has no end.");
@@ -127,24 +127,21 @@ class EventStream implements ModelCall {
 function oneByOne(chunks: AsyncIterator<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
   const end: Read = { done: true, value: undefined };
   let give: (read: Read) => void = noop;
-  let isClosed = false;
   return {
     read: () =>
       new Promise((resolve, reject) => {
         give = resolve;
-        if (isClosed) give(end);
-        else Promise.resolve(chunks.next()).then(resolve, reject);
+        Promise.resolve(chunks.next()).then(resolve, reject);
       }),
     take({ done, value }) {
       if (!done) sink.take(asChunk(value));
       return done;
     },
     close() {
-      isClosed = true;
       // A chunk that is there by now comes first.
       queueMicrotask(() => give(end));
       // Nobody waits for it: a generator that hangs in `next()` never gets to it.
-      void attempt(async () => chunks.return?.()).catch(noop);
+      void attempt(() => chunks.return?.()).catch(noop);
     },
   };
 }
@@ -158,8 +155,8 @@ function asChunk(value: unknown, event?: string): ChatCompletionChunk {
 
 /** What went wrong with a call, as an error of ours: the provider's own words stay in `cause`. */
 export function fromProvider(cause: unknown): ChatHandlerError {
-  const { status, headers } = Object(cause) as { status?: unknown; headers?: unknown };
+  const { status, headers } = Object(cause) as { status?: unknown; headers?: Partial<Headers> };
   if (status !== 429) return asChatHandlerError(cause, "model_failed", "The model could not answer.");
-  const retryAfter = (headers instanceof Headers && headers.get("Retry-After")) || undefined;
+  const retryAfter = headers?.get?.("Retry-After") ?? undefined;
   return new ChatHandlerError("rate_limited", "The model gets too many requests. Try again later.", { cause, retryAfter });
 }

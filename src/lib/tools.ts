@@ -129,7 +129,7 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
     },
     async run(said, context, onError) {
       const calls = said.map(({ call }) => call);
-      const contents = await Promise.all(calls.map((call) => runOne(call, context, onError)));
+      const contents = await Promise.all(calls.map((call) => runOne(call, { ...context }, onError)));
       const taken = asTaken(calls);
       return { calls: taken, results: taken.map(({ id }, index) => ({ role: "tool", tool_call_id: id, content: contents[index]! })) };
     },

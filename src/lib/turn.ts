@@ -139,9 +139,7 @@ export class Turn {
     const earlier = await this.#look(history);
     if (earlier.answer !== undefined) return earlier;
     // Nothing is left of a thread where something was stored.
-    if (earlier.isFirst && !earlier.hasPrompt && ahead.some((turn) => turn.#isTakenUp)) {
-      throw new ChatHandlerError("id_conflict", "The thread was deleted.");
-    }
+    if (earlier.isFirst && !earlier.hasPrompt && ahead.some((turn) => turn.#isTakenUp)) throw conflict("threadId");
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
     const title = titleOf(this.#context.prompt.content);
     // The thread routes store a first prompt before its turn.
@@ -252,7 +250,7 @@ export class Turn {
     const { tools } = this.#settings;
     const { signal } = this.#controller;
     if (!whole.test(finishReason)) throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short: ${finishReason}.`);
-    if (!tools || !toolCalls?.length) return false;
+    if (!tools || !toolCalls) return false;
     this.answer.flush();
     const { calls, results } = await tools.run(toolCalls, { ...this.#context, signal }, (error) => this.#report(error));
     const call = { role: "assistant" as const, content: this.answer.textFrom(start) || null, tool_calls: calls };

@@ -145,7 +145,7 @@ it.each([undefined, null, { "retry-after": "7" }, new Map([["Retry-After", "7"]]
       client: clientOf(() => Promise.reject(Object.assign(new Error("slow down"), { status: 429, headers }))),
     });
     const response = await chat.post(ask("Hi"));
-    expect([response.status, response.headers.get("Retry-After")]).toEqual([429, null]);
+    expect([response.status, response.headers.get("Retry-After")]).toEqual([429, headers instanceof Map ? "7" : null]);
   },
 );
 
