@@ -1,4 +1,5 @@
 /** What an app says to `createChatHandler`: misuse fails at construction, with its remedy; functions are asked at every turn. */
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import {
   ChatHandlerError,
@@ -92,7 +93,33 @@ describe("misuse fails at construction and names the remedy:", () => {
     expect(() => construct(store, client)).toThrow(/createChatHandler\(\{ store, client, model \}\)/);
   });
 
-  it.each<[name: string, tools: unknown[], remedy: RegExp]>([
+  class Schema {
+    type = "object";
+  }
+  const look = { name: "look", run: () => 1 };
+  it.each<[name: string, tools: unknown, remedy: RegExp]>([
+    ["nothing", undefined, /createTools\(\[\{ name, description, parameters, run \}\]\)/],
+    ["a record of tools", { look }, /array: createTools\(\[\{ name/],
+    ["one tool", look, /array: createTools\(\[\{ name/],
+    ["a tool that is null", [null], /tool's name has/],
+    ...["inputSchema", "execute", "handler", "constructor"].map((field): [string, unknown, RegExp] => [
+      `a tool with ${field}`,
+      [look, { ...look, name: "other", [field]: () => 1 }],
+      new RegExp(`tools\\[1\\].* ${field}, .*fields are name, description, parameters, strict, run$`),
+    ]),
+    ["a tool in OpenAI's form", [{ type: "function", function: { name: "look" } }], /type, .*fields are name/],
+    ...Object.entries({
+      "of a class, as zod's": new Schema(),
+      "that are a function, as ArkType's": () => {},
+      "with ~standard, as Valibot's": { type: "object", "~standard": { version: 1 } },
+      "that are a list": [],
+      "that are a text": "{}",
+      "that are null": null,
+    }).map(([what, parameters]): [string, unknown, RegExp] => [
+      `parameters ${what}`,
+      [{ ...look, parameters }],
+      /look must be a JSON Schema.*z\.toJSONSchema\(schema\)/,
+    ]),
     ["a tool without name", [{ run: () => 1 }], /name/],
     ["a tool with a name that providers refuse", [{ name: "get weather", run: () => 1 }], /name/],
     ["a tool with a name too long", [{ name: "x".repeat(65), run: () => 1 }], /64/],
@@ -108,6 +135,16 @@ describe("misuse fails at construction and names the remedy:", () => {
   ])("createTools: %s", (_name, tools, remedy) => {
     expect(() => createTools(tools as ChatTool[])).toThrow(remedy);
     expect(() => createTools(tools as ChatTool[])).toThrow(TypeError);
+  });
+
+  it("createTools takes every JSON Schema, also from zod, which hides a ~standard in it, and from another realm", () => {
+    const schema = { type: "object", properties: {} };
+    const hidden = Object.defineProperty({ ...schema }, "~standard", { value: { version: 1 } });
+    for (const parameters of [schema, {}, hidden, Object.assign(Object.create(null), schema), runInNewContext("({ type: 'object' })")]) {
+      expect(createTools([{ name: "look", parameters, run: () => 1 }]).params[0]?.function.parameters).toBe(parameters);
+    }
+    const nothing = { description: undefined, parameters: undefined, strict: undefined };
+    expect(createTools([{ name: "look", ...nothing, run: () => 1 }]).params).toEqual([{ type: "function", function: { name: "look" } }]);
   });
 
   it("every option may be undefined", () => {

@@ -22,7 +22,10 @@ export interface ChatTool {
   name: string;
   /** Tells the model what it is for. */
   description?: string | undefined;
-  /** JSON Schema of the arguments. The arguments come from the model: check them in `run`. @default no arguments */
+  /**
+   * JSON Schema of the arguments, not the object of a schema library: with zod, `z.toJSONSchema(schema)`. The arguments come from
+   * the model: check them in `run`. @default no arguments
+   */
   parameters?: Record<string, unknown> | undefined;
   /** Has the provider hold the arguments to the schema, where it can. */
   strict?: boolean | undefined;
@@ -65,13 +68,20 @@ export interface ToolRunner {
  * Tools for the option `tools` of `createChatHandler`. The calls of one step run at the same time. A tool that throws, a name
  * the model made up, arguments that are no JSON and a stop all become results, so that the thread can always go on.
  *
- * @throws TypeError for a tool without a proper name or `run`, and for two of one name.
+ * @throws TypeError for what is no list of tools, a tool without a proper name or `run`, a field that no tool has, parameters that are
+ * no JSON Schema, and two tools of one name.
  */
 export function createTools(tools: readonly ChatTool[]): ToolRunner {
+  if (!Array.isArray(tools)) misuse("pass an array: createTools([{ name, description, parameters, run }])");
   const byName = new Map<string, ChatTool>();
-  for (const tool of tools) {
-    if (typeof tool.name !== "string" || !/^[\w-]{1,64}$/.test(tool.name)) misuse("a tool's name has 1 to 64 letters, digits, _ and -");
+  for (const [index, tool] of tools.entries()) {
+    for (const field of Object.keys(Object(tool))) {
+      if (!fields.includes(field)) misuse(`tools[${index}] has a field ${field}, but a tool's fields are ${fields.join(", ")}`);
+    }
+    if (typeof tool?.name !== "string" || !/^[\w-]{1,64}$/.test(tool.name)) misuse("a tool's name has 1 to 64 letters, digits, _ and -");
     if (typeof tool.run !== "function") misuse(`the tool ${tool.name} needs a function run(args, context)`);
+    if (tool.parameters !== undefined && !isJsonSchema(tool.parameters))
+      misuse(`the parameters of the tool ${tool.name} must be a JSON Schema: for zod, pass z.toJSONSchema(schema)`);
     if (byName.has(tool.name)) misuse(`two tools are named ${tool.name}`);
     byName.set(tool.name, tool);
   }
@@ -134,6 +144,17 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
       return { calls: taken, results: taken.map(({ id }, index) => ({ role: "tool", tool_call_id: id, content: contents[index]! })) };
     },
   };
+}
+
+const fields = ["name", "description", "parameters", "strict", "run"];
+
+/** Whether it is a plain object, and not what a schema library makes. */
+function isJsonSchema(value: unknown): boolean {
+  // Only where JSON would have it: zod hides a "~standard" in the JSON Schemas that it gives.
+  if (typeof value !== "object" || !value || Object.keys(value).includes("~standard")) return false;
+  // Whatever realm it is from, the prototype of a plain object has none itself.
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return !prototype || !Object.getPrototypeOf(prototype);
 }
 
 function begin(said: SaidCall[], index: SaidCall["index"], id: string | undefined): SaidCall {
