@@ -1,4 +1,5 @@
 /** In the browser: what C1Chat's thread managers ask for, over the routes of `createThreadHandler`. */
+import { misuse } from "./lib/options-check.ts";
 
 /** A thread as C1Chat lists it. */
 export interface C1Thread {
@@ -22,7 +23,7 @@ export interface C1Message {
 
 /** Options of {@link createC1Threads}. */
 export interface C1ThreadsOptions {
-  /** Where the thread handler is mounted, for example `/api/threads`. */
+  /** Where the thread handler is mounted, for example `/api/threads`. A slash at its end makes no difference. */
   url: string;
   /** Further headers for each request, or a function that makes them, for example with a fresh token. @default none */
   headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>) | undefined;
@@ -30,7 +31,7 @@ export interface C1ThreadsOptions {
   fetch?: typeof fetch | undefined;
 }
 
-/** The functions for C1Chat's thread managers. Each rejects with an `Error` that has the server's message. */
+/** The functions for C1Chat's thread managers. Each rejects with an `Error` that has the server's message, or says what answered instead. */
 export interface C1Threads {
   /** All threads, up to 20 pages of the server's. */
   fetchThreadList(): Promise<C1Thread[]>;
@@ -73,8 +74,13 @@ const mostPages = 20;
  *   return <C1Chat threadManager={threadManager} threadListManager={threadListManager} />;
  * }
  * ```
+ *
+ * @throws TypeError where the options name no url.
  */
-export function createC1Threads({ url, headers, fetch: send = fetch }: C1ThreadsOptions): C1Threads {
+export function createC1Threads(options: C1ThreadsOptions): C1Threads {
+  if (typeof options?.url !== "string") misuse('pass where the thread handler is mounted, as in createC1Threads({ url: "/api/threads" })');
+  const { headers, fetch: send = fetch } = options;
+  const url = options.url.replace(/\/+$/, "");
   const ask = async (path: string, method = "GET", body?: object): Promise<Response> => {
     const response = await send(url + path, {
       method,
@@ -85,7 +91,14 @@ export function createC1Threads({ url, headers, fetch: send = fetch }: C1Threads
     const told = (await response.json().catch(() => undefined)) as { error?: { message?: string } } | null | undefined;
     throw new Error(told?.error?.message ?? `${method} ${url + path} gave ${response.status}`);
   };
-  const get = async <T>(path: string) => (await (await ask(path)).json()) as T;
+  const read = async <T>(...[path, method = "GET", body]: Parameters<typeof ask>): Promise<T> => {
+    const response = await ask(path, method, body);
+    return response.json().catch((cause: unknown) => {
+      // Anything else is a connection that broke off.
+      if (!(cause instanceof SyntaxError)) throw cause;
+      throw new Error(`${method} ${url + path} gave ${response.status}, but no JSON: is the thread handler mounted there?`, { cause });
+    });
+  };
   // In the query any id survives; in a path `..` would not.
   const query = (threadId: string) => `?threadId=${encodeURIComponent(threadId)}`;
 
@@ -96,7 +109,7 @@ export function createC1Threads({ url, headers, fetch: send = fetch }: C1Threads
       const threads: C1Thread[] = [];
       let cursor: string | undefined;
       for (let page = 0; page < mostPages; page++) {
-        const list = await get<{ threads: ServedThread[]; nextCursor?: string }>(cursor ? `/get?cursor=${cursor}` : "/get");
+        const list = await read<{ threads: ServedThread[]; nextCursor?: string }>(cursor ? `/get?cursor=${cursor}` : "/get");
         threads.push(...list.threads.map(revived));
         cursor = list.nextCursor;
         if (!cursor) break;
@@ -107,13 +120,13 @@ export function createC1Threads({ url, headers, fetch: send = fetch }: C1Threads
       return { threadId: crypto.randomUUID(), title: message, createdAt: new Date() };
     },
     async updateThread({ threadId, title }) {
-      return revived((await (await ask(`/update${query(threadId)}`, "PATCH", { title })).json()) as ServedThread);
+      return revived(await read<ServedThread>(`/update${query(threadId)}`, "PATCH", { title }));
     },
     async deleteThread(threadId) {
       await ask(`/delete${query(threadId)}`, "DELETE");
     },
     async loadThread(threadId) {
-      const messages = await get<(Omit<C1Message, "content"> & { content: Content })[]>(`/get${query(threadId)}`);
+      const messages = await read<(Omit<C1Message, "content"> & { content: Content })[]>(`/get${query(threadId)}`);
       return messages.map(({ id, role, content }) => ({ id, role, content: role === "user" ? asC1(content) : (content as string) }));
     },
     async updateMessage(threadId, message) {

@@ -175,6 +175,52 @@ test("fails in plain words where something else than the routes answers", async 
   await expect(nothing.fetchThreadList()).rejects.toThrow("GET /api/threads/get gave 500");
 });
 
+test("says which url answered what where that is a page instead of JSON", async () => {
+  const fetch = async () => new Response("<!doctype html><title>Sign in</title>");
+  const threads = createC1Threads({ url: "/api/threads", fetch });
+  const remedy = "gave 200, but no JSON: is the thread handler mounted there?";
+  await expect(threads.fetchThreadList()).rejects.toThrow(`GET /api/threads/get ${remedy}`);
+  await expect(threads.loadThread("t")).rejects.toThrow(`GET /api/threads/get?threadId=t ${remedy}`);
+  const renaming = threads.updateThread({ threadId: "t", title: "New", createdAt: new Date() });
+  await expect(renaming).rejects.toThrow(`PATCH /api/threads/update?threadId=t ${remedy}`);
+});
+
+test("an answer that breaks off fails as the connection did", async () => {
+  const body = () => new ReadableStream({ start: (controller) => controller.error(new TypeError("terminated")) });
+  const threads = createC1Threads({ url: "/api/threads", fetch: async () => new Response(body()) });
+  await expect(threads.fetchThreadList()).rejects.toThrow(/^terminated$/);
+});
+
+test("a slash at the end of the url makes no difference", async () => {
+  for (const [url, asked] of [
+    ["/api/threads/", "/api/threads/get"],
+    ["https://x.test/api//", "https://x.test/api/get"],
+    ["/", "/get"],
+    ["", "/get"],
+  ] as const) {
+    const addresses: unknown[] = [];
+    const fetch = async (address: unknown) => (addresses.push(address), Response.json({ threads: [] }));
+    await createC1Threads({ url, fetch }).fetchThreadList();
+    expect(addresses).toEqual([asked]);
+  }
+});
+
+test("misuse fails at construction and says what to do", () => {
+  for (const options of [
+    undefined,
+    null,
+    "/api/threads",
+    {},
+    { baseUrl: "/api/threads" },
+    { url: undefined },
+    { url: new URL("https://x.test") },
+  ]) {
+    const construct = () => createC1Threads(options as C1ThreadsOptions);
+    expect(construct).toThrow(TypeError);
+    expect(construct).toThrow(/^chat-handler: .*createC1Threads\(\{ url: "\/api\/threads" \}\)/);
+  }
+});
+
 test("uses the fetch of the page where none is given", async () => {
   const { url, kept } = await startThreads("server");
   await kept.appendMessages(ada("t"), [prompt(1)]);
