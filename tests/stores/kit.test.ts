@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, expectTypeOf, test, vi } from "vitest";
-import { createMemoryStore, type MessageStore } from "../../src/index.ts";
+import { createMemoryStore, type MessageStore, type ThreadStore } from "../../src/index.ts";
 import { messageStoreCases, StoreInvariantError, testMessageStore, type StoreCase, type TestFunction } from "../../src/testkit.ts";
 
 const cases = messageStoreCases({ threads: true, create: () => createMemoryStore() });
@@ -55,8 +55,9 @@ describe("tiers", () => {
 
   test("that are declared and there pass", async () => {
     await expect(tiers({ threads: true, create: createMemoryStore }).run()).resolves.toBeUndefined();
-    await expect(tiers({ threads: false, create: createMemoryStore }).run()).resolves.toBeUndefined();
     await expect(tiers({ threads: false, create: messagesOnly }).run()).resolves.toBeUndefined();
+    const { deleteOwner: _, ...begun } = createMemoryStore();
+    await expect(tiers({ threads: false, create: () => begun }).run()).resolves.toBeUndefined();
   });
 
   test("that are not declared fail", async () => {
@@ -69,8 +70,13 @@ describe("tiers", () => {
     const { message } = await failureOf(tiers({ threads: true, create: messagesOnly }));
     expect(message).toContain("The store has no listThreads, getThread, createThread, renameThread, deleteThread, deleteOwner");
     expect((await failureOf(tiers({ threads: false, create: () => ({}) }))).message).toContain(
-      "The store has no listMessages, appendMessages",
+      "The store has no listMessages, appendMessages, updateMessage, deleteMessages",
     );
+  });
+
+  test("that are there and declared not to be fail", async () => {
+    const { message } = await failureOf(tiers({ threads: false, create: createMemoryStore }));
+    expect(message).toContain("Declare `threads: true` for a store that implements ThreadStore");
   });
 });
 
@@ -131,6 +137,32 @@ ${error.calls.map((call) => `  ${call}`).join("\n")}`);
     expect(error.cause).toBe(cause);
   });
 
+  test("tells of a method that is not there", async () => {
+    const error = await failing({ deleteMessages: undefined } as never, "messages appended after a deletion come last");
+    expect(error.message).toContain("\n\nThe store has no deleteMessages\n\n");
+    // Also where a case takes a rejection for a refusal.
+    const poisoned = await failing({ appendMessages: 1 } as never, "a batch that ends in a BigInt is stored whole or not at all");
+    expect(poisoned.message).toContain("\n\nThe store has no appendMessages");
+  });
+
+  test.each<[method: keyof ThreadStore, result: unknown, name: string, finding: string]>([
+    ["listMessages", undefined, "messages appended after a deletion come last", "an array of messages, not undefined"],
+    ["appendMessages", undefined, "an id repeated in a batch is stored once, as it came first", "an array of ids, not undefined"],
+    ["appendMessages", 3, "an id repeated in a batch is stored once, as it came first", "an array of ids, not 3"],
+    ["listThreads", [], "a thread is there from its first message on", "{ threads: [] }, not []"],
+  ])("names %s that resolves to %j", async (method, result, name, finding) => {
+    const create = () => ({ ...createMemoryStore(), [method]: async () => result });
+    const error = await failureOf(named(name, messageStoreCases({ threads: true, create })));
+    expect(error.message).toContain(`\n\nstore.${method} must resolve to ${finding}\n\n`);
+    expect(error.cause).toBeInstanceOf(TypeError);
+  });
+
+  test("tells of a rejection rather than of a result before it that nothing depended on", async () => {
+    const change = { appendMessages: async () => undefined, listMessages: () => Promise.reject(new Error("connection refused")) };
+    const error = await failing(change as never, "messages come back as they were appended");
+    expect(error.message).toContain("A call rejected that should not have: Error: connection refused");
+  });
+
   test("tells of a call that never settles", async () => {
     const error = await failing({ listMessages: () => new Promise(() => {}) }, "an unknown thread is empty");
     expect(error.message).toContain("The case was not done after 100 ms");
@@ -185,6 +217,45 @@ describe("stores", () => {
       throw new Error("no database");
     };
     await expect(named("an unknown thread is empty", messageStoreCases({ threads: false, create })).run()).rejects.toThrow("no database");
+  });
+});
+
+describe("misuse says what to do:", () => {
+  const subject = { threads: true as const, create: () => createMemoryStore() };
+  const example = 'testMessageStore("my store", { create: () => createMyStore(), threads: true }';
+  const remedy = "chat-handler: there is no create(): pass { create: () => createMyStore(), threads: true }";
+  test.each<[what: string, args: unknown[], message: string]>([
+    ["nothing at all", [], example],
+    ["no name", [subject, { test }], example],
+    ["no subject", ["memory", undefined, { test }], remedy],
+    ["null for a subject", ["memory", null, { test }], remedy],
+    ["a store for a subject", ["memory", createMemoryStore(), { test }], remedy],
+    ["a factory for a subject", ["memory", createMemoryStore, { test }], remedy],
+    ["a create that is a store", ["memory", { threads: true, create: createMemoryStore() }, { test }], remedy],
+    ["a test that is none", ["memory", subject, { test: {} }], "chat-handler: there is no test function with a skip: pass your runner's"],
+    [
+      "a test without skip",
+      ["memory", subject, { test: () => {} }],
+      "chat-handler: there is no test function with a skip: pass your runner's",
+    ],
+    ["no test at all", ["memory", subject], "chat-handler: there is no test function with a skip"],
+  ])("%s", (_, args, message) => {
+    const register = () => (testMessageStore as (...args: unknown[]) => void)(...args);
+    expect(register).toThrow(TypeError);
+    expect(register).toThrow(message);
+  });
+
+  test.each([undefined, null, "store"])("a create, peer or reopen that gives %j", async (nothing) => {
+    const functions = {
+      create: "an unknown thread is empty",
+      peer: "what one instance stored the other sees at once",
+      reopen: "what was stored is there after reopening",
+    };
+    for (const [name, of] of Object.entries(functions)) {
+      const broken: object = { ...subject, [name]: async () => nothing };
+      const message = `chat-handler: create, peer and reopen must give a store, not ${JSON.stringify(nothing)}`;
+      await expect(named(of, messageStoreCases(broken as never)).run()).rejects.toThrow(message);
+    }
   });
 });
 

@@ -66,14 +66,16 @@ export async function runCase<Store extends MessageStore>(
   const log = new CallLog();
   const methods = [...methodsOf.messages, ...methodsOf.threads];
   let first = await subject.create();
+  const recorded = log.record(first, "store", methods);
   const peers: Store[] = [];
 
   const instances: Instances<Store> = {
     async peer() {
       if (!subject.peer) throw new Error("The case did not say that it needs `peer`");
       const peer = await subject.peer(first);
+      const recorded = log.record(peer, "peer", methods);
       peers.push(peer);
-      return log.record(peer, "peer", methods);
+      return recorded;
     },
     async reopen() {
       if (!subject.reopen) throw new Error("The case did not say that it needs `reopen`");
@@ -84,9 +86,9 @@ export async function runCase<Store extends MessageStore>(
 
   let broken: StoreInvariantError | undefined;
   try {
-    await within(timeout, body(log.record(first, "store", methods), instances));
+    await within(timeout, body(recorded, instances));
   } catch (error) {
-    const finding = error instanceof Mismatch ? error.message : `A call rejected that should not have: ${String(error)}`;
+    const finding = error instanceof Mismatch ? error.message : (log.misfit ?? `A call rejected that should not have: ${String(error)}`);
     broken = new StoreInvariantError(storeInvariants[invariant], finding, log.lines(), { cause: error });
   }
   try {

@@ -51,7 +51,8 @@ function own(value: Record<string, unknown>, name: string): unknown {
   return Object.hasOwn(value, name) ? value[name] : undefined;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+/** Whether it is an object with names, and no list. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

@@ -52,12 +52,19 @@ const messageCases: MessageCase[] = [
 
 const threadTierCases: ThreadCase[] = [...threadCases, ...pageCases, ...threadRaceCases, ...threadDurabilityCases];
 
-/** The case that every subject has: a tier that is left undeclared, or declared and not there, must not pass in silence. */
+const remedy = "Declare `threads: true` for a store that implements ThreadStore, or `threads: false` for one that does not";
+
+/**
+ * The case that every subject has: a tier that is left undeclared, declared and not there, or there and declared not to be, must not
+ * pass in silence.
+ */
 const tierCase: MessageCase = {
   name: "the store has the tiers it declares",
   invariant: "tiers",
   async body(store) {
     expectHas(store, methodsOf.messages);
+    // A part of its methods may be work that has just begun.
+    expectThat(missingOf(store, methodsOf.threads).length > 0, remedy);
   },
 };
 
@@ -71,18 +78,22 @@ const threadTierCase: ThreadCase = {
 const undeclaredCase: MessageCase = {
   ...tierCase,
   async body() {
-    expectThat(false, "Declare `threads: true` for a store that implements ThreadStore, or `threads: false` for one that does not");
+    expectThat(false, remedy);
   },
 };
 
+const missingOf = (store: object, methods: readonly string[]) => methods.filter((name) => !Object.keys(store).includes(name));
+
 function expectHas(store: object, methods: readonly string[]): void {
-  const missing = methods.filter((name) => typeof Reflect.get(store, name) !== "function");
+  const missing = missingOf(store, methods);
   expectThat(missing.length === 0, `The store has no ${missing.join(", ")}`);
 }
 
 /**
  * The cases for a store, as a plain list for a runner of your own: run those without `skip`, and show those with it as
  * skipped.
+ *
+ * @throws TypeError for what is no subject, such as a store.
  */
 export function messageStoreCases<Store extends ThreadStore>(subject: ThreadStoreSubject<Store>, options?: CaseOptions): StoreCase[];
 export function messageStoreCases<Store extends MessageStore>(subject: MessageStoreSubject<Store>, options?: CaseOptions): StoreCase[];
@@ -90,6 +101,7 @@ export function messageStoreCases<Store extends ThreadStore>(
   subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
   { timeout = 30_000 }: CaseOptions = {},
 ): StoreCase[] {
+  if (typeof subject?.create !== "function") throw new TypeError(`chat-handler: there is no create(): pass ${example}`);
   const { threads }: { threads?: unknown } = subject; // plain JavaScript may leave it out
   const tiers = threads === true ? threadTierCase : threads === false ? tierCase : undeclaredCase;
   const skipThreads = threads === true ? undefined : "the store has no threads";
@@ -106,11 +118,14 @@ export function messageStoreCases<Store extends ThreadStore>(
   ];
 }
 
+/** What is passed, for those who passed something else. */
+const example = "{ create: () => createMyStore(), threads: true }";
+
 /**
  * Registers the cases for a store as tests, each named after the store and what it does. Cases for what the store does not
  * have, or was not given (`peer`, `reopen`), are registered as skipped.
  *
- * @throws Error where there is no test function, neither given nor global.
+ * @throws TypeError where there is no test function, neither given nor global, for a name that is none, and for what is no subject.
  */
 export function testMessageStore<Store extends ThreadStore>(name: string, subject: ThreadStoreSubject<Store>, options?: TestOptions): void;
 export function testMessageStore<Store extends MessageStore>(
@@ -121,21 +136,18 @@ export function testMessageStore<Store extends MessageStore>(
 export function testMessageStore<Store extends ThreadStore>(
   name: string,
   subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
-  { test = globalTest(), timeout = 30_000 }: TestOptions = {},
+  { test: given, timeout = 30_000 }: TestOptions = {},
 ): void {
-  const cases = subject.threads ? messageStoreCases(subject, { timeout }) : messageStoreCases(subject, { timeout });
-  for (const { name: what, skip, run } of cases) {
+  if (typeof name !== "string") throw new TypeError(`chat-handler: the name comes first: testMessageStore("my store", ${example})`);
+  const test = given ?? ["test", "it"].map((global): unknown => Reflect.get(globalThis, global)).find(isTestFunction);
+  if (!isTestFunction(test))
+    throw new TypeError(
+      "chat-handler: there is no test function with a skip: pass your runner's, as in testMessageStore(name, subject, { test })",
+    );
+  for (const { name: what, skip, run } of messageStoreCases(subject as ThreadStoreSubject<Store>, { timeout })) {
     if (skip) test.skip(`${name}: ${what} (skipped: ${skip})`, run);
     else test(`${name}: ${what}`, run, timeout + 10_000); // the case itself is the first to say that it took too long
   }
-}
-
-function globalTest(): TestFunction {
-  for (const name of ["test", "it"]) {
-    const found: unknown = Reflect.get(globalThis, name);
-    if (isTestFunction(found)) return found;
-  }
-  throw new Error("There is no global test function: pass your runner's, as in testMessageStore(name, subject, { test })");
 }
 
 function isTestFunction(value: unknown): value is TestFunction {

@@ -29,7 +29,7 @@ export interface Subject<Store extends MessageStore> {
 
 /** A store that keeps messages alone. The cases about threads are skipped. */
 export interface MessageStoreSubject<Store extends MessageStore = MessageStore> extends Subject<Store> {
-  /** Says that the store does not implement `ThreadStore`. */
+  /** Says that the store does not implement `ThreadStore`: one that has all its methods fails. */
   threads: false;
 }
 
