@@ -9,7 +9,7 @@ import { admitId, admitPrompt, admitText, readJson, record } from "./request.ts"
 import type { Thread, ThreadKey } from "./store.ts";
 import { fromWholeTurn, toShownMessages } from "./thread-messages.ts";
 import { resolveThreadOptions, type ThreadHandlerOptions, type ThreadSettings } from "./thread-options.ts";
-import { findThreadRoute, type ThreadRoute } from "./thread-route.ts";
+import { findThreadRoute, routes, type ThreadRoute } from "./thread-route.ts";
 
 /** The thread routes: give it a `Request`, get the `Response`. Never rejects. */
 export type ThreadHandler = (request: Request) => Promise<Response>;
@@ -51,13 +51,15 @@ const newest = 50;
 export function createThreadHandler(options: ThreadHandlerOptions, ...extra: never[]): ThreadHandler {
   const settings = resolveThreadOptions(options, extra);
   const admit = threadRoutes(settings);
+  const { basePath } = settings;
+  const noRoute = `There is no such route: the routes${basePath ? ` under ${basePath}` : ""} are ${Object.keys(routes).join(", ")}.`;
 
   return async (request) => {
     let known: ErrorContext = { request };
     let route: ThreadRoute | undefined;
     try {
-      route = findThreadRoute(request.url, settings.basePath);
-      if (!route) throw new ChatHandlerError("not_found", "There is no such route.");
+      route = findThreadRoute(request.url, basePath);
+      if (!route) throw new ChatHandlerError("not_found", noRoute);
       if (request.method !== route.method) throw new ChatHandlerError("method_not_allowed", `Use ${route.method}.`);
       let refusal: Response | ChatHandlerError = new ChatHandlerError("not_found", "There is no such thread or answer.");
       for (const { threadId, act } of await admit(request, route)) {
@@ -154,7 +156,10 @@ function threadRoutes({ store: given, limits, timeouts, pageSize, generateId, no
         return each(load);
       case "create": {
         const { messages } = await body(request);
-        if (!Array.isArray(messages) || messages.length !== 1) throw invalid("messages", "must hold the first message, and no other");
+        const shape = '{ id, role: "user", content }';
+        if (!Array.isArray(messages) || messages.length !== 1)
+          throw invalid("messages", `must be [${shape}]: the first message, and no other`);
+        if (record(messages[0], "messages[0]")["id"] === undefined) throw invalid("messages[0].id", `is missing: a message is ${shape}`);
         const first = admitPrompt(messages[0], "messages[0]", limits);
         return [{ act: (owner) => create(owner, first) }];
       }

@@ -8,11 +8,12 @@ export interface ThreadRoute {
   threadIds: string[];
 }
 
-const routes = {
+/** The routes by the first segment of their path. */
+export const routes = {
   get: { name: "load", method: "GET" },
+  create: { name: "create", method: "POST" },
   update: { name: "rename", method: "PATCH" },
   delete: { name: "remove", method: "DELETE" },
-  create: { name: "create", method: "POST" },
   message: { name: "form", method: "PATCH" },
 } as const;
 

@@ -97,6 +97,20 @@ describe.each(ways)("%s", (via) => {
     expect([asked, store.calls]).toEqual([0, []]);
   });
 
+  test("a thread to create without its first message, or one without id, is refused with the shape of it", async () => {
+    const { send } = await started();
+    const shape = '{ id, role: "user", content }';
+    for (const [body, message] of [
+      [{}, `messages must be [${shape}]: the first message, and no other.`],
+      [{ title: "New" }, `messages must be [${shape}]: the first message, and no other.`],
+      [{ messages: [first, first] }, `messages must be [${shape}]: the first message, and no other.`],
+      [{ messages: [{ role: "user", content: "Hello" }] }, `messages[0].id is missing: a message is ${shape}.`],
+    ] as const) {
+      const error = await expectError(await send("/create", { method: "POST", body }), 400, "invalid_request");
+      expect(error.message).toBe(message);
+    }
+  });
+
   test("what is not JSON in UTF-8, too large or of another type is refused", async () => {
     const { send, store, url, fetch } = await started({ limits: { bodyBytes: 1000 } });
     const routes = [

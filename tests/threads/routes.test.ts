@@ -173,9 +173,12 @@ test("knows no other routes", async () => {
   const { send, store } = await startThreads("direct");
   for (const path of ["", "/", "/getaway", "/create/t", "/message/t", "/list", "/GET", "/api"]) {
     const error = await expectError(await send(path), 404, "not_found");
-    expect(error.message).toBe("There is no such route.");
+    expect(error.message).toBe("There is no such route: the routes are get, create, update, delete, message.");
   }
   expect(store.calls).toEqual([]);
+  const { url, fetch } = await startThreads("direct", { basePath: "/api/threads" });
+  const error = await expectError(await fetch(new URL("/api/thread/get", url)), 404, "not_found");
+  expect(error.message).toBe("There is no such route: the routes under /api/threads are get, create, update, delete, message.");
 });
 
 test("answers a request even if its own code is at fault", async () => {
