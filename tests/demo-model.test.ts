@@ -171,9 +171,9 @@ describe("the demo model", () => {
   });
 
   it("refuses options it does not know how to use", () => {
-    expect(() => createDemoModel({ tokensPerSecond: Number.NaN })).toThrow("tokensPerSecond must be");
+    expect(() => createDemoModel({ tokensPerSecond: Number.NaN })).toThrow("chat-handler: tokensPerSecond must be");
     expect(() => createDemoModel({ tokensPerSecond: -1 })).toThrow("tokensPerSecond must be");
-    expect(() => createDemoModel({ format: "html" as "text" })).toThrow('format must be "c1" or "text"');
+    expect(() => createDemoModel({ format: "html" as "text" })).toThrow('chat-handler: format must be "c1" or "text"');
   });
 });
 

@@ -149,12 +149,12 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
 test("misuse of createPostgresStore fails at construction and names the remedy", () => {
   const client: PostgresClient = { query: async () => ({ rows: [] }) };
   const wrong: [unknown, object, RegExp][] = [
-    [undefined, {}, /new Pool\(\) of pg/],
+    [undefined, {}, /^chat-handler: .*new Pool\(\) of pg/],
     ["postgres://localhost", {}, /new Pool\(\) of pg/],
     [() => {}, {}, /postgres\.js: \{ query: async/],
     [client, { prefix: "a-b" }, /prefix must be a name/],
     [client, { schema: "" }, /schema must be a name/],
-    [client, { table: "x" }, /no option "table"/],
+    [client, { table: "x" }, /^chat-handler: createPostgresStore has no option "table": its options are schema, prefix$/],
   ];
   for (const [client, options, message] of wrong) {
     expect(() => createPostgresStore(client as PostgresClient, options)).toThrow(message);

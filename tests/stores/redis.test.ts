@@ -17,13 +17,13 @@ const remedy = remedyFor("REDIS_URL");
 test("misuse fails at construction and names the remedy", () => {
   const client: RedisClient = { command: async () => null };
   const wrong: [unknown, object, RegExp][] = [
-    [undefined, {}, /createClient\(\) of node-redis, new Redis\(\) of ioredis/],
+    [undefined, {}, /^chat-handler: .*createClient\(\) of node-redis, new Redis\(\) of ioredis/],
     ["redis://localhost", {}, /command: \(args\) => Promise/],
     [{ evalsha() {} }, {}, /command: \(args\) => Promise/],
-    [client, { prefix: "{a}" }, /without braces/],
-    [client, { ttl: 0 }, /positive number of seconds/],
+    [client, { prefix: "{a}" }, /^chat-handler: .*without braces/],
+    [client, { ttl: 0 }, /^chat-handler: .*positive number of seconds/],
     [client, { ttl: Date.now() }, /positive number of seconds/],
-    [client, { expire: 1 }, /no option "expire"/],
+    [client, { expire: 1 }, /^chat-handler: createRedisStore has no option "expire": its options are prefix, ttl$/],
   ];
   for (const [client, options, message] of wrong) {
     expect(() => createRedisStore(client as RedisClient, options)).toThrow(message);

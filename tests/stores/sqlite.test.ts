@@ -60,13 +60,13 @@ async function newStore(file = newFile()): Promise<SqliteStore & { database: Dat
 test("misuse fails at construction and names the remedy", () => {
   const database = new DatabaseSync(":memory:");
   const wrong: [unknown, object, RegExp][] = [
-    [undefined, {}, /new DatabaseSync/],
+    [undefined, {}, /^chat-handler: .*new DatabaseSync/],
     ["chat.sqlite", {}, /new DatabaseSync/],
     [{ exec() {} }, {}, /prepare/],
     [database, { prefix: 'a"b' }, /prefix must be a name/],
-    [database, { synchronous: "off" }, /"full" or "normal"/],
-    [database, { busyTimeout: -1 }, /busyTimeout/],
-    [database, { table: "x" }, /no option "table"/],
+    [database, { synchronous: "off" }, /^chat-handler: synchronous must be "full" or "normal"/],
+    [database, { busyTimeout: -1 }, /^chat-handler: busyTimeout/],
+    [database, { table: "x" }, /^chat-handler: createSqliteStore has no option "table": its options are prefix, synchronous, busyTimeout$/],
   ];
   for (const [database, options, message] of wrong) {
     expect(() => createSqliteStore(database as SqliteDatabase, options)).toThrow(message);

@@ -5,7 +5,7 @@ import type { StoredMessage, ThreadKey, ThreadPage } from "../store.ts";
 /** Refuses options that do not exist: a misspelt one would silently do nothing. */
 export function checkOptionNames(factory: string, options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throw new TypeError(`${factory} has no option "${name}": its options are ${known.join(" and ")}`);
+    if (!known.includes(name)) throw new TypeError(`chat-handler: ${factory} has no option "${name}": its options are ${known.join(", ")}`);
   }
 }
 

@@ -60,7 +60,7 @@ const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair")
 export function createPostgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): PostgresStore {
   if (typeof client?.query !== "function") {
     throw new TypeError(
-      "createPostgresStore needs a client with query(text, values), for example new Pool() of pg. " +
+      "chat-handler: createPostgresStore needs a client with query(text, values), for example new Pool() of pg. " +
         "For postgres.js: { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }",
     );
   }

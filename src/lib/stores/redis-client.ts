@@ -98,7 +98,7 @@ function connect(client: RedisClient): { range: RedisCommands["range"]; call: Ev
     };
   }
   throw new TypeError(
-    "createRedisStore needs a client: createClient() of node-redis, new Redis() of ioredis, " +
+    "chat-handler: createRedisStore needs a client: createClient() of node-redis, new Redis() of ioredis, " +
       "or { command: (args) => Promise } that sends one command through yours",
   );
 }
