@@ -34,7 +34,7 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
     let context = { request } as TurnContext;
     let turn: Turn | undefined;
     try {
-      if (!request.headers?.get) misuse("pass a web Request (Hono: context.req.raw)");
+      if (!request.headers?.get) misuse("pass a Request (Hono: context.req.raw)");
       if (request.method !== "POST") throw new ChatHandlerError("method_not_allowed", "Use POST.");
       const asked = await readChatRequest(request, settings.limits, settings.timeouts.body);
       context = { ...asked } as TurnContext;
