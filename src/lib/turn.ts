@@ -125,10 +125,11 @@ export class Turn {
   async #takeUp(): Promise<Earlier> {
     const { limits, timeouts, history, concurrency, store } = this.#settings;
     const ahead = this.#turns.enter(this);
+    let atFirst: Earlier | undefined;
     if (ahead.length > 0) {
       const isBusy = ahead.length > limits.queue || (concurrency === "reject" && ahead.some(({ reason }) => !reason));
-      const earlier = await this.#look(history);
-      if (earlier.answer !== undefined) return earlier;
+      atFirst = await this.#look(history);
+      if (atFirst.answer !== undefined) return atFirst;
       if (isBusy) throw busy();
       await within(timeouts.queue, Promise.all(ahead.map(({ over }) => over)), busy);
     }
@@ -138,8 +139,8 @@ export class Turn {
     this.#watch();
     const earlier = await this.#look(history);
     if (earlier.answer !== undefined) return earlier;
-    // Nothing is left of a thread where something was stored.
-    if (earlier.isFirst && !earlier.hasPrompt && ahead.some((turn) => turn.#isTakenUp)) throw conflict("threadId");
+    // Someone deleted the thread while the prompt waited in it.
+    if (atFirst?.before[0] && !earlier.before[0] && !earlier.hasPrompt) throw conflict("threadId");
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
     const title = titleOf(this.#context.prompt.content);
     // The thread routes store a first prompt before its turn.
@@ -276,7 +277,7 @@ export class Turn {
       batch.push(stored(this.responseId, { message: { role: "assistant", content }, finishReason, usage }));
     }
     if (batch.length === 0) return false;
-    if (new Set(batch.map(({ id }) => id)).size < batch.length) throw new TypeError("generateId gave an id twice");
+    if (new Set(batch.map(({ id }) => id)).size < batch.length) throw new TypeError("generateId repeats an id");
     return batch.length === (await store.appendMessages(this.thread, batch, { answers: this.asked.id })).length;
   }
 
@@ -335,7 +336,7 @@ export class Turn {
 const busy = () => new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
 
 /** How the finish reason of a whole answer begins, by whatever provider. With any other word a part could pass for a whole. */
-const whole = /^(stop|end|eos|tool|function|complete|done|finish|success)/i;
+const whole = /^(stop|end|eos|tool|func|complete|done|finish|success)/i;
 
 /** All that a provider counts, of two calls together. */
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
