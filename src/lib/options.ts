@@ -159,7 +159,7 @@ export interface ChatHandlerOptions {
   showErrors?: boolean | undefined;
   /**
    * Titles a thread from its first prompt, instead of the prompt's own text. May ask a model: the turn does not wait for it. Works
-   * on a store with threads; leaves a title alone that was changed meanwhile.
+   * on a store with threads, and on no other; leaves a title alone that was changed meanwhile.
    *
    * @default the first prompt's plain text, at most 80 characters
    */
@@ -177,7 +177,7 @@ export interface ChatHandlerOptions {
    * of `@vercel/functions` or of `cloudflare:workers`.
    */
   waitUntil?: ((promise: Promise<void>) => unknown) | undefined;
-  /** Makes the ids of messages within a turn (tool calls and results). @default `crypto.randomUUID` */
+  /** Makes the ids of messages within a turn (tool calls and results), a new one each time. @default `crypto.randomUUID` */
   generateId?: (() => string) | undefined;
   /** The clock behind `createdAt`, in epoch milliseconds. @default `Date.now` */
   now?: (() => number) | undefined;

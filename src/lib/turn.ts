@@ -250,7 +250,8 @@ export class Turn {
   async #runTools({ start, finishReason = "", toolCalls, usage }: Step): Promise<boolean> {
     const { tools } = this.#settings;
     const { signal } = this.#controller;
-    if (!whole.test(finishReason)) throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short: ${finishReason}.`);
+    if (!wholeEnding.test(finishReason))
+      throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short: ${finishReason}.`);
     if (!tools || !toolCalls) return false;
     this.answer.flush();
     const { calls, results } = await tools.run(toolCalls, { ...this.#context, signal }, (error) => this.#report(error));
@@ -336,7 +337,7 @@ export class Turn {
 const busy = () => new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
 
 /** How the finish reason of a whole answer begins, by whatever provider. With any other word a part could pass for a whole. */
-const whole = /^(stop|end|eos|tool|func|complete|done|finish|success)/i;
+const wholeEnding = /^(stop|end|eos|tool|func|complete|done|finish|success)/i;
 
 /** All that a provider counts, of two calls together. */
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
