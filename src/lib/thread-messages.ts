@@ -54,5 +54,7 @@ export function fromWholeTurn(stored: readonly StoredMessage[], last: number): r
 
 function textOf({ content }: ChatCompletionMessageParam): string {
   if (!Array.isArray(content)) return content ?? "";
-  return content.map((part) => (part.type === "text" ? part.text : part.type === "refusal" ? part.refusal : "")).join("");
+  // What somebody else put into the database need not be a part.
+  const parts = content.filter(Boolean);
+  return parts.map((part) => (part.type === "text" ? part.text : part.type === "refusal" ? part.refusal : "")).join("");
 }

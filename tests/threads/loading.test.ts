@@ -123,6 +123,7 @@ describe.each(ways)("%s", (via) => {
       message("m3", "p1", { role: "assistant" }),
       message("m4", "p1", { role: "user" }),
       message("m5", "p1", { role: "user", content: [] }),
+      message("m6", "p1", { role: "assistant", content: [null] }),
       answer(1),
     ]);
     expect((await ok<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p1", "r1"]);
