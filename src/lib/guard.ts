@@ -26,7 +26,7 @@ export function guardStore<S extends object>(store: S, timeout: number): S {
         try {
           const call = attempt(() => (store as Record<PropertyKey, (...args: unknown[]) => unknown>)[method]!(...args));
           const result = await within(timeout, call, () => broken(`took longer than ${timeout} ms`));
-          if (/^(list|append)M/.test(String(method)) && !Array.isArray(result)) throw broken("must give an array");
+          if (/^(list|append)M/.test(String(method)) && !Array.isArray(result)) throw broken("gave no array");
           return result;
         } catch (error) {
           throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");

@@ -73,7 +73,7 @@ export async function callModel(
 
 function open(given: Response | AsyncIterable<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
   if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), sink);
-  if (!given.body) throw new Error("No stream came.");
+  if (!given.body) throw new Error("No stream.");
   return new EventStream(given.body, sink);
 }
 

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { createMemoryStore, type ThreadKey, type ThreadStore } from "../../src/index.ts";
+import { createMemoryStore, type StoredMessage, type ThreadKey, type ThreadStore } from "../../src/index.ts";
 import { testMessageStore } from "../../src/testkit.ts";
 import { idsOf, prompt, prompts } from "./samples.ts";
 
@@ -120,6 +120,13 @@ describe("at most maxCharacters characters", () => {
     await store.createThread(key("b"), "");
     expect(await threadIds(store)).toEqual(["b"]);
   });
+});
+
+test("messages without a prompt id, as JavaScript may import them, are kept once however often they come", async () => {
+  const store = createMemoryStore();
+  const { promptId: _, ...imported } = large("m");
+  for (let times = 0; times < 3; times++) await store.appendMessages(key("a"), [imported as StoredMessage]);
+  expect(idsOf(await store.listMessages(key("a")))).toEqual(["m"]);
 });
 
 describe("misuse", () => {

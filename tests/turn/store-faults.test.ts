@@ -268,7 +268,7 @@ describe("a store that is none", () => {
   ])("is named when its %s() gives %j", async (method, gives) => {
     const chat = await startChat({ store: { ...createMemoryStore(), [method]: async () => gives } });
     await expectError(await chat.post(ask("Hi")), 503, "store_failed");
-    expect(chat.errors[0]?.cause).toMatchObject({ message: `The store's ${method}() must give an array.` });
+    expect(chat.errors[0]?.cause).toMatchObject({ message: `The store's ${method}() gave no array.` });
   });
 
   it("never gives a clean end when it empties what it was given", async () => {

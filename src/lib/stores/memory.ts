@@ -132,7 +132,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     async appendMessages(key, messages, { title = "", answers } = {}) {
       const given = writeBatch(messages);
       const found = find(key);
-      const broken = new Set(found?.answers?.get(answers!));
+      const broken = new Set(answers === undefined ? [] : found?.answers?.get(answers));
       const batch = given.filter(({ id }) => {
         const there = found?.byId.get(id);
         return !there || broken.has(there);
