@@ -91,7 +91,7 @@ export class Answer {
     return this.#readers.every(({ place }) => this.length - place > readAhead);
   }
 
-  /** Resolves when anything about the answer's readers has changed. Only the turn waits for it. */
+  /** Resolves when a reader wants more, or the turn is aborted. Only the turn waits for it. */
   changed(): Promise<void> {
     return new Promise((resolve) => {
       this.wake = resolve;
