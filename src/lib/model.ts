@@ -16,7 +16,8 @@ export interface ModelClient {
     completions: {
       /**
        * Starts a streamed completion. Where the returned promise has `asResponse()`, as that of the `openai` package has,
-       * the raw response is decoded here, at a third of the cost.
+       * the raw response is decoded here, at a third of the cost. The signal ends the call; that of a response ends with its body,
+       * which is cancelled.
        */
       create(body: ChatCompletionCreateParamsStreaming, options: { signal: AbortSignal }): PromiseLike<AsyncIterable<ChatCompletionChunk>>;
     };
@@ -49,13 +50,14 @@ export interface ChunkSink {
   take(chunk: ChatCompletionChunk): void;
 }
 
-/** Calls the model. An abort of the signal ends the wait for it at once, even if the client ignores it. */
+/** Calls the model. An abort ends the wait for it at once, even if the client ignores it; a call that is open ends by its `close()`. */
 export async function callModel(
   client: ModelClient,
   body: ChatCompletionCreateParamsStreaming,
-  signal: AbortSignal,
+  controller: AbortController,
   sink: ChunkSink,
 ): Promise<ModelCall> {
+  const { signal } = controller;
   const pending = client.chat.completions.create(body, { signal }) as ReturnType<ModelClient["chat"]["completions"]["create"]> & {
     asResponse?: () => Promise<Response>;
   };
@@ -64,15 +66,15 @@ export async function callModel(
   // wrapper has made beside it, for nobody else to hear of.
   void given
     .then(
-      (late) => signal.aborted && open(late, sink).close(),
+      (late) => signal.aborted && open(late, controller, sink).close(),
       () => pending,
     )
     .catch(noop);
-  return open(await unlessAborted(signal, given), sink);
+  return open(await unlessAborted(signal, given), controller, sink);
 }
 
-function open(given: Response | AsyncIterable<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
-  if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), sink);
+function open(given: Response | AsyncIterable<ChatCompletionChunk>, controller: AbortController, sink: ChunkSink): ModelCall {
+  if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), controller, sink);
   if (!given.body) throw new Error("No stream.");
   return new EventStream(given.body, sink);
 }
@@ -124,7 +126,7 @@ class EventStream implements ModelCall {
 }
 
 /** Reads the chunks of a client that gives an iterable instead of a response, for example a tracing wrapper. */
-function oneByOne(chunks: AsyncIterator<ChatCompletionChunk>, sink: ChunkSink): ModelCall {
+function oneByOne(chunks: AsyncIterator<ChatCompletionChunk>, controller: AbortController, sink: ChunkSink): ModelCall {
   const end: Read = { done: true, value: undefined };
   let give: (read: Read) => void = noop;
   return {
@@ -138,6 +140,7 @@ function oneByOne(chunks: AsyncIterator<ChatCompletionChunk>, sink: ChunkSink): 
       return done;
     },
     close() {
+      controller.abort();
       // A chunk that is there by now comes first.
       queueMicrotask(() => give(end));
       // Nobody waits for it: a generator that hangs in `next()` never gets to it.

@@ -43,7 +43,11 @@ export class Turn {
   readonly #settings: Settings;
   readonly #turns: RunningTurns;
   readonly #startedAt = performance.now();
-  readonly #controller = new AbortController();
+  /**
+   * Of what is under way: the app's functions, a call that is not open yet, or tools. One of its own for each, gone with a call's
+   * opening: with all that listens to it, it would be 1 kB more in every open stream.
+   */
+  #controller: AbortController | undefined;
   /** The call that is under way; gone where a model that has finished does not end. */
   #call: ModelCall | undefined;
   #queued = 0;
@@ -92,7 +96,7 @@ export class Turn {
   /** Stops it: nobody is there any more, or it has taken too long. */
   abort(reason: ChatHandlerError): void {
     this.reason ??= reason;
-    this.#controller.abort(reason);
+    this.#controller?.abort(reason);
     this.#call?.close();
     this.answer.wake?.();
   }
@@ -172,8 +176,7 @@ export class Turn {
     const { answer: whole, before } = await this.#takeUp();
     if (whole !== undefined) return whole;
     this.#isTakenUp = true;
-    const { signal } = this.#controller;
-    this.#throwIfAborted();
+    const { signal } = this.#begin();
     const { model, systemPrompt, params, history, tools } = this.#settings;
     const given = async <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
       typeof option === "function" ? (option as (context: TurnContext) => T | Promise<T>)(this.#context) : option;
@@ -189,12 +192,18 @@ export class Turn {
     if (this.reason) throw this.reason;
   }
 
-  #ask(sink: ChunkSink): Promise<ModelCall> {
+  #begin(): AbortController {
+    this.#throwIfAborted();
+    return (this.#controller = new AbortController());
+  }
+
+  async #ask(sink: ChunkSink): Promise<ModelCall> {
     const { client, tools } = this.#settings;
-    const body = this.#body!;
-    // Let go of, for a thread may be long and its answer takes a while: only tools need it once more.
+    const call = await callModel(client, this.#body!, this.#begin(), sink);
+    this.#controller = undefined;
+    // A thread may be long, and its answer takes a while: only tools need it once more.
     if (!tools) this.#body = undefined;
-    return callModel(client, body, this.#controller.signal, sink);
+    return call;
   }
 
   /** Within how many milliseconds the model must say more. */
@@ -216,7 +225,6 @@ export class Turn {
     const { timeouts } = this.#settings;
     let endsAt: number | undefined;
     try {
-      this.#throwIfAborted();
       this.#expect(timeouts.firstChunk);
       this.#call = await this.#ask(step);
       // It may have been aborted before there was anything to close; from here on an abort ends the reads.
@@ -249,11 +257,11 @@ export class Turn {
   /** Runs the tools that the model has called. Resolves to whether it called any and is to be asked again. */
   async #runTools({ start, finishReason = "", toolCalls, usage }: Step): Promise<boolean> {
     const { tools } = this.#settings;
-    const { signal } = this.#controller;
     if (!wholeEnding.test(finishReason))
       throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short: ${finishReason}.`);
     if (!tools || !toolCalls) return false;
     this.answer.flush();
+    const { signal } = this.#begin();
     const { calls, results } = await tools.run(toolCalls, { ...this.#context, signal }, (error) => this.#report(error));
     const call = { role: "assistant" as const, content: this.answer.textFrom(start) || null, tool_calls: calls };
     // Kept together, so that a call is never without its result.

@@ -46,4 +46,18 @@ describe("the connection of a model's call", () => {
     const [call] = chat.model.calls;
     expect(await Promise.race([call?.left, delay(5_000)])).toBeDefined();
   });
+
+  it.each(["openai", "wrapped"] as const)(
+    "is let go of when the model holds it open after its finish reason: %s client",
+    async (clientKind) => {
+      const chat = await startChat({ clientKind });
+      chat.model.next(async (call) => {
+        await call.send(text("All.") + finish());
+        await call.closed;
+      });
+      expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+      const [call] = chat.model.calls;
+      expect(await Promise.race([call?.left, delay(5_000)])).toBeDefined();
+    },
+  );
 });
