@@ -16,8 +16,7 @@ export interface ModelClient {
     completions: {
       /**
        * Starts a streamed completion. Where the returned promise has `asResponse()`, as that of the `openai` package has,
-       * the raw response is decoded here, at a third of the cost. The signal ends the call; that of a response ends with its body,
-       * which is cancelled.
+       * the raw response is decoded here, at a third of the cost.
        */
       create(body: ChatCompletionCreateParamsStreaming, options: { signal: AbortSignal }): PromiseLike<AsyncIterable<ChatCompletionChunk>>;
     };
@@ -50,7 +49,7 @@ export interface ChunkSink {
   take(chunk: ChatCompletionChunk): void;
 }
 
-/** Calls the model. An abort ends the wait for it at once, even if the client ignores it; a call that is open ends by its `close()`. */
+/** Calls the model. An abort ends the wait for it at once, even if the client ignores it. */
 export async function callModel(
   client: ModelClient,
   body: ChatCompletionCreateParamsStreaming,
@@ -76,20 +75,22 @@ export async function callModel(
 function open(given: Response | AsyncIterable<ChatCompletionChunk>, controller: AbortController, sink: ChunkSink): ModelCall {
   if (Symbol.asyncIterator in given) return oneByOne(given[Symbol.asyncIterator](), controller, sink);
   if (!given.body) throw new Error("No stream.");
-  return new EventStream(given.body, sink);
+  return new EventStream(given.body, controller, sink);
 }
 
 /** Reads an SSE body. A class, for its like waits in every open stream. */
 class EventStream implements ModelCall {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #controller: AbortController;
   readonly #decoder = new TextDecoder();
   readonly #parser: EventSourceParser;
   #isDone: boolean | undefined;
   /** Characters read since the read that ended an event. */
   #sinceEvent = 0;
 
-  constructor(body: ReadableStream<Uint8Array>, sink: ChunkSink) {
+  constructor(body: ReadableStream<Uint8Array>, controller: AbortController, sink: ChunkSink) {
     this.#reader = body.getReader();
+    this.#controller = controller;
     // Lines that are not SSE are skipped, as the specification has it.
     this.#parser = createParser({
       onEvent: ({ data, event }) => {
@@ -117,8 +118,12 @@ class EventStream implements ModelCall {
   }
 
   close(): void {
-    // This also settles a pending read at once.
-    const cancel = () => void attempt(() => this.#reader.cancel()).catch(noop);
+    const cancel = () => {
+      // This also settles a pending read at once.
+      void attempt(() => this.#reader.cancel()).catch(noop);
+      // A client that logs may read a copy of the body, whose half is not enough to cancel.
+      this.#controller.abort();
+    };
     if (!this.#isDone) return cancel();
     // Read to its end, a response lends its connection to the next call.
     void within(drainTime, this.#reader.read(), Error).catch(noop).then(cancel);
@@ -140,9 +145,11 @@ function oneByOne(chunks: AsyncIterator<ChatCompletionChunk>, controller: AbortC
       return done;
     },
     close() {
-      controller.abort();
-      // A chunk that is there by now comes first.
-      queueMicrotask(() => give(end));
+      queueMicrotask(() => {
+        // A chunk that is there by now comes first.
+        give(end);
+        controller.abort();
+      });
       // Nobody waits for it: a generator that hangs in `next()` never gets to it.
       void attempt(() => chunks.return?.()).catch(noop);
     },

@@ -43,10 +43,7 @@ export class Turn {
   readonly #settings: Settings;
   readonly #turns: RunningTurns;
   readonly #startedAt = performance.now();
-  /**
-   * Of what is under way: the app's functions, a call that is not open yet, or tools. One of its own for each, gone with a call's
-   * opening: with all that listens to it, it would be 1 kB more in every open stream.
-   */
+  /** Of what is under way, each with its own: the app's functions, a call of the model, or tools. */
   #controller: AbortController | undefined;
   /** The call that is under way; gone where a model that has finished does not end. */
   #call: ModelCall | undefined;
@@ -197,13 +194,12 @@ export class Turn {
     return (this.#controller = new AbortController());
   }
 
-  async #ask(sink: ChunkSink): Promise<ModelCall> {
+  #ask(sink: ChunkSink): Promise<ModelCall> {
     const { client, tools } = this.#settings;
-    const call = await callModel(client, this.#body!, this.#begin(), sink);
-    this.#controller = undefined;
-    // A thread may be long, and its answer takes a while: only tools need it once more.
+    const body = this.#body!;
+    // Let go of, for a thread may be long and its answer takes a while: only tools need it once more.
     if (!tools) this.#body = undefined;
-    return call;
+    return callModel(client, body, this.#begin(), sink);
   }
 
   /** Within how many milliseconds the model must say more. */

@@ -19,8 +19,11 @@ import { answers } from "./scripts.ts";
 /** What a chat is made of; all optional. */
 export interface ChatSetup extends Partial<ChatHandlerOptions> {
   via?: Via;
-  /** `"wrapped"`: a client without `asResponse`, as tracing wrappers are; `"traced"`: one with it, and a promise of its own. */
-  clientKind?: "openai" | "wrapped" | "traced";
+  /**
+   * `"wrapped"`: a client without `asResponse`, as tracing wrappers are; `"traced"`: one with it, and a promise of its own;
+   * `"logged"`: one whose `fetch` reads a copy of each response.
+   */
+  clientKind?: "openai" | "wrapped" | "traced" | "logged";
   script?: Script;
   /** What is stored in. @default a memory store of its own */
   kept?: ThreadStore;
@@ -69,10 +72,10 @@ export async function startChat({
   const errors: ChatHandlerError[] = [];
   const ended: EndedTurn[] = [];
   const turns: Promise<void>[] = [];
-  const client = model.client();
+  const client = model.client(clientKind === "logged" ? { fetch: logged } : {});
   const handler = createChatHandler({
     store,
-    client: { openai: () => client, wrapped: () => wrapped(client), traced: () => traced(client) }[clientKind](),
+    client: clientKind === "wrapped" ? wrapped(client) : clientKind === "traced" ? traced(client) : client,
     model: "test-model",
     onError: (error) => void errors.push(error),
     onTurnEnd: (turn) => void ended.push(turn),
@@ -119,6 +122,16 @@ function traced(client: ModelClient): ModelClient {
       },
     },
   };
+}
+
+/** A `fetch` that logs what it gets. Cancelling the body of what it gives does not end the call: the copy still reads. */
+async function logged(...call: Parameters<typeof fetch>): Promise<Response> {
+  const response = await fetch(...call);
+  void response
+    .clone()
+    .text()
+    .catch(() => {});
+  return response;
 }
 
 /** The body of a request: prompt `p<n>`, answer `r<n>`, thread `t`. */

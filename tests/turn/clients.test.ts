@@ -229,6 +229,20 @@ it.each(Array.from({ length: 16 }, (_, ticks) => ticks))(
   },
 );
 
+it("has given a whole answer where it fails on being aborted after its finish reason", async () => {
+  let left = 3;
+  const create = async (_: unknown, { signal }: { signal: AbortSignal }) => ({
+    [Symbol.asyncIterator]: () => ({
+      next: () =>
+        left > 0
+          ? Promise.resolve({ done: false, value: chunks[3 - left--] })
+          : new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("Aborted.")))),
+    }),
+  });
+  const chat = await startChat({ client: clientOf(create as () => unknown) });
+  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
+});
+
 it("is not waited for, however it hangs, when the turn has taken too long while the model is held back", async () => {
   const left = Array.from({ length: 4 }, () => chunk({ content: "x".repeat(20_000) }));
   const next = () => (left.length > 0 ? { done: false, value: left.shift() } : new Promise(() => {}));

@@ -14,6 +14,7 @@ const leavings = [
   { how: "aborts a direct call", leave: "abort", setup: { via: "direct", clientKind: "openai" } },
   { how: "cancels the body of a direct call", leave: "cancel", setup: { via: "direct", clientKind: "openai" } },
   { how: "aborts a direct call to a wrapped client", leave: "abort", setup: { via: "direct", clientKind: "wrapped" } },
+  { how: "cancels the body of a direct call to a client that logs", leave: "cancel", setup: { via: "direct", clientKind: "logged" } },
   { how: "aborts its fetch", leave: "abort", setup: { via: "server", clientKind: "openai" } },
   { how: "cancels the body of its fetch", leave: "cancel", setup: { via: "server", clientKind: "openai" } },
 ] as const;
