@@ -126,7 +126,7 @@ class EventStream implements ModelCall {
     };
     if (!this.#isDone) return cancel();
     // Read to its end, a response lends its connection to the next call.
-    void within(drainTime, this.#reader.read(), Error).catch(noop).then(cancel);
+    void within(drainTime, this.#reader.read(), Error).then(({ done }) => done || cancel(), cancel);
   }
 }
 
@@ -134,6 +134,7 @@ class EventStream implements ModelCall {
 function oneByOne(chunks: AsyncIterator<ChatCompletionChunk>, controller: AbortController, sink: ChunkSink): ModelCall {
   const end: Read = { done: true, value: undefined };
   let give: (read: Read) => void = noop;
+  let isDone: boolean | undefined;
   return {
     read: () =>
       new Promise((resolve, reject) => {
@@ -142,13 +143,13 @@ function oneByOne(chunks: AsyncIterator<ChatCompletionChunk>, controller: AbortC
       }),
     take({ done, value }) {
       if (!done) sink.take(asChunk(value));
-      return done;
+      return (isDone = done);
     },
     close() {
       queueMicrotask(() => {
         // A chunk that is there by now comes first.
         give(end);
-        controller.abort();
+        if (!isDone) controller.abort();
       });
       // Nobody waits for it: a generator that hangs in `next()` never gets to it.
       void attempt(() => chunks.return?.()).catch(noop);

@@ -243,6 +243,20 @@ it("has given a whole answer where it fails on being aborted after its finish re
   expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
 });
 
+it.each<[string, (said: readonly unknown[]) => unknown]>([
+  ["an iterable", async (said) => NodeReadableStream.from(said)],
+  ["a response", (said) => Object.assign(Promise.resolve(), { asResponse: async () => new Response(said.map(event).join("")) })],
+])("hears of no abort once it has given all of %s", async (_, create) => {
+  const signals: AbortSignal[] = [];
+  const chat = await startChat({
+    client: clientOf(((_: unknown, { signal }: { signal: AbortSignal }) => (signals.push(signal), create(chunks))) as () => unknown),
+  });
+  expect((await read(chat.post(ask("Hi")))).text).toBe("Hello.");
+  await chat.settled();
+  await delay(20);
+  expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
+});
+
 it("is not waited for, however it hangs, when the turn has taken too long while the model is held back", async () => {
   const left = Array.from({ length: 4 }, () => chunk({ content: "x".repeat(20_000) }));
   const next = () => (left.length > 0 ? { done: false, value: left.shift() } : new Promise(() => {}));
