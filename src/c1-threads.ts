@@ -163,6 +163,7 @@ const entities: [entity: string, character: string][] = [
   ["&lt;", "<"],
   ["&gt;", ">"],
   ["&quot;", '"'],
+  ["&#x27;", "'"], // read, never written
   ["&#39;", "'"],
   ["&amp;", "&"], // read last and written first
 ];

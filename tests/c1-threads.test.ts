@@ -93,6 +93,7 @@ describe.each(ways)("%s", (via) => {
       [wrap("Hi", "<context>&quot;a</context>"), wrap("Hi")],
       [wrap("Hi", "<context>[1]</context>"), wrap("Hi", "<context>[1]</context>")],
       // C1 reads all entities of XML: one we do not know must not become a quote in there.
+      [wrap("Hi", "<context>[&quot;it&#x27;s&quot;]</context>"), wrap("Hi", "<context>[&quot;it&#39;s&quot;]</context>")],
       [wrap("Hi", "<context>[&quot;a&#34;b&quot;]</context>"), wrap("Hi", "<context>[&quot;a&amp;#34;b&quot;]</context>")],
       ["plain <context>[</context> & <b>", wrap("plain &lt;context&gt;[&lt;/context&gt; &amp; &lt;b&gt;")],
       [

@@ -1,6 +1,7 @@
 /** A stand-in for a model's provider: a `fetch` that answers chat completions in this very process. */
 import { type DemoAnswer, demoAnswer } from "./demo-answers.ts";
 import { findFault, isRecord } from "./demo-history.ts";
+import { misuse } from "./options-check.ts";
 
 /** Options of {@link createDemoModel}. */
 export interface DemoModelOptions {
@@ -27,8 +28,8 @@ export interface DemoModelOptions {
  */
 export function createDemoModel(options: DemoModelOptions = {}): (input: string | URL | Request, init?: RequestInit) => Promise<Response> {
   const { tokensPerSecond = 50, format = "c1" } = options;
-  if (!(tokensPerSecond >= 0)) throw new TypeError("chat-handler: tokensPerSecond must be a number of at least 0");
-  if (format !== "c1" && format !== "text") throw new TypeError('chat-handler: format must be "c1" or "text"');
+  if (!(tokensPerSecond >= 0)) misuse("tokensPerSecond must be a number of at least 0");
+  if (format !== "c1" && format !== "text") misuse('format must be "c1" or "text"');
   const pace = tokensPerSecond === 0 ? Infinity : tokensPerSecond;
 
   return async (input, init) => {

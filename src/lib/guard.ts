@@ -17,8 +17,8 @@ export function report({ onError }: Pick<Settings, "onError">, thrown: unknown, 
  * Whether a call that took too long happens all the same is unknown.
  */
 export function guardStore<S extends object>(store: S, timeout: number): S {
-  // The target inherits from the store, so that `in` finds its methods: of a frozen target itself, a proxy must show them as they are.
-  return new Proxy(Object.create(store) as S, {
+  // Over an empty target: of a frozen store itself, a proxy must show the methods as they are.
+  return new Proxy({} as S, {
     get:
       (_, method) =>
       async (...args: unknown[]): Promise<unknown> => {

@@ -1,9 +1,10 @@
 /** `createChatHandler`: wires the parts, decides nothing. */
+import { findOwner } from "./authorize.ts";
 import { errorCard } from "./error-card.ts";
 import { asChatHandlerError, ChatHandlerError, errorResponse } from "./errors.ts";
 import { guardStore, report } from "./guard.ts";
 import { misuse } from "./options-check.ts";
-import { type Authorized, type AuthorizeResult, type ChatHandlerOptions, resolveOptions, type TurnContext } from "./options.ts";
+import { type ChatHandlerOptions, type ErrorContext, resolveOptions, type TurnContext } from "./options.ts";
 import { readChatRequest } from "./request.ts";
 import { conflict } from "./earlier.ts";
 import { asksSame } from "./prompt.ts";
@@ -24,23 +25,23 @@ export type ChatHandler = (request: Request) => Promise<Response>;
  *
  * @throws TypeError where the options make no sense; the message names the remedy.
  */
-export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]): ChatHandler {
-  const settings = resolveOptions(options, extra);
+export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
+  const settings = resolveOptions(options, arguments.length);
   const turns = runningTurnsOn(settings.store);
   settings.store = guardStore(settings.store, settings.timeouts.store);
 
   return async (request) => {
-    /** What is known by now, for the app's functions: each may change what it gets, and nothing else. */
-    let context = { request } as TurnContext;
+    /** For the app's functions, which may change what they get, and nothing else. */
+    let known: ErrorContext = { request };
     let turn: Turn | undefined;
     try {
       if (!request.headers?.get) misuse("pass a Request (Hono: context.req.raw)");
       if (request.method !== "POST") throw new ChatHandlerError("method_not_allowed", "Use POST.");
       const asked = await readChatRequest(request, settings.limits, settings.timeouts.body);
-      context = { ...asked } as TurnContext;
-      const authorized = await findOwner(settings.authorize, context);
+      const said = (known = { ...asked });
+      const authorized = await findOwner(() => settings.authorize?.(said));
       if (!("owner" in authorized)) return authorized;
-      context = { ...asked, ...authorized };
+      const context: TurnContext = (known = { ...asked, ...authorized });
       const running = turns.find(context);
       if (running && (running.asked.id !== asked.prompt.id || !asksSame(running.asked.message, asked.prompt))) throw conflict("responseId");
       turn = running ?? new Turn(context, settings, turns);
@@ -51,34 +52,8 @@ export function createChatHandler(options: ChatHandlerOptions, ...extra: never[]
     } catch (thrown) {
       const error = asChatHandlerError(thrown);
       // A turn reports its own errors, once for all who joined it.
-      if (!turn) report(settings, error, context);
+      if (!turn) report(settings, error, known);
       return settings.showErrors ? errorCard(error) : errorResponse(error);
     }
   };
 }
-
-/**
- * The owner that the app's `authorize` names, or its refusal. Fails closed: a slip in it would show one person the threads of
- * another.
- */
-export async function findOwner<C>(
-  authorize: ((context: C) => AuthorizeResult | Promise<AuthorizeResult>) | undefined,
-  context: C,
-): Promise<Authorized | Response> {
-  let found;
-  try {
-    found = await authorize?.(context);
-  } catch (thrown) {
-    // Remix and React Router throw their responses.
-    if (!isResponse(thrown)) throw thrown;
-    found = thrown;
-  }
-  if (isResponse(found)) return found;
-  // Not even null: "session && { owner }" would open the threads of nobody to everyone who is logged out.
-  const owner = found === undefined ? "" : found?.owner;
-  if (typeof owner === "string") return { owner };
-  throw new TypeError("authorize must return { owner: string }, a Response or undefined");
-}
-
-/** Not by `instanceof`: hono's Node server puts a class of its own in the place of `Response`, and what `fetch` gives is none. */
-const isResponse = (value: unknown): value is Response => Object(value)[Symbol.toStringTag] === "Response";

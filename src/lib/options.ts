@@ -4,7 +4,7 @@ import type { CompletionUsage } from "openai/resources/completions";
 import type { ChatHandlerError } from "./errors.ts";
 import type { ModelClient } from "./model.ts";
 import type { Prompt } from "./prompt.ts";
-import type { MessageStatus, MessageStore } from "./store.ts";
+import { type MessageStatus, type MessageStore, messageStoreMethods } from "./store.ts";
 import { checkStore, misuse, withDefaults } from "./options-check.ts";
 import type { ToolRunner } from "./tools.ts";
 
@@ -78,7 +78,10 @@ export interface HistoryOptions {
   last: number;
 }
 
-/** Further parameters of the model call: all of OpenAI's but those the handler sets itself. */
+/**
+ * Further parameters of the model call: all of OpenAI's but `messages`, `model`, `stream` and `tools`, which the handler sets, and `n`,
+ * `functions` and `function_call`, for which it has no use.
+ */
 export type ModelParams = Omit<
   Partial<ChatCompletionCreateParamsStreaming>,
   "messages" | "model" | "stream" | "n" | "tools" | "functions" | "function_call"
@@ -122,9 +125,9 @@ export interface ChatHandlerOptions {
   /** The model's name, or a function that picks one for each turn. */
   model: string | ((context: TurnContext) => string | Promise<string>);
   /**
-   * Says who asks. Return the owner of the threads, nothing where the app has no users, or a `Response` that refuses; or throw
-   * a `ChatHandlerError` (`unauthorized`, `forbidden`, `not_found`). Anything else it throws refuses with 500. Runs before the
-   * store is read or written. It may read cookies and headers; the body is already read.
+   * Says who asks. Return the owner of the threads, or nothing where the app has no users. To refuse, return or throw a `Response`,
+   * or throw a `ChatHandlerError` (`unauthorized`, `forbidden`, `not_found`, `rate_limited`). Anything else refuses with 500. Runs
+   * before the store is read or written. It may read cookies and headers; the body is already read.
    *
    * @default every thread belongs to owner `""`: whoever knows or guesses a thread id can continue that thread
    */
@@ -227,15 +230,12 @@ const kinds: Record<string, string> = {
   waitUntil: "function",
 };
 
-/** What every store can do. */
-export const storeMethods = ["listMessages", "appendMessages", "updateMessage", "deleteMessages"] as const;
-
 /** Checks the options and fills in the defaults. Throws a `TypeError` that names the remedy. */
-export function resolveOptions(options: ChatHandlerOptions, extra: readonly unknown[]): Settings {
-  if (extra.length > 0 || !options) misuse("pass one object: createChatHandler({ store, client, model })");
+export function resolveOptions(options: ChatHandlerOptions, given: number): Settings {
+  if (given > 1 || !options) misuse("pass one object: createChatHandler({ store, client, model })");
   const { store, client, model, params, tools, title, concurrency } = options;
   const settings = withDefaults(options, defaults, kinds) as Settings;
-  checkStore(store, storeMethods);
+  checkStore(store, messageStoreMethods);
   if (!client?.chat?.completions?.create) misuse("client has no chat.completions.create(): pass an OpenAI client");
   if (!model) misuse("model is missing: pass the name of a model");
   for (const name of ["messages", "model", "stream", "tools"]) if (name in Object(params)) misuse(`params.${name} is set by the handler`);

@@ -125,6 +125,9 @@ export interface MessageStore {
   deleteMessages(thread: ThreadKey, ids: readonly string[]): Promise<void>;
 }
 
+/** The methods of a {@link MessageStore}. */
+export const messageStoreMethods: readonly (keyof MessageStore)[] = ["listMessages", "appendMessages", "updateMessage", "deleteMessages"];
+
 /** A thread as it is listed. */
 export interface Thread {
   /** The thread's id. */
@@ -198,3 +201,13 @@ export interface ThreadStore extends MessageStore {
    */
   deleteOwner(owner: string): Promise<void>;
 }
+
+/** What a {@link ThreadStore} has besides. */
+export const threadStoreMethods: readonly (keyof ThreadStore)[] = [
+  "listThreads",
+  "getThread",
+  "createThread",
+  "renameThread",
+  "deleteThread",
+  "deleteOwner",
+];

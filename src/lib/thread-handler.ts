@@ -1,8 +1,8 @@
 /** `createThreadHandler`: the routes by which a browser lists, loads, renames and deletes threads, and saves form state. */
+import { findOwner } from "./authorize.ts";
 import { asChatHandlerError, ChatHandlerError, errorResponse, invalid } from "./errors.ts";
 import { checkContext, fillAnswer, type FilledAnswer, splitAnswer } from "./form-state.ts";
 import { guardStore, report } from "./guard.ts";
-import { findOwner } from "./handler.ts";
 import type { Authorized, ErrorContext } from "./options.ts";
 import { asTitle, type Prompt, titleOf } from "./prompt.ts";
 import { admitId, admitPrompt, admitText, readJson, record } from "./request.ts";
@@ -48,8 +48,8 @@ const newest = 50;
  *
  * @throws TypeError where the options make no sense; the message names the remedy.
  */
-export function createThreadHandler(options: ThreadHandlerOptions, ...extra: never[]): ThreadHandler {
-  const settings = resolveThreadOptions(options, extra);
+export function createThreadHandler(options: ThreadHandlerOptions): ThreadHandler {
+  const settings = resolveThreadOptions(options, arguments.length);
   const admit = threadRoutes(settings);
   const { basePath } = settings;
   const noRoute = `There is no such route: the routes${basePath ? ` under ${basePath}` : ""} are ${Object.keys(routes).join(", ")}.`;
@@ -65,7 +65,7 @@ export function createThreadHandler(options: ThreadHandlerOptions, ...extra: nev
       for (const { threadId, act } of await admit(request, route)) {
         const context = { request, threadId };
         known = { request, ...(threadId !== undefined && { threadId }) };
-        const authorized = await findOwner(async () => (await settings.authorize(context)) ?? nobody(), context).catch(asRefusal);
+        const authorized = await findOwner(async () => (await settings.authorize(context)) ?? nobody()).catch(asRefusal);
         if (!("owner" in authorized)) refusal = authorized;
         else {
           known = { ...known, ...authorized };

@@ -1,16 +1,8 @@
 /** What an app may say to `createThreadHandler`, the defaults, and what is refused at construction. */
 import type { ChatHandlerError } from "./errors.ts";
-import {
-  type Authorized,
-  defaults as chatDefaults,
-  type ErrorContext,
-  type Limits,
-  type SomeOf,
-  storeMethods,
-  type Timeouts,
-} from "./options.ts";
+import { type Authorized, defaults as chatDefaults, type ErrorContext, type Limits, type SomeOf, type Timeouts } from "./options.ts";
 import { checkStore, misuse, withDefaults } from "./options-check.ts";
-import type { ThreadStore } from "./store.ts";
+import { messageStoreMethods, type ThreadStore, threadStoreMethods } from "./store.ts";
 
 /** What a request for threads asks for, before it is known who asks. */
 export interface ThreadRequestContext {
@@ -36,9 +28,9 @@ export interface ThreadHandlerOptions {
   /** Keeps the threads: the store of the chat handler. */
   store: ThreadStore;
   /**
-   * Says who asks. Return the owner of the threads or a `Response` that refuses; or throw a `ChatHandlerError` (`unauthorized`,
-   * `forbidden`, `not_found`). Anything else, a missing owner among it, refuses with 500. Runs before the store is read or
-   * written. One function can serve this handler and the chat handler: `({ request }) => …`.
+   * Says who asks. Return the owner of the threads. To refuse, return or throw a `Response`, or throw a `ChatHandlerError`
+   * (`unauthorized`, `forbidden`, `not_found`, `rate_limited`). Anything else, a missing owner among it, refuses with 500. Runs
+   * before the store is read or written. One function can serve this handler and the chat handler: `({ request }) => …`.
    */
   authorize: (context: ThreadRequestContext) => Authorized | Response | Promise<Authorized | Response>;
   /**
@@ -67,7 +59,7 @@ export interface ThreadHandlerOptions {
 }
 
 /** Options with every default in place. */
-export interface ThreadSettings extends Required<Pick<ThreadHandlerOptions, "store" | "authorize">> {
+export interface ThreadSettings extends Pick<ThreadHandlerOptions, "store" | "authorize"> {
   basePath: string | undefined;
   pageSize: number;
   limits: ThreadLimits;
@@ -91,15 +83,12 @@ const defaults = {
 
 const kinds = { store: "object", authorize: "function", basePath: "string" };
 
-/** What a store with threads can do besides. */
-const threadStoreMethods = [...storeMethods, "listThreads", "getThread", "createThread", "renameThread", "deleteThread", "deleteOwner"];
-
 /** Checks the options and fills in the defaults. Throws a `TypeError` that names the remedy. */
-export function resolveThreadOptions(options: ThreadHandlerOptions, extra: readonly unknown[]): ThreadSettings {
-  if (extra.length > 0 || !options) misuse("pass one object: createThreadHandler({ store, authorize })");
+export function resolveThreadOptions(options: ThreadHandlerOptions, given: number): ThreadSettings {
+  if (given > 1 || !options) misuse("pass one object: createThreadHandler({ store, authorize })");
   const settings = withDefaults(options, defaults, kinds) as ThreadSettings;
   const { store, authorize, basePath, pageSize } = settings;
-  checkStore(store, threadStoreMethods);
+  checkStore(store, [...messageStoreMethods, ...threadStoreMethods]);
   if (!authorize)
     misuse("authorize is missing: say whose threads a request may see, or pass allowAnyone where everybody may see all of them");
   if (basePath !== undefined && !/^(\/[^?#]*[^/?#])?$/.test(basePath))

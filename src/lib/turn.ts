@@ -219,7 +219,7 @@ export class Turn {
    */
   async #listen(step: Step): Promise<void> {
     const { timeouts } = this.#settings;
-    let endsAt: number | undefined;
+    let graceEndsAt: number | undefined;
     try {
       this.#expect(timeouts.firstChunk);
       this.#call = await this.#ask(step);
@@ -236,7 +236,7 @@ export class Turn {
           await this.answer.changed();
         }
         if (step.finishReason) {
-          this.#dueAt = endsAt ??= performance.now() + finishGrace;
+          this.#dueAt = graceEndsAt ??= performance.now() + finishGrace;
           clearTimeout(this.#timer);
           this.#watch();
         } else this.#expect(timeouts.idle);

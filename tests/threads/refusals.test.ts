@@ -260,7 +260,8 @@ test("misuse fails at construction and says what to do", async () => {
     [{ store, authorize, onError: "log" }, /onError/],
   ];
   for (const [options, message] of misuses) expect(() => createThreadHandler(options as ThreadHandlerOptions)).toThrow(message);
-  expect(() => createThreadHandler(store as never, authorize as never)).toThrow(/one object|no option/);
+  const construct = createThreadHandler as unknown as (...args: unknown[]) => unknown;
+  expect(() => construct(store, authorize)).toThrow(/createThreadHandler\(\{ store, authorize \}\)/);
   const undefineds = { basePath: undefined, pageSize: undefined, limits: undefined, timeouts: undefined, onError: undefined };
   expect(createThreadHandler({ store, authorize, ...undefineds })).toBeTypeOf("function");
 });

@@ -1,18 +1,19 @@
 /** Checks of what the app passes to a store, each naming the fault before the database sees it. */
 import { ChatHandlerError, invalid } from "../errors.ts";
+import { misuse } from "../options-check.ts";
 import type { StoredMessage, ThreadKey, ThreadPage } from "../store.ts";
 
 /** Refuses options that do not exist: a misspelt one would silently do nothing. */
 export function checkOptionNames(factory: string, options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throw new TypeError(`chat-handler: ${factory} has no option "${name}": its options are ${known.join(", ")}`);
+    if (!known.includes(name)) misuse(`${factory} has no option "${name}": its options are ${known.join(", ")}`);
   }
 }
 
 /** Refuses a name that would have to be escaped in SQL. Ends of names are ours, so there is room left for them. */
 export function checkIdentifier(option: string, name: string): void {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(name)) {
-    throw new TypeError(`${option} must be a name of at most 40 letters, digits and underscores, not ${JSON.stringify(name)}`);
+    misuse(`${option} must be a name of at most 40 letters, digits and underscores, not ${JSON.stringify(name)}`);
   }
 }
 

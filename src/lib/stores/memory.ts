@@ -4,7 +4,7 @@ import { withDefaults } from "../options-check.ts";
 import { activityBelow, checkCount } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 
-/** Options of {@link createMemoryStore}. A bound that is passed evicts whole threads, the longest unused first. */
+/** Options of {@link createMemoryStore}. Beyond a bound whole threads are evicted, the longest unused first. */
 export interface MemoryStoreOptions {
   /** How many threads are kept, of all owners together. A whole number from 1 to 2147483647. @default 10_000 */
   maxThreads?: number | undefined;

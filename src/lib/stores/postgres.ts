@@ -1,4 +1,5 @@
 /** Threads in PostgreSQL, through the app's own client. */
+import { misuse } from "../options-check.ts";
 import type { Thread, ThreadStore } from "../store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
@@ -59,8 +60,8 @@ const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair")
  */
 export function createPostgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): PostgresStore {
   if (typeof client?.query !== "function") {
-    throw new TypeError(
-      "chat-handler: createPostgresStore needs a client with query(text, values), for example new Pool() of pg. " +
+    misuse(
+      "createPostgresStore needs a client with query(text, values), for example new Pool() of pg. " +
         "For postgres.js: { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }",
     );
   }

@@ -1,5 +1,7 @@
 /** How commands reach Redis through the app's own client. */
 
+import { misuse } from "../options-check.ts";
+
 /** What the store uses of node-redis: a client, a pool, a cluster or a sentinel. */
 export interface NodeRedisClient {
   /** Runs a script. */
@@ -97,8 +99,8 @@ function connect(client: RedisClient): { range: RedisCommands["range"]; call: Ev
       send: (lua, keys, values) => redis.command(["EVAL", lua, String(keys.length), ...keys, ...values]),
     };
   }
-  throw new TypeError(
-    "chat-handler: createRedisStore needs a client: createClient() of node-redis, new Redis() of ioredis, " +
+  return misuse(
+    "createRedisStore needs a client: createClient() of node-redis, new Redis() of ioredis, " +
       "or { command: (args) => Promise } that sends one command through yours",
   );
 }

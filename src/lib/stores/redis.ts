@@ -1,4 +1,5 @@
 /** Threads in Redis, through the app's own client. */
+import { misuse } from "../options-check.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
 import { activityBelow, checkCount, checkOptionNames } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
@@ -32,8 +33,8 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
   const { prefix = "chat:", ttl } = options;
   const { run, range } = redisCommands(client);
   checkOptionNames("createRedisStore", options, ["prefix", "ttl"]);
-  if (typeof prefix !== "string" || /[{}]/.test(prefix)) throw new TypeError("chat-handler: prefix must be a string without braces");
-  if (ttl !== undefined && !(ttl > 0 && ttl <= longestTtl)) throw new TypeError("chat-handler: ttl must be a positive number of seconds");
+  if (typeof prefix !== "string" || /[{}]/.test(prefix)) misuse("prefix must be a string without braces");
+  if (ttl !== undefined && !(ttl > 0 && ttl <= longestTtl)) misuse("ttl must be a positive number of seconds");
   const milliseconds = String(Math.ceil((ttl ?? 0) * 1000));
 
   function ownerKeys(owner: string): string[] {

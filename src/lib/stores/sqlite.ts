@@ -1,4 +1,5 @@
 /** Threads in a SQLite database, through the app's own driver. */
+import { misuse } from "../options-check.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
@@ -68,13 +69,11 @@ const checkText = textCheck(/\p{Surrogate}/u, "half a surrogate pair");
 export function createSqliteStore(database: SqliteDatabase, options: SqliteStoreOptions = {}): SqliteStore {
   const { prefix = "chat_", synchronous = "full", busyTimeout = 5000 } = options;
   if (typeof database?.exec !== "function" || typeof database.prepare !== "function") {
-    throw new TypeError(
-      'chat-handler: createSqliteStore needs an open database with exec and prepare, for example new DatabaseSync("chat.sqlite")',
-    );
+    misuse('createSqliteStore needs an open database with exec and prepare, for example new DatabaseSync("chat.sqlite")');
   }
   checkOptionNames("createSqliteStore", options, ["prefix", "synchronous", "busyTimeout"]);
-  if (synchronous !== "full" && synchronous !== "normal") throw new TypeError('chat-handler: synchronous must be "full" or "normal"');
-  if (!(busyTimeout >= 0)) throw new TypeError("chat-handler: busyTimeout must be a number of milliseconds");
+  if (synchronous !== "full" && synchronous !== "normal") misuse('synchronous must be "full" or "normal"');
+  if (!(busyTimeout >= 0)) misuse("busyTimeout must be a number of milliseconds");
   const sql = sqliteStatements(sqliteTables(prefix));
 
   // `synchronous` reads the file, which fails for the moment in which another process closes it or opens it after a crash: wait for that.

@@ -1,4 +1,5 @@
 /** Keeps the calls a case makes, so that a failure can show what led to it. */
+import { misuse } from "../options-check.ts";
 import { expectThat, isRecord, show } from "./expect.ts";
 
 const longestLog = 30;
@@ -19,7 +20,7 @@ export class CallLog {
 
   /** The same store; each call of the given methods is noted under the instance's name. To call one that is not there is a mismatch. */
   record<Store extends object>(store: Store, instance: string, methods: readonly string[]): Store {
-    if (!isRecord(store)) throw new TypeError(`chat-handler: create, peer and reopen must give a store, not ${show(store)}`);
+    if (!isRecord(store)) misuse(`create, peer and reopen must give a store, not ${show(store)}`);
     const recorded: Record<string, unknown> = Object.create(null);
     for (const name of methods) {
       const method: unknown = Reflect.get(store, name);

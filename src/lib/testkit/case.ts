@@ -1,9 +1,10 @@
 /** How a case is written, and how it is run against a store. */
-import type { MessageStore, ThreadStore } from "../store.ts";
+import { within } from "../deadline.ts";
+import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../store.ts";
 import { CallLog } from "./calls.ts";
 import { Mismatch } from "./expect.ts";
 import { storeInvariants, type InvariantName } from "./invariants.ts";
-import { methodsOf, type Subject } from "./subject.ts";
+import type { Subject } from "./subject.ts";
 
 /** One check of the kit, for a runner of your own. */
 export interface StoreCase {
@@ -19,7 +20,6 @@ export interface StoreCase {
 
 /** A store broke an invariant. Its message holds the invariant, what was found, and the calls that led to it. */
 export class StoreInvariantError extends Error {
-  /** Tells this class apart by its name, as errors do. */
   /** Tells it from other errors in a runner's report. */
   override readonly name = "StoreInvariantError";
   /** The sentence of the store contract that was broken. */
@@ -64,7 +64,7 @@ export async function runCase<Store extends MessageStore>(
   timeout: number,
 ): Promise<void> {
   const log = new CallLog();
-  const methods = [...methodsOf.messages, ...methodsOf.threads];
+  const methods = [...messageStoreMethods, ...threadStoreMethods];
   let first = await subject.create();
   const recorded = log.record(first, "store", methods);
   const peers: Store[] = [];
@@ -86,7 +86,8 @@ export async function runCase<Store extends MessageStore>(
 
   let broken: StoreInvariantError | undefined;
   try {
-    await within(timeout, body(recorded, instances));
+    // A store that hangs is named like any other.
+    await within(timeout, body(recorded, instances), () => new Mismatch(`The case was not done after ${timeout} ms`));
   } catch (error) {
     const finding = error instanceof Mismatch ? error.message : (log.misfit ?? `A call rejected that should not have: ${String(error)}`);
     broken = new StoreInvariantError(storeInvariants[invariant], finding, log.lines(), { cause: error });
@@ -97,17 +98,4 @@ export async function runCase<Store extends MessageStore>(
     throw broken ?? error; // a store that broke may well fail to close, too: what broke first is what matters
   }
   if (broken) throw broken;
-}
-
-/** Fails when the case is still running after so many milliseconds: a store that hangs is named like any other. */
-async function within(timeout: number, running: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Mismatch(`The case was not done after ${timeout} ms`)), timeout);
-  });
-  try {
-    await Promise.race([running, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,5 +1,6 @@
 /** The list of cases for a store, and their registration with a test runner. */
-import type { MessageStore, ThreadStore } from "../store.ts";
+import { misuse } from "../options-check.ts";
+import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../store.ts";
 import { runCase, type CaseDefinition, type MessageCase, type StoreCase, type ThreadCase } from "./case.ts";
 import { answerRaceCases } from "./cases/answer-races.ts";
 import { answeringCases } from "./cases/answering.ts";
@@ -16,7 +17,7 @@ import { threadRaceCases } from "./cases/thread-races.ts";
 import { threadCases } from "./cases/threads.ts";
 import { expectThat } from "./expect.ts";
 import { storeInvariants } from "./invariants.ts";
-import { methodsOf, type MessageStoreSubject, type ThreadStoreSubject } from "./subject.ts";
+import type { MessageStoreSubject, ThreadStoreSubject } from "./subject.ts";
 
 /** Options of {@link messageStoreCases}. */
 export interface CaseOptions {
@@ -62,16 +63,16 @@ const tierCase: MessageCase = {
   name: "the store has the tiers it declares",
   invariant: "tiers",
   async body(store) {
-    expectHas(store, methodsOf.messages);
+    expectHas(store, messageStoreMethods);
     // A part of its methods may be work that has just begun.
-    expectThat(missingOf(store, methodsOf.threads).length > 0, remedy);
+    expectThat(missingOf(store, threadStoreMethods).length > 0, remedy);
   },
 };
 
 const threadTierCase: ThreadCase = {
   ...tierCase,
   async body(store) {
-    expectHas(store, [...methodsOf.messages, ...methodsOf.threads]);
+    expectHas(store, [...messageStoreMethods, ...threadStoreMethods]);
   },
 };
 
@@ -101,7 +102,7 @@ export function messageStoreCases<Store extends ThreadStore>(
   subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
   { timeout = 30_000 }: CaseOptions = {},
 ): StoreCase[] {
-  if (typeof subject?.create !== "function") throw new TypeError(`chat-handler: there is no create(): pass ${example}`);
+  if (typeof subject?.create !== "function") misuse(`there is no create(): pass ${example}`);
   const { threads }: { threads?: unknown } = subject; // plain JavaScript may leave it out
   const tiers = threads === true ? threadTierCase : threads === false ? tierCase : undeclaredCase;
   const skipThreads = threads === true ? undefined : "the store has no threads";
@@ -138,12 +139,10 @@ export function testMessageStore<Store extends ThreadStore>(
   subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
   { test: given, timeout = 30_000 }: TestOptions = {},
 ): void {
-  if (typeof name !== "string") throw new TypeError(`chat-handler: the name comes first: testMessageStore("my store", ${example})`);
+  if (typeof name !== "string") misuse(`the name comes first: testMessageStore("my store", ${example})`);
   const test = given ?? ["test", "it"].map((global): unknown => Reflect.get(globalThis, global)).find(isTestFunction);
   if (!isTestFunction(test))
-    throw new TypeError(
-      "chat-handler: there is no test function with a skip: pass your runner's, as in testMessageStore(name, subject, { test })",
-    );
+    misuse("there is no test function with a skip: pass your runner's, as in testMessageStore(name, subject, { test })");
   for (const { name: what, skip, run } of messageStoreCases(subject as ThreadStoreSubject<Store>, { timeout })) {
     if (skip) test.skip(`${name}: ${what} (skipped: ${skip})`, run);
     else test(`${name}: ${what}`, run, timeout + 10_000); // the case itself is the first to say that it took too long

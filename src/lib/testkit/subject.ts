@@ -38,9 +38,3 @@ export interface ThreadStoreSubject<Store extends ThreadStore = ThreadStore> ext
   /** Says that the store implements `ThreadStore`. */
   threads: true;
 }
-
-/** The methods of each tier. */
-export const methodsOf: { messages: readonly (keyof MessageStore)[]; threads: readonly (keyof ThreadStore)[] } = {
-  messages: ["listMessages", "appendMessages", "updateMessage", "deleteMessages"],
-  threads: ["listThreads", "getThread", "createThread", "renameThread", "deleteThread", "deleteOwner"],
-};
