@@ -31,8 +31,11 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Makes and starts a PostgreSQL of the newest installed version; `settings` such as `deadlock_timeout=50ms`. */
-export async function startPostgres(settings: string[] = []): Promise<Service> {
+/**
+ * Makes and starts a PostgreSQL of the newest installed version; `settings` such as `deadlock_timeout=50ms`. No file of it grows beyond
+ * `largestFile` bytes: to its processes that is a full disk. A segment of its log has 16 MiB.
+ */
+export async function startPostgres(settings: string[] = [], { largestFile }: { largestFile?: number } = {}): Promise<Service> {
   const folder = mkdtempSync(join(tmpdir(), "chat-handler-postgres-"));
   const user = servingUser();
   if (user.uid !== undefined && user.gid !== undefined) chownSync(folder, user.uid, user.gid);
@@ -57,7 +60,7 @@ export async function startPostgres(settings: string[] = []): Promise<Service> {
   }
 
   async function start(): Promise<void> {
-    server = await startServer(join(programs(), "postgres"), args, options, ready);
+    server = await startServer("prlimit", [`--fsize=${largestFile ?? "unlimited"}`, join(programs(), "postgres"), ...args], options, ready);
   }
 
   await start();

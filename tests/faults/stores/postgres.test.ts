@@ -1,11 +1,12 @@
+import { randomBytes } from "node:crypto";
 import { Client, Pool } from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { createPostgresStore, type PostgresStore } from "../../../src/postgres.ts";
 import { startPostgres } from "../../services/postgres.ts";
 import type { Service } from "../../services/service.ts";
 import { startAppender } from "./children.ts";
 import { cutEverywhere } from "./cut.ts";
-import { expectLoad, startLoad, thread } from "./load.ts";
+import { batchOf, expectLoad, expectWhole, startLoad, thread } from "./load.ts";
 import { openers } from "./open.ts";
 
 let server: Service;
@@ -66,6 +67,34 @@ test(
     expect(rejected.lost).toBeGreaterThan(0);
   },
 );
+
+test("a full disk rejects the batch whole, and what was stored stays readable and usable", { timeout: 60_000 }, async () => {
+  const full = await startPostgres([], { largestFile: 20 * 1024 * 1024 });
+  onTestFinished(full.stop);
+  const pool = new Pool({ connectionString: full.url });
+  onTestFinished(() => pool.end());
+  const store = createPostgresStore(pool);
+  await store.migrate();
+  // What cannot be compressed, or it would take long to fill a disk.
+  const large = (name: string) =>
+    batchOf(name).map((stored) => ({ ...stored, message: { role: "user" as const, content: randomBytes(300_000).toString("base64") } }));
+  const acknowledged: string[] = [];
+  async function fill(): Promise<never> {
+    for (;;) {
+      const name = `batch${acknowledged.length}`;
+      await store.appendMessages(thread, large(name));
+      acknowledged.push(name);
+    }
+  }
+  await expect(fill()).rejects.toThrow(/could not extend file/);
+  expect(acknowledged.length).toBeGreaterThan(3);
+  expectWhole(await store.listMessages(thread), acknowledged);
+  await expect(store.appendMessages(thread, large("again"))).rejects.toThrow(/could not extend file/);
+  await store.appendMessages(thread, batchOf("small"));
+  const stored = await store.listMessages(thread);
+  expectWhole(stored, [...acknowledged, "small"]);
+  expect(stored).toHaveLength(3 * (acknowledged.length + 1));
+});
 
 test("a deadlock is tried again", async () => {
   const [first, second] = ["first", "second"].map((threadId) => ({ owner: "deadlock", threadId }));
