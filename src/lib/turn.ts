@@ -189,6 +189,7 @@ export class Turn {
     if (this.reason) throw this.reason;
   }
 
+  /** What begins now can be aborted by this; nothing begins in a turn that was. */
   #begin(): AbortController {
     this.#throwIfAborted();
     return (this.#controller = new AbortController());
