@@ -19,8 +19,17 @@ const user = (content: Message["content"]) => ({ role: "user", content }) as Mes
 const assistant = (content: Message["content"], ...ids: string[]) =>
   ({ role: "assistant", content, ...(ids.length > 0 && { tool_calls: ids.map(call) }) }) as Message;
 const call = (id: string) => ({ id, type: "function" as const, function: { name: "look", arguments: "{}" } });
+/** A call of this function. */
+const calls = (called: unknown) =>
+  ({ role: "assistant", content: null, tool_calls: [{ id: "c1", type: "function", function: called }] }) as Message;
 const result = (tool_call_id: string, content = "seen"): Message => ({ role: "tool", tool_call_id, content });
 const hi = user("Hi");
+const image = { type: "image_url" as const, image_url: { url: "https://example.com/a.png" } };
+const custom = {
+  role: "assistant",
+  content: null,
+  tool_calls: [{ id: "c1", type: "custom", custom: { name: "run", input: "ls" } }],
+} as Message;
 
 /** Messages of one earlier turn, as they stand in a store. */
 const stored = (messages: readonly Message[], promptId = "old"): StoredMessage[] =>
@@ -77,6 +86,31 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
       [user("a"), { role: "assistant", content: "b", tool_calls: {} } as unknown as Message],
       [user("a"), assistant("b")],
     ],
+    ["parts that say nothing", [user([{ type: "text", text: " " }, image])], [user([image])]],
+    ["nothing but parts that say nothing", [user("a"), assistant([{ type: "text", text: "" }])], [user("a")]],
+    [
+      "a message without a role, or with one of the app's own",
+      [{ content: "x" }, { role: "note", content: "x" }, user("a")] as Message[],
+      [user("a")],
+    ],
+    ...[
+      ["arguments that broke off", { name: "look", arguments: '{"city":"Par' }, { name: "look", arguments: "{}" }],
+      ["arguments that are none", { name: "look", arguments: "" }, { name: "look", arguments: "{}" }],
+      ["arguments that are no object", { name: "look", arguments: "[1]" }, { name: "look", arguments: "{}" }],
+      ["a name that no tool may have", { name: "look up!", arguments: '{"a":1}' }, { name: "look_up_", arguments: '{"a":1}' }],
+      ["a name that is too long", { name: "x".repeat(99), arguments: "{}" }, { name: "x".repeat(64), arguments: "{}" }],
+      ["neither name nor arguments", {}, { name: "_", arguments: "{}" }],
+      ["a name that is no text", { name: 7, arguments: { a: 1 } }, { name: "7", arguments: "{}" }],
+      ["no function", undefined, { name: "_", arguments: "{}" }],
+    ].map(
+      ([what, called, sent]) =>
+        [`a call with ${what as string}`, [user("a"), calls(called), result("c1")], [user("a"), calls(sent), result("c1")]] as [
+          string,
+          Message[],
+          Message[],
+        ],
+    ),
+    ["a call of a custom tool stays as it is", [user("a"), custom, result("c1")], [user("a"), custom, result("c1")]],
     ["an empty user message", [user("a"), assistant("b"), user("")], [user("a"), assistant("b")]],
     ["no user message at the start", [assistant("b"), user("a")], [user("a")]],
     ["consecutive prompts", [user("a"), user("b")], [user("a"), user("b")]],

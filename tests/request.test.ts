@@ -334,6 +334,21 @@ it.each(["200, 200", "abc", "-1", "1e9", " "])("cuts off a body without end that
   expect(pulled).toBeLessThan(20);
 });
 
+it("cuts off a body that an adapter has unpacked, for its length is still that of the packed one", async () => {
+  const chat = await startChat({ limits: { bodyBytes: 1000 } });
+  let pulled = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (++pulled > 100) controller.close();
+      else controller.enqueue(new Uint8Array(100).fill(32));
+    },
+  });
+  const headers = { ...json, "Content-Encoding": "gzip", "Content-Length": "50" };
+  const request = new Request(chat.url, { method: "POST", body, headers, duplex: "half" } as RequestInit);
+  await expectError(await chat.handler(request), 413, "body_too_large");
+  expect(pulled).toBeLessThan(20);
+});
+
 it("takes a request without a signal, as a framework may give it", async () => {
   const chat = await startChat();
   const request = new Request(chat.url, post(ask("Hi")));

@@ -48,7 +48,7 @@ function dangling(ids: Set<unknown>, param: string): DemoFault {
 
 function callIds(calls: unknown): Set<unknown> | undefined {
   if (!Array.isArray(calls) || calls.length === 0) return undefined;
-  const ids = calls.map((call: unknown) => (isRecord(call) && isProper(call.function) ? call.id : undefined));
+  const ids = calls.map((call: unknown) => (isRecord(call) && (isRecord(call.custom) || isProper(call.function)) ? call.id : undefined));
   const distinct = new Set<unknown>(ids);
   return distinct.size === ids.length && ids.every((id) => typeof id === "string" && id !== "") ? distinct : undefined;
 }

@@ -10,8 +10,8 @@ export interface Earlier {
   answer: string | undefined;
   /** Whether the prompt is stored. */
   hasPrompt: boolean;
-  /** Whether the thread begins with it, and nothing of an answer is stored. */
-  isFirst: boolean;
+  /** How many messages there are, of those that were looked at. */
+  count: number;
   /** What stands before the prompt; all, where the prompt is not stored. */
   before: StoredMessage[];
 }
@@ -31,7 +31,7 @@ export function findEarlier(messages: readonly StoredMessage[], asked: StoredMes
   return {
     answer: isWhole ? texts.join("") : undefined,
     hasPrompt: stands !== undefined,
-    isFirst: stored.length === (stands ? 1 : 0),
+    count: stored.length,
     before: stands ? stored.slice(0, place) : stored,
   };
 }

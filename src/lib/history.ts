@@ -4,6 +4,7 @@
  */
 import type { ChatCompletionMessageParam, ChatCompletionMessageToolCall } from "openai/resources/chat/completions";
 import type { StoredMessage } from "./store.ts";
+import { asTaken } from "./tool-call.ts";
 
 /**
  * Messages with each turn in one piece: what answers a prompt stands right behind it, even where it was stored later
@@ -33,7 +34,7 @@ export function toModelMessages(stored: readonly StoredMessage[], last: number):
   // What begins within a turn begins with an answer to nothing: it starts at the next prompt instead, which at the end there always is.
   const window = newest.slice(newest.findIndex(({ role }) => role === "user"));
   return window.flatMap((message, index) => {
-    const content = hasContent(message.content) ? message.content : null;
+    const content = contentOf(message);
     if (message.role === "assistant") {
       const results = resultsAfter(index, window);
       const calls: ChatCompletionMessageToolCall[] = [];
@@ -41,15 +42,14 @@ export function toModelMessages(stored: readonly StoredMessage[], last: number):
       for (const call of Object.values(message.tool_calls ?? {})) {
         const result = call?.id && results.get(call.id);
         if (!result) continue;
-        calls.push(call);
+        calls.push("custom" in call ? call : asTaken(call));
         answers.push(known(result, { content: result.content ?? "", tool_call_id: call.id }));
         results.delete(call.id); // no second call has it
       }
       if (calls.length > 0) return [known(message, { content, tool_calls: calls }), ...answers];
     }
     // Results were taken up with the call they answer; one met here has none.
-    const isResult = message.role === "tool" || message.role === "function";
-    return content === null || isResult ? [] : [known(message, { content })];
+    return content && /^(user|assistant|system|developer)$/.test(message.role) ? [known(message, { content })] : [];
   });
 }
 
@@ -62,7 +62,12 @@ function resultsAfter(index: number, messages: readonly ChatCompletionMessagePar
   return results;
 }
 
-const hasContent = (content: ChatCompletionMessageParam["content"]) => (typeof content === "string" ? content.trim() : content)?.length;
+/** What a message says, without parts that say nothing; null where nothing is left. */
+function contentOf({ content }: ChatCompletionMessageParam): ChatCompletionMessageParam["content"] {
+  if (typeof content === "string") return content.trim() ? content : null;
+  const parts = content?.filter((part) => part?.type !== "text" || part.text?.trim());
+  return parts?.length ? (parts as typeof content) : null;
+}
 
 /** A message without fields of the app's own, such as the `id` that the guide's store keeps: providers refuse them. */
 function known(message: ChatCompletionMessageParam, fields: object): ChatCompletionMessageParam {

@@ -23,8 +23,9 @@ export async function readJson(request: Request, limit: number, timeout: number)
     throw new ChatHandlerError("unsupported_media_type", "Send the body as application/json.");
   }
   const length = headers.get("Content-Length") ?? "";
-  // A server holds its client to a length that was declared, and gives such a body whole for far less than a stream of it.
-  const isBounded = /^\d+$/.test(length) && Number(length) <= limit;
+  // A server holds its client to a length that was declared, and gives such a body whole for far less than a stream of it. It is not that
+  // of a body which an adapter has unpacked.
+  const isBounded = /^\d+$/.test(length) && Number(length) <= limit && !headers.has("Content-Encoding");
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   let size = 0;
   const next = async () => (reader ? reader.read() : { done: true, value: await request.arrayBuffer() });

@@ -7,6 +7,9 @@ import type { ChunkSink } from "./model.ts";
 import type { Settings } from "./options.ts";
 import type { SaidCall } from "./tools.ts";
 
+/** How the finish reason of a whole answer begins, by whatever provider. With any other word a part could pass for a whole. */
+export const wholeEnding = /^(stop|end|eos|tool|func|complete|done|finish|success)/i;
+
 /** What the model says in one call. Grows while it speaks, so that a broken call still tells what was said. */
 export class Step implements ChunkSink {
   /** Where in the answer its text begins. */
@@ -36,8 +39,9 @@ export class Step implements ChunkSink {
     const choice = Array.isArray(choices) && choices.find((choice) => !choice?.index);
     if (!choice) return;
     const { delta, finish_reason } = choice;
-    if (finish_reason) this.finishReason = finish_reason;
-    const text = delta?.content ?? delta?.refusal ?? "";
+    // What says that the answer is not whole is not taken back.
+    if (finish_reason && wholeEnding.test(this.finishReason ?? "stop")) this.finishReason = finish_reason;
+    const text = delta?.content || delta?.refusal || "";
     if (typeof text !== "string") throw new ChatHandlerError("model_failed", "The model sent no text.");
     if (text) this.#answer.write(text);
     const { limits, tools } = this.#settings;

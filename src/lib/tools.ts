@@ -9,6 +9,7 @@ import { unlessAborted } from "./deadline.ts";
 import { ChatHandlerError } from "./errors.ts";
 import type { TurnContext } from "./options.ts";
 import { misuse } from "./options-check.ts";
+import { asTaken } from "./tool-call.ts";
 
 /** What a tool gets besides its arguments. */
 export interface ToolContext extends TurnContext {
@@ -140,8 +141,8 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
     async run(said, context, onError) {
       const calls = said.map(({ call }) => call);
       const contents = await Promise.all(calls.map((call) => runOne(call, { ...context }, onError)));
-      const taken = asTaken(calls);
-      return { calls: taken, results: taken.map(({ id }, index) => ({ role: "tool", tool_call_id: id, content: contents[index]! })) };
+      const kept = asKept(calls);
+      return { calls: kept, results: kept.map(({ id }, index) => ({ role: "tool", tool_call_id: id, content: contents[index]! })) };
     },
   };
 }
@@ -164,27 +165,14 @@ function begin(said: SaidCall[], index: SaidCall["index"], id: string | undefine
   return begun;
 }
 
-/**
- * Calls as providers take them back: one that they refuse would be refused again at every later turn of the thread. Its result tells the
- * model what was wrong with it.
- */
-function asTaken(calls: readonly ChatCompletionMessageFunctionToolCall[]): ChatCompletionMessageFunctionToolCall[] {
+/** The calls in the form that is kept, each with an id of its own. The result of one that was mended tells the model what was wrong. */
+function asKept(calls: readonly ChatCompletionMessageFunctionToolCall[]): ChatCompletionMessageFunctionToolCall[] {
   const ids = new Set<string>();
   return calls.map((call) => {
     const id = ids.has(call.id) ? crypto.randomUUID() : call.id;
     ids.add(id);
-    const name = call.function.name.replace(/[^\w-]/g, "_").slice(0, 64) || "_";
-    return { ...call, id, function: { name, arguments: isObject(call.function.arguments) ? call.function.arguments : "{}" } };
+    return { ...asTaken(call), id };
   });
-}
-
-function isObject(json: string): boolean {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === "object" && value !== null && !Array.isArray(value);
-  } catch {
-    return false;
-  }
 }
 
 const problem = (error: string) => JSON.stringify({ error });

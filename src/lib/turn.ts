@@ -11,7 +11,7 @@ import { callModel, type ChunkSink, fromProvider, type ModelCall } from "./model
 import type { Settings, TurnContext } from "./options.ts";
 import { asTitle, titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
-import { Step } from "./step.ts";
+import { Step, wholeEnding } from "./step.ts";
 import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey, ThreadStore } from "./store.ts";
 
 /** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
@@ -33,6 +33,8 @@ export class Turn {
    * look at that, nor abort it.
    */
   reason: ChatHandlerError | undefined;
+  /** Whether its prompt is stored, and it is for this turn to answer it and for the app to hear of it. */
+  isTakenUp = false;
   /** What it says. */
   declare readonly answer: Answer;
   /** Resolves when all of it is stored and the next turn of the thread may begin. */
@@ -48,8 +50,6 @@ export class Turn {
   /** The call that is under way; gone where a model that has finished does not end. */
   #call: ModelCall | undefined;
   #queued = 0;
-  /** Whether it is for this turn to answer, and for the app to hear of it. */
-  #isTakenUp = false;
   /** What the model is to be asked. */
   #body: ChatCompletionCreateParamsStreaming | undefined;
   #steps = 0;
@@ -126,13 +126,21 @@ export class Turn {
   async #takeUp(): Promise<Earlier> {
     const { limits, timeouts, history, concurrency, store } = this.#settings;
     const ahead = this.#turns.enter(this);
-    let atFirst: Earlier | undefined;
+    /** Those whose prompts are not stored yet. */
+    const coming = ahead.filter(({ isTakenUp }) => !isTakenUp);
+    let isBegun = false;
     if (ahead.length > 0) {
       const isBusy = ahead.length > limits.queue || (concurrency === "reject" && ahead.some(({ reason }) => !reason));
-      atFirst = await this.#look(history);
+      const atFirst = await this.#look(history);
       if (atFirst.answer !== undefined) return atFirst;
       if (isBusy) throw busy();
-      await within(timeouts.queue, Promise.all(ahead.map(({ over }) => over)), busy);
+      const free = Promise.all(ahead.map(({ over }) => over));
+      await within(timeouts.queue, free, busy).catch((error) => {
+        // Nobody hears any more that it is busy: the prompt was sent, and waits on.
+        if (!this.reason) throw error;
+        return free;
+      });
+      isBegun = atFirst.count > 0 || coming.some(({ isTakenUp }) => isTakenUp);
     }
     const now = performance.now();
     this.#queued = now - this.#startedAt;
@@ -141,7 +149,7 @@ export class Turn {
     const earlier = await this.#look(history);
     if (earlier.answer !== undefined) return earlier;
     // Someone deleted the thread while the prompt waited in it.
-    if (atFirst?.before[0] && !earlier.before[0] && !earlier.hasPrompt) throw conflict("threadId");
+    if (isBegun && earlier.count === 0) throw conflict("threadId");
     // The prompt is stored even if its client has left by now: it was sent, and the person sees it as sent.
     const title = titleOf(this.#context.prompt.content);
     // The thread routes store a first prompt before its turn.
@@ -154,7 +162,8 @@ export class Turn {
         return whole;
       }
     }
-    if (earlier.isFirst && this.#settings.title) this.#titled = this.#retitle(title).catch((error) => this.#report(error));
+    if (earlier.count === Number(earlier.hasPrompt) && this.#settings.title)
+      this.#titled = this.#retitle(title).catch((error) => this.#report(error));
     return earlier;
   }
 
@@ -172,7 +181,7 @@ export class Turn {
   async #prepare(): Promise<string | undefined> {
     const { answer: whole, before } = await this.#takeUp();
     if (whole !== undefined) return whole;
-    this.#isTakenUp = true;
+    this.isTakenUp = true;
     const { signal } = this.#begin();
     const { model, systemPrompt, params, history, tools } = this.#settings;
     const given = async <T>(option: T | ((context: TurnContext) => T | Promise<T>)) =>
@@ -319,13 +328,13 @@ export class Turn {
       error = asChatHandlerError(thrown);
       this.reason ??= error;
       status = error.code === "client_gone" ? "stopped" : "failed";
-      if (this.#isTakenUp && error.code !== "id_conflict") await this.#keep(status).catch((error) => this.#report(error));
+      if (this.isTakenUp) await this.#keep(status).catch((error) => this.#report(error));
       this.#report(error);
     }
     clearTimeout(this.#timer);
     answer.end(error);
     this.#turns.leave(this);
-    if (this.#isTakenUp) this.#told = this.#tell(status, error);
+    if (this.isTakenUp) this.#told = this.#tell(status, error);
   }
 
   async #tell(status: MessageStatus, error: ChatHandlerError | undefined): Promise<void> {
@@ -340,9 +349,6 @@ export class Turn {
 }
 
 const busy = () => new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
-
-/** How the finish reason of a whole answer begins, by whatever provider. With any other word a part could pass for a whole. */
-const wholeEnding = /^(stop|end|eos|tool|func|complete|done|finish|success)/i;
 
 /** All that a provider counts, of two calls together. */
 function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {

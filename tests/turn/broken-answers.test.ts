@@ -114,6 +114,14 @@ describe.each(ways)("$name", ({ way }) => {
     await expectHealing(chat, request, "Answer to Hi.");
   });
 
+  it("takes an answer for a part where a later finish reason takes back an earlier one", async () => {
+    const chat = await startChat(way);
+    chat.model.next(sends(text("As I was say"), finish("length"), finish("stop"), done));
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "As I was say", failed: true });
+    await chat.settled();
+    expect((await chat.stored())[1]).toMatchObject({ status: "failed", finishReason: "length" });
+  });
+
   it.each(["stop", "STOP", "stop_sequence", "end_turn", "eos", "eos_token", "tool_calls", "function_call", "COMPLETE"])(
     "takes an answer that ended with %s for whole",
     async (reason) => {

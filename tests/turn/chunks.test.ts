@@ -62,6 +62,7 @@ const shapes: [name: string, events: string[]][] = [
       }),
     ],
   ],
+  ["a refusal beside empty content", [raw({ choices: [{ index: 0, delta: { content: "", refusal: "Hello." } }] }), finish()]],
   [
     "a refusal",
     [raw({ choices: [{ index: 0, delta: { refusal: "Hel" } }] }), raw({ choices: [{ index: 0, delta: { refusal: "lo." } }] }), finish()],

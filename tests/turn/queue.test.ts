@@ -118,11 +118,22 @@ it('joins and replays under "reject" all the same', async () => {
 it('lets a prompt come right after a stop under "reject": the stopped turn is no longer one that runs', async () => {
   const chat = await startChat({ concurrency: "reject" });
   chat.model.next(stalls("Stopped he"));
+  const held = gate();
+  const reached = gate();
+  chat.store.plan(({ method, nth }) => {
+    if (method !== "appendMessages" || nth !== 1) return undefined;
+    reached.open();
+    return { before: held.opened };
+  });
   const stop = new AbortController();
   const seen = read(await chat.post(ask("First", 1), { signal: stop.signal }));
   await delay(5);
   stop.abort();
-  expect((await read(chat.post(ask("Second", 2)))).text).toBe("Answer to Second.");
+  await reached.opened; // its part is being stored: it is in the line yet
+  const next = read(chat.post(ask("Second", 2)));
+  await delay(5);
+  held.open();
+  expect((await next).text).toBe("Answer to Second.");
   await seen;
   await chat.settled();
   expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
@@ -201,6 +212,56 @@ it.each<[what: string, (chat: Chat) => Promise<unknown>]>([
   expect(chat.model.calls.length).toBe(1);
   // Sent again, it is a new thread's first.
   expect((await read(chat.post(ask("My secret", 2)))).text).toBe("Answer to My secret.");
+});
+
+it.each([
+  { when: "and had looked before the first prompt was stored", isSentAgain: false },
+  { when: "and the thread had begun with this very prompt", isSentAgain: true },
+])("a prompt that waits is not stored any more when someone has deleted its thread, $when", async ({ isSentAgain }) => {
+  const chat = await startChat();
+  if (isSentAgain) {
+    chat.model.next(sends(text("Half")));
+    await read(chat.post(ask("Mine", 2)));
+    await chat.settled();
+  }
+  const stored = gate();
+  const deleted = gate();
+  chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth === 0 ? { before: stored.opened } : undefined));
+  const calls = chat.model.calls.length;
+  chat.model.next(saysAfter([deleted.opened, "Late."]));
+  const first = read(chat.post(ask("First", 1)));
+  if (isSentAgain) await chat.model.call(calls);
+  const looked = chat.store.calls.length;
+  const mine = chat.post(ask("Mine", 2));
+  while (chat.store.calls.length === looked) await new Promise(setImmediate);
+  await delay(5);
+  stored.open();
+  await chat.model.call(calls);
+  await chat.kept.deleteThread({ owner: "", threadId: "t" });
+  deleted.open();
+  expect((await first).failed || (await first).status === 409).toBe(true);
+  await expectError(await mine, 409, "id_conflict");
+  await chat.settled();
+  expect((await chat.kept.listThreads("", { limit: 10 })).threads).toEqual([]);
+});
+
+it("a prompt whose client has left waits on, however long: nobody would hear that it is busy", async () => {
+  const end = gate();
+  const chat = await startChat({ timeouts: { queue: 30 } });
+  chat.model.next(saysAfter([end.opened, "One"]));
+  const first = read(chat.post(ask("First", 1)));
+  await chat.model.call(0);
+  const stop = new AbortController();
+  const second = chat.post(ask("Second", 2), { signal: stop.signal });
+  await delay(10);
+  stop.abort();
+  await expectError(await second, 499, "client_gone");
+  await delay(60);
+  end.open();
+  await first;
+  await chat.settled();
+  expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2"]);
+  expect([chat.model.calls.length, chat.errors.length]).toEqual([1, 0]);
 });
 
 it("waiting in line is no part of the time that a turn may take", async () => {

@@ -20,8 +20,8 @@ interface KeptThread {
   key: string;
   owner: string;
   thread: Thread;
-  /** All threads of its owner by their `activity`, the latest last. */
-  listed: Map<number, KeptThread>;
+  /** All threads of its owner by ascending `activity`: an activity goes to the end, a page is a slice. */
+  listed: KeptThread[];
   messages: WrittenMessage[];
   byId: Map<string, WrittenMessage>;
   /** What answers a prompt, by its id. */
@@ -46,9 +46,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   const { maxThreads, maxCharacters } = withDefaults(options, { maxThreads: 10_000, maxCharacters: 50_000_000 }, {}, "createMemoryStore.");
 
   const threads = new Map<string, KeptThread>();
-  // Both orders have each thread under a new number: a set that one thread leaves and enters again and again gets slow in V8.
-  const byOwner = new Map<string, Map<number, KeptThread>>();
-  /** The longest unused first. */
+  const byOwner = new Map<string, KeptThread[]>();
+  // Longest unused first, each under a new number: a set that one thread leaves and enters again and again gets slow in V8.
   const byUse = new Map<number, KeptThread>();
   let uses = 0;
   let characters = 0;
@@ -71,11 +70,11 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       key,
       owner,
       thread: { threadId, title, createdAt: Date.now(), updatedAt: 0 },
-      listed: byOwner.get(owner) ?? new Map(),
+      listed: byOwner.get(owner) ?? [],
       messages: [],
       byId: new Map(),
       use: 0,
-      activity: 0,
+      activity: Infinity,
       characters: 0,
     };
     threads.set(key, kept);
@@ -89,15 +88,17 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   function remove(kept: KeptThread): void {
     const { key, owner, listed, activity } = kept;
     threads.delete(key);
-    listed.delete(activity);
-    if (listed.size === 0) byOwner.delete(owner);
+    listed.splice(firstFrom(listed, activity), 1);
+    if (listed.length === 0) byOwner.delete(owner);
     byUse.delete(kept.use);
     characters -= kept.characters;
   }
 
   function markActive(kept: KeptThread): void {
-    kept.listed.delete(kept.activity);
-    kept.listed.set((kept.activity = ++uses), kept);
+    const { listed, activity } = kept;
+    listed.splice(firstFrom(listed, activity), 1);
+    listed.push(kept);
+    kept.activity = ++uses;
     kept.thread.updatedAt = Date.now();
   }
 
@@ -177,11 +178,15 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
 
     async listThreads(owner, page) {
       const below = activityBelow(page);
-      const listed = [...(byOwner.get(owner)?.values() ?? [])].filter(({ activity }) => activity < below).reverse();
-      const shown = listed.slice(0, page.limit);
+      const listed = byOwner.get(owner) ?? [];
+      const end = firstFrom(listed, below);
+      const start = Math.max(0, end - page.limit);
       return {
-        threads: shown.map(({ thread }) => ({ ...thread })),
-        ...(listed.length > shown.length && { nextCursor: String(shown.at(-1)!.activity) }),
+        threads: listed
+          .slice(start, end)
+          .reverse()
+          .map(({ thread }) => ({ ...thread })),
+        ...(start > 0 && { nextCursor: String(listed[start]!.activity) }),
       };
     },
 
@@ -209,9 +214,21 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     },
 
     async deleteOwner(owner) {
-      byOwner.get(owner)?.forEach(remove);
+      byOwner.get(owner)?.toReversed().forEach(remove);
     },
   };
 }
 
 const isAnswer = ({ id, promptId }: WrittenMessage) => promptId !== id;
+
+/** Index of the first thread whose activity is not before the given one. */
+function firstFrom(listed: readonly KeptThread[], activity: number): number {
+  let low = 0;
+  let high = listed.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (listed[middle]!.activity < activity) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
