@@ -2,6 +2,7 @@
 import type { ChatCompletionCreateParamsStreaming, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import type { TurnContext } from "../../src/index.ts";
 import { findFault } from "../../src/lib/demo-history.ts";
+import { atWork } from "./asking.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Script } from "./plan.ts";
 import { type Attempt, type Call, callsIn, isSame, nameOf, type Process, textOf } from "./records.ts";
@@ -21,13 +22,16 @@ export interface AskedRules {
 export function createAskedRules(ledger: Ledger, last: number): AskedRules {
   const { mirror, requests, attempts, calls, wholes, schedule, unless, happened } = ledger;
 
+  /** The step in which the turn at work has last read its thread. */
+  const lookedAt = () => ledger.looksOf(atWork()).at(-1) ?? 0;
+
   const checkBeginning = (process: Process, { owner, threadId, responseId, prompt }: TurnContext) => {
     const thread = { owner, threadId };
     const name = nameOf(thread, responseId);
     const running = attempts.find((attempt) => attempt.process === process && isSame(attempt.thread, thread) && !attempt.ended);
     unless(!running, "one turn at a time runs on a thread", () => `${name} begins while ${running?.responseId} runs`);
     const whole = wholes.get(name);
-    const isUnseen = !whole || whole.isLate || whole.step > ledger.lookedAt(process, thread);
+    const isUnseen = !whole || whole.isLate || whole.step > lookedAt();
     // An answer to another prompt, further back than the history reaches, is found out when this one is to be stored.
     const isBeyond = whole && whole.promptId !== prompt.id && last < 100;
     unless(isUnseen || isBeyond, "no model call is made for an answer that is stored", () => name);
@@ -55,16 +59,11 @@ export function createAskedRules(ledger: Ledger, last: number): AskedRules {
   };
 
   /** Every whole answer that was there when the handler looked is in the history, behind its prompt. */
-  const checkAnswers = (
-    { thread, promptId, process }: Attempt,
-    messages: ChatCompletionMessageParam[],
-    texts: string[],
-    sent: () => string,
-  ) => {
+  const checkAnswers = ({ thread, promptId }: Attempt, messages: ChatCompletionMessageParam[], texts: string[], sent: () => string) => {
     const order = mirror.list(thread).map(({ stored }) => stored.id);
     for (const whole of wholes.values()) {
       const isBefore = isSame(whole.thread, thread) && order.indexOf(whole.promptId) < order.indexOf(promptId);
-      if (!isBefore || whole.contents.includes("") || whole.step >= ledger.lookedAt(process, thread)) continue;
+      if (!isBefore || whole.contents.includes("") || whole.step >= lookedAt()) continue;
       const from = texts.indexOf(textOf(mirror.find(thread, whole.promptId)!.stored.message));
       const to = messages.findIndex(({ role }, index) => index > from && role === "user");
       const isThere = from !== -1 && texts.slice(from, to).some((text) => whole.contents.includes(text));

@@ -1,5 +1,6 @@
 /** The clients: each sends a request, takes its answer piece by piece, and may leave at any time. */
 import { ChatHandlerError, type ChatHandler, type ThreadKey } from "../../src/index.ts";
+import { underNumber } from "./asking.ts";
 import type { Reading } from "./plan.ts";
 import type { ChatRequest, Process } from "./records.ts";
 import type { Reference } from "./reference.ts";
@@ -82,7 +83,7 @@ export function send(
     body: JSON.stringify({ prompt: { id: promptId, role: "user", content }, threadId: thread.threadId, responseId }),
     signal: aborter.signal,
   });
-  handler(sent).then(
+  underNumber(number, () => handler(sent)).then(
     async (response) => {
       request.isAnswered = true;
       if (process.isDead) return;

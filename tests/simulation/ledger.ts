@@ -1,8 +1,8 @@
 /** All that has happened in a schedule: the facts that every rule looks at. */
 import type { ThreadKey } from "../../src/index.ts";
-import { createMirror, type Mirror } from "./mirror.ts";
+import { createMirror, type Kept, type Mirror } from "./mirror.ts";
 import type { Plan } from "./plan.ts";
-import { type Attempt, type Call, type ChatRequest, type Incident, isSame, nameOf, type Process, type Whole } from "./records.ts";
+import { type Attempt, type Call, type ChatRequest, type Incident, isSame, type Whole } from "./records.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** The facts. */
@@ -27,10 +27,10 @@ export interface Ledger {
   incident(kind: Incident["kind"], thread: ThreadKey): void;
   /** Whether something of these kinds happened to a thread since that step. */
   happened(thread: ThreadKey, since: number, ...kinds: Incident["kind"][]): boolean;
-  /** A process reads a thread. */
-  looks(process: Process, thread: ThreadKey): void;
-  /** The step in which a process last read a thread. */
-  lookedAt(process: Process, thread: ThreadKey): number;
+  /** The steps in which the turn of a request has read its thread. */
+  looksOf(request: number): number[];
+  /** What went with each deletion of a thread. */
+  readonly deletions: { readonly thread: ThreadKey; readonly step: number; readonly kept: readonly Kept[] }[];
   /** All goes at an answer. */
   attemptsAt(thread: ThreadKey, responseId: string): Attempt[];
   /** When a prompt was first sent. */
@@ -42,8 +42,7 @@ export function createLedger(schedule: Schedule, concurrency: Plan["concurrency"
   const requests: ChatRequest[] = [];
   const attempts: Attempt[] = [];
   const incidents: Incident[] = [];
-  const looks = new Map<string, number>();
-  const lookName = (process: Process, thread: ThreadKey) => `${process.number} ${nameOf(thread)}`;
+  const looks: number[][] = [];
 
   return {
     schedule,
@@ -62,8 +61,8 @@ export function createLedger(schedule: Schedule, concurrency: Plan["concurrency"
     incident: (kind, thread) => void incidents.push({ kind, thread, step: schedule.step }),
     happened: (thread, since, ...kinds) =>
       incidents.some((incident) => kinds.includes(incident.kind) && incident.step >= since && isSame(incident.thread, thread)),
-    looks: (process, thread) => void looks.set(lookName(process, thread), schedule.step),
-    lookedAt: (process, thread) => looks.get(lookName(process, thread)) ?? 0,
+    looksOf: (request) => (looks[request] ??= []),
+    deletions: [],
     attemptsAt: (thread, responseId) => attempts.filter((attempt) => attempt.responseId === responseId && isSame(attempt.thread, thread)),
     firstAsked: (thread, promptId) =>
       requests.find((request) => request.promptId === promptId && isSame(request.thread, thread))?.startedAt.step ?? 0,

@@ -74,6 +74,7 @@ export function createReference(schedule: Schedule, { last, concurrency }: Pick<
     },
 
     threadDeleted(thread) {
+      ledger.deletions.push({ thread, step: schedule.step, kept: mirror.list(thread) });
       mirror.deleteThread(thread);
       ledger.incident("deletion", thread);
       for (const [name, whole] of wholes) {

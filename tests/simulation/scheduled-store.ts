@@ -9,6 +9,7 @@ import type {
   ThreadKey,
   ThreadStore,
 } from "../../src/index.ts";
+import { atWork } from "./asking.ts";
 import type { StoreFault } from "./plan.ts";
 import type { Kept } from "./mirror.ts";
 import { asJson, type Process } from "./records.ts";
@@ -96,6 +97,7 @@ export function createScheduledStore(
   // What is written is what it was at the time of the call, as JSON.
   return {
     listMessages(thread: ThreadKey, options?: ListMessagesOptions) {
+      const asker = atWork();
       const last = options?.last;
       return call<StoredMessage[]>({
         method: "listMessages",
@@ -107,10 +109,11 @@ export function createScheduledStore(
             .list(thread)
             .slice(-(last ?? Infinity))
             .map(({ stored: message }) => structuredClone(message)),
-        done: () => ledger.looks(process, thread),
+        done: () => void ledger.looksOf(asker).push(schedule.step),
       });
     },
     appendMessages(thread: ThreadKey, given: readonly StoredMessage[], options?: AppendMessagesOptions) {
+      const asker = atWork();
       const messages = asJson(given);
       return call<string[]>({
         method: "appendMessages",
@@ -118,7 +121,7 @@ export function createScheduledStore(
         what: `${show(thread)} ${messages.map(({ id, status }) => `${id}:${status}`).join()}`,
         act: () => inner.appendMessages(thread, messages, options),
         expect: (how) => mirror.append(thread, messages, options, how),
-        done: (ids, isLate) => stored.appended(process, thread, messages, ids, isLate),
+        done: (ids, isLate) => stored.appended({ process, asker, isLate }, thread, messages, ids),
       });
     },
     updateMessage(thread: ThreadKey, id: string, given: MessageChange) {

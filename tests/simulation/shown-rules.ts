@@ -15,7 +15,7 @@ export interface ShownRules {
 }
 
 export function createShownRules(ledger: Ledger, stored: StoredRules): ShownRules {
-  const { mirror, attempts, schedule, wholes, deletedWholes, unless, happened, attemptsAt } = ledger;
+  const { mirror, requests, concurrency, attempts, schedule, wholes, deletedWholes, unless, happened, attemptsAt } = ledger;
 
   const endsClean = ({ thread, promptId, content, responseId, shown, startedAt }: ChatRequest) => {
     const whole = wholes.get(nameOf(thread, responseId));
@@ -33,8 +33,13 @@ export function createShownRules(ledger: Ledger, stored: StoredRules): ShownRule
 
   return {
     left(request) {
-      const { number, process, thread, promptId, startedAt } = request;
-      const isHindered = ["store_failed", "id_conflict", "thread_busy"].some((code) => whyNot(code, request, ledger) === undefined);
+      const { number, process, thread, promptId, responseId, startedAt } = request;
+      const isTold = requests.some(
+        (other) =>
+          other.process === process && other.responseId === responseId && isSame(other.thread, thread) && other.outcome === "thread_busy",
+      );
+      const hindrances = ["store_failed", "id_conflict", ...(isTold || concurrency === "reject" ? ["thread_busy"] : [])];
+      const isHindered = hindrances.some((code) => whyNot(code, request, ledger) === undefined);
       const isStored = mirror.find(thread, promptId) !== undefined;
       unless(
         isStored || isHindered || process.isDead,

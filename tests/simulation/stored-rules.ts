@@ -6,10 +6,18 @@ import { type Ledger, textOfAttempt } from "./ledger.ts";
 import { type Attempt, type Call, callsIn, isBeginning, isRival, isSame, nameOf, type Process, textOf } from "./records.ts";
 import { finishReasonOf } from "./scheduled-model.ts";
 
+/** Who has appended, and for which request. */
+interface Appending {
+  process: Process;
+  asker: number;
+  /** Whether the store did it after its caller had given up. */
+  isLate: boolean;
+}
+
 /** The rules of the store. */
 export interface StoredRules {
   /** Messages were appended, those of the given ids. */
-  appended(process: Process, thread: ThreadKey, messages: readonly StoredMessage[], ids: readonly string[], isLate: boolean): void;
+  appended(by: Appending, thread: ThreadKey, messages: readonly StoredMessage[], ids: readonly string[]): void;
   /** A message was changed. */
   updated(process: Process, thread: ThreadKey, id: string, isLate: boolean): void;
   /** A go has failed: what was said must be kept, unless the store would not have it. */
@@ -78,6 +86,17 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     });
   };
 
+  /** A prompt that waited in line does not begin anew what was deleted meanwhile. */
+  const checkRevival = ({ process, asker }: Appending, thread: ThreadKey) => {
+    const [first = 0, ...looks] = ledger.looksOf(asker);
+    const deleted = ledger.deletions.find(
+      ({ step, thread: where, kept }) =>
+        isSame(where, thread) && step > first && step < (looks.at(-1) ?? 0) && kept.some((message) => message.process === process),
+    );
+    const isRevived = deleted && mirror.list(thread).length === 1 && !happened(thread, first, "store fault", "late write");
+    unless(!isRevived, "a thread that is deleted while a prompt waits stays deleted", () => `${nameOf(thread)}, request ${asker}`);
+  };
+
   const checkPrompt = (thread: ThreadKey, [prompt, ...others]: readonly StoredMessage[]) => {
     const isAsked = requests.some(
       ({ promptId, content, thread: where }) => promptId === prompt?.id && content === prompt.message.content && isSame(where, thread),
@@ -126,9 +145,12 @@ export function createStoredRules(ledger: Ledger): StoredRules {
   };
 
   return {
-    appended(process, thread, messages, ids, isLate) {
-      if (messages[0]?.message.role === "user") checkPrompt(thread, messages);
-      else checkBatch(process, thread, messages, ids, isLate);
+    appended(by, thread, messages, ids) {
+      if (messages[0]?.message.role !== "user") checkBatch(by.process, thread, messages, ids, by.isLate);
+      else {
+        checkPrompt(thread, messages);
+        if (!by.isLate) checkRevival(by, thread);
+      }
       checkThread(thread);
     },
 
