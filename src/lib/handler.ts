@@ -31,7 +31,7 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
   settings.store = guardStore(settings.store, settings.timeouts.store);
 
   return async (request) => {
-    /** For the app's functions, which may change what they get, and nothing else. */
+    /** For the app's functions: what they set in it changes nothing, but in the prompt. */
     let known: ErrorContext = { request };
     let turn: Turn | undefined;
     try {

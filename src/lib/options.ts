@@ -91,7 +91,7 @@ export type ModelParams = Omit<
 export interface EndedTurn extends TurnContext {
   /** How it ended. */
   status: MessageStatus;
-  /** The finish reason of its last step, where one arrived. */
+  /** The finish reason of the step it ended in, where one arrived; none where it ended between two steps. */
   finishReason: string | undefined;
   /** Tokens of all its steps, where the model reported them (`params: { stream_options: { include_usage: true } }`). */
   usage: CompletionUsage | undefined;

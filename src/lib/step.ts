@@ -8,7 +8,7 @@ import type { Settings } from "./options.ts";
 import type { SaidCall } from "./tools.ts";
 
 /** How the finish reason of a whole answer begins, by whatever provider. With any other word a part could pass for a whole. */
-export const wholeEnding = /^(stop|end|eos|tool|func|complete|done|finish|success)/i;
+export const wholeEnding: RegExp = /^(stop|end|eos|tool|func|complete|done|finish|success)/i;
 
 /** What the model says in one call. Grows while it speaks, so that a broken call still tells what was said. */
 export class Step implements ChunkSink {

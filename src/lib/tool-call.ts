@@ -2,17 +2,15 @@
 import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
 
 /**
- * The call with a name it may have, and arguments that are a JSON object. One that a provider refuses would be refused again at every
- * later turn of its thread.
+ * The call with a name that it may have, and arguments that are a JSON object: one that a provider refuses would be refused again at
+ * every later turn of its thread.
  */
 export function asTaken(call: ChatCompletionMessageFunctionToolCall): ChatCompletionMessageFunctionToolCall {
-  // What somebody else put into the database may have none.
-  const { name = "", arguments: given = "" } = call.function ?? {};
-  const proper =
-    String(name)
-      .replace(/[^\w-]/g, "_")
-      .slice(0, 64) || "_";
-  return { ...call, type: "function", function: { name: proper, arguments: isObject(given) ? given : "{}" } };
+  // What somebody else put into the database may have anything there.
+  const { name, arguments: given } = Object(call.function) as Record<string, unknown>;
+  const proper = String(name ?? "").replace(/[^\w-]/g, "_");
+  const json = String(given);
+  return { ...call, type: "function", function: { name: proper.slice(0, 64) || "_", arguments: isObject(json) ? json : "{}" } };
 }
 
 function isObject(json: string): boolean {

@@ -23,7 +23,7 @@ export function createAskedRules(ledger: Ledger, last: number): AskedRules {
   const { mirror, requests, attempts, calls, wholes, schedule, unless, happened } = ledger;
 
   /** The step in which the turn at work has last read its thread. */
-  const lookedAt = () => ledger.looksOf(atWork()).at(-1) ?? 0;
+  const lookedAt = () => ledger.looksOf(atWork()).at(-1)?.step ?? 0;
 
   const checkBeginning = (process: Process, { owner, threadId, responseId, prompt }: TurnContext) => {
     const thread = { owner, threadId };

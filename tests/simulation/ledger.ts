@@ -27,8 +27,8 @@ export interface Ledger {
   incident(kind: Incident["kind"], thread: ThreadKey): void;
   /** Whether something of these kinds happened to a thread since that step. */
   happened(thread: ThreadKey, since: number, ...kinds: Incident["kind"][]): boolean;
-  /** The steps in which the turn of a request has read its thread. */
-  looksOf(request: number): number[];
+  /** When the turn of a request has read its thread, and whether it read all of it. */
+  looksOf(request: number): { step: number; isOfAll: boolean }[];
   /** What went with each deletion of a thread. */
   readonly deletions: { readonly thread: ThreadKey; readonly step: number; readonly kept: readonly Kept[] }[];
   /** All goes at an answer. */
@@ -42,7 +42,7 @@ export function createLedger(schedule: Schedule, concurrency: Plan["concurrency"
   const requests: ChatRequest[] = [];
   const attempts: Attempt[] = [];
   const incidents: Incident[] = [];
-  const looks: number[][] = [];
+  const looks: { step: number; isOfAll: boolean }[][] = [];
 
   return {
     schedule,

@@ -109,7 +109,7 @@ export function createScheduledStore(
             .list(thread)
             .slice(-(last ?? Infinity))
             .map(({ stored: message }) => structuredClone(message)),
-        done: () => void ledger.looksOf(asker).push(schedule.step),
+        done: () => void ledger.looksOf(asker).push({ step: schedule.step, isOfAll: last === undefined }),
       });
     },
     appendMessages(thread: ThreadKey, given: readonly StoredMessage[], options?: AppendMessagesOptions) {

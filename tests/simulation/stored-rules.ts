@@ -88,10 +88,12 @@ export function createStoredRules(ledger: Ledger): StoredRules {
 
   /** A prompt that waited in line does not begin anew what was deleted meanwhile. */
   const checkRevival = ({ process, asker }: Appending, thread: ThreadKey) => {
-    const [first = 0, ...looks] = ledger.looksOf(asker);
+    // It looks as far as the history goes when it comes, and again when its wait is over.
+    const looks = ledger.looksOf(asker).flatMap(({ step, isOfAll }) => (isOfAll ? [] : step));
+    const [first = 0, last = 0] = [looks[0], looks.at(-1)];
     const deleted = ledger.deletions.find(
       ({ step, thread: where, kept }) =>
-        isSame(where, thread) && step > first && step < (looks.at(-1) ?? 0) && kept.some((message) => message.process === process),
+        isSame(where, thread) && step > first && step < last && kept.some((message) => message.process === process),
     );
     const isRevived = deleted && mirror.list(thread).length === 1 && !happened(thread, first, "store fault", "late write");
     unless(!isRevived, "a thread that is deleted while a prompt waits stays deleted", () => `${nameOf(thread)}, request ${asker}`);
