@@ -7,7 +7,7 @@ import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/cha
  */
 export function asTaken(call: ChatCompletionMessageFunctionToolCall): ChatCompletionMessageFunctionToolCall {
   // What somebody else put into the database may have anything there.
-  const { name, arguments: given } = Object(call.function) as Record<string, unknown>;
+  const { name, arguments: given } = Object(call.function) as Record<string, string | number | undefined>;
   const proper = String(name ?? "").replace(/[^\w-]/g, "_");
   const json = String(given);
   return { ...call, type: "function", function: { name: proper.slice(0, 64) || "_", arguments: isObject(json) ? json : "{}" } };

@@ -54,7 +54,7 @@ export function simulate(name: string, runs: number, open: () => Promise<OpenSto
       });
       if (result.failed) throw new Error(await explain(name, result, store));
       // What is played again by its path begins there.
-      expect(result.numRuns).toBe(SIMULATION_PATH === undefined ? numRuns : result.numRuns);
+      expect(SIMULATION_PATH ?? result.numRuns).toBe(SIMULATION_PATH ?? numRuns);
     } finally {
       process.off("unhandledRejection", note);
       vi.useRealTimers();
