@@ -88,6 +88,8 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     ],
     ["parts that say nothing", [user([{ type: "text", text: " " }, image])], [user([image])]],
     ["nothing but parts that say nothing", [user("a"), assistant([{ type: "text", text: "" }])], [user("a")]],
+    ["content that is neither text nor parts", [user("a"), { role: "assistant", content: {} } as unknown as Message], [user("a")]],
+    ["parts that are null", [user([null, { type: "text", text: "a" }] as never)], [user([{ type: "text", text: "a" }])]],
     [
       "a message without a role, or with one of the app's own",
       [{ content: "x" }, { role: "note", content: "x" }, user("a")] as Message[],

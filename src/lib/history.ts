@@ -65,8 +65,9 @@ function resultsAfter(index: number, messages: readonly ChatCompletionMessagePar
 /** What a message says, without parts that say nothing; null where nothing is left. */
 function contentOf({ content }: ChatCompletionMessageParam): ChatCompletionMessageParam["content"] {
   if (typeof content === "string") return content.trim() ? content : null;
-  const parts = content?.filter((part) => part?.type !== "text" || part.text?.trim());
-  return parts?.length ? (parts as typeof content) : null;
+  // What somebody else put into the database need be neither parts nor a list.
+  const parts = Array.isArray(content) ? content.filter((part) => part && (part.type !== "text" || part.text?.trim())) : [];
+  return parts.length > 0 ? (parts as typeof content) : null;
 }
 
 /** A message without fields of the app's own, such as the `id` that the guide's store keeps: providers refuse them. */

@@ -7,6 +7,18 @@ import { answerTo, gate, hangs, saysAfter, sends, stalls, text } from "../suppor
 
 watchForFloatingErrors();
 
+/** Holds the storing of the first answer once it is reached. */
+function holdAnswer({ store }: Chat) {
+  const held = gate();
+  const reached = gate();
+  store.plan(({ method, nth }) => {
+    if (method !== "appendMessages" || nth !== 1) return undefined;
+    reached.open();
+    return { before: held.opened };
+  });
+  return { held, reached };
+}
+
 describe.each(ways)("$name", ({ way }) => {
   it("answers 20 prompts at once in order, each next to its answer, each with all before it", async () => {
     const chat = await startChat(way);
@@ -55,13 +67,7 @@ describe.each(ways)("$name", ({ way }) => {
   it("sees the stopped part stored before it answers the next prompt, however slow the store", async () => {
     const chat = await startChat(way);
     chat.model.next(stalls("Stopped he"));
-    const held = gate();
-    const reached = gate();
-    chat.store.plan(({ method, nth }) => {
-      if (method !== "appendMessages" || nth !== 1) return undefined;
-      reached.open();
-      return { before: held.opened };
-    });
+    const { held, reached } = holdAnswer(chat);
     const stop = new AbortController();
     const seen = read(await chat.post(ask("First", 1), { signal: stop.signal }));
     await delay(5);
@@ -118,13 +124,7 @@ it('joins and replays under "reject" all the same', async () => {
 it('lets a prompt come right after a stop under "reject": the stopped turn is no longer one that runs', async () => {
   const chat = await startChat({ concurrency: "reject" });
   chat.model.next(stalls("Stopped he"));
-  const held = gate();
-  const reached = gate();
-  chat.store.plan(({ method, nth }) => {
-    if (method !== "appendMessages" || nth !== 1) return undefined;
-    reached.open();
-    return { before: held.opened };
-  });
+  const { held, reached } = holdAnswer(chat);
   const stop = new AbortController();
   const seen = read(await chat.post(ask("First", 1), { signal: stop.signal }));
   await delay(5);
