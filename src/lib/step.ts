@@ -54,3 +54,12 @@ export class Step implements ChunkSink {
     }
   }
 }
+
+/** All that a provider counts, of two calls together. */
+export function sumUsage(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
+  if (!a || !b) return a ?? b;
+  const total: CompletionUsage & Record<string, unknown> = { ...b };
+  const number = (count: unknown) => (Number.isFinite(count) ? (count as number) : 0);
+  for (const [name, count] of Object.entries(a)) if (number(count)) total[name] = number(count) + number(total[name]);
+  return total;
+}

@@ -9,10 +9,11 @@ import { attempt, report } from "./guard.ts";
 import { toModelMessages } from "./history.ts";
 import { callModel, type ChunkSink, fromProvider, type ModelCall } from "./model.ts";
 import type { Settings, TurnContext } from "./options.ts";
-import { asTitle, titleOf } from "./prompt.ts";
+import { titleOf } from "./prompt.ts";
 import type { RunningTurns } from "./running-turns.ts";
-import { Step, wholeEnding } from "./step.ts";
-import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey, ThreadStore } from "./store.ts";
+import { Step, sumUsage, wholeEnding } from "./step.ts";
+import type { ListMessagesOptions, MessageStatus, StoredMessage, ThreadKey } from "./store.ts";
+import { retitle } from "./title.ts";
 
 /** How long a model that gave its finish reason may take to close, in milliseconds: only the usage is still to come. */
 const finishGrace = 2_000;
@@ -162,19 +163,10 @@ export class Turn {
         return whole;
       }
     }
-    if (earlier.count === Number(earlier.hasPrompt) && this.#settings.title)
-      this.#titled = this.#retitle(title).catch((error) => this.#report(error));
+    if (earlier.count === Number(earlier.hasPrompt) && this.#settings.title) {
+      this.#titled = retitle(this.thread, title, this.#context, this.#settings).catch((error) => this.#report(error));
+    }
     return earlier;
-  }
-
-  /** Asks the app for a title and puts it in the place of `given`, unless someone was faster. */
-  async #retitle(given: string): Promise<void> {
-    const { store, title, timeouts } = this.#settings;
-    const asked = attempt(() => title!(this.#context));
-    const made = asTitle(await within(timeouts.turn, asked, () => new Error("The title took too long.")));
-    const threads = store as ThreadStore;
-    const current = await threads.getThread(this.thread);
-    if (made && current?.title === given) await threads.renameThread(this.thread, made);
   }
 
   /** Resolves to the whole answer where it is stored; where it is not, the model can be asked. */
@@ -272,7 +264,7 @@ export class Turn {
     const call = { role: "assistant" as const, content: this.answer.textFrom(start) || null, tool_calls: calls };
     // Kept together, so that a call is never without its result.
     this.#kept.push({ message: call, finishReason, usage }, ...results.map((message) => ({ message })));
-    this.#used = sum(this.#used, usage);
+    this.#used = sumUsage(this.#used, usage);
     this.#step = undefined;
     this.#throwIfAborted();
     const body = this.#body!;
@@ -342,19 +334,10 @@ export class Turn {
     const { openedAt } = this.answer;
     const firstText = openedAt && openedAt - this.#startedAt;
     const timings = { queued: this.#queued, firstText, total: performance.now() - this.#startedAt };
-    const ended = { ...this.#context, status, finishReason, usage: sum(this.#used, usage), steps: this.#steps, error, timings };
+    const ended = { ...this.#context, status, finishReason, usage: sumUsage(this.#used, usage), steps: this.#steps, error, timings };
     await attempt(() => this.#settings.onTurnEnd?.(ended)).catch((error) => this.#report(error));
     await this.#titled;
   }
 }
 
 const busy = () => new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
-
-/** All that a provider counts, of two calls together. */
-function sum(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
-  if (!a || !b) return a ?? b;
-  const total: CompletionUsage & Record<string, unknown> = { ...b };
-  const number = (count: unknown) => (Number.isFinite(count) ? (count as number) : 0);
-  for (const [name, count] of Object.entries(a)) if (number(count)) total[name] = number(count) + number(total[name]);
-  return total;
-}
