@@ -1,26 +1,25 @@
 /** The public root: a chat endpoint from a store and a model. */
-export { ChatHandlerError } from "./lib/errors.ts";
-export type { ChatHandlerErrorCode, ChatHandlerErrorOptions } from "./lib/errors.ts";
-export { createChatHandler } from "./lib/handler.ts";
-export type { ChatHandler } from "./lib/handler.ts";
-export type { ModelClient } from "./lib/model.ts";
+export { ChatHandlerError } from "./lib/core/errors.ts";
+export type { ChatHandlerErrorCode, ChatHandlerErrorOptions } from "./lib/core/errors.ts";
+export { createChatHandler } from "./lib/chat/create-chat-handler.ts";
+export type { ChatHandler } from "./lib/chat/create-chat-handler.ts";
+export type { ModelClient } from "./lib/model/model.ts";
 export type {
   Authorized,
   AuthorizeResult,
   ChatHandlerOptions,
-  EndedTurn,
+  TurnEndEvent,
   ErrorContext,
   HistoryOptions,
   Limits,
   ModelParams,
   RequestContext,
-  SomeOf,
   Timeouts,
   TurnContext,
-} from "./lib/options.ts";
-export { promptText } from "./lib/prompt.ts";
-export type { Prompt, PromptContent } from "./lib/prompt.ts";
-export type { ToolRunner } from "./lib/tools.ts";
+} from "./lib/chat/options.ts";
+export { promptText } from "./lib/core/prompt.ts";
+export type { Prompt, PromptContent } from "./lib/core/prompt.ts";
+export type { ToolRunner } from "./lib/tools/create-tools.ts";
 export type {
   AppendMessagesOptions,
   ListMessagesOptions,
@@ -33,6 +32,6 @@ export type {
   ThreadList,
   ThreadPage,
   ThreadStore,
-} from "./lib/store.ts";
+} from "./lib/core/store.ts";
 export { createMemoryStore } from "./lib/stores/memory.ts";
 export type { MemoryStoreOptions } from "./lib/stores/memory.ts";

@@ -1,3 +1,3 @@
 /** Tools that a model may call within a turn. */
-export { createTools } from "./lib/tools.ts";
-export type { ChatTool, SaidCall, ToolContext, ToolRunner, ToolStep } from "./lib/tools.ts";
+export { createTools } from "./lib/tools/create-tools.ts";
+export type { ChatTool, ToolContext, ToolRunner, ToolStep } from "./lib/tools/create-tools.ts";

@@ -1,5 +1,5 @@
 import { C1Chat, ThemeProvider, useThreadListManager, useThreadManager } from "@thesysai/genui-sdk";
-import { createC1Threads } from "chat-handler/c1-threads";
+import { createC1Threads } from "chat-handler/c1-client";
 import { type MouseEvent, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 

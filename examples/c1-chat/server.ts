@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { serve } from "@hono/node-server";
 import { ChatHandlerError, createChatHandler } from "chat-handler";
-import { createDemoModel } from "chat-handler/testing";
+import { createDemoModel } from "chat-handler/demo-model";
 import { createThreadHandler } from "chat-handler/threads";
 import { Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";

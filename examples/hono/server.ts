@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { serve } from "@hono/node-server";
 import { createChatHandler, createMemoryStore } from "chat-handler";
-import { createDemoModel } from "chat-handler/testing";
+import { createDemoModel } from "chat-handler/demo-model";
 import { Hono } from "hono";
 import OpenAI from "openai";
 

@@ -1,6 +1,6 @@
 /** The app that every runtime serves: the handler over the demo model, and what a test wants to know of it. */
 import { createChatHandler, createMemoryStore } from "chat-handler";
-import { createDemoModel } from "chat-handler/testing";
+import { createDemoModel } from "chat-handler/demo-model";
 import OpenAI from "openai";
 
 /** What `GET /state?threadId=…` answers. */

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { createDemoModel } from "../../src/testing.ts";
+import { createDemoModel } from "../../src/demo-model.ts";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { State } from "./app.ts";
 import { startProgram, startWorkerd, type Server } from "./servers.ts";

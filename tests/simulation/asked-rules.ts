@@ -1,7 +1,7 @@
 /** When the model may be called, and with what. */
 import type { ChatCompletionCreateParamsStreaming, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import type { TurnContext } from "../../src/index.ts";
-import { findFault } from "../../src/lib/demo-history.ts";
+import { findFault } from "../../src/lib/demo-model/history.ts";
 import { atWork } from "./asking.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Script } from "./plan.ts";
@@ -18,7 +18,7 @@ export interface AskedRules {
   check(): void;
 }
 
-/** @param last - The handler's `history.last`. */
+/** @param last - The handler's `history.maxMessages`. */
 export function createAskedRules(ledger: Ledger, last: number): AskedRules {
   const { mirror, requests, attempts, calls, wholes, schedule, unless, happened } = ledger;
 

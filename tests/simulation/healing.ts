@@ -6,7 +6,7 @@ import type { Reference } from "./reference.ts";
 /**
  * Asks every prompt again: it must get a whole answer, once, and the same from then on.
  *
- * @param last - The handler's `history.last`.
+ * @param last - The handler's `history.maxMessages`.
  */
 export async function heal({ ledger }: Reference, last: number, ask: (asked: Asked) => Promise<ChatRequest>): Promise<void> {
   const { mirror, attempts, unless, happened } = ledger;

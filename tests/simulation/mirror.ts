@@ -36,12 +36,12 @@ export function createMirror(): Mirror {
   return {
     list,
     find: (thread, id) => list(thread).find(({ stored }) => stored.id === id),
-    append(thread, messages, { answers } = {}, how) {
+    append(thread, messages, { replacesAnswerTo } = {}, how) {
       let kept = list(thread);
       const has = (id: string) => kept.some(({ stored }) => stored.id === id);
-      if (answers !== undefined && messages.length > 0) {
-        if (!has(answers)) return [];
-        const turn = kept.filter(({ stored }) => stored.promptId === answers && stored.id !== answers);
+      if (replacesAnswerTo !== undefined && messages.length > 0) {
+        if (!has(replacesAnswerTo)) return [];
+        const turn = kept.filter(({ stored }) => stored.promptId === replacesAnswerTo && stored.id !== replacesAnswerTo);
         kept = kept.filter((message) => !turn.includes(message));
         if (turn.some(({ stored }) => stored.status === "complete") || messages.some(({ id }) => has(id))) return [];
       }

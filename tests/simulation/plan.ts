@@ -76,7 +76,7 @@ export interface Plan {
   client: "openai" | "response" | "iterable";
   flushInterval: 0 | 30;
   concurrency: "queue" | "reject";
-  /** `history.last`. */
+  /** `history.maxMessages`. */
   last: number;
   /** How many processes serve at the same time. They share the store and nothing else. */
   processes: 1 | 2;

@@ -1,5 +1,5 @@
 /** What is known of a schedule: who asked what, what the model was asked and said, what is stored, and how it all ended. */
-import type { EndedTurn, StoredMessage, ThreadKey } from "../../src/index.ts";
+import type { TurnEndEvent, StoredMessage, ThreadKey } from "../../src/index.ts";
 import type { Script } from "./plan.ts";
 
 /** One life of a server: a handler, with what it holds in memory. */
@@ -48,7 +48,7 @@ export interface Attempt {
   readonly responseId: string;
   readonly startedAt: Moment;
   readonly calls: Call[];
-  ended: EndedTurn | undefined;
+  ended: TurnEndEvent | undefined;
 }
 
 /** One model call. */

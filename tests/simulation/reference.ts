@@ -2,7 +2,7 @@
  * The reference model: from what was asked, what the model was made to say and what the store was made to do, it knows what must be
  * stored and what may be shown, and stops the schedule where the handler does otherwise.
  */
-import type { EndedTurn, ThreadKey } from "../../src/index.ts";
+import type { TurnEndEvent, ThreadKey } from "../../src/index.ts";
 import { type AskedRules, createAskedRules } from "./asked-rules.ts";
 import { type ArrivalRules, createArrivalRules } from "./arrival-rules.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
@@ -20,7 +20,7 @@ export interface Reference {
   readonly asked: AskedRules;
   readonly shown: ShownRules;
   /** The handler says that a turn has ended. */
-  turnEnds(process: Process, turn: EndedTurn): void;
+  turnEnds(process: Process, turn: TurnEndEvent): void;
   /** Another route has saved the form state of an answer. */
   formSaved(thread: ThreadKey, id: string, context: string): void;
   /** Another route has deleted a thread. */

@@ -1,7 +1,7 @@
 /** What may be stored, and what must be. */
 import { isDeepStrictEqual } from "node:util";
 import type { StoredMessage, ThreadKey } from "../../src/index.ts";
-import { findFault } from "../../src/lib/demo-history.ts";
+import { findFault } from "../../src/lib/demo-model/history.ts";
 import { type Ledger, textOfAttempt } from "./ledger.ts";
 import { type Attempt, type Call, callsIn, isBeginning, isRival, isSame, nameOf, type Process, textOf } from "./records.ts";
 import { finishReasonOf } from "./scheduled-model.ts";

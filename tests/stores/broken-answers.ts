@@ -8,25 +8,25 @@ type Append = ThreadStore["appendMessages"];
 /** An append that does something of its own with an answer. */
 const answering = (good: ThreadStore, append: (prompt: string, ...call: Parameters<Append>) => ReturnType<Append>) => ({
   appendMessages: (async (key, messages, options) =>
-    options?.answers === undefined || messages.length === 0
+    options?.replacesAnswerTo === undefined || messages.length === 0
       ? good.appendMessages(key, messages, options)
-      : append(options.answers, key, messages, options)) satisfies Append,
+      : append(options.replacesAnswerTo, key, messages, options)) satisfies Append,
 });
 
 const isTaken = (rest: readonly StoredMessage[], messages: readonly StoredMessage[]) =>
   rest.some(({ id }) => messages.some((message) => message.id === id));
 
 export const brokenAnswers: BrokenStore[] = [
-  broken("takes an answer for any other append", "answers", (good) =>
+  broken("takes an answer for any other append", "replacesAnswerTo", (good) =>
     answering(good, (_, key, messages) => good.appendMessages(key, messages)),
   ),
-  broken("leaves the broken attempt where it is", "answers", (good, data) =>
+  broken("leaves the broken attempt where it is", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages) => {
       const { rest, isOpen } = openTurn(find(data, key), prompt);
       return isOpen && !isTaken(rest, messages) ? good.appendMessages(key, messages) : [];
     }),
   ),
-  broken("removes only what has an id of the batch", "answers", (good, data) =>
+  broken("removes only what has an id of the batch", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const before = copyOf(find(data, key)?.messages ?? []);
       const ids = await good.appendMessages(key, messages, options);
@@ -38,7 +38,7 @@ export const brokenAnswers: BrokenStore[] = [
       return ids;
     }),
   ),
-  broken("stores an answer in the old place", "answers", (good, data) =>
+  broken("stores an answer in the old place", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const place = find(data, key)?.messages.findIndex(({ id, promptId }) => promptId === prompt && id !== prompt) ?? -1;
       const ids = await good.appendMessages(key, messages, options);
@@ -47,7 +47,7 @@ export const brokenAnswers: BrokenStore[] = [
       return ids;
     }),
   ),
-  broken("removes the prompt with its answer", "answers", (good, data) =>
+  broken("removes the prompt with its answer", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const ids = await good.appendMessages(key, messages, options);
       const thread = find(data, key);
@@ -55,14 +55,14 @@ export const brokenAnswers: BrokenStore[] = [
       return ids;
     }),
   ),
-  broken("answers whether the prompt is there or not", "answers", (good, data) =>
+  broken("answers whether the prompt is there or not", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) =>
       find(data, key)?.messages.some(({ id }) => id === prompt)
         ? good.appendMessages(key, messages, options)
         : good.appendMessages(key, messages),
     ),
   ),
-  broken("looks for the thread rather than the prompt", "answers", (good, data) =>
+  broken("looks for the thread rather than the prompt", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const messagesHere = find(data, key)?.messages;
       return messagesHere && !messagesHere.some(({ id }) => id === prompt)
@@ -70,7 +70,7 @@ export const brokenAnswers: BrokenStore[] = [
         : good.appendMessages(key, messages, options);
     }),
   ),
-  broken("looks for the prompt in all threads", "answers", (good, data) =>
+  broken("looks for the prompt in all threads", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) =>
       !find(data, key)?.messages.some(({ id }) => id === prompt) &&
       data.threads.some(({ messages }) => messages.some(({ id }) => id === prompt))
@@ -78,25 +78,25 @@ export const brokenAnswers: BrokenStore[] = [
         : good.appendMessages(key, messages, options),
     ),
   ),
-  broken("rejects where the prompt is not there", "answers", (good, data) =>
+  broken("rejects where the prompt is not there", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       if (!find(data, key)?.messages.some(({ id }) => id === prompt)) throw new Error("Not found");
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("rejects where the prompt is answered", "answers", (good, data) =>
+  broken("rejects where the prompt is answered", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const thread = find(data, key);
       if (thread?.messages.some(({ id }) => id === prompt) && !openTurn(thread, prompt).isOpen) throw new Error("Conflict");
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("never settles where the prompt is not there", "answers", (good, data) =>
+  broken("never settles where the prompt is not there", "replacesAnswerTo", (good, data) =>
     answering(good, (prompt, key, messages, options) =>
       find(data, key)?.messages.some(({ id }) => id === prompt) ? good.appendMessages(key, messages, options) : new Promise(() => {}),
     ),
   ),
-  broken("removes a broken attempt before it looks whether the answer may be stored", "answers", (good, data) =>
+  broken("removes a broken attempt before it looks whether the answer may be stored", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const ids = await good.appendMessages(key, messages, options);
       const thread = find(data, key);
@@ -107,14 +107,14 @@ export const brokenAnswers: BrokenStore[] = [
       return ids;
     }),
   ),
-  broken("replaces whole answers, too", "answers", (good, data) =>
+  broken("replaces whole answers, too", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const thread = find(data, key);
       if (thread && !isTaken(openTurn(thread, prompt).rest, messages)) thread.messages = openTurn(thread, prompt).rest;
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("takes only its own id for a whole answer", "answers", (good, data) =>
+  broken("takes only its own id for a whole answer", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const thread = find(data, key);
       const isWhole = thread?.messages.some(({ id, status }) => status === "complete" && messages.some((message) => message.id === id));
@@ -122,7 +122,7 @@ export const brokenAnswers: BrokenStore[] = [
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("takes only the last message for a sign of a whole answer", "answers", (good, data) =>
+  broken("takes only the last message for a sign of a whole answer", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const thread = find(data, key);
       const last = thread?.messages.findLast(({ id, promptId }) => promptId === prompt && id !== prompt);
@@ -131,7 +131,7 @@ export const brokenAnswers: BrokenStore[] = [
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("looks for a whole answer a round trip before it writes", "answers", (good, data) =>
+  broken("looks for a whole answer a round trip before it writes", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       if (!openTurn(find(data, key), prompt).isOpen) return [];
       await roundTrip();
@@ -140,7 +140,7 @@ export const brokenAnswers: BrokenStore[] = [
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("looks for the prompt a moment before it writes", "answers", (good, data) =>
+  broken("looks for the prompt a moment before it writes", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages) => {
       const { rest, isOpen } = openTurn(find(data, key), prompt);
       if (!isOpen || isTaken(rest, messages)) return [];
@@ -150,7 +150,7 @@ export const brokenAnswers: BrokenStore[] = [
       return good.appendMessages(key, messages);
     }),
   ),
-  broken("knows the status that a message was stored with", "answers", (good, data) => {
+  broken("knows the status that a message was stored with", "replacesAnswerTo", (good, data) => {
     const first = new WeakMap<StoredMessage, string>();
     const note = (messages: readonly StoredMessage[]) =>
       messages.forEach((message) => first.has(message) || first.set(message, message.status));
@@ -170,7 +170,7 @@ export const brokenAnswers: BrokenStore[] = [
       }),
     };
   }),
-  broken("takes whatever was updated for whole", "answers", (good, data) => {
+  broken("takes whatever was updated for whole", "replacesAnswerTo", (good, data) => {
     const updated = new WeakSet<StoredMessage>();
     return {
       async updateMessage(key, id, change) {
@@ -185,7 +185,7 @@ export const brokenAnswers: BrokenStore[] = [
       ),
     };
   }),
-  broken("takes a prompt with an updated status for an answer of itself", "answers", (good, data) =>
+  broken("takes a prompt with an updated status for an answer of itself", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const thread = find(data, key);
       const asked = thread?.messages.find(({ id }) => id === prompt);
@@ -193,7 +193,7 @@ export const brokenAnswers: BrokenStore[] = [
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("skips the ids that are taken", "answers", (good, data) =>
+  broken("skips the ids that are taken", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages) => {
       const thread = find(data, key);
       const { rest, isOpen } = openTurn(thread, prompt);
@@ -203,20 +203,20 @@ export const brokenAnswers: BrokenStore[] = [
       return good.appendMessages(key, batch);
     }),
   ),
-  broken("lets an answer have the id of its prompt", "answers", (good, data) =>
+  broken("lets an answer have the id of its prompt", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const others = messages.filter(({ id }) => id !== prompt);
       const ids = await good.appendMessages(key, others, options);
       return others.length === messages.length || find(data, key) === undefined ? ids : [...ids, prompt];
     }),
   ),
-  broken("gives the ids of an answer that it did not store", "answers", (good) =>
+  broken("gives the ids of an answer that it did not store", "replacesAnswerTo", (good) =>
     answering(good, async (_, key, messages, options) => {
       await good.appendMessages(key, messages, options);
       return messages.map(({ id }) => id);
     }),
   ),
-  broken("remembers what belonged to a prompt after its deletion", "answers", (good, data) => {
+  broken("remembers what belonged to a prompt after its deletion", "replacesAnswerTo", (good, data) => {
     const answered = new Set<string>();
     const note = (key: object, messages: readonly StoredMessage[]) =>
       messages.forEach(
@@ -224,14 +224,14 @@ export const brokenAnswers: BrokenStore[] = [
       );
     return {
       async appendMessages(key, messages, options) {
-        if (options?.answers !== undefined && answered.has(JSON.stringify([key, options.answers]))) return [];
+        if (options?.replacesAnswerTo !== undefined && answered.has(JSON.stringify([key, options.replacesAnswerTo]))) return [];
         const ids = await good.appendMessages(key, messages, options);
         note(key, find(data, key)?.messages ?? []);
         return ids;
       },
     };
   }),
-  broken("removes at most 100 messages of a broken attempt", "answers", (good, data) =>
+  broken("removes at most 100 messages of a broken attempt", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const before = find(data, key)?.messages.filter(({ id, promptId }) => promptId === prompt && id !== prompt) ?? [];
       const ids = await good.appendMessages(key, messages, options);
@@ -293,7 +293,8 @@ export const brokenAnswers: BrokenStore[] = [
   broken("removes a broken attempt for an empty batch", "emptyBatch", (good, data) => ({
     async appendMessages(key, messages, options) {
       const thread = find(data, key);
-      if (thread && options?.answers !== undefined && messages.length === 0) thread.messages = openTurn(thread, options.answers).rest;
+      if (thread && options?.replacesAnswerTo !== undefined && messages.length === 0)
+        thread.messages = openTurn(thread, options.replacesAnswerTo).rest;
       return good.appendMessages(key, messages, options);
     },
   })),

@@ -40,7 +40,7 @@ export const brokenAppends: BrokenStore[] = [
   broken("resolves to all ids", "idOnce", (good) => ({
     async appendMessages(key, messages, options) {
       const stored = await good.appendMessages(key, messages, options);
-      return options?.answers === undefined ? messages.map(({ id }) => id) : stored;
+      return options?.replacesAnswerTo === undefined ? messages.map(({ id }) => id) : stored;
     },
   })),
   broken("overwrites a known id", "idOnce", (good, data) => ({
@@ -67,7 +67,7 @@ export const brokenAppends: BrokenStore[] = [
   })),
   broken("stores a known id again", "idOnce", (good, data) => ({
     async appendMessages(key, messages, options) {
-      if (options?.answers !== undefined || messages.length === 0) return good.appendMessages(key, messages, options);
+      if (options?.replacesAnswerTo !== undefined || messages.length === 0) return good.appendMessages(key, messages, options);
       const batch = copyOf(messages);
       const thread = find(data, key) ?? make(data, key, options?.title ?? "");
       thread.messages.push(...batch);
@@ -81,7 +81,7 @@ export const brokenAppends: BrokenStore[] = [
   })),
   broken("looks for known ids a round trip before it writes", "idOnce", (good, data) => ({
     async appendMessages(key, messages, options) {
-      if (options?.answers !== undefined) return good.appendMessages(key, messages, options);
+      if (options?.replacesAnswerTo !== undefined) return good.appendMessages(key, messages, options);
       const batch = copyOf(messages);
       const known = new Set(find(data, key)?.messages.map(({ id }) => id));
       const fresh = batch.filter(({ id }) => !known.has(id) && known.add(id));

@@ -34,7 +34,7 @@ describe.each([
   ["keys", brokenKeys],
   ["instances", brokenInstances],
   ["appends", brokenAppends],
-  ["answers", brokenAnswers],
+  ["replacesAnswerTo", brokenAnswers],
   ["changes", brokenChanges],
   ["threads", brokenThreads],
   ["lists", brokenLists],

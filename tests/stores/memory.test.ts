@@ -115,7 +115,7 @@ describe("at most maxCharacters characters", () => {
   test("are never made by evicting the thread in use, however large", async () => {
     const store = createMemoryStore({ maxCharacters: 100 });
     await store.appendMessages(key("a"), [large("m")]);
-    await store.appendMessages(key("a"), [{ ...large("n"), promptId: "m" }], { answers: "m" });
+    await store.appendMessages(key("a"), [{ ...large("n"), promptId: "m" }], { replacesAnswerTo: "m" });
     expect(idsOf(await store.listMessages(key("a")))).toEqual(["m", "n"]);
     await store.createThread(key("b"), "");
     expect(await threadIds(store)).toEqual(["b"]);

@@ -79,7 +79,9 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
         );
       }
       await expect(untouched.appendMessages(here, [prompt("a"), ...bad])).rejects.toThrow(/The message id has NUL/);
-      await expect(untouched.appendMessages(here, prompts("a"), { answers: text })).rejects.toThrow(/The answered prompt id has NUL/);
+      await expect(untouched.appendMessages(here, prompts("a"), { replacesAnswerTo: text })).rejects.toThrow(
+        /The answered prompt id has NUL/,
+      );
       await expect(untouched.appendMessages(here, [{ ...prompt("a"), promptId: text }])).rejects.toThrow(/The prompt id has NUL/);
       await expect(untouched.appendMessages(here, prompts("a"), { title: text })).rejects.toThrow(/The title has NUL/);
       await expect(untouched.renameThread(here, text)).rejects.toThrow(/The title has NUL/);

@@ -113,7 +113,7 @@ onPostgres("PostgreSQL", () => {
     const other = await begin();
     await createPostgresStore(other, { schema: store.schema }).deleteMessages(here, ["prompt", "answer"]);
     const appending = Promise.all([
-      store.appendMessages(here, [answer("late")], { answers: "prompt" }),
+      store.appendMessages(here, [answer("late")], { replacesAnswerTo: "prompt" }),
       store.appendMessages(here, prompts("answer")),
     ]);
     await untilWaiting(store.schema, 2);
@@ -127,7 +127,7 @@ onPostgres("PostgreSQL", () => {
     await store.appendMessages(here, [...prompts("prompt"), answer("step", "prompt", "failed"), answer("end", "prompt", "failed")]);
     const other = await begin();
     await createPostgresStore(other, { schema: store.schema }).updateMessage(here, "end", { status: "complete" });
-    const appending = store.appendMessages(here, [answer("new")], { answers: "prompt" });
+    const appending = store.appendMessages(here, [answer("new")], { replacesAnswerTo: "prompt" });
     await untilWaiting(store.schema);
     await other.query("COMMIT");
     expect(await appending).toEqual([]);
@@ -140,7 +140,9 @@ onPostgres("PostgreSQL", () => {
     await store.appendMessages(here, [...prompts("prompt"), answer("end", "prompt", "failed")]);
     const other = await begin();
     const inOther = createPostgresStore(other, { schema: store.schema });
-    await inOther.appendMessages(here, [answer("step", "prompt", "stopped"), answer("end", "prompt", "stopped")], { answers: "prompt" });
+    await inOther.appendMessages(here, [answer("step", "prompt", "stopped"), answer("end", "prompt", "stopped")], {
+      replacesAnswerTo: "prompt",
+    });
     const updating = store.updateMessage(here, "end", { finishReason: "length" });
     await untilWaiting(store.schema);
     await other.query("COMMIT");
@@ -155,7 +157,7 @@ onPostgres("PostgreSQL", () => {
     await store.appendMessages(here, prompts("prompt"));
     const other = await begin();
     await createPostgresStore(other, { schema: store.schema }).deleteThread(here);
-    const appending = store.appendMessages(here, [answer("late")], { answers: "prompt" });
+    const appending = store.appendMessages(here, [answer("late")], { replacesAnswerTo: "prompt" });
     await untilWaiting(store.schema);
     await other.query("COMMIT");
     expect(await appending).toEqual([]);

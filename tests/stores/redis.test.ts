@@ -141,7 +141,7 @@ onRedis("Redis", () => {
     expect(await store.getThread({ owner: "", threadId: "old" })).toBeUndefined();
     expect(await store.listMessages({ owner: "", threadId: "old" })).toEqual([]);
     expect(await store.renameThread({ owner: "", threadId: "empty" }, "x")).toBe(false);
-    expect(await store.appendMessages({ owner: "", threadId: "old" }, [answer("c", "a")], { answers: "a" })).toEqual([]);
+    expect(await store.appendMessages({ owner: "", threadId: "old" }, [answer("c", "a")], { replacesAnswerTo: "a" })).toEqual([]);
     expect(await store.appendMessages({ owner: "", threadId: "old" }, prompts("b"), { title: "New" })).toEqual(["b"]);
     expect(await store.getThread({ owner: "", threadId: "old" })).toMatchObject({ title: "New" });
     await sleep(800);
@@ -182,11 +182,11 @@ onRedis("Redis", () => {
       })(),
     ).rejects.toThrow(/OOM/);
     const long = { ...answer("answer", "first"), message: { role: "assistant" as const, content: "x".repeat(2_000_000) } };
-    await expect(store.appendMessages(here, [long], { answers: "first" })).rejects.toThrow(/OOM/);
+    await expect(store.appendMessages(here, [long], { replacesAnswerTo: "first" })).rejects.toThrow(/OOM/);
     expect(await store.listMessages(here)).toHaveLength(stored);
 
     // What gives way makes room: nothing of it may be lost without the answer being there.
-    const replaced = await store.appendMessages(here, [{ ...long, promptId: "second" }], { answers: "second" }).catch(() => []);
+    const replaced = await store.appendMessages(here, [{ ...long, promptId: "second" }], { replacesAnswerTo: "second" }).catch(() => []);
     const left = idsOf(await store.listMessages(here)).filter((id) => id === "part" || id === "answer");
     expect(left).toEqual(replaced.length > 0 ? ["answer"] : ["part"]);
   });
@@ -198,7 +198,7 @@ onRedis("Redis", () => {
     await store.appendMessages(here, prompts("a"));
     for (const round of [1, 2, 3]) {
       const batch = [1, 2, 3].map((step) => answer(`${round}/${step}`, "a", "failed"));
-      await store.appendMessages(here, batch, { answers: "a" });
+      await store.appendMessages(here, batch, { replacesAnswerTo: "a" });
       await store.appendMessages(here, [answer("late", "a", "stopped")]);
     }
     expect(await admin.hgetall(places)).toEqual({
@@ -206,7 +206,7 @@ onRedis("Redis", () => {
       ...{ 'to"a"': '"3/1"\n"3/2"\n"3/3"\n"late"', last: "13" },
     });
     await store.appendMessages(here, prompts("b"));
-    for (let round = 0; round < 3; round++) await store.appendMessages(here, [answer("again", "b", "failed")], { answers: "b" });
+    for (let round = 0; round < 3; round++) await store.appendMessages(here, [answer("again", "b", "failed")], { replacesAnswerTo: "b" });
     expect(await admin.hget(places, 'to"b"')).toBe('"again"');
     await store.deleteMessages(here, ["b", "again"]);
     await store.deleteMessages(here, ["3/2", "late", "x"]);

@@ -59,11 +59,11 @@ export function createSimpleStore(data: Data): ThreadStore {
     async listMessages(key, { last = Infinity } = {}) {
       return copyOf((find(data, key)?.messages ?? []).slice(-last));
     },
-    async appendMessages(key, messages, { title = "", answers } = {}) {
+    async appendMessages(key, messages, { title = "", replacesAnswerTo } = {}) {
       const batch = copyOf(messages);
       const found = find(data, key);
-      if (answers !== undefined && batch.length > 0) {
-        const { rest, isOpen } = openTurn(found, answers);
+      if (replacesAnswerTo !== undefined && batch.length > 0) {
+        const { rest, isOpen } = openTurn(found, replacesAnswerTo);
         if (!found || !isOpen || rest.some(({ id }) => batch.some((message) => message.id === id))) return [];
         found.messages = rest;
       }

@@ -200,7 +200,7 @@ test("an index serves the end of a thread, a page of threads and a broken answer
   await spied.listMessages(here, { last: 50 });
   await spied.listThreads("", { limit: 20 });
   await store.appendMessages(here, [prompt("a"), answer("b", "a", "failed")]);
-  await spied.appendMessages(here, [answer("b", "a")], { answers: "a" });
+  await spied.appendMessages(here, [answer("b", "a")], { replacesAnswerTo: "a" });
   expect(plans[0]).toContain("chat_messages_in_order (thread=?)");
   expect(plans[1]).toContain("chat_threads_by_activity (owner=? AND activity<?)");
   expect(plans.join("\n")).toContain("chat_answers_by_prompt (thread=? AND prompt_id=?)");

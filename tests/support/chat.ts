@@ -6,7 +6,7 @@ import {
   type ChatHandlerOptions,
   createChatHandler,
   createMemoryStore,
-  type EndedTurn,
+  type TurnEndEvent,
   type ModelClient,
   type StoredMessage,
   type ThreadStore,
@@ -44,7 +44,7 @@ export interface Chat {
   /** All that `onError` got. */
   readonly errors: ChatHandlerError[];
   /** All that `onTurnEnd` got. */
-  readonly ended: EndedTurn[];
+  readonly ended: TurnEndEvent[];
   /** Resolves when every turn so far is through. */
   settled(): Promise<void>;
   /** The stored messages of a thread. */
@@ -70,7 +70,7 @@ export async function startChat({
   const model = await startModelServer(script);
   const store = createFaultyStore(kept);
   const errors: ChatHandlerError[] = [];
-  const ended: EndedTurn[] = [];
+  const ended: TurnEndEvent[] = [];
   const turns: Promise<void>[] = [];
   const client = model.client(clientKind === "logged" ? { fetch: logged } : {});
   const handler = createChatHandler({

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import OpenAI, { type ClientOptions } from "openai";
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
-import { type DemoFault, findFault } from "../../src/lib/demo-history.ts";
+import { type DemoFault, findFault } from "../../src/lib/demo-model/history.ts";
 
 /** Plays the model for one call. When it returns, the response is ended; when it throws, the connection is cut. */
 export type Script = (call: ModelCall) => void | Promise<void>;

@@ -1,7 +1,7 @@
 /** What the app is told of a turn, and that nothing it does with it harms the turn. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
-import { ChatHandlerError, type ChatHandlerOptions, type EndedTurn, type ErrorContext } from "../../src/index.ts";
+import { ChatHandlerError, type ChatHandlerOptions, type TurnEndEvent, type ErrorContext } from "../../src/index.ts";
 import { createTools } from "../../src/tools.ts";
 import { ask, inShort, read, rolesOf, startChat, ways } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
@@ -14,7 +14,7 @@ const withUsage = sends(text("Hello."), finish(), event({ choices: [], usage }),
 
 describe("onTurnEnd", () => {
   it("tells all of a complete turn, after it is stored", async () => {
-    const ended: [EndedTurn, number][] = [];
+    const ended: [TurnEndEvent, number][] = [];
     const chat = await startChat({
       script: withUsage,
       authorize: () => ({ owner: "ada" }),
@@ -116,7 +116,7 @@ it("each of the app's functions may do with its context what it likes", async ()
     model: (context) => spoil(context) ?? "test-model",
     systemPrompt: (context) => spoil(context) ?? "Be brief.",
     params: (context) => spoil(context) ?? {},
-    title: (context) => spoil(context) ?? "Greeting",
+    generateTitle: (context) => spoil(context) ?? "Greeting",
     tools: createTools([{ name: "look", run: (_, context) => spoil(context) ?? "seen" }]),
     onTurnEnd: spoil,
     onError: (_, context) => spoil(context),
@@ -271,7 +271,7 @@ const faulty: [name: string, hook: () => unknown][] = [
 
 describe.each(faulty)("a hook that %s harms nothing:", (name, hook) => {
   describe.each(ways.slice(0, 2))("$name", ({ way }) => {
-    it.each(["onTurnEnd", "onError", "waitUntil", "title"] as const)("%s", async (option) => {
+    it.each(["onTurnEnd", "onError", "waitUntil", "generateTitle"] as const)("%s", async (option) => {
       const errors: ChatHandlerError[] = [];
       const options = {
         onError: (error) => void errors.push(error),

@@ -86,7 +86,7 @@ describe("the title hook", () => {
     const made = gate();
     const asked: string[] = [];
     const chat = await startChat({
-      title: async ({ prompt }) => {
+      generateTitle: async ({ prompt }) => {
         asked.push(prompt.id);
         await made.opened;
         return "  A better\n title ";
@@ -102,14 +102,14 @@ describe("the title hook", () => {
   });
 
   it("titles a first prompt without a word, too", async () => {
-    const chat = await startChat({ title: () => "A picture" });
+    const chat = await startChat({ generateTitle: () => "A picture" });
     await read(chat.post(ask([{ type: "image_url", image_url: { url: "https://a.b/c" } }])));
     await chat.settled();
     expect(await titleOf(chat)).toBe("A picture");
   });
 
   it("gives the title also where the first prompt was stored before its turn", async () => {
-    const chat = await startChat({ title: () => "Better" });
+    const chat = await startChat({ generateTitle: () => "Better" });
     const prompt = { id: "p1", promptId: "p1", message: { role: "user", content: "Hi" }, status: "complete", createdAt: 0 } as const;
     await chat.kept.appendMessages({ owner: "", threadId: "t" }, [prompt], { title: "Hi" });
     await read(chat.post(ask("Hi")));
@@ -119,7 +119,7 @@ describe("the title hook", () => {
 
   it("leaves a title alone that the person changed meanwhile", async () => {
     const made = gate();
-    const chat = await startChat({ title: () => made.opened.then(() => "Made up") });
+    const chat = await startChat({ generateTitle: () => made.opened.then(() => "Made up") });
     await read(chat.post(ask("Hi")));
     await chat.kept.renameThread({ owner: "", threadId: "t" }, "My own");
     made.open();
@@ -129,7 +129,7 @@ describe("the title hook", () => {
 
   it("brings no thread back that was deleted meanwhile", async () => {
     const made = gate();
-    const chat = await startChat({ title: () => made.opened.then(() => "Made up") });
+    const chat = await startChat({ generateTitle: () => made.opened.then(() => "Made up") });
     await read(chat.post(ask("Hi")));
     await chat.kept.deleteThread({ owner: "", threadId: "t" });
     made.open();
@@ -144,21 +144,21 @@ describe("the title hook", () => {
     ["x".repeat(200), `${"x".repeat(79)}…`],
     ["a\ud83d", "a\ufffd"],
   ])("may give %j", async (given, title) => {
-    const chat = await startChat({ title: () => given });
+    const chat = await startChat({ generateTitle: () => given });
     await read(chat.post(ask("Hi")));
     await chat.settled();
     expect(await titleOf(chat)).toBe(title);
   });
 
   it.each<[unknown]>([[undefined], [null], [5], [{}]])("harms nothing when it gives %j", async (given) => {
-    const chat = await startChat({ title: () => given as string });
+    const chat = await startChat({ generateTitle: () => given as string });
     expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
     await chat.settled();
     expect(await titleOf(chat)).toBe("Hi");
   });
 
   it.each(["getThread", "renameThread"])("harms nothing when the store's %s() fails", async (method) => {
-    const chat = await startChat({ title: () => "Better" });
+    const chat = await startChat({ generateTitle: () => "Better" });
     chat.store.plan((call) => (call.method === method ? "reject" : undefined));
     expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
     await chat.settled();
@@ -168,7 +168,7 @@ describe("the title hook", () => {
 
   it("is asked although the first answer breaks off, and not again when it is made anew", async () => {
     let asked = 0;
-    const chat = await startChat({ title: () => `Title ${++asked}` });
+    const chat = await startChat({ generateTitle: () => `Title ${++asked}` });
     chat.model.next(sends(text("Half")));
     await read(chat.post(ask("Hi")));
     await read(chat.post(ask("Hi")));

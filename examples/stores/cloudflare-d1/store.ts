@@ -68,8 +68,8 @@ export function createD1Store(database: Database): MessageStore {
       return newestFirst.reverse().map((body) => JSON.parse(body));
     },
 
-    async appendMessages(key, messages, { answers } = {}) {
-      const prompt = answers === undefined ? null : checked("answered prompt id", answers);
+    async appendMessages(key, messages, { replacesAnswerTo } = {}) {
+      const prompt = replacesAnswerTo === undefined ? null : checked("answered prompt id", replacesAnswerTo);
       for (const { id, promptId } of messages) {
         checked("message id", id);
         checked("prompt id", promptId);

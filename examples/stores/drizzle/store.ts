@@ -20,9 +20,9 @@ export function createDrizzleStore(database: Database): MessageStore {
       return rows.reverse().map(({ body }) => JSON.parse(body));
     },
 
-    async appendMessages(key, batch, { answers } = {}) {
+    async appendMessages(key, batch, { replacesAnswerTo } = {}) {
       checkKey(key);
-      if (answers !== undefined) checkText("answered prompt id", answers);
+      if (replacesAnswerTo !== undefined) checkText("answered prompt id", replacesAnswerTo);
       // All that can fail here fails before anything is stored.
       const rows = batch.map((message, place) => ({ ...key, ...asRow(message), seq: place + 1 }));
       if (rows.length === 0) return [];
@@ -32,7 +32,7 @@ export function createDrizzleStore(database: Database): MessageStore {
         // here, and finds the numbers after ours. Numbers are reserved for the whole batch, so the batch stays together.
         const lastSeq = sql`${threads.lastSeq} + ${rows.length}`;
         const [thread] =
-          answers === undefined
+          replacesAnswerTo === undefined
             ? await transaction
                 .insert(threads)
                 .values({ ...key, lastSeq: rows.length })
@@ -42,11 +42,15 @@ export function createDrizzleStore(database: Database): MessageStore {
         if (!thread) return [];
 
         // Asked under the lock: what another does to this answer is either done by now, or waits.
-        if (answers !== undefined) {
+        if (replacesAnswerTo !== undefined) {
           const ids = rows.map(({ id }) => id);
-          const isOfAnswer = and(inThread(key), eq(messages.promptId, answers), ne(messages.id, answers));
-          const isTaken = and(inThread(key), inArray(messages.id, ids), or(ne(messages.promptId, answers), eq(messages.id, answers)));
-          const prompt = await transaction.select().from(messages).where(hasId(key, answers));
+          const isOfAnswer = and(inThread(key), eq(messages.promptId, replacesAnswerTo), ne(messages.id, replacesAnswerTo));
+          const isTaken = and(
+            inThread(key),
+            inArray(messages.id, ids),
+            or(ne(messages.promptId, replacesAnswerTo), eq(messages.id, replacesAnswerTo)),
+          );
+          const prompt = await transaction.select().from(messages).where(hasId(key, replacesAnswerTo));
           const taken = await transaction.select().from(messages).where(isTaken);
           const attempt = await transaction.select().from(messages).where(isOfAnswer);
           const isAnswered = attempt.some(({ body }) => JSON.parse(body).status === "complete");

@@ -1,7 +1,7 @@
 /** Checks of what the app passes to a store, each naming the fault before the database sees it. */
-import { ChatHandlerError, invalid } from "../errors.ts";
-import { misuse } from "../options-check.ts";
-import type { StoredMessage, ThreadKey, ThreadPage } from "../store.ts";
+import { ChatHandlerError, invalid } from "../core/errors.ts";
+import { misuse } from "../core/options-check.ts";
+import type { StoredMessage, ThreadKey, ThreadPage } from "../core/store.ts";
 
 /** Refuses options that do not exist: a misspelt one would silently do nothing. */
 export function checkOptionNames(factory: string, options: object, known: readonly string[]): void {

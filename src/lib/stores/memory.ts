@@ -1,6 +1,6 @@
 /** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
-import { keyOf, type Thread, type ThreadKey, type ThreadStore } from "../store.ts";
-import { withDefaults } from "../options-check.ts";
+import { keyOf, type Thread, type ThreadKey, type ThreadStore } from "../core/store.ts";
+import { withDefaults } from "../core/options-check.ts";
 import { activityBelow, checkCount } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 
@@ -129,18 +129,18 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       return (find(key)?.messages ?? []).slice(last ? -last : 0).map(({ body }) => readMessage(body));
     },
 
-    async appendMessages(key, messages, { title = "", answers } = {}) {
+    async appendMessages(key, messages, { title = "", replacesAnswerTo } = {}) {
       const given = writeBatch(messages);
       const found = find(key);
-      const broken = new Set(answers === undefined ? [] : found?.answers?.get(answers));
+      const broken = new Set(replacesAnswerTo === undefined ? [] : found?.answers?.get(replacesAnswerTo));
       const batch = given.filter(({ id }) => {
         const there = found?.byId.get(id);
         return !there || broken.has(there);
       });
       if (batch.length === 0) return [];
-      if (answers !== undefined) {
+      if (replacesAnswerTo !== undefined) {
         const isWhole = [...broken].some(({ isComplete }) => isComplete);
-        if (!found?.byId.has(answers) || isWhole || batch.length < given.length) return [];
+        if (!found?.byId.has(replacesAnswerTo) || isWhole || batch.length < given.length) return [];
         removeMessages(found, broken);
       }
 

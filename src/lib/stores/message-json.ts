@@ -2,7 +2,7 @@
  * Messages as the stores keep them: whole, as JSON text. `JSON.stringify` writes NUL and lone surrogates as escapes, so
  * any text survives in any database.
  */
-import type { MessageChange, StoredMessage } from "../store.ts";
+import type { MessageChange, StoredMessage } from "../core/store.ts";
 
 /** A message as JSON text, and what a database has to know of it. */
 export interface WrittenMessage {

@@ -1,6 +1,6 @@
 /** Threads in PostgreSQL, through the app's own client. */
-import { misuse } from "../options-check.ts";
-import type { Thread, ThreadStore } from "../store.ts";
+import { misuse } from "../core/options-check.ts";
+import type { Thread, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { postgresNames, postgresSchema, type PostgresSchemaOptions } from "./postgres-schema.ts";
@@ -100,16 +100,16 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       return rows.reverse().map(({ body }) => readMessage(body));
     },
 
-    async appendMessages(key, messages, { title = "", answers } = {}) {
+    async appendMessages(key, messages, { title = "", replacesAnswerTo } = {}) {
       checkText.key(key);
       checkText("title", title);
-      if (answers !== undefined) checkText("answered prompt id", answers);
+      if (replacesAnswerTo !== undefined) checkText("answered prompt id", replacesAnswerTo);
       for (const message of messages) checkText.message(message);
       const batch = writeBatch(messages);
       if (batch.length === 0) return [];
       const [row] = await query<{ places: string }>(`SELECT ${names.appendMessages}($1, $2, $3, $4::bigint, $5, $6) AS places`, [
         ...[key.owner, key.threadId, title, String(Date.now())],
-        answers ?? null,
+        replacesAnswerTo ?? null,
         JSON.stringify(batch.map(({ id, promptId, isComplete, body }) => [id, promptId, isComplete, body])),
       ]);
       const places: number[] = JSON.parse(row!.places);

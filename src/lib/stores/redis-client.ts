@@ -1,6 +1,6 @@
 /** How commands reach Redis through the app's own client. */
 
-import { misuse } from "../options-check.ts";
+import { misuse } from "../core/options-check.ts";
 
 /** What the store uses of node-redis: a client, a pool, a cluster or a sentinel. */
 export interface NodeRedisClient {

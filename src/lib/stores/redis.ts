@@ -1,6 +1,6 @@
 /** Threads in Redis, through the app's own client. */
-import { misuse } from "../options-check.ts";
-import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
+import { misuse } from "../core/options-check.ts";
+import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { redisCommands, type RedisClient } from "./redis-client.ts";
@@ -66,12 +66,12 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
       return bodies.map(readMessage);
     },
 
-    async appendMessages(key, messages, { title = "", answers } = {}) {
+    async appendMessages(key, messages, { title = "", replacesAnswerTo } = {}) {
       const batch = writeBatch(messages);
       if (batch.length === 0) return [];
       const stored = (await run(scripts.appendMessages, allKeys(key), [
         ...[escape(key.threadId), String(Date.now()), milliseconds, JSON.stringify(title)],
-        answers === undefined ? "" : JSON.stringify(answers),
+        replacesAnswerTo === undefined ? "" : JSON.stringify(replacesAnswerTo),
         ...batch.flatMap(({ id, promptId, isComplete, body }) => [
           ...[JSON.stringify(id), promptId === id ? "" : JSON.stringify(promptId)],
           ...[sign(isComplete), body],

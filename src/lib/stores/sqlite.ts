@@ -1,6 +1,6 @@
 /** Threads in a SQLite database, through the app's own driver. */
-import { misuse } from "../options-check.ts";
-import type { Thread, ThreadKey, ThreadStore } from "../store.ts";
+import { misuse } from "../core/options-check.ts";
+import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 import { retry } from "./retry.ts";
@@ -157,16 +157,16 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       return rows.reverse().map(({ body }) => readMessage(body));
     },
 
-    async appendMessages(key, messages, { title = "", answers } = {}) {
+    async appendMessages(key, messages, { title = "", replacesAnswerTo } = {}) {
       checkText.key(key);
       checkText("title", title);
-      if (answers !== undefined) checkText("answered prompt id", answers);
+      if (replacesAnswerTo !== undefined) checkText("answered prompt id", replacesAnswerTo);
       for (const message of messages) checkText.message(message);
       const batch = writeBatch(messages);
       if (batch.length === 0) return [];
       return inTransaction(() => {
         const found = findThread(key);
-        if (answers !== undefined && !(found !== undefined && makeRoom(found, answers, batch))) return [];
+        if (replacesAnswerTo !== undefined && !(found !== undefined && makeRoom(found, replacesAnswerTo, batch))) return [];
 
         const thread = found ?? insertThread(key, title);
         const insert = prepared("insertMessage");

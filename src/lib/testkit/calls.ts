@@ -1,5 +1,5 @@
 /** Keeps the calls a case makes, so that a failure can show what led to it. */
-import { misuse } from "../options-check.ts";
+import { misuse } from "../core/options-check.ts";
 import { expectThat, isRecord, show } from "./expect.ts";
 
 const longestLog = 30;

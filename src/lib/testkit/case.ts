@@ -1,6 +1,6 @@
 /** How a case is written, and how it is run against a store. */
-import { within } from "../deadline.ts";
-import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../store.ts";
+import { within } from "../core/async.ts";
+import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../core/store.ts";
 import { CallLog } from "./calls.ts";
 import { Mismatch } from "./expect.ts";
 import { storeInvariants, type InvariantName } from "./invariants.ts";

@@ -15,8 +15,8 @@ export const storeInvariants = {
   contiguous: "A batch stays contiguous and in order, and none is lost, whoever else appends at that moment, from any process.",
   idOnce: "An id already in the thread, or repeated in the batch, is left as it is and not among the returned ids.",
   readers: "A reader sees a batch whole or not at all, and never the moment between a removal and what takes its place.",
-  answers:
-    "With `answers`, the whole batch takes the place of what a broken attempt left, in one atomic step; where the prompt is not there or answered, or an id of the batch is taken, nothing is removed or stored, and `[]` returned.",
+  replacesAnswerTo:
+    "With `replacesAnswerTo`, the whole batch takes the place of what a broken attempt left, in one atomic step; where the prompt is not there or answered, or an id of the batch is taken, nothing is removed or stored, and `[]` returned.",
   durable: "Once a call resolves, every instance sees what it did, and so does a store opened later.",
   copiesIn: "Values handed in are neither kept nor changed: changing them later changes nothing stored.",
   emptyBatch: "An empty batch stores, removes and creates nothing.",

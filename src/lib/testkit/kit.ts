@@ -1,6 +1,6 @@
 /** The list of cases for a store, and their registration with a test runner. */
-import { misuse } from "../options-check.ts";
-import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../store.ts";
+import { misuse } from "../core/options-check.ts";
+import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../core/store.ts";
 import { runCase, type CaseDefinition, type MessageCase, type StoreCase, type ThreadCase } from "./case.ts";
 import { answerRaceCases } from "./cases/answer-races.ts";
 import { answeringCases } from "./cases/answering.ts";

@@ -1,5 +1,5 @@
 /** What the cases store. */
-import type { MessageStatus, StoredMessage, ThreadKey } from "../store.ts";
+import type { MessageStatus, StoredMessage, ThreadKey } from "../core/store.ts";
 
 /** The time of every sample: order must not come from it. */
 export const someTime = 1_712_345_678_901;

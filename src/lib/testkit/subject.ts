@@ -1,5 +1,5 @@
 /** What the kit needs to know of the store it tests. */
-import type { MessageStore, ThreadStore } from "../store.ts";
+import type { MessageStore, ThreadStore } from "../core/store.ts";
 
 type MaybePromise<T> = T | Promise<T>;
 

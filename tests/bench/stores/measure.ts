@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { createChatHandler, type ThreadStore } from "../../../src/index.ts";
-import { createDemoModel } from "../../../src/testing.ts";
+import { createDemoModel } from "../../../src/demo-model.ts";
 import { makeAnswer, makePrompt, makePrompts } from "./messages.ts";
 import { type Slices, takeTurns, type Timed } from "./slices.ts";
 import { owner, type Plan, type Subject } from "./subject.ts";
@@ -64,7 +64,7 @@ async function prepare({ store, bare, settle }: Subject): Promise<void> {
     for (const prompt of prompts) await bare.append(`lane-${lane}`, prompt);
   }
   for (let time = 0; time < 2; time++) {
-    await store.appendMessages(inOwnersName("lane-3"), [answer], { answers: answer.promptId });
+    await store.appendMessages(inOwnersName("lane-3"), [answer], { replacesAnswerTo: answer.promptId });
     await bare.appendAnswer("lane-3", answer);
   }
   for (const given of [await store.listMessages(inOwnersName("lane-3"), { last: lastCount }), await bare.readLast("lane-3", lastCount)]) {
@@ -97,7 +97,7 @@ async function measureOperations({ store, bare }: Subject, slices: Slices): Prom
       {
         ours: {
           before: () => store.appendMessages(inOwnersName((thread = next())), [(prompt = makePrompt())]),
-          run: () => store.appendMessages(inOwnersName(thread), [makeAnswer(prompt)], { answers: prompt.id }),
+          run: () => store.appendMessages(inOwnersName(thread), [makeAnswer(prompt)], { replacesAnswerTo: prompt.id }),
         },
         bare: {
           before: () => bare.append((thread = next()), (prompt = makePrompt())),
@@ -122,7 +122,7 @@ async function storeCalls(store: ThreadStore): Promise<void> {
   const prompt = makePrompt();
   await store.listMessages(thread, { last: 100 });
   await store.appendMessages(thread, [prompt]);
-  await store.appendMessages(thread, [makeAnswer(prompt)], { answers: prompt.id });
+  await store.appendMessages(thread, [makeAnswer(prompt)], { replacesAnswerTo: prompt.id });
 }
 
 /** Each call is made twice: the first may send a script, or prepare a statement. The turn is a real one. */

@@ -89,7 +89,7 @@ async function explain(url: string, schema: string): Promise<Plan[]> {
   const [short, long] = ["short", "long"].map((threadId) => ({ owner, threadId })) as [ThreadKey, ThreadKey];
   let prompt = makePrompt();
   const ask = () => store.appendMessages(long, [(prompt = makePrompt())]);
-  const answer = () => store.appendMessages(long, [makeAnswer(prompt)], { answers: prompt.id });
+  const answer = () => store.appendMessages(long, [makeAnswer(prompt)], { replacesAnswerTo: prompt.id });
   const calls: [title: string, run: () => Promise<unknown>, before?: () => Promise<unknown>][] = [
     ["reading the last 50 of a hundred messages", () => store.listMessages(short, { last: 50 })],
     ["reading the last 50 of many messages", () => store.listMessages(long, { last: 50 })],

@@ -105,7 +105,7 @@ async function explain(database: SqliteDatabase, synchronous: "full" | "normal")
     ["reading the last 50", (store) => store.listMessages(thread, { last: 50 })],
     ["a page of threads", (store) => store.listThreads(owner, { limit: 100 })],
     ["appending a prompt", (store) => store.appendMessages(thread, [prompt])],
-    ["appending an answer", (store) => store.appendMessages(thread, [makeAnswer(prompt)], { answers: prompt.id })],
+    ["appending an answer", (store) => store.appendMessages(thread, [makeAnswer(prompt)], { replacesAnswerTo: prompt.id })],
   ];
   const plans: Plan[] = [];
   for (const [title, run] of calls) {

@@ -56,7 +56,7 @@ export function startLoad(store: ThreadStore, name: string, workers: number, onA
       try {
         await store.appendMessages(thread, batchOf(batch, characters));
         await store.appendMessages(answers, [promptOf(worker)]);
-        await store.appendMessages(answers, answerOf(batch, worker, characters), { answers: worker });
+        await store.appendMessages(answers, answerOf(batch, worker, characters), { replacesAnswerTo: worker });
         load.acknowledged.push(batch);
         onAcknowledged?.(batch);
       } catch {

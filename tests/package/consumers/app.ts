@@ -9,7 +9,7 @@ import {
   type StoredMessage,
   type ThreadKey,
 } from "chat-handler";
-import { createDemoModel } from "chat-handler/testing";
+import { createDemoModel } from "chat-handler/demo-model";
 import OpenAI from "openai";
 
 const messages = new Map<string, StoredMessage[]>();

@@ -1,7 +1,7 @@
 /** Loads every entry of the installed package and takes one turn. Prints the answer. */
 import OpenAI from "openai";
 import { createChatHandler, createMemoryStore } from "chat-handler";
-import { createDemoModel } from "chat-handler/testing";
+import { createDemoModel } from "chat-handler/demo-model";
 import description from "chat-handler/package.json" with { type: "json" };
 
 const entries = Object.keys(description.exports).filter((name) => name !== "./package.json");

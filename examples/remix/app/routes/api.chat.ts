@@ -1,5 +1,5 @@
 import { createChatHandler, createMemoryStore } from "chat-handler";
-import { createDemoModel } from "chat-handler/testing";
+import { createDemoModel } from "chat-handler/demo-model";
 import OpenAI from "openai";
 import type { Route } from "./+types/api.chat";
 

@@ -2,14 +2,14 @@
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import { atOnce, later } from "../gate.ts";
-import type { MessageStore, StoredMessage, ThreadKey } from "../../store.ts";
+import type { MessageStore, StoredMessage, ThreadKey } from "../../core/store.ts";
 import { answer, here, idsOf, key, numbered, part, prompt, prompts } from "../samples.ts";
 import { meetings, races } from "./races.ts";
 
 /** A whole answer, or a part of one, with a step before its end; its name is in the step and in the text. */
 async function reply(store: MessageStore, thread = here, name = "", end = answer("b", "a")): Promise<string[]> {
   const message = { role: "assistant" as const, content: `Attempt${name}` };
-  return store.appendMessages(thread, [part(`step${name}`, "a", end.status), { ...end, message }], { answers: "a" });
+  return store.appendMessages(thread, [part(`step${name}`, "a", end.status), { ...end, message }], { replacesAnswerTo: "a" });
 }
 
 const broken = (): StoredMessage[] => [prompt("a"), part("old step", "a"), part("b", "a")];
@@ -36,7 +36,7 @@ const meetingsOver = (
 export const answerRaceCases: MessageCase[] = races([
   ...twoAnswers.map(({ what, before, second: secondId }) => ({
     name: `of two answers at once, ${what}, one is stored`,
-    invariant: "answers" as const,
+    invariant: "replacesAnswerTo" as const,
     async race(one: MessageStore, other: MessageStore) {
       await meetingsOver(one, before, async (thread, name, first, second) => {
         const results = await atOnce([
@@ -54,7 +54,7 @@ export const answerRaceCases: MessageCase[] = races([
   })),
   {
     name: "a part that meets the whole answer never takes its place",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async race(one, other) {
       await meetingsOver(one, broken(), async (thread, name, first, second) => {
         const [whole] = await atOnce([
@@ -68,7 +68,7 @@ export const answerRaceCases: MessageCase[] = races([
   },
   {
     name: "what becomes complete at that moment is not replaced afterwards",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async race(one, other) {
       await meetingsOver(one, broken(), async (thread, name, first, second) => {
         const [ids, isUpdated] = await atOnce<unknown>([
@@ -85,7 +85,7 @@ export const answerRaceCases: MessageCase[] = races([
   },
   {
     name: "an answer does not come back after its prompt was deleted",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async race(one, other) {
       for (const before of [prompts("a"), broken()]) {
         await meetingsOver(one, before, async (thread, name, first, second) => {
@@ -113,7 +113,7 @@ export const answerRaceCases: MessageCase[] = races([
             (index % 2 ? other : one).appendMessages(
               here,
               [1, 2, 3].map((n) => answer(`${id}/${n}`, id)),
-              { answers: id },
+              { replacesAnswerTo: id },
             ),
           () => (index % 2 ? one : other).appendMessages(here, prompts(`single.${index}`)),
         ]),

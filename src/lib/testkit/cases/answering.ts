@@ -1,7 +1,7 @@
 /** Answering: a batch takes the place of what a broken attempt left, never of a whole answer. */
 import { expectEqual, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import type { StoredMessage } from "../../store.ts";
+import type { StoredMessage } from "../../core/store.ts";
 import { answer, here, idsOf, key, noise, numbered, oddIds, part, prompt, prompts } from "../samples.ts";
 
 /** A broken attempt that called a tool. */
@@ -24,46 +24,58 @@ const thread = (): StoredMessage[] => [prompt("a"), ...steps("a"), prompt("c"), 
 export const answeringCases: MessageCase[] = [
   {
     name: "an answer is stored only where its prompt is in the thread",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async body(store) {
       const batch = [part("b", "a"), part("c", "a")];
-      expectEqual(await store.appendMessages(here, batch, { answers: "a" }), [], "The ids of an answer in an unknown thread");
+      expectEqual(await store.appendMessages(here, batch, { replacesAnswerTo: "a" }), [], "The ids of an answer in an unknown thread");
       expectEqual(await store.listMessages(here), [], "The unknown thread");
       await store.appendMessages(here, prompts("x"));
-      expectEqual(await store.appendMessages(here, batch, { answers: "a" }), [], "The ids where the prompt is not there");
+      expectEqual(await store.appendMessages(here, batch, { replacesAnswerTo: "a" }), [], "The ids where the prompt is not there");
       await store.appendMessages(here, prompts("a"));
-      expectEqual([...(await store.appendMessages(here, batch, { answers: "a" }))].sort(), ["b", "c"], "The ids where the prompt is there");
+      expectEqual(
+        [...(await store.appendMessages(here, batch, { replacesAnswerTo: "a" }))].sort(),
+        ["b", "c"],
+        "The ids where the prompt is there",
+      );
       expectEqual(await store.listMessages(here), [...prompts("x", "a"), ...batch], "The thread");
       await store.deleteMessages(here, ["a"]);
-      expectEqual(await store.appendMessages(here, [answer("d", "a")], { answers: "a" }), [], "The ids where the prompt was deleted");
+      expectEqual(
+        await store.appendMessages(here, [answer("d", "a")], { replacesAnswerTo: "a" }),
+        [],
+        "The ids where the prompt was deleted",
+      );
       expectEqual(await store.listMessages(here), [...prompts("x"), ...batch], "The thread after the deletion of the prompt");
     },
   },
   {
     name: "an answer takes the place of a broken attempt in front of its prompt",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, [part("b", "a"), part("c", "a"), ...prompts("x", "a")]);
       const batch = [answer("c", "a")];
-      expectEqual(await store.appendMessages(here, batch, { answers: "a" }), ["c"], "The ids");
+      expectEqual(await store.appendMessages(here, batch, { replacesAnswerTo: "a" }), ["c"], "The ids");
       expectEqual(await store.listMessages(here), [...prompts("x", "a"), ...batch], "The thread");
     },
   },
   {
     name: "a prompt in another thread is not the one to answer",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, prompts("a"));
       for (const other of [key("another"), key(here.threadId, "someone")]) {
         await store.appendMessages(other, prompts("b"));
-        expectEqual(await store.appendMessages(other, [answer("c", "a")], { answers: "a" }), [], `The ids of an answer in ${show(other)}`);
+        expectEqual(
+          await store.appendMessages(other, [answer("c", "a")], { replacesAnswerTo: "a" }),
+          [],
+          `The ids of an answer in ${show(other)}`,
+        );
         expectEqual(idsOf(await store.listMessages(other)), ["b"], `The thread ${show(other)}`);
       }
     },
   },
   {
     name: "an answer takes the place of a broken attempt, at the end",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, thread());
       const before = [prompt("a"), prompt("c"), answer("d", "c"), prompt("e")];
@@ -76,7 +88,7 @@ export const answeringCases: MessageCase[] = [
         [answer("step", "a"), answer("end", "a")],
       ];
       for (const batch of attempts) {
-        const ids = await store.appendMessages(here, batch, { answers: "a" });
+        const ids = await store.appendMessages(here, batch, { replacesAnswerTo: "a" });
         expectEqual([...ids].sort(), idsOf(batch).sort(), `The ids of the answer ${show(idsOf(batch))}`);
         expectEqual(await store.listMessages(here), [...before, ...batch], `The thread after the answer ${show(idsOf(batch))}`);
         expectEqual(idsOf(await store.listMessages(here, { last: 4 })), idsOf([...before, ...batch]).slice(-4), "Its last 4");
@@ -85,7 +97,7 @@ export const answeringCases: MessageCase[] = [
   },
   {
     name: "a prompt that is answered is not answered again",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, thread());
       await store.appendMessages(here, [part("half", "e"), answer("whole", "e"), part("other half", "e", "stopped")]);
@@ -99,7 +111,7 @@ export const answeringCases: MessageCase[] = [
           [part("half", id)],
         ]) {
           expectEqual(
-            await store.appendMessages(here, batch, { answers: id }),
+            await store.appendMessages(here, batch, { replacesAnswerTo: id }),
             [],
             `The ids of ${show(idsOf(batch))}, once "${id}" is answered`,
           );
@@ -110,13 +122,13 @@ export const answeringCases: MessageCase[] = [
   },
   {
     name: "an answer with an id that is taken is not stored, nor is anything removed for it",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, [...thread(), part("broken", "e")]);
       const stored = await store.listMessages(here);
       for (const taken of ["a", "c", "d", "e", "broken"]) {
         for (const batch of [[answer(taken, "a")], [part("new", "a"), part(taken, "a")], [part(taken, "a"), answer("end", "a")]]) {
-          expectEqual(await store.appendMessages(here, batch, { answers: "a" }), [], `The ids of ${show(idsOf(batch))}`);
+          expectEqual(await store.appendMessages(here, batch, { replacesAnswerTo: "a" }), [], `The ids of ${show(idsOf(batch))}`);
           expectEqual(await store.listMessages(here), stored, `The thread after ${show(idsOf(batch))}`);
         }
       }
@@ -127,16 +139,16 @@ export const answeringCases: MessageCase[] = [
     invariant: "idOnce",
     async body(store) {
       await store.appendMessages(here, thread());
-      const ids = await store.appendMessages(here, [part("end", "a"), answer("new", "a"), answer("end", "a")], { answers: "a" });
+      const ids = await store.appendMessages(here, [part("end", "a"), answer("new", "a"), answer("end", "a")], { replacesAnswerTo: "a" });
       expectEqual([...ids].sort(), ["end", "new"], "The ids of the answer");
       expectEqual((await store.listMessages(here)).slice(-2), [part("end", "a"), answer("new", "a")], "The end of the thread");
     },
   },
   {
     name: "an update decides whether a prompt is answered",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async body(store) {
-      const reply = (message: StoredMessage) => store.appendMessages(here, [message], { answers: "a" });
+      const reply = (message: StoredMessage) => store.appendMessages(here, [message], { replacesAnswerTo: "a" });
       await store.appendMessages(here, [prompt("a"), part("b", "a"), prompt("c")]);
       await store.updateMessage(here, "b", { finishReason: "length" });
       expectEqual(await reply(part("b", "a", "stopped")), ["b"], "The ids after an update that left the status");
@@ -153,31 +165,31 @@ export const answeringCases: MessageCase[] = [
   },
   {
     name: "a broken attempt is what is stored of it, whatever was deleted before",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, [prompt("a"), prompt("c"), answer("b", "a")]);
       await store.appendMessages(here, [part("d", "a"), part("e", "a")]);
       await store.deleteMessages(here, ["b", "d"]);
       await store.appendMessages(here, [part("d", "c"), part("f", "a")]);
       expectEqual(
-        await store.appendMessages(here, [part("d", "a")], { answers: "a" }),
+        await store.appendMessages(here, [part("d", "a")], { replacesAnswerTo: "a" }),
         [],
         "The ids with one that now belongs to another prompt",
       );
       expectEqual(
-        await store.appendMessages(here, [part("b", "a")], { answers: "a" }),
+        await store.appendMessages(here, [part("b", "a")], { replacesAnswerTo: "a" }),
         ["b"],
         "The ids after the deletion of a whole answer",
       );
       expectEqual(idsOf(await store.listMessages(here)), ["a", "c", "d", "b"], "The thread");
       await store.deleteMessages(here, ["b", "d"]);
       expectEqual(
-        await store.appendMessages(here, [answer("d", "a")], { answers: "a" }),
+        await store.appendMessages(here, [answer("d", "a")], { replacesAnswerTo: "a" }),
         ["d"],
         "The ids after the deletion of everything",
       );
       expectEqual(
-        await store.appendMessages(here, [answer("b", "c")], { answers: "c" }),
+        await store.appendMessages(here, [answer("b", "c")], { replacesAnswerTo: "c" }),
         ["b"],
         "The ids of an answer to the other prompt",
       );
@@ -195,7 +207,7 @@ export const answeringCases: MessageCase[] = [
       ];
       for (const [index, other] of others.entries()) await store.appendMessages(other, stored[index]!);
       await store.appendMessages(here, [prompt("a"), part("b", "a")]);
-      expectEqual(await store.appendMessages(here, [answer("b", "a")], { answers: "a" }), ["b"], "The ids of an answer");
+      expectEqual(await store.appendMessages(here, [answer("b", "a")], { replacesAnswerTo: "a" }), ["b"], "The ids of an answer");
       expectEqual(await store.listMessages(here), [prompt("a"), answer("b", "a")], "The thread");
       for (const [index, other] of others.entries())
         expectEqual(await store.listMessages(other), stored[index], `The thread ${show(other)}`);
@@ -210,12 +222,12 @@ export const answeringCases: MessageCase[] = [
       await store.appendMessages(here, stored.flat());
       for (const [index, id] of ids.entries()) {
         const batch = [answer(`answer ${index}`, id)];
-        expectEqual(await store.appendMessages(here, batch, { answers: id }), idsOf(batch), `The ids of an answer to ${show(id)}`);
+        expectEqual(await store.appendMessages(here, batch, { replacesAnswerTo: id }), idsOf(batch), `The ids of an answer to ${show(id)}`);
       }
       const answered = ids.map((id, index) => answer(`answer ${index}`, id));
       expectEqual(await store.listMessages(here), [...prompts(...ids), ...answered], "The thread");
       expectEqual(
-        await store.appendMessages(here, [answer("x", noise(300))], { answers: noise(300) }),
+        await store.appendMessages(here, [answer("x", noise(300))], { replacesAnswerTo: noise(300) }),
         [],
         "The ids of an answer to a long id",
       );
@@ -223,11 +235,11 @@ export const answeringCases: MessageCase[] = [
   },
   {
     name: "a broken attempt of many messages is replaced at once",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async body(store) {
       const ids = numbered("m", 1_200);
       await store.appendMessages(here, [prompt("a"), ...ids.map((id) => part(id, "a"))]);
-      await store.appendMessages(here, [...ids.slice(600).map((id) => part(id, "a")), answer("b", "a")], { answers: "a" });
+      await store.appendMessages(here, [...ids.slice(600).map((id) => part(id, "a")), answer("b", "a")], { replacesAnswerTo: "a" });
       expectEqual(idsOf(await store.listMessages(here)), ["a", ...ids.slice(600), "b"], "The thread");
     },
   },

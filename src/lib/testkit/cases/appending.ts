@@ -1,7 +1,7 @@
 /** Appending: ids, batches, values handed in. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import type { MessageStore, StoredMessage } from "../../store.ts";
+import type { MessageStore, StoredMessage } from "../../core/store.ts";
 import { answer, here, idsOf, key, noise, numbered, part, prompt, prompts } from "../samples.ts";
 
 const appending: MessageCase[] = [
@@ -55,7 +55,7 @@ const appending: MessageCase[] = [
       expectEqual(await store.listMessages(here), [], "The thread");
       await store.appendMessages(here, prompts("a"));
       await store.appendMessages(here, [part("b", "a")]);
-      expectEqual(await store.appendMessages(here, [], { answers: "a", title: "A title" }), [], "The ids of an empty batch");
+      expectEqual(await store.appendMessages(here, [], { replacesAnswerTo: "a", title: "A title" }), [], "The ids of an empty batch");
       expectEqual(await store.listMessages(here), [prompt("a"), part("b", "a")], "The thread");
     },
   },
@@ -65,7 +65,7 @@ const appending: MessageCase[] = [
     async body(store) {
       const thread = { ...here };
       const batch = [prompt("a"), answer("b", "a")];
-      const options = { title: "A title", answers: undefined };
+      const options = { title: "A title", replacesAnswerTo: undefined };
       await store.appendMessages(thread, batch, options);
       expectEqual(
         [thread, batch, options],
@@ -133,7 +133,7 @@ const poisonedAnswer: MessageCase = {
       const before = [prompt("a"), part("b", "a")];
       await store.appendMessages(thread, before);
       const batch = [part("c", "a"), Object.defineProperty(poison(), "promptId", { value: "a" })];
-      const stored = await store.appendMessages(thread, batch, { answers: "a" }).then(
+      const stored = await store.appendMessages(thread, batch, { replacesAnswerTo: "a" }).then(
         () => true,
         () => false,
       );

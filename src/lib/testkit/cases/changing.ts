@@ -2,7 +2,7 @@
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import { answer, here, idsOf, key, numbered, prompt, prompts, someTime } from "../samples.ts";
-import type { MessageChange, StoredMessage } from "../../store.ts";
+import type { MessageChange, StoredMessage } from "../../core/store.ts";
 
 const elsewhere = [key("another"), key(here.threadId, "someone")];
 
@@ -145,11 +145,11 @@ export const changingCases: MessageCase[] = [
       await store.deleteMessages(here, ["b"]);
       expectEqual(await store.appendMessages(here, [prompt("b", "new text")]), ["b"], "The ids of the append");
       expectEqual(await store.listMessages(here), [...prompts("a", "c"), prompt("b", "new text")], "The thread");
-      await store.appendMessages(here, [answer("d", "a")], { answers: "a" });
+      await store.appendMessages(here, [answer("d", "a")], { replacesAnswerTo: "a" });
       await store.deleteMessages(here, ["a", "d"]);
       await store.appendMessages(here, prompts("a"));
       expectEqual(
-        await store.appendMessages(here, [answer("e", "a")], { answers: "a" }),
+        await store.appendMessages(here, [answer("e", "a")], { replacesAnswerTo: "a" }),
         ["e"],
         "The ids of an answer to a prompt stored anew",
       );

@@ -1,7 +1,7 @@
 /** What a message may hold: every kind of content, any text, fields of the future. */
 import { expectEqual } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import type { MessageStore, StoredMessage } from "../../store.ts";
+import type { MessageStore, StoredMessage } from "../../core/store.ts";
 import { answer, hardTexts, here, key, oddTexts, prompt, someTime } from "../samples.ts";
 
 /** A message of each kind that OpenAI's form knows, and one that it does not. */

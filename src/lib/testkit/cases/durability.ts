@@ -1,7 +1,7 @@
 /** What a call did is seen by every instance, and by a store opened later. */
 import { expectEqual } from "../expect.ts";
 import type { MessageCase, ThreadCase } from "../case.ts";
-import type { MessageStore, StoredMessage } from "../../store.ts";
+import type { MessageStore, StoredMessage } from "../../core/store.ts";
 import { answer, here, idsOf, key, prompt, prompts } from "../samples.ts";
 
 /** Appends, updates and deletes, and gives what must be there. */
@@ -28,7 +28,11 @@ export const durabilityCases: MessageCase[] = [
         "The ids of an append after reopening",
       );
       expectEqual(await reopened.listMessages(here), [...stored, prompt("d")], "The thread after an append");
-      expectEqual(await reopened.appendMessages(here, [answer("e", "a")], { answers: "a" }), ["e"], "The ids of an answer after reopening");
+      expectEqual(
+        await reopened.appendMessages(here, [answer("e", "a")], { replacesAnswerTo: "a" }),
+        ["e"],
+        "The ids of an answer after reopening",
+      );
       expectEqual(
         idsOf(await reopened.listMessages(here)),
         ["a", "c", "d", "e"],
@@ -45,16 +49,16 @@ export const durabilityCases: MessageCase[] = [
       expectEqual(await other.listMessages(here), [], "The thread before anything was stored");
       const stored = await fill(store);
       expectEqual(await other.listMessages(here), stored, "The thread, seen by the other instance");
-      await other.appendMessages(here, [answer("d", "c")], { answers: "c" });
+      await other.appendMessages(here, [answer("d", "c")], { replacesAnswerTo: "c" });
       expectEqual(
-        await store.appendMessages(here, [answer("e", "c")], { answers: "c" }),
+        await store.appendMessages(here, [answer("e", "c")], { replacesAnswerTo: "c" }),
         [],
         "The ids of an answer where the other answered",
       );
       await other.deleteMessages(here, ["a"]);
       expectEqual(idsOf(await store.listMessages(here)), ["b", "c", "d"], "The thread after the other instance changed it");
       expectEqual(
-        await store.appendMessages(here, [answer("e", "a")], { answers: "a" }),
+        await store.appendMessages(here, [answer("e", "a")], { replacesAnswerTo: "a" }),
         [],
         "The ids of an answer to what the other deleted",
       );

@@ -1,7 +1,7 @@
 /** Odd ids: owners, threads and messages that look alike, or that mean something to some database. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import type { MessageStore, ThreadKey } from "../../store.ts";
+import type { MessageStore, ThreadKey } from "../../core/store.ts";
 import { hardIds, here, idsOf, key, oddIds, part, prompt, prompts } from "../samples.ts";
 
 /** Keys whose parts give the same text when joined by some separator. */
@@ -86,7 +86,7 @@ export const keyCases: MessageCase[] = [
       for (const id of oddIds) {
         expectEqual(await store.updateMessage(here, id, { finishReason: `of ${id}` }), true, `What the update of ${show(id)} resolved to`);
         expectEqual(
-          await store.appendMessages(here, [part("x", `${id}?`)], { answers: `${id}?` }),
+          await store.appendMessages(here, [part("x", `${id}?`)], { replacesAnswerTo: `${id}?` }),
           [],
           `The ids of an answer to the unknown ${show(`${id}?`)}`,
         );

@@ -2,7 +2,7 @@
 import { expectEqual, expectThat, show } from "../expect.ts";
 import { withClock } from "../clock.ts";
 import type { ThreadCase } from "../case.ts";
-import type { ThreadStore } from "../../store.ts";
+import type { ThreadStore } from "../../core/store.ts";
 import { answer, here, key, numbered, oddIds, part, prompt, prompts } from "../samples.ts";
 
 /** Appends one message to a thread, one that it does not have yet. */
@@ -58,10 +58,10 @@ export const pageCases: ThreadCase[] = [
       await new Promise((resolve) => setTimeout(resolve, 5)); // so that `updatedAt` would show it, too
       await store.appendMessages(key("a"), []);
       await store.appendMessages(key("a"), [prompt("p", "another text")]);
-      await store.appendMessages(key("a"), [answer("n", "x")], { answers: "x" });
-      await store.appendMessages(key("a"), [answer("n", "p")], { answers: "p" });
+      await store.appendMessages(key("a"), [answer("n", "x")], { replacesAnswerTo: "x" });
+      await store.appendMessages(key("a"), [answer("n", "p")], { replacesAnswerTo: "p" });
       expectEqual(await store.listThreads("", { limit: 10 }), before, "The list after appends that stored nothing");
-      await store.appendMessages(key("a"), [answer("part", "q")], { answers: "q" });
+      await store.appendMessages(key("a"), [answer("part", "q")], { replacesAnswerTo: "q" });
       expectEqual(await walk(store, 10), ["a", "b"], "The list after an answer in the place of a broken one");
     },
   },

@@ -2,7 +2,7 @@
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { CaseDefinition, MessageCase } from "../case.ts";
 import { atOnce, later } from "../gate.ts";
-import type { MessageStore } from "../../store.ts";
+import type { MessageStore } from "../../core/store.ts";
 import { answer, here, idsOf, key, numbered, prompt, prompts } from "../samples.ts";
 
 /** Two stores that race on the same data; both are the same one in a race between calls. */

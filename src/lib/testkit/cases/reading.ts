@@ -2,7 +2,7 @@
 import { expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import { atOnce, later } from "../gate.ts";
-import type { MessageStore } from "../../store.ts";
+import type { MessageStore } from "../../core/store.ts";
 import { here, idsOf, numbered, part, prompt, prompts } from "../samples.ts";
 import { offsets, races } from "./races.ts";
 
@@ -51,7 +51,7 @@ export const readingCases: MessageCase[] = races([
       const seen = await readDuring([one, other], async () => {
         for (const ids of attempts) {
           const batch = ids.map((id) => part(id, "prompt"));
-          await one.appendMessages(here, batch, { answers: "prompt" });
+          await one.appendMessages(here, batch, { replacesAnswerTo: "prompt" });
         }
       });
       const whole = [["answer"], ...attempts].map((ids) => ["prompt", ...ids].join());

@@ -2,7 +2,7 @@
 import { expectEqual, expectThat } from "../expect.ts";
 import type { ThreadCase } from "../case.ts";
 import { atOnce, later } from "../gate.ts";
-import type { ThreadStore } from "../../store.ts";
+import type { ThreadStore } from "../../core/store.ts";
 import { answer, here, idsOf, key, numbered, prompts } from "../samples.ts";
 import { meetings, races } from "./races.ts";
 
@@ -60,7 +60,7 @@ export const threadRaceCases: ThreadCase[] = races<ThreadStore>([
   },
   {
     name: "an answer does not bring back a thread that was deleted",
-    invariant: "answers",
+    invariant: "replacesAnswerTo",
     async race(one, other) {
       const deletions: ((name: string) => Promise<unknown>)[] = [
         (name) => other.deleteThread(key("thread", name)),
@@ -71,7 +71,7 @@ export const threadRaceCases: ThreadCase[] = races<ThreadStore>([
           const thread = key("thread", name);
           await one.appendMessages(thread, prompts("a"));
           await atOnce<unknown>([
-            later(first, () => one.appendMessages(thread, [answer("b", "a")], { answers: "a" })),
+            later(first, () => one.appendMessages(thread, [answer("b", "a")], { replacesAnswerTo: "a" })),
             later(second, () => deletion(name)),
           ]);
           expectEqual(await one.listMessages(thread), [], `The messages after a deletion met its answer (${name})`);

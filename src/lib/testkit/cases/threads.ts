@@ -1,7 +1,7 @@
 /** Threads: making, naming, getting, deleting. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { ThreadCase } from "../case.ts";
-import type { Thread, ThreadKey, ThreadStore } from "../../store.ts";
+import type { Thread, ThreadKey, ThreadStore } from "../../core/store.ts";
 import { hardIds, hardTexts, here, idsOf, key, oddIds, oddTexts, part, prompt, prompts } from "../samples.ts";
 
 /** Owner and thread id, listed and got in one: fails unless both say the same. */
@@ -32,7 +32,7 @@ export const threadCases: ThreadCase[] = [
     invariant: "threadOfMessages",
     async body(store) {
       await store.listMessages(here);
-      await store.appendMessages(here, [part("a", "x")], { answers: "x", title: "A title" });
+      await store.appendMessages(here, [part("a", "x")], { replacesAnswerTo: "x", title: "A title" });
       await store.updateMessage(here, "a", { status: "failed" });
       await store.deleteMessages(here, ["a"]);
       const poison = {
@@ -242,7 +242,11 @@ export const threadCases: ThreadCase[] = [
       }
       expectEqual(await store.updateMessage(here, "a", { status: "failed" }), false, "What an update in the deleted thread resolved to");
       expectEqual(await store.renameThread(here, "x"), false, "What renaming the deleted thread resolved to");
-      expectEqual(await store.appendMessages(here, [part("c", "a")], { answers: "a" }), [], "The ids of an answer to what was deleted");
+      expectEqual(
+        await store.appendMessages(here, [part("c", "a")], { replacesAnswerTo: "a" }),
+        [],
+        "The ids of an answer to what was deleted",
+      );
       expectEqual(await theThread(store), undefined, "The thread after calls that must not bring it back");
       expectEqual(
         await store.appendMessages(here, prompts("b"), { title: "New title" }),

@@ -1,5 +1,5 @@
 import { createChatHandler, createMemoryStore } from "chat-handler";
-import { createDemoModel } from "chat-handler/testing";
+import { createDemoModel } from "chat-handler/demo-model";
 import OpenAI from "openai";
 
 const { THESYS_API_KEY, THESYS_BASE_URL = "https://api.thesys.dev/v1/embed/" } = process.env;

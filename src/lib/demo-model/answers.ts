@@ -1,0 +1,131 @@
+/** What the demo model says: an answer written beforehand, chosen by words in the prompt. */
+import { type DemoBlock, renderC1, renderText } from "./blocks.ts";
+import { isRecord } from "./history.ts";
+import { type DemoPrompt, latestPrompt } from "./prompt.ts";
+
+/** An answer and how it ends: whole, with the connection cut off, or refused before the first word. */
+export interface DemoAnswer {
+  text: string;
+  ending: "whole" | "cut" | "refused";
+}
+
+/** The answer to the newest prompt of a request. The first one of a thread begins by saying what it is. */
+export function demoAnswer(messages: readonly unknown[], format: "c1" | "text"): DemoAnswer {
+  const prompt = latestPrompt(messages);
+  if (/\bfail\b/i.test(prompt.text)) return { text: "", ending: "refused" };
+  const isFirst = !messages.some((message) => isRecord(message) && message.role === "assistant");
+  const blocks = [...(isFirst ? [notice] : []), ...blocksFor(prompt)];
+  const text = format === "c1" ? renderC1(blocks) : renderText(blocks);
+  // Two thirds of the answer: enough to be seen, and never its end.
+  return /\bbreak\b/i.test(prompt.text) ? { text: text.slice(0, (text.length * 2) / 3), ending: "cut" } : { text, ending: "whole" };
+}
+
+function blocksFor(prompt: DemoPrompt): readonly DemoBlock[] {
+  if (prompt.fields.length > 0) return submitAnswer(prompt);
+  return answers.find(([words]) => words.test(prompt.text))?.[1] ?? plainAnswer(prompt);
+}
+
+const notice: DemoBlock = {
+  type: "notice",
+  title: "This is the embedded demo model, no real AI",
+  text: "Its answers were written beforehand. Set THESYS_API_KEY to talk to C1.",
+};
+
+const ask = {
+  card: "Give me an overview card",
+  chart: "Show revenue as a chart",
+  table: "Compare the plans in a table",
+  form: "Give me a contact form",
+};
+
+function suggest(...prompts: string[]): DemoBlock {
+  return { type: "suggestions", prompts };
+}
+
+const revenue: DemoBlock = {
+  type: "chart",
+  title: "Revenue by quarter, in thousands",
+  labels: ["Q1", "Q2", "Q3", "Q4"],
+  series: [
+    { category: "Last year", values: [96, 118, 125, 148] },
+    { category: "This year", values: [120, 150, 142, 191] },
+  ],
+};
+
+const plans: DemoBlock = {
+  type: "table",
+  columns: ["Plan", "Price a month", "Seats", "Support"],
+  rows: [
+    ["Starter", "$0", "1", "Community"],
+    ["Team", "$24", "10", "Mail, within a day"],
+    ["Business", "$96", "50", "Phone, within an hour"],
+  ],
+};
+
+const contactForm: DemoBlock = {
+  type: "form",
+  name: "contact",
+  fields: [
+    { name: "fullname", label: "Your name", placeholder: "Ada Lovelace" },
+    { name: "topic", label: "What is it about?", placeholder: "Pick one", options: ["Sales", "Support", "Something else"] },
+    { name: "note", label: "Your message", placeholder: "A few words" },
+  ],
+  submit: "Send it",
+};
+
+const longText = Array.from(
+  { length: 40 },
+  (_, index) => `**Part ${index + 1}.** This answer takes its time, so that there is time to stop it. What was said until then is kept.`,
+).join("\n\n");
+
+const breakingText =
+  "This answer breaks off before its end, as it would if the connection to the model was lost. The browser must be able to tell it from a " +
+  "whole answer, so the stream ends with an error; what was said until then is kept, marked as failed. These last words are never seen.";
+
+/** The first entry with a word of the prompt gives the answer. */
+const answers: readonly (readonly [words: RegExp, blocks: readonly DemoBlock[]])[] = [
+  [/\bbreak\b/i, [{ type: "text", text: breakingText }]],
+  [/\b(?:long|slow|slowly|story)\b/i, [{ type: "text", text: longText }]],
+  [
+    /\b(?:cards?|dashboard|overview|summary)\b/i,
+    [
+      { type: "header", title: "The year at a glance", subtitle: "A card with a chart and a table" },
+      { type: "text", text: "Revenue rose by **24 %**; the fourth quarter gained most." },
+      revenue,
+      { type: "text", text: "These plans are on sale:" },
+      plans,
+      suggest(ask.form),
+    ],
+  ],
+  [
+    /\b(?:charts?|graphs?|plots?|trends?|revenue)\b/i,
+    [
+      { type: "text", text: "Every quarter was better than the year before; the last one was the best." },
+      revenue,
+      suggest(ask.table, ask.form),
+    ],
+  ],
+  [
+    /\b(?:tables?|compare|comparison|plans?)\b/i,
+    [{ type: "text", text: "Three plans, from one person to a whole business:" }, plans, suggest(ask.chart, ask.form)],
+  ],
+  [/\b(?:forms?|contact|survey)\b/i, [{ type: "text", text: "Fill this in; what you typed is still there after a reload." }, contactForm]],
+];
+
+function submitAnswer({ text, fields }: DemoPrompt): readonly DemoBlock[] {
+  return [
+    { type: "text", text: `You pressed "${text}". This is what arrived:` },
+    { type: "table", columns: ["Field", "Value"], rows: fields },
+    suggest(ask.card, ask.chart, ask.table),
+  ];
+}
+
+function plainAnswer({ text }: DemoPrompt): readonly DemoBlock[] {
+  return [
+    {
+      type: "text",
+      text: `You wrote: "${text}". The words *card*, *table*, *chart* and *form* bring up just that; *long* gives an answer that can be stopped, and *break* one that breaks off.`,
+    },
+    suggest(ask.card, ask.chart, ask.table, ask.form),
+  ];
+}

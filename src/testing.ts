@@ -1,3 +1,0 @@
-/** A model without a key or a network, for examples and for tests. */
-export { createDemoModel } from "./lib/demo-model.ts";
-export type { DemoModelOptions } from "./lib/demo-model.ts";

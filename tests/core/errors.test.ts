@@ -1,0 +1,200 @@
+/** The one error class, its form on the wire, and the card that C1Chat can show. */
+import { describe, expect, it } from "vitest";
+import { ChatHandlerError, type ChatHandlerErrorCode } from "../../src/index.ts";
+import { ask, inShort, read, startChat, ways } from "../support/chat.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { refuses, sends, text } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+const statuses: Record<ChatHandlerErrorCode, number> = {
+  invalid_json: 400,
+  invalid_request: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  thread_busy: 409,
+  id_conflict: 409,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+  rate_limited: 429,
+  client_gone: 499,
+  internal: 500,
+  model_failed: 502,
+  answer_incomplete: 502,
+  answer_too_large: 502,
+  store_failed: 503,
+  model_timeout: 504,
+  turn_timeout: 504,
+};
+const codes = Object.entries(statuses) as [ChatHandlerErrorCode, number][];
+
+describe("ChatHandlerError", () => {
+  it.each(codes)("%s has status %d", (code, status) => {
+    const cause = new Error("cause");
+    const error = new ChatHandlerError(code, "Message.", { cause, param: "a.b", retryAfter: "7" });
+    expect(error).toBeInstanceOf(Error);
+    expect({ ...error, name: error.name, message: error.message, status: error.status, cause: error.cause }).toEqual({
+      name: "ChatHandlerError",
+      message: "Message.",
+      code,
+      status,
+      param: "a.b",
+      retryAfter: "7",
+      cause,
+    });
+  });
+
+  it("needs no options", () => {
+    const error = new ChatHandlerError("forbidden", "No.");
+    expect([error.param, error.retryAfter, error.cause]).toEqual([undefined, undefined, undefined]);
+  });
+
+  it.each(["unauthenticated", "constructor", "__proto__"])("of a code there is none of, %s, has status 500", async (code) => {
+    const authorize = () => {
+      throw new ChatHandlerError(code as "internal", "No.");
+    };
+    for (const showErrors of [false, true]) {
+      const chat = await startChat({ authorize, showErrors });
+      expect((await chat.post(ask("Hi"))).status).toBe(showErrors ? 200 : 500);
+    }
+  });
+
+  it.each(["a\nb", "später", "org acme key sk_live_123", "key, sk_live_12345678901234 GMT!"])(
+    "passes no Retry-After on that is neither seconds nor a date: %j",
+    async (retryAfter) => {
+      const authorize = () => {
+        throw new ChatHandlerError("rate_limited", "Slow down.", { retryAfter });
+      };
+      const chat = await startChat({ authorize });
+      const response = await chat.post(ask("Hi"));
+      expect([response.status, response.headers.has("Retry-After")]).toEqual([429, false]);
+    },
+  );
+
+  it("passes a date on", async () => {
+    const retryAfter = new Date(0).toUTCString();
+    const authorize = () => {
+      throw new ChatHandlerError("rate_limited", "Slow down.", { retryAfter });
+    };
+    const chat = await startChat({ authorize });
+    expect((await chat.post(ask("Hi"))).headers.get("Retry-After")).toBe(retryAfter);
+  });
+
+  it.each(["authorize", "model", "onTurnEnd"] as const)("takes what cannot be looked at for what it is: a fault, in %s", async (name) => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const fail = () => {
+      throw proxy as Error;
+    };
+    const chat = await startChat({ [name]: fail });
+    const seen = await read(chat.post(ask("Hi")));
+    expect(seen.status).toBe(name === "onTurnEnd" ? 200 : 500);
+    await chat.settled();
+    expect(chat.errors.map(({ code }) => code)).toEqual(["internal"]);
+    const healed = await startChat({ over: chat });
+    expect((await read(healed.post(ask("Next", 2)))).text).toBe("Answer to Next.");
+  });
+
+  it.each(codes)("%s thrown by authorize gives its status, its words and a type that OpenAI's clients know", async (code, status) => {
+    const chat = await startChat({
+      authorize: () => {
+        throw new ChatHandlerError(code, "In plain words.", { param: "threadId", retryAfter: "7" });
+      },
+    });
+    const response = await chat.post(ask("Hi"));
+    expect(response.status).toBe(status);
+    expect(response.headers.get("Retry-After")).toBe("7");
+    const type = status < 500 ? "invalid_request_error" : "server_error";
+    expect(await response.json()).toEqual({ error: { message: "In plain words.", type, code, param: "threadId" } });
+  });
+});
+
+describe.each(ways)("showErrors, $name", ({ way }) => {
+  it("answers a failure before the first byte with a C1 card, with its code in a header", async () => {
+    const chat = await startChat({ ...way, showErrors: true });
+    chat.model.next(refuses(500, { error: { message: "sk-secret-key" } }));
+    const response = await chat.post(ask("Hi"));
+    expect(response.status).toBe(200);
+    expect(response.headers.get("X-Chat-Handler-Error")).toBe("model_failed");
+    expect(response.headers.get("Content-Type")).toBe("text/event-stream; charset=utf-8");
+    const card = await cardOf(response);
+    expect(card).toMatch(/could not answer/);
+    expect(card).toMatch(/try again/i);
+    expect(card).not.toContain("sk-secret-key");
+    await chat.settled();
+    // It is no answer: neither stored nor replayed.
+    expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"']);
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+    expect((await chat.post(ask("Hi"))).headers.get("X-Chat-Handler-Error")).toBeNull();
+  });
+
+  it("still errors the stream when the answer breaks off after its first byte", async () => {
+    const chat = await startChat({ ...way, showErrors: true });
+    chat.model.next(sends(text("Half")));
+    expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+  });
+});
+
+it.each([
+  ["invalid_request", false],
+  ["forbidden", false],
+  ["id_conflict", false],
+  ["thread_busy", true],
+  ["rate_limited", true],
+  ["store_failed", true],
+  ["model_timeout", true],
+] as const)("the card of %s says whether to try again", async (code, mayPass) => {
+  const chat = await startChat({
+    showErrors: true,
+    authorize: () => {
+      throw new ChatHandlerError(code, "It failed.");
+    },
+  });
+  const card = await cardOf(await chat.post(ask("Hi")));
+  expect(card).toContain("It failed.");
+  expect(card.includes("Try again.")).toBe(mayPass);
+  expect(card.includes("Trying again will not help.")).toBe(!mayPass);
+});
+
+it("the card of a message that says to try again says so once", async () => {
+  const chat = await startChat({
+    showErrors: true,
+    authorize: () => {
+      throw new ChatHandlerError("thread_busy", "It failed. Try again.");
+    },
+  });
+  expect((await cardOf(await chat.post(ask("Hi")))).match(/Try again/g)).toHaveLength(1);
+});
+
+it("the card holds any message without breaking", async () => {
+  const message = '<b>&amp; "quotes" \\ </content> ` \u2028 {"a":1} 😀';
+  const chat = await startChat({
+    showErrors: true,
+    authorize: () => {
+      throw new ChatHandlerError("forbidden", message);
+    },
+  });
+  expect(await cardOf(await chat.post(ask("Hi")))).toContain(message);
+});
+
+/** The text of a C1 card, read as C1's browser client reads it. */
+async function cardOf(response: Response): Promise<string> {
+  const body = await response.text();
+  const [, escaped] = /^<content thesys="true">([^<]*)<\/content>$/.exec(body) ?? [];
+  const json = (escaped ?? "").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+  const { component, error } = JSON.parse(json) as { component: { component: string; props: { children: Child[] } }; error: null };
+  expect([component.component, error]).toEqual(["Card", null]);
+  return component.props.children
+    .map((child) => {
+      expect(child.component).toBe("TextContent");
+      return child.props.textMarkdown;
+    })
+    .join("\n");
+}
+
+interface Child {
+  component: string;
+  props: { textMarkdown: string };
+}

@@ -1,0 +1,356 @@
+/** What of a thread goes to the model: whatever the thread has become, a provider accepts it. */
+import { ReadableStream } from "node:stream/web";
+import fc from "fast-check";
+import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
+import { describe, expect, it } from "vitest";
+import { createChatHandler, createMemoryStore, type ModelClient, type StoredMessage } from "../../src/index.ts";
+import { findFault } from "../../src/lib/demo-model/history.ts";
+import { createTools } from "../../src/tools.ts";
+import { ask, inShort, read, startChat } from "../support/chat.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { post } from "../support/handler-server.ts";
+import { chunk, done, event, finish, gate, says, saysAfter, sends, text } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+type Message = ChatCompletionMessageParam;
+
+const user = (content: Message["content"]) => ({ role: "user", content }) as Message;
+const assistant = (content: Message["content"], ...ids: string[]) =>
+  ({ role: "assistant", content, ...(ids.length > 0 && { tool_calls: ids.map(call) }) }) as Message;
+const call = (id: string) => ({ id, type: "function" as const, function: { name: "look", arguments: "{}" } });
+/** A call of this function. */
+const calls = (called: unknown) =>
+  ({ role: "assistant", content: null, tool_calls: [{ id: "c1", type: "function", function: called }] }) as Message;
+const result = (tool_call_id: string, content = "seen"): Message => ({ role: "tool", tool_call_id, content });
+const hi = user("Hi");
+const image = { type: "image_url" as const, image_url: { url: "https://example.com/a.png" } };
+const custom = {
+  role: "assistant",
+  content: null,
+  tool_calls: [{ id: "c1", type: "custom", custom: { name: "run", input: "ls" } }],
+} as Message;
+
+/** Messages of one earlier turn, as they stand in a store. */
+const stored = (messages: readonly Message[], promptId = "old"): StoredMessage[] =>
+  messages.map((message, index) => ({ id: `${promptId}-${index}`, promptId, message, status: "complete", createdAt: 0 }));
+
+describe("a poisoned history is repaired on the way to the model, and stays as it is in the store:", () => {
+  it.each<[name: string, history: Message[], sent: Message[]]>([
+    ["a call without its result", [user("a"), assistant(null, "c1")], [user("a")]],
+    ["a call without its result, with text", [user("a"), assistant("Let me see", "c1")], [user("a"), assistant("Let me see")]],
+    ["a result without its call", [user("a"), result("c1"), assistant("b")], [user("a"), assistant("b")]],
+    [
+      "one of two results missing",
+      [user("a"), assistant(null, "c1", "c2"), result("c2")],
+      [user("a"), assistant(null, "c2"), result("c2")],
+    ],
+    [
+      "a result that is no one's, beside one that is",
+      [user("a"), assistant(null, "c1"), result("c9"), result("c1")],
+      [user("a"), assistant(null, "c1"), result("c1")],
+    ],
+    [
+      "results out of order",
+      [user("a"), assistant(null, "c1", "c2"), result("c2", "two"), result("c1", "one"), assistant("b")],
+      [user("a"), assistant(null, "c1", "c2"), result("c1", "one"), result("c2", "two"), assistant("b")],
+    ],
+    [
+      "a result twice",
+      [user("a"), assistant(null, "c1"), result("c1", "one"), result("c1", "two")],
+      [user("a"), assistant(null, "c1"), result("c1", "one")],
+    ],
+    [
+      "a call id twice in one message",
+      [user("a"), assistant(null, "c1", "c1"), result("c1")],
+      [user("a"), assistant(null, "c1"), result("c1")],
+    ],
+    ["a result before its call", [user("a"), result("c1"), assistant(null, "c1")], [user("a")]],
+    ["a result after something else", [user("a"), assistant(null, "c1"), assistant("b"), result("c1")], [user("a"), assistant("b")]],
+    ["an empty assistant message", [user("a"), assistant(""), assistant(null), assistant("b")], [user("a"), assistant("b")]],
+    ["an assistant message of white space", [user("a"), assistant(" \n")], [user("a")]],
+    ["an assistant message without parts", [user("a"), assistant([])], [user("a")]],
+    ["an empty list of calls", [user("a"), { role: "assistant", content: "b", tool_calls: [] }], [user("a"), assistant("b")]],
+    [
+      "calls that are null",
+      [user("a"), { role: "assistant", content: "b", tool_calls: null } as unknown as Message],
+      [user("a"), assistant("b")],
+    ],
+    [
+      "calls that are none",
+      [user("a"), { role: "assistant", content: "b", tool_calls: [null, {}, 1] } as unknown as Message],
+      [user("a"), assistant("b")],
+    ],
+    [
+      "calls that are no list",
+      [user("a"), { role: "assistant", content: "b", tool_calls: {} } as unknown as Message],
+      [user("a"), assistant("b")],
+    ],
+    ["parts that say nothing", [user([{ type: "text", text: " " }, image])], [user([image])]],
+    ["nothing but parts that say nothing", [user("a"), assistant([{ type: "text", text: "" }])], [user("a")]],
+    ["content that is neither text nor parts", [user("a"), { role: "assistant", content: {} } as unknown as Message], [user("a")]],
+    ["parts that are null", [user([null, { type: "text", text: "a" }] as never)], [user([{ type: "text", text: "a" }])]],
+    [
+      "a message without a role, or with one of the app's own",
+      [{ content: "x" }, { role: "note", content: "x" }, user("a")] as Message[],
+      [user("a")],
+    ],
+    ...[
+      ["arguments that broke off", { name: "look", arguments: '{"city":"Par' }, { name: "look", arguments: "{}" }],
+      ["arguments that are none", { name: "look", arguments: "" }, { name: "look", arguments: "{}" }],
+      ["arguments that are no object", { name: "look", arguments: "[1]" }, { name: "look", arguments: "{}" }],
+      ["a name that no tool may have", { name: "look up!", arguments: '{"a":1}' }, { name: "look_up_", arguments: '{"a":1}' }],
+      ["a name that is too long", { name: "x".repeat(99), arguments: "{}" }, { name: "x".repeat(64), arguments: "{}" }],
+      ["neither name nor arguments", {}, { name: "_", arguments: "{}" }],
+      ["a name that is no text", { name: 7, arguments: { a: 1 } }, { name: "7", arguments: "{}" }],
+      ["no function", undefined, { name: "_", arguments: "{}" }],
+    ].map(
+      ([what, called, sent]) =>
+        [`a call with ${what as string}`, [user("a"), calls(called), result("c1")], [user("a"), calls(sent), result("c1")]] as [
+          string,
+          Message[],
+          Message[],
+        ],
+    ),
+    ["a call of a custom tool stays as it is", [user("a"), custom, result("c1")], [user("a"), custom, result("c1")]],
+    ["an empty user message", [user("a"), assistant("b"), user("")], [user("a"), assistant("b")]],
+    ["no user message at the start", [assistant("b"), user("a")], [user("a")]],
+    ["consecutive prompts", [user("a"), user("b")], [user("a"), user("b")]],
+    [
+      "fields of the app's own",
+      [
+        Object.assign(user("a"), { id: "m1", createdAt: 1 }),
+        Object.assign(assistant("b", "c1"), { id: "m2", refusal: null }),
+        Object.assign(result("c1"), { id: "m3" }),
+      ],
+      [user("a"), assistant("b", "c1"), result("c1")],
+    ],
+    [
+      "a call with text keeps both",
+      [user("a"), assistant("Look:", "c1"), result("c1")],
+      [user("a"), assistant("Look:", "c1"), result("c1")],
+    ],
+    ["white space beside a call", [user("a"), assistant(" ", "c1"), result("c1")], [user("a"), assistant(null, "c1"), result("c1")]],
+    [
+      "an empty result stays: it is the call's answer",
+      [user("a"), assistant(null, "c1"), result("c1", "")],
+      [user("a"), assistant(null, "c1"), result("c1", "")],
+    ],
+    ["a name", [{ ...user("a"), name: "Ada" } as Message], [{ ...user("a"), name: "Ada" } as Message]],
+  ])("%s", async (_, history, sent) => {
+    const chat = await startChat();
+    await chat.kept.appendMessages({ owner: "", threadId: "t" }, stored(history));
+    const before = await chat.stored();
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+    expect(chat.model.calls[0]?.body.messages).toEqual([...sent, hi]);
+    expect((await chat.stored()).slice(0, before.length)).toEqual(before);
+  });
+
+  it("messages that a store gives twice", async () => {
+    const kept = createMemoryStore();
+    const twice = stored([user("a"), assistant("b")]);
+    const chat = await startChat({ store: { ...kept, listMessages: async () => [...twice, ...twice] } });
+    await read(chat.post(ask("Hi")));
+    expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("b"), hi]);
+  });
+
+  it("an answer that a store gives twice, when it is replayed", async () => {
+    const kept = createMemoryStore();
+    const listMessages: typeof kept.listMessages = async (...given) => {
+      const messages = await kept.listMessages(...given);
+      return [...messages, ...messages];
+    };
+    const chat = await startChat({ store: { ...kept, listMessages } });
+    for (let times = 0; times < 2; times++) expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+    expect(chat.model.calls.length).toBe(1);
+  });
+
+  it("an answer that was made anew after the next prompt, when that is answered anew, too", async () => {
+    const chat = await startChat();
+    chat.model.next(sends(text("Half")), sends(text("Half")));
+    for (const [content, n] of [
+      ["a", 1],
+      ["b", 2],
+      ["a", 1],
+      ["b", 2],
+    ] as const)
+      await read(chat.post(ask(content, n)));
+    expect(chat.model.calls[3]?.body.messages).toEqual([user("a"), assistant("Answer to a."), user("b")]);
+  });
+
+  it("what is no message at all", async () => {
+    const kept = createMemoryStore();
+    const history = [null, undefined, {}, { id: "x" }, ...stored([user("a"), assistant("b")])] as StoredMessage[];
+    const chat = await startChat({ store: { ...kept, listMessages: async () => history } });
+    await read(chat.post(ask("Hi")));
+    expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("b"), hi]);
+  });
+
+  it("turns that two processes stored into one another", async () => {
+    const chat = await startChat();
+    const [one, two] = [stored([user("a"), assistant("A")], "one"), stored([user("b"), assistant("B")], "two")];
+    await chat.kept.appendMessages({ owner: "", threadId: "t" }, [one[0], two[0], two[1], one[1]] as StoredMessage[]);
+    await read(chat.post(ask("Hi")));
+    expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("A"), user("b"), assistant("B"), hi]);
+  });
+});
+
+it("an answer that was made anew goes to the model with its prompt, or not at all", async () => {
+  const chat = await startChat({ history: { maxMessages: 6 } });
+  const turns = [1, 2, 3, 4].flatMap((n) => stored([user(`Q${n}`), assistant(`A${n}`)], `q${n}`));
+  const late = { ...stored([user("Q1"), assistant("A1")], "q1")[1]!, id: "late" };
+  await chat.kept.appendMessages({ owner: "", threadId: "t" }, [...turns, late]);
+  await read(chat.post(ask("Hi")));
+  const texts = chat.model.calls[0]?.body.messages.map(({ content }) => content);
+  expect(texts).toEqual(["Q3", "A3", "Q4", "A4", "Hi"]);
+});
+
+describe("any history at all", () => {
+  const ids = fc.constantFrom("c1", "c2", "c3", "");
+  const content = fc.constantFrom<Message["content"][]>(null, undefined, "", " ", "text", [], [{ type: "text", text: "part" }]);
+  const message = fc.oneof(
+    fc.record({ role: fc.constantFrom("user", "system", "developer"), content, id: ids }),
+    fc.record(
+      { role: fc.constant("assistant"), content, tool_calls: fc.option(fc.array(ids.map(call), { maxLength: 4 })) },
+      { requiredKeys: ["role"] },
+    ),
+    fc.record({ role: fc.constant("tool"), tool_call_id: ids, content, extra: ids }),
+  );
+  const history = fc.array(
+    fc.record({
+      id: fc.integer({ min: 0, max: 40 }).map((n) => `m${n}`),
+      promptId: fc.constantFrom("a", "b", "c", "p1x"),
+      message,
+      status: fc.constantFrom("complete", "stopped", "failed"),
+      createdAt: fc.nat(),
+    }),
+    { maxLength: 25 },
+  );
+  const known = new Set(["role", "content", "name", "tool_calls", "tool_call_id"]);
+
+  it("gives a request that a provider accepts, within the window, with the prompt last", async () => {
+    await fc.assert(
+      fc.asyncProperty(history, fc.integer({ min: 1, max: 30 }), async (messages, last) => {
+        const sent: Message[][] = [];
+        const kept = createMemoryStore();
+        const store = { ...kept, listMessages: async () => messages as unknown as StoredMessage[] };
+        const handler = createChatHandler({ store, client: listening(sent), model: "m", history: { maxMessages: last } });
+        const seen = await read(handler(new Request("http://chat.test", post(ask("Hi")))));
+        expect(seen).toEqual({ status: 200, text: "Hello.", failed: false });
+        const [request = []] = sent;
+        expect(findFault(request)).toBeUndefined();
+        expect(request.length).toBeLessThanOrEqual(last);
+        expect(request.at(-1)).toEqual(hi);
+        for (const one of request) for (const field of Object.keys(one)) expect(known).toContain(field);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("history.maxMessages", () => {
+  const turns = (count: number) => Array.from({ length: count }, (_, n) => stored([user(`q${n}`), assistant(`a${n}`)], `turn${n}`)).flat();
+
+  it.each([1, 2, 3, 10])(
+    "sends at most the newest %d, the prompt among them, beginning with a prompt, and asks the store for no more",
+    async (last) => {
+      const chat = await startChat({ history: { maxMessages: last } });
+      await chat.kept.appendMessages({ owner: "", threadId: "t" }, turns(30));
+      await read(chat.post(ask("Hi")));
+      const sent = chat.model.calls[0]?.body.messages ?? [];
+      const whole = last - 1 - ((last - 1) % 2);
+      expect(sent).toEqual([
+        ...turns(30)
+          .slice(60 - whole)
+          .map(({ message }) => message),
+        hi,
+      ]);
+      expect(chat.store.calls.filter(({ method }) => method === "listMessages").map(({ args }) => args[1])).toEqual([{ last }]);
+    },
+  );
+
+  it("is 100 unless said otherwise", async () => {
+    const chat = await startChat();
+    await chat.kept.appendMessages({ owner: "", threadId: "t" }, turns(200));
+    await read(chat.post(ask("Hi")));
+    expect(chat.model.calls[0]?.body.messages.length).toBe(99);
+    expect(chat.store.calls[0]?.args[1]).toEqual({ last: 100 });
+  });
+
+  it.each([2, 3, 4, 5, 6])("never splits a call from its results (last: %d)", async (last) => {
+    const chat = await startChat({ history: { maxMessages: last } });
+    const turn = [user("a"), assistant(null, "c1", "c2"), result("c1"), result("c2"), assistant("b")];
+    await chat.kept.appendMessages({ owner: "", threadId: "t" }, stored(turn));
+    await read(chat.post(ask("Hi")));
+    expect(chat.model.calls[0]?.body.messages).toEqual(last === 6 ? [...turn, hi] : [hi]);
+  });
+
+  it("replays all of an answer that the window cuts through", async () => {
+    const tools = createTools([{ name: "look", run: () => "seen" }]);
+    const options = { tools, history: { maxMessages: 2 } };
+    const chat = await startChat(options);
+    chat.model.next(sends(text("Let me look. "), callEvent(), finish("tool_calls"), done), says("Done."));
+    const first = await read(chat.post(ask("Hi")));
+    expect(first).toEqual({ status: 200, text: "Let me look. Done.", failed: false });
+    await chat.settled();
+    expect((await chat.stored()).length).toBe(4);
+    expect(await read(chat.post(ask("Hi")))).toEqual(first);
+    // Also while another turn of the thread runs, when a replay waits for nobody.
+    const end = gate();
+    chat.model.next(saysAfter([end.opened, "Later"]));
+    const running = chat.post(ask("More", 2));
+    await chat.model.call(2);
+    expect(await read(chat.post(ask("Hi")))).toEqual(first);
+    end.open();
+    expect((await read(running)).text).toBe("Later");
+  });
+
+  it("replays an answer whose last step says nothing and whose words are further back than the window", async () => {
+    const chat = await startChat({ history: { maxMessages: 1 }, tools: createTools([{ name: "look", run: () => "seen" }]) });
+    chat.model.next(sends(text("Sunny, I think."), event(chunk({ tool_calls: [call("c1")] } as object, "tool_calls"))), sends(finish()));
+    for (let times = 0; times < 2; times++) expect((await read(chat.post(ask("Hi")))).text).toBe("Sunny, I think.");
+    expect(chat.model.calls.length).toBe(2);
+  });
+
+  it("replays, and makes anew in its place, an answer further back than the window", async () => {
+    const chat = await startChat({ history: { maxMessages: 4 } });
+    chat.model.next(sends(text("Half")));
+    await read(chat.post(ask("First", 1)));
+    for (let n = 2; n <= 10; n++) await read(chat.post(ask(`Prompt ${n}`, n)));
+    const calls = chat.model.calls.length;
+    expect((await read(chat.post(ask("Prompt 2", 2)))).text).toBe("Answer to Prompt 2.");
+    expect(chat.model.calls.length).toBe(calls);
+    expect((await read(chat.post(ask("First", 1)))).text).toBe("Answer to First.");
+    // What came after the prompt is no part of what it is answered with.
+    expect(chat.model.calls.at(-1)?.body.messages).toEqual([user("First")]);
+    await chat.settled();
+    expect(inShort(await chat.stored()).at(-1)).toBe('assistant r1 complete "Answer to First."');
+    expect((await chat.stored()).length).toBe(20);
+  });
+
+  it("refuses an id that was used for something else further back than the window", async () => {
+    const chat = await startChat({ history: { maxMessages: 2 } });
+    for (let n = 1; n <= 5; n++) await read(chat.post(ask(`Prompt ${n}`, n)));
+    await chat.settled();
+    const before = await chat.stored();
+    for (const request of [ask("Other", 1), { ...ask("Prompt 1", 1), responseId: "new" }, { ...ask("New", "new"), responseId: "r1" }]) {
+      const seen = await read(chat.post(request));
+      expect(seen.status === 409 || seen.failed).toBe(true);
+    }
+    await chat.settled();
+    // A prompt with an answer that cannot be stored may stay; nothing that was there is changed.
+    expect((await chat.stored()).slice(0, before.length)).toEqual(before);
+  });
+});
+
+const callEvent = () =>
+  `data: ${JSON.stringify(chunk({ tool_calls: [{ index: 0, id: "c1", type: "function", function: { name: "look", arguments: "{}" } }] }))}\n\n`;
+
+/** A client that notes what it is sent and says Hello. */
+function listening(sent: Message[][]): ModelClient {
+  const create: ModelClient["chat"]["completions"]["create"] = async ({ messages }) => {
+    sent.push(messages);
+    return ReadableStream.from([chunk({ content: "Hello." }, "stop")] as ChatCompletionChunk[]);
+  };
+  return { chat: { completions: { create } } };
+}

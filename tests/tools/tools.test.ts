@@ -1,0 +1,369 @@
+/** Tools within a turn: every call gets its result, and both are stored with the answer or not at all. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
+import { describe, expect, it } from "vitest";
+import { type ChatTool, createTools, type ToolContext } from "../../src/tools.ts";
+import { ask, contentOf, expectError, inShort, read, rolesOf, startChat, ways } from "../support/chat.ts";
+import { watchForFloatingErrors } from "../support/floating.ts";
+import { callsTools, chunk, done, event, finish, gate, says, sends, text, toolCall } from "../support/scripts.ts";
+
+watchForFloatingErrors();
+
+type ToolCallDelta = NonNullable<ChatCompletionChunk.Choice.Delta["tool_calls"]>[number];
+
+const weather: ChatTool = {
+  name: "weather",
+  description: "The weather in a city.",
+  parameters: { type: "object", properties: { city: { type: "string" } } },
+  strict: true,
+  run: (args) => ({ ...(args as object), degrees: 21 }),
+};
+const tools = createTools([weather]);
+const callsWeather = callsTools({ id: "c1", name: "weather", args: { city: "Rome" } });
+const resultsOf = (messages: readonly ChatCompletionMessageParam[]) =>
+  messages.filter(({ role }) => role === "tool").map(({ content }) => (typeof content === "string" ? content : ""));
+
+describe.each(ways)("$name", ({ way }) => {
+  it("runs a tool, gives the model its result, and stores calls, results and answer as one batch", async () => {
+    const chat = await startChat({ ...way, tools, generateId: counter() });
+    chat.model.next(
+      sends(
+        text("Let me look. "),
+        event(chunk({ tool_calls: [toolCall("c1", "weather", '{"city":"Rome"}')] })),
+        finish("tool_calls"),
+        done,
+      ),
+      says("It is 21 degrees."),
+    );
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Let me look. It is 21 degrees.", failed: false });
+    await chat.settled();
+    const tool_calls = [{ id: "c1", type: "function", function: { name: "weather", arguments: '{"city":"Rome"}' } }];
+    const step = [
+      { role: "assistant", content: "Let me look. ", tool_calls },
+      { role: "tool", tool_call_id: "c1", content: '{"city":"Rome","degrees":21}' },
+    ];
+    expect(chat.model.calls.map(({ body }) => body.messages)).toEqual([
+      [{ role: "user", content: "Hi" }],
+      [{ role: "user", content: "Hi" }, ...step],
+    ]);
+    const { name, description, parameters, strict } = weather;
+    for (const { body } of chat.model.calls)
+      expect(body.tools).toEqual([{ type: "function", function: { name, description, parameters, strict } }]);
+    expect((await chat.stored()).map(({ id, promptId, message }) => ({ id, promptId, message }))).toEqual([
+      { id: "p1", promptId: "p1", message: { role: "user", content: "Hi" } },
+      { id: "id1", promptId: "p1", message: step[0] },
+      { id: "id2", promptId: "p1", message: step[1] },
+      { id: "r1", promptId: "p1", message: { role: "assistant", content: "It is 21 degrees." } },
+    ]);
+    const appended = chat.store.calls.filter(({ method }) => method === "appendMessages").map(({ args }) => (args[1] as unknown[]).length);
+    expect(appended).toEqual([1, 3]);
+    expect(chat.ended).toMatchObject([{ status: "complete", steps: 2, finishReason: "stop" }]);
+    // A replay is all of the text, byte for byte; the next turn is told all of the steps.
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Let me look. It is 21 degrees.");
+    await read(chat.post(ask("And now?", 2)));
+    expect(chat.model.calls[2]?.body.messages.slice(0, 4)).toEqual([
+      { role: "user", content: "Hi" },
+      ...step,
+      { role: "assistant", content: "It is 21 degrees." },
+    ]);
+  });
+
+  it("aborts a tool and calls no model any more when the client leaves in the middle of it", async () => {
+    const begun = gate();
+    let given: ToolContext | undefined;
+    const slow: ChatTool = {
+      name: "slow",
+      run: (_, context) => {
+        given = context;
+        begun.open();
+        return new Promise(() => {});
+      },
+    };
+    const chat = await startChat({ ...way, tools: createTools([slow]) });
+    chat.model.next(callsTools({ id: "c1", name: "slow", args: {} }));
+    const stop = new AbortController();
+    const response = chat.post(ask("Hi"), { signal: stop.signal }).then(read, () => undefined);
+    await begun.opened;
+    const leftAt = performance.now();
+    stop.abort();
+    if (!given?.signal.aborted) await new Promise((resolve) => given?.signal.addEventListener("abort", resolve));
+    expect(performance.now() - leftAt).toBeLessThan(1000);
+    await response;
+    while (chat.ended.length === 0) await delay(1);
+    expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant stopped", "tool stopped"]);
+    expect(chat.model.calls.length).toBe(1);
+    expect(chat.ended).toMatchObject([{ status: "stopped" }]);
+    // The thread can go on, and the same ids make the answer anew.
+    expect((await read(chat.post(ask("Next", 2)))).text).toBe("Answer to Next.");
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+    await chat.settled();
+    const short = inShort(await chat.stored());
+    expect(short).toContain('assistant r1 complete "Answer to Hi."');
+    expect(short.length).toBe(4);
+  });
+});
+
+describe("what a tool does becomes a result:", () => {
+  const secret = "password hunter2";
+  it.each<[name: string, run: ChatTool["run"], result: string | RegExp, isError?: boolean]>([
+    ["a text", () => "Sunny", "Sunny"],
+    ["an empty text", () => "", ""],
+    ["an object", () => ({ a: [1] }), '{"a":[1]}'],
+    ["nothing", () => undefined, "null"],
+    ["null", () => null, "null"],
+    ["a promise", async () => 42, "42"],
+    ["a function, which is no JSON", () => () => {}, "null"],
+    [
+      "a throw",
+      () => {
+        throw new Error(secret);
+      },
+      /failed/,
+      true,
+    ],
+    ["a rejection", () => Promise.reject(new Error(secret)), /failed/, true],
+    [
+      "a circle, which is no JSON",
+      () => {
+        const circle: unknown[] = [];
+        circle.push(circle);
+        return circle;
+      },
+      /failed/,
+      true,
+    ],
+    ["a bigint, which is no JSON", () => 1n, /failed/, true],
+  ])("%s", async (_, run, result, isError = false) => {
+    const chat = await startChat({ tools: createTools([{ name: "tool", run }]) });
+    chat.model.next(callsTools({ id: "c1", name: "tool", args: {} }), says("Done."));
+    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+    await chat.settled();
+    const [told] = resultsOf(chat.model.calls[1]?.body.messages ?? []);
+    const matched = typeof result === "string" ? told === result : result.test(told ?? "");
+    expect({ told, matched }).toEqual({ told, matched: true });
+    expect(told).not.toContain(secret);
+    const failure = { code: "internal", message: "A tool failed.", cause: { message: "The tool tool failed.", cause: expect.any(Error) } };
+    expect(chat.errors).toMatchObject(isError ? [failure] : []);
+    expect(contentOf((await chat.stored())[2])).toBe(told);
+  });
+});
+
+describe("what the model asks for:", () => {
+  it.each<[name: string, call: { name: string; args: unknown }, args: unknown]>([
+    ["arguments", { name: "tool", args: { a: 1 } }, { a: 1 }],
+    ["no arguments", { name: "tool", args: "" }, {}],
+    ["arguments of white space", { name: "tool", args: " " }, {}],
+    ["arguments that are no object", { name: "tool", args: "5" }, 5],
+    ["arguments that are no JSON", { name: "tool", args: '{"a":' }, undefined],
+    ["a tool that is not there", { name: "rm", args: {} }, undefined],
+    ["a tool of the prototype", { name: "constructor", args: {} }, undefined],
+    ["a tool without name", { name: "", args: {} }, undefined],
+    ["a tool with a name no provider takes", { name: "functions.look up", args: {} }, undefined],
+    ["a tool with a name without end", { name: "a".repeat(100), args: {} }, undefined],
+  ])("%s", async (_, { name, args }, expected) => {
+    const got: unknown[] = [];
+    const chat = await startChat({ tools: createTools([{ name: "tool", run: (given) => (got.push(given), "ok") }]) });
+    chat.model.next(callsTools({ id: "c1", name, args }), says("Done."));
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    expect(got).toEqual(expected === undefined ? [] : [expected]);
+    const [told] = resultsOf(chat.model.calls[1]?.body.messages ?? []);
+    expect(told === "ok").toBe(expected !== undefined);
+    expect(told ?? "").toMatch(/ok|error/);
+    // The model's server takes no broken call back: not in this turn, and not in the next.
+    expect((await read(chat.post(ask("And now?", 2)))).text).toBe("Answer to And now?.");
+    // What the model makes up is no fault of the app's.
+    await chat.settled();
+    expect(chat.errors).toEqual([]);
+  });
+
+  const whole = [
+    { id: "c1", type: "function", function: { name: "tool", arguments: '{"n":1}' } },
+    { id: "c2", type: "function", function: { name: "tool", arguments: '{"n":2}' } },
+  ];
+  it.each<[string, ToolCallDelta[][]]>([
+    [
+      "calls in pieces",
+      [[toolCall("c1", "tool", "")], [piece(0, '{"n"')], [piece(0, ":1}")], [toolCall("c2", "tool", "", 1)], [piece(1, '{"n":2}')]],
+    ],
+    [
+      "calls in pieces, mixed",
+      [
+        [toolCall("c1", "tool", '{"n"'), toolCall("c2", "tool", "{", 1)],
+        [piece(1, '"n":2}'), piece(0, ":1}")],
+      ],
+    ],
+    ["calls whole, in one chunk", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}', 1)]]],
+    [
+      "calls in pieces, without numbers, and some without anything",
+      [
+        [unnumbered("c1", '{"n"')],
+        [{ function: { arguments: ":1}" } } as ToolCallDelta, { function: null } as never],
+        [{ id: "c2", function: { name: "tool" } } as ToolCallDelta],
+        [{ function: { arguments: '{"n":2}' } } as ToolCallDelta, {} as ToolCallDelta],
+      ],
+    ],
+    ["calls whole, without numbers", [[unnumbered("c1", '{"n":1}')], [unnumbered("c2", '{"n":2}')]]],
+    ["calls whole, all with one number", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}')]]],
+    [
+      "calls in pieces, all with one number",
+      [[toolCall("c1", "tool", "")], [piece(0, '{"n":1}')], [toolCall("c2", "tool", "")], [piece(0, '{"n":2}')]],
+    ],
+    [
+      "calls whose pieces have ids of their own",
+      [
+        [toolCall("c1", "tool", ""), toolCall("c2", "tool", "", 1)],
+        [toolCall("c3", "", '{"n":1}'), toolCall("c4", "", '{"n":2}', 1)],
+      ],
+    ],
+  ])("%s", async (_, deltas) => {
+    const chat = await startChat({ tools: createTools([{ name: "tool", run: (args) => args }]) });
+    chat.model.next(sends(...deltas.map((tool_calls) => event(chunk({ tool_calls }))), finish("tool_calls"), done), says("Done."));
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    const [, asked, ...results] = chat.model.calls[1]?.body.messages ?? [];
+    expect(asked).toMatchObject({ role: "assistant", tool_calls: whole });
+    expect(results).toEqual([
+      { role: "tool", tool_call_id: "c1", content: '{"n":1}' },
+      { role: "tool", tool_call_id: "c2", content: '{"n":2}' },
+    ]);
+  });
+
+  it("calls without ids get ids of their own", async () => {
+    const chat = await startChat({ tools });
+    chat.model.next(callsTools({ id: "", name: "weather", args: {} }, { id: "", name: "weather", args: {} }), says("Done."));
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+  });
+
+  it("calls with one id get different ones, each with its result", async () => {
+    const chat = await startChat({ tools: createTools([{ name: "tool", run: (args) => args }]) });
+    chat.model.next(callsTools({ id: "c1", name: "tool", args: { n: 1 } }, { id: "c1", name: "tool", args: { n: 2 } }), says("Done."));
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    const [, asked, ...results] = chat.model.calls[1]?.body.messages ?? [];
+    const ids = asked?.role === "assistant" ? asked.tool_calls?.map(({ id }) => id) : undefined;
+    expect(results).toEqual([1, 2].map((n, index) => ({ role: "tool", tool_call_id: ids?.[index], content: `{"n":${n}}` })));
+  });
+
+  it("what else a provider says of a call goes back to it, and counts as text of the answer", async () => {
+    const extra_content = { google: { thought_signature: "s".repeat(500) } };
+    const signed = sends(
+      event(chunk({ tool_calls: [{ ...toolCall("c1", "weather", "{}"), extra_content } as ToolCallDelta] })),
+      finish("tool_calls"),
+      done,
+    );
+    const chat = await startChat({ tools });
+    chat.model.next(signed, says("Done."));
+    await read(chat.post(ask("Hi")));
+    await read(chat.post(ask("And now?", 2)));
+    for (const { body } of chat.model.calls.slice(1)) expect(body.messages[1]).toMatchObject({ tool_calls: [{ id: "c1", extra_content }] });
+
+    const small = await startChat({ tools, limits: { answerCharacters: 500 } });
+    small.model.next(signed);
+    expect((await read(small.post(ask("Hi")))).status).toBe(502);
+    expect(small.errors).toMatchObject([{ code: "answer_too_large" }]);
+  });
+
+  it("several at once run at the same time, their results in the order of the calls", async () => {
+    const both = gate();
+    let running = 0;
+    const run = async (args: unknown) => {
+      if (++running === 2) both.open();
+      await both.opened;
+      await delay((args as { wait: number }).wait);
+      return args;
+    };
+    const chat = await startChat({ tools: createTools([{ name: "tool", run }]) });
+    chat.model.next(
+      callsTools({ id: "c1", name: "tool", args: { wait: 10 } }, { id: "c2", name: "tool", args: { wait: 0 } }),
+      says("Done."),
+    );
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    expect(resultsOf(chat.model.calls[1]?.body.messages ?? [])).toEqual(['{"wait":10}', '{"wait":0}']);
+  });
+
+  it("tools with a finish reason of stop, as some providers say", async () => {
+    const chat = await startChat({ tools });
+    chat.model.next(sends(event(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] })), finish("stop"), done), says("Done."));
+    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+  });
+
+  it("tools where the app has none fails the turn", async () => {
+    const chat = await startChat();
+    chat.model.next(callsWeather);
+    expect((await read(chat.post(ask("Hi")))).status).toBe(502);
+    await chat.settled();
+    expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
+    expect(chat.errors).toMatchObject([{ code: "answer_incomplete" }]);
+  });
+});
+
+it("shows all that was said before a tool while the tool runs", async () => {
+  const end = gate();
+  const slow = createTools([{ name: "look", run: () => end.opened }]);
+  const chat = await startChat({ tools: slow, flushInterval: 60_000 });
+  const calls = event(chunk({ tool_calls: [toolCall("c1", "look", "{}")] }, "tool_calls"));
+  chat.model.next(sends(text("Let me"), text(" look."), calls), says(" Done."));
+  const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
+  let got = "";
+  while (got !== "Let me look.") got += (await reader?.read())?.value ?? "";
+  end.open();
+  expect((await reader?.read())?.value).toBe(" Done.");
+});
+
+it("keeps of each step what was said in it, and replays each once", async () => {
+  const chat = await startChat({ tools });
+  const calls = (said: string, id: string) =>
+    sends(text(said), event(chunk({ tool_calls: [toolCall(id, "weather", "{}")] }, "tool_calls")));
+  chat.model.next(calls("One, ", "c1"), calls("two, ", "c2"), says("three."));
+  const whole = { status: 200, text: "One, two, three.", failed: false };
+  expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+  await chat.settled();
+  const said = (await chat.stored()).filter(({ message }) => message.role === "assistant").map(contentOf);
+  expect(said).toEqual(["One, ", "two, ", "three."]);
+  expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+});
+
+it("is refused with 409 to name an answer as the result of a tool is named", async () => {
+  const chat = await startChat({ tools });
+  chat.model.next(callsWeather, says("Sunny."));
+  await read(chat.post(ask("Hi")));
+  const result = (await chat.stored()).find(({ message }) => message.role === "tool");
+  await expectError(await chat.post({ ...ask("Hi"), responseId: result!.id }), 409, "id_conflict");
+});
+
+it("aborts nothing of a turn that is over when its client leaves before it has read all", async () => {
+  let given: AbortSignal | undefined;
+  const chat = await startChat({ tools: createTools([{ name: "look", run: (_, { signal }) => void (given = signal) }]) });
+  chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
+  const response = await chat.post(ask("Hi"));
+  await chat.settled();
+  await response.body?.cancel();
+  expect(given?.aborted).toBe(false);
+});
+
+it("gives a tool what is known of the turn", async () => {
+  const contexts: ToolContext[] = [];
+  const chat = await startChat({
+    authorize: () => ({ owner: "ada" }),
+    tools: createTools([{ name: "tool", run: (_, context) => void contexts.push(context) }]),
+  });
+  chat.model.next(callsTools({ id: "c1", name: "tool", args: {} }), says("Done."));
+  await read(chat.post(ask("Hi")));
+  const prompt = { id: "p1", role: "user", content: "Hi" };
+  expect(contexts).toMatchObject([{ owner: "ada", threadId: "t", responseId: "r1", prompt }]);
+  expect(contexts[0]?.request).toBeInstanceOf(Request);
+  expect(contexts[0]?.signal.aborted).toBe(false);
+});
+
+function piece(index: number, args: string): ToolCallDelta {
+  return { index, function: { arguments: args } };
+}
+
+/** As some providers send a call: whole, and without its number. */
+function unnumbered(id: string, args: string): ToolCallDelta {
+  const { index: _, ...rest } = toolCall(id, "tool", args);
+  return rest as ToolCallDelta;
+}
+
+function counter(): () => string {
+  let count = 0;
+  return () => `id${++count}`;
+}
