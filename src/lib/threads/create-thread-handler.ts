@@ -5,7 +5,8 @@ import { checkContext, fillAnswer, type FilledAnswer, splitAnswer } from "./form
 import { guardStore, report } from "../core/guard-store.ts";
 import type { Authorized, ErrorContext } from "../chat/options.ts";
 import { asTitle, type Prompt, titleOf } from "../core/prompt.ts";
-import { admitId, admitPrompt, admitText, readJson, record } from "../core/read-request.ts";
+import { readJson } from "../core/read-request.ts";
+import { parseId, parsePrompt, parseRecord, parseText } from "../core/validate.ts";
 import type { Thread, ThreadKey } from "../core/store.ts";
 import { fromWholeTurn, toShownMessages } from "../history/displayed-messages.ts";
 import { resolveThreadOptions, type ThreadHandlerOptions, type ThreadSettings } from "./options.ts";
@@ -19,7 +20,7 @@ export function allowAnyone(): Authorized {
   return { owner: "" };
 }
 
-/** What an admitted request comes to, for a thread it may mean. `undefined`: the owner has no such thread or answer. */
+/** What an id request comes to, for a thread it may mean. `undefined`: the owner has no such thread or answer. */
 interface Attempt {
   threadId?: string;
   act: (owner: string) => Promise<Response | undefined>;
@@ -96,7 +97,7 @@ function nobody(): never {
 /** What each route reads of a request, before it is known who asks, and does in the store after. */
 function threadRoutes({ store: given, limits, timeouts, pageSize, generateId, now }: ThreadSettings) {
   const store = guardStore(given, timeouts.store);
-  const body = async (request: Request) => record(await readJson(request, limits.bodyBytes, timeouts.body), "");
+  const body = async (request: Request) => parseRecord(await readJson(request, limits.bodyBytes, timeouts.body), "");
 
   const list = async (owner: string, cursor: string | undefined) => {
     const { threads, nextCursor } = await store.listThreads(owner, { limit: pageSize, cursor });
@@ -145,7 +146,7 @@ function threadRoutes({ store: given, limits, timeouts, pageSize, generateId, no
 
   return async (request: Request, { name, threadIds }: ThreadRoute): Promise<Attempt[]> => {
     const each = (act: (thread: ThreadKey) => Promise<Response | undefined>) =>
-      admitIds(threadIds, limits).map((threadId) => ({ threadId, act: (owner: string) => act({ owner, threadId }) }));
+      parseIds(threadIds, limits).map((threadId) => ({ threadId, act: (owner: string) => act({ owner, threadId }) }));
     switch (name) {
       case "list": {
         const cursor = new URL(request.url).searchParams.get("cursor") || undefined;
@@ -159,12 +160,13 @@ function threadRoutes({ store: given, limits, timeouts, pageSize, generateId, no
         const shape = '{ id, role: "user", content }';
         if (!Array.isArray(messages) || messages.length !== 1)
           throw invalid("messages", `must be [${shape}]: the first message, and no other`);
-        if (record(messages[0], "messages[0]")["id"] === undefined) throw invalid("messages[0].id", `is missing: a message is ${shape}`);
-        const first = admitPrompt(messages[0], "messages[0]", limits);
+        if (parseRecord(messages[0], "messages[0]")["id"] === undefined)
+          throw invalid("messages[0].id", `is missing: a message is ${shape}`);
+        const first = parsePrompt(messages[0], "messages[0]", limits);
         return [{ act: (owner) => create(owner, first) }];
       }
       case "rename": {
-        const title = asTitle(admitText((await body(request))["title"], "title"));
+        const title = asTitle(parseText((await body(request))["title"], "title"));
         if (title === "") throw invalid("title", "must not be empty");
         return each((thread) => rename(thread, title));
       }
@@ -172,11 +174,11 @@ function threadRoutes({ store: given, limits, timeouts, pageSize, generateId, no
         return each(remove);
       case "form": {
         const fields = await body(request);
-        const threadId = admitId(fields["threadId"], "threadId", limits);
-        const message = record(fields["message"], "message");
-        const id = admitId(message["id"], "message.id", limits);
+        const threadId = parseId(fields["threadId"], "threadId", limits);
+        const message = parseRecord(fields["message"], "message");
+        const id = parseId(message["id"], "message.id", limits);
         if (message["role"] !== "assistant") throw invalid("message.role", "must be assistant");
-        const filled = splitAnswer(admitText(message["content"], "message.content"));
+        const filled = splitAnswer(parseText(message["content"], "message.content"));
         checkContext(filled.context, "message.content", limits.formCharacters);
         return [{ threadId, act: (owner) => fill({ owner, threadId }, id, filled) }];
       }
@@ -185,10 +187,10 @@ function threadRoutes({ store: given, limits, timeouts, pageSize, generateId, no
 }
 
 /** The ids that a thread can have; at least one, or the request is refused. */
-function admitIds(threadIds: readonly string[], limits: ThreadSettings["limits"]): string[] {
+function parseIds(threadIds: readonly string[], limits: ThreadSettings["limits"]): string[] {
   const [last = ""] = threadIds.slice(-1);
-  const admitted = admitId(last, "threadId", limits);
-  return [...threadIds.slice(0, -1).filter((id) => id.length <= limits.idCharacters), admitted];
+  const id = parseId(last, "threadId", limits);
+  return [...threadIds.slice(0, -1).filter((id) => id.length <= limits.idCharacters), id];
 }
 
 const asShown = ({ threadId, title, createdAt }: Thread) => ({ id: threadId, title, createdAt });
