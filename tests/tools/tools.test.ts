@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
+import type { ModelClient } from "../../src/index.ts";
 import { type ChatTool, createTools, type ToolContext } from "../../src/tools.ts";
 import { ask, contentOf, expectError, inShort, read, rolesOf, startChat, ways } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
@@ -329,14 +330,27 @@ it("is refused with 409 to name an answer as the result of a tool is named", asy
   await expectError(await chat.post({ ...ask("Hi"), responseId: result!.id }), 409, "id_conflict");
 });
 
-it("aborts nothing of a turn that is over when its client leaves before it has read all", async () => {
-  let given: AbortSignal | undefined;
-  const chat = await startChat({ tools: createTools([{ name: "look", run: (_, { signal }) => void (given = signal) }]) });
+it("aborts neither the tools nor the model calls of a finished turn when its client disconnects before it has read the answer", async () => {
+  const toolSignals: AbortSignal[] = [];
+  const modelSignals: AbortSignal[] = [];
+  const client: ModelClient = {
+    chat: {
+      completions: {
+        create(body, options) {
+          modelSignals.push(options.signal);
+          return chat.model.client().chat.completions.create(body, options);
+        },
+      },
+    },
+  };
+  const look: ChatTool = { name: "look", run: (_, { signal }) => void toolSignals.push(signal) };
+  const chat = await startChat({ client, tools: createTools([look]) });
   chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
   const response = await chat.post(ask("Hi"));
   await chat.settled();
   await response.body?.cancel();
-  expect(given?.aborted).toBe(false);
+  expect(toolSignals.map(({ aborted }) => aborted)).toEqual([false]);
+  expect(modelSignals.map(({ aborted }) => aborted)).toEqual([false, false]);
 });
 
 it("gives a tool what is known of the turn", async () => {
