@@ -1,4 +1,6 @@
-/** Bar charts as plain SVG that reads on a light and on a dark page. */
+/** Bar charts as SVG files that are readable on light and dark pages. */
+import { parse, View } from "vega";
+import { compile, type TopLevelSpec } from "vega-lite";
 
 /** One chart. */
 export interface Panel {
@@ -10,59 +12,72 @@ export interface Panel {
 export interface Bar {
   label: string;
   value: number;
-  /** What stands at its end. */
+  /** Shown at the end of the bar. */
   text: string;
   isOurs: boolean;
 }
 
-const width = 760;
-const barLeft = 210;
-const barRight = 640;
+const light = { page: "#ffffff", text: "#1f2328", bar: "#9aa4b0", ours: "#0969da" };
+const dark: typeof light = { page: "#0d1117", text: "#e6edf3", bar: "#6e7681", ours: "#4493f8" };
+
+/** Vega writes colors as attributes, which CSS can override. */
+const darkStyle = Object.entries(light).map(([name, color]) => `[fill="${color}"] { fill: ${dark[name as keyof typeof dark]} }`);
+
+const width = 560;
+const labelWidth = 210;
 const rowHeight = 24;
-const panelHead = 40;
-const margin = 16;
+/** Share of the width that the longest bar leaves for its text. */
+const textShare = 0.25;
 
-const style = `
-  .page { fill: #ffffff; stroke: #d0d7de }
-  text { font: 13px system-ui, sans-serif; fill: #1f2328 }
-  .title { font-weight: 600 }
-  .bar { fill: #9aa4b0 }
-  .ours { fill: #0969da }
-  @media (prefers-color-scheme: dark) {
-    .page { fill: #0d1117; stroke: #30363d }
-    text { fill: #e6edf3 }
-    .bar { fill: #6e7681 }
-    .ours { fill: #4493f8 }
-  }`;
-
-/** Draws the panels below each other, each on a scale of its own from zero. */
-export function plot(panels: readonly Panel[]): string {
-  let y = margin;
-  const drawn = panels.map((panel) => {
-    const top = y;
-    y += panelHead + panel.bars.length * rowHeight;
-    return drawPanel(panel, top);
-  });
-  const height = y + margin;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
-<style>${style}
-</style>
-<rect class="page" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8"/>
-${drawn.join("\n")}
-</svg>
-`;
+/** Draws the panels below each other, each on its own scale that starts at zero. Resolves to the text of an SVG file. */
+export async function plot(panels: readonly Panel[]): Promise<string> {
+  const spec: TopLevelSpec = {
+    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+    background: light.page,
+    padding: 16,
+    spacing: 20,
+    config: {
+      aria: false,
+      font: "system-ui, sans-serif",
+      view: { stroke: null },
+      title: { anchor: "start", frame: "bounds", color: light.text, fontSize: 13, fontWeight: 600, offset: 10 },
+      axis: {
+        labelColor: light.text,
+        labelFontSize: 13,
+        labelLimit: 0,
+        labelAlign: "left",
+        labelPadding: labelWidth,
+        domain: false,
+        ticks: false,
+        title: null,
+      },
+      text: { color: light.text, fontSize: 13, align: "left", dx: 8 },
+    },
+    vconcat: panels.map(panelSpec),
+  };
+  const svg = await new View(parse(compile(spec).spec), { renderer: "none" }).toSVG();
+  return `${svg.replace(">", `>\n<style>@media (prefers-color-scheme: dark) { ${darkStyle.join(" ")} }</style>\n`)}\n`;
 }
 
-function drawPanel({ title, bars }: Panel, top: number): string {
-  const largest = Math.max(...bars.map(({ value }) => value));
-  const rows = bars.map(({ label, value, text, isOurs }, row) => {
-    const y = top + panelHead + row * rowHeight;
-    const length = Math.max((value / largest) * (barRight - barLeft), 1);
-    return `<text x="${barLeft - 10}" y="${y + 13}" text-anchor="end">${escape(label)}</text>
-<rect class="${isOurs ? "ours" : "bar"}" x="${barLeft}" y="${y}" width="${length.toFixed(1)}" height="${rowHeight - 6}" rx="2"/>
-<text x="${(barLeft + length + 8).toFixed(1)}" y="${y + 13}">${escape(text)}</text>`;
-  });
-  return [`<text class="title" x="${margin}" y="${top + 22}">${escape(title)}</text>`, ...rows].join("\n");
-}
+type LayerSpec = Extract<Extract<TopLevelSpec, { vconcat: unknown }>["vconcat"][number], { layer: unknown }>;
 
-const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+function panelSpec({ title, bars }: Panel): LayerSpec {
+  const longest = Math.max(...bars.map(({ value }) => value));
+  return {
+    title,
+    width,
+    height: { step: rowHeight },
+    data: { values: bars },
+    encoding: {
+      y: { field: "label", type: "nominal", sort: null },
+      x: { field: "value", type: "quantitative", axis: null, scale: { domain: [0, longest / (1 - textShare)], nice: false } },
+    },
+    layer: [
+      {
+        mark: { type: "bar", height: rowHeight - 6 },
+        encoding: { color: { condition: { test: "datum.isOurs", value: light.ours }, value: light.bar } },
+      },
+      { mark: "text", encoding: { text: { field: "text" } } },
+    ],
+  };
+}

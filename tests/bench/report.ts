@@ -129,7 +129,7 @@ The flush interval trades writes for delay: after the first text, which is sent 
 }
 
 /** The plot of the page. */
-export function pagePlot({ inProcess, sockets }: Measurements): string {
+export function pagePlot({ inProcess, sockets }: Measurements): Promise<string> {
   const bar = (name: SubjectName, value: number, text: string): Bar => ({
     label: titles[name],
     value,

@@ -60,7 +60,7 @@ if (!quick) {
   const versions = await Promise.all(["openai", "@crayonai/stream", "ai", "@ai-sdk/openai-compatible", "@hono/node-server"].map(versionOf));
   await mkdir(new URL("images/", docs), { recursive: true });
   await writeFile(new URL("benchmark.md", docs), page(measurements, versions));
-  await writeFile(new URL("images/benchmark.svg", docs), pagePlot(measurements));
+  await writeFile(new URL("images/benchmark.svg", docs), await pagePlot(measurements));
 }
 
 const missed = allTargets(measurements).filter((target) => !isReached(target, slack));

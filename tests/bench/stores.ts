@@ -86,5 +86,5 @@ else if (!quick && only === undefined) {
   const docs = new URL("../../docs/", import.meta.url);
   await mkdir(new URL("images/", docs), { recursive: true });
   await writeFile(new URL("benchmark-stores.md", docs), storePage(measured, plan, leftOut));
-  await writeFile(new URL("images/benchmark-stores.svg", docs), storePlot(measured));
+  await writeFile(new URL("images/benchmark-stores.svg", docs), await storePlot(measured));
 }

@@ -1,21 +1,30 @@
-/** Reads the repository's Markdown: which pages there are, and their code blocks, headings and links. */
+/** Reads the repository's Markdown: its pages, and their code blocks, anchors and links. */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import GithubSlugger from "github-slugger";
+import { fromHtml } from "hast-util-from-html";
+import type { Nodes, Root } from "mdast";
+import { fromMarkdown } from "mdast-util-from-markdown";
+import { gfmTableFromMarkdown } from "mdast-util-gfm-table";
+import { toString } from "mdast-util-to-string";
+import { gfmTable } from "micromark-extension-gfm-table";
+import { visit } from "unist-util-visit";
 
+/** The root folder of the repository. */
 export const root = resolve(import.meta.dirname, "../..");
 
 /** A fenced code block. */
 export interface CodeBlock {
-  /** First word of the fence's info string: `ts`, `sh`. */
+  /** First word of the fence's info string, for example `ts` or `sh`. */
   language: string;
-  /** What follows it. */
+  /** The rest of the info string. */
   info: string;
   code: string;
   /** 1-based line of the first line of code. */
   line: number;
 }
 
-/** A link or picture, and where it stands. */
+/** A link or an image, and its position. */
 export interface Link {
   target: string;
   /** 1-based. */
@@ -28,75 +37,73 @@ export interface Page {
   path: string;
   blocks: CodeBlock[];
   links: Link[];
-  /** The anchors that its headings and `id` attributes give, as GitHub forms them. */
+  /** The anchors of its headings and of `id` and `name` attributes, as GitHub builds them. */
   anchors: Set<string>;
 }
 
-const written = ["*.md", "docs/**/*.md", "examples/**/*.md"];
-const generated = /(?:^|\/)(?:node_modules|dist|build)\/|^docs\/reference\//;
+const handWritten = ["*.md", "docs/**/*.md", "examples/**/*.md"];
+const generatedFolders = ["node_modules", "dist", "build"];
+const apiReference = "docs/reference/";
 
-/** Every page that people wrote. */
+const isGenerated = (path: string) => path.startsWith(apiReference) || path.split("/").some((folder) => generatedFolders.includes(folder));
+
+/** Reads every page that is written by hand. */
 export function readPages(): Page[] {
-  const paths = globSync(written, { cwd: root, exclude: (path) => path.includes("node_modules") });
-  return paths.filter((path) => !generated.test(path)).map((path) => parsePage(path, readFileSync(resolve(root, path), "utf8")));
+  const paths = globSync(handWritten, { cwd: root, exclude: (path) => path.includes("node_modules") });
+  return paths.filter((path) => !isGenerated(path)).map((path) => parsePage(path, readFileSync(resolve(root, path), "utf8")));
 }
 
-/** The pieces of a page's text. */
+/** Parses Markdown as GitHub does: CommonMark and tables. */
+export const parseMarkdown = (text: string): Root =>
+  fromMarkdown(text, { extensions: [gfmTable()], mdastExtensions: [gfmTableFromMarkdown()] });
+
+/** Collects the code blocks, links and anchors of a page's text. */
 export function parsePage(path: string, text: string): Page {
   const page: Page = { path, blocks: [], links: [], anchors: new Set() };
-  let fence: { mark: string; indent: number; block: CodeBlock } | undefined;
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
-    const [, space = "", mark = "", info = ""] = /^(\s*)(`{3,}|~{3,})\s*([^`]*)$/.exec(line) ?? [];
-    if (fence !== undefined) {
-      if (mark.startsWith(fence.mark) && info === "") fence = undefined;
-      else fence.block.code += `${line.slice(Math.min(fence.indent, line.search(/\S|$/)))}\n`;
-    } else if (mark !== "") {
-      const [language = "", ...rest] = info.trim().split(/\s+/);
-      const block = { language, info: rest.join(" "), code: "", line: index + 2 };
-      page.blocks.push(block);
-      fence = { mark, indent: space.length, block };
-    } else {
-      readProse(page, line, index + 1);
+  const slugger = new GithubSlugger();
+  visit(parseMarkdown(text), (node: Nodes) => {
+    const line = node.position?.start.line ?? 1;
+    switch (node.type) {
+      case "code":
+        page.blocks.push({ language: node.lang ?? "", info: node.meta ?? "", code: `${node.value}\n`, line: line + 1 });
+        break;
+      case "heading":
+        page.anchors.add(slugger.slug(toString(node, { includeHtml: false })));
+        break;
+      case "link":
+      case "image":
+      case "definition":
+        page.links.push({ target: node.url, line });
+        break;
+      case "html":
+        readHtml(page, node.value, line);
+        break;
     }
-  }
+  });
   return page;
 }
 
-function readProse(page: Page, line: string, number: number): void {
-  const heading = /^#{1,6}\s+(.*?)\s*#*$/.exec(line)?.[1];
-  if (heading !== undefined) addAnchor(page.anchors, slug(heading));
-  for (const [, id = ""] of line.matchAll(/<[^>]+\s(?:id|name)="([^"]+)"/g)) page.anchors.add(id);
-  const prose = line.replaceAll(/`[^`]*`/g, "``");
-  const found = [/\]\(<?([^)\s>]+)>?(?:\s+"[^"]*")?\)/g, /^\s*\[[^\]]+\]:\s*(\S+)/g, /<[^>]+\s(?:href|src)="([^"]+)"/g];
-  for (const pattern of found) {
-    for (const [, target = ""] of prose.matchAll(pattern)) page.links.push({ target, line: number });
-  }
+/** Adds the links and anchors of HTML within a page. `line` is where the HTML starts. */
+function readHtml(page: Page, html: string, line: number): void {
+  visit(fromHtml(html, { fragment: true }), "element", ({ properties, position }) => {
+    for (const target of [properties["href"], properties["src"]]) {
+      if (typeof target === "string") page.links.push({ target, line: line + (position?.start.line ?? 1) - 1 });
+    }
+    for (const anchor of [properties["id"], properties["name"]]) {
+      if (typeof anchor === "string") page.anchors.add(anchor);
+    }
+  });
 }
 
-/** The anchor of a heading: its visible text in lower case, without punctuation, with `-` for spaces. */
-function slug(heading: string): string {
-  const visible = heading.replaceAll(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replaceAll(/<[^>]+>/g, "");
-  return visible
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{N}\p{M}_ -]/gu, "")
-    .replaceAll(" ", "-");
-}
-
-function addAnchor(anchors: Set<string>, name: string): void {
-  let unique = name;
-  for (let copy = 1; anchors.has(unique); copy++) unique = `${name}-${copy}`;
-  anchors.add(unique);
-}
-
-/** What is wrong with a link, or `undefined`. Links to other sites are not followed. */
+/** Returns what is wrong with a link, or `undefined`. Does not follow links to other sites. */
 export function linkFault(from: Page, { target }: Link, pages: ReadonlyMap<string, Page>): string | undefined {
-  if (/^[a-z][a-z0-9+.-]*:|^\/\//i.test(target)) return undefined;
-  if (target.startsWith("/")) return "is absolute: it leads nowhere in a checkout";
+  if (URL.canParse(target) || target.startsWith("//")) return undefined;
+  if (target.startsWith("/")) return "is absolute and does not resolve in a checkout: use a relative path";
   const [file = "", anchor] = target.split("#");
   const path = file === "" ? from.path : new URL(decodeURI(file), `file:///${from.path}`).pathname.slice(1);
-  if (generated.test(path)) return "leads to a generated file, which the repository does not hold";
-  if (path !== from.path && !existsSync(resolve(root, path))) return "leads to no file";
+  if (isGenerated(path)) return "points to a generated file, which is not in the repository";
+  if (path !== from.path && !existsSync(resolve(root, path))) return "points to a file that does not exist";
   if (anchor === undefined) return undefined;
   const page = path === from.path ? from : pages.get(path);
-  return page?.anchors.has(anchor) === true ? undefined : "names no heading there";
+  return page?.anchors.has(anchor) === true ? undefined : "points to a heading that does not exist";
 }

@@ -95,7 +95,11 @@ test("a body that does not arrive in time, or whose connection breaks, fails wit
   const request = (body: ReadableStream) =>
     fetch(`${url}/create`, { method: "POST", headers: { "Content-Type": "application/json" }, body, duplex: "half" } as RequestInit);
   await expectError(await request(new ReadableStream({})), 400, "invalid_request");
-  await expectError(await request(new ReadableStream({ start: (controller) => controller.error(new Error("reset")) })), 400, "invalid_json");
+  await expectError(
+    await request(new ReadableStream({ start: (controller) => controller.error(new Error("reset")) })),
+    400,
+    "invalid_json",
+  );
   expect(errors.map(({ code, status }) => [code, status])).toEqual([
     ["invalid_request", 400],
     ["invalid_json", 400],

@@ -186,7 +186,7 @@ const planBlock = ({ title, text }: { title: string; text: string }) =>
   `${title[0]!.toUpperCase()}${title.slice(1)}:\n\n\`\`\`text\n${text}\n\`\`\``;
 
 /** The plot of the page. */
-export function storePlot(measured: Measured): string {
+export function storePlot(measured: Measured): Promise<string> {
   const panels: Panel[] = [];
   for (const operation of keys(operations)) {
     const bars = [...measured].map(([name, result]) => {
