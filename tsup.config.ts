@@ -8,13 +8,19 @@ export default defineConfig(({ dts = true }) => ({
   format: "esm",
   platform: "neutral", // a Node built-in in an entry for every platform fails its package test
   target: "es2022",
-  external: [/^node:/],
   removeNodeProtocol: false, // `node:sqlite` has no other name
   dts,
   sourcemap: true,
   clean: dts !== false, // a quick build goes over the files of the last, for a server may be running on them
   tsconfig: "tsconfig.build.json",
   esbuildPlugins: [
+    {
+      // Importing a built-in has no effect, so an import that nothing uses is left out.
+      name: "built-ins-without-side-effects",
+      setup({ onResolve }) {
+        onResolve({ filter: /^node:/ }, ({ path }) => ({ path, external: true, sideEffects: false }));
+      },
+    },
     {
       // CommonJS with one export: without the lines about `exports` it needs no wrapper, which would be bigger than the function.
       name: "transform-stream-as-module",

@@ -1,0 +1,83 @@
+/** Mounts a handler in Express, Nest, Fastify, Koa, the Next pages API and `node:http`. */
+import { sendResponse } from "@remix-run/node-fetch-server";
+import { type NodeRequest, toRequest } from "./to-request.ts";
+
+export type { NodeRequest } from "./to-request.ts";
+
+/** A function from `Request` to `Response`: what `createChatHandler` and `createThreadHandler` return. */
+export type FetchHandler = (request: Request) => Response | Promise<Response>;
+
+/** The part of a `ServerResponse` of `node:http` or `node:http2` that the handler uses. */
+export interface NodeResponse {
+  readonly headersSent: boolean;
+  readonly destroyed: boolean;
+  statusCode: number;
+  on(event: "close" | "drain" | "finish", listener: () => void): unknown;
+  write(chunk: Uint8Array): boolean;
+  end(): unknown;
+  destroy(error?: Error): unknown;
+  readonly socket: { destroySoon?(): void } | null;
+}
+
+/**
+ * A request listener of Node. Resolves when the response is sent, or when the client has disconnected; never rejects.
+ *
+ * `parsedBody` is the body as a framework has parsed it, where the framework does not put it into `req.body`. It may also be the error
+ * with which a body parser failed: the client then receives the handler's own error response. A function in its place, like the
+ * `next` of Express, is ignored.
+ */
+export type NodeHandler = (req: NodeRequest, res: NodeResponse, parsedBody?: unknown) => Promise<void>;
+
+/**
+ * Makes a Node request listener from a handler.
+ *
+ * It works before and after a body parser: if the body was already read, it uses `parsedBody`, `req.rawBody` or `req.body`. When the
+ * client disconnects, `request.signal` aborts at once. When the handler's stream fails, the connection is closed without a clean end.
+ * It needs no package and replaces no globals.
+ *
+ * @throws TypeError if `handler` is not a function.
+ *
+ * @example
+ * ```ts
+ * app.post("/api/chat", toNodeHandler(chat)); // Express
+ * createServer(toNodeHandler(chat)).listen(3000); // node:http
+ * export default toNodeHandler(chat); // Next, pages/api/chat.ts
+ *
+ * const handle = toNodeHandler(chat);
+ * app.post("/api/chat", (request, reply) => { // Fastify
+ *   reply.hijack();
+ *   return handle(request.raw, reply.raw, request.body);
+ * });
+ * ```
+ */
+export function toNodeHandler(handler: FetchHandler): NodeHandler {
+  if (typeof handler !== "function") {
+    throw new TypeError("chat-handler: toNodeHandler() needs a handler. Pass what createChatHandler() returned.");
+  }
+  return async (req, res, parsedBody) => {
+    // The client disconnected while a middleware was busy. There is nobody to store a prompt for.
+    if (res.destroyed) return;
+    try {
+      const request = await toRequest(req, res, typeof parsedBody === "function" ? undefined : parsedBody);
+      const response = await handler(request);
+      if (!res.destroyed) await sendResponse(res as never, response);
+    } catch {
+      endBroken(res);
+    }
+  };
+}
+
+/** Ends a response that cannot be completed, in a way the client does not mistake for a complete one. */
+function endBroken(res: NodeResponse): void {
+  if (res.destroyed) return;
+  if (!res.headersSent) {
+    res.statusCode = 500;
+    res.end();
+    return;
+  }
+  // Over HTTP/2, only an error resets the stream.
+  if ("stream" in res) res.destroy(new Error("The response failed."));
+  // Sends what was written before it closes the connection.
+  else if (res.socket?.destroySoon) res.socket.destroySoon();
+  else res.destroy();
+}
