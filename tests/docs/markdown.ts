@@ -78,6 +78,7 @@ export function parsePage(path: string, text: string): Page {
       case "html":
         readHtml(page, node.value, line);
         break;
+      default: // every other node is prose
     }
   });
   return page;
