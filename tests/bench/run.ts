@@ -7,7 +7,8 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { measureInProcess } from "./in-process.ts";
 import { allTargets, page, pagePlot, tables } from "./report.ts";
-import { type Load, measureSockets, type SocketPlan, type SocketRun } from "./sockets.ts";
+import type { Load } from "./load.ts";
+import { measureSockets, type SocketPlan, type SocketRun } from "./sockets.ts";
 import type { SubjectName } from "./subjects/index.ts";
 import { isReached } from "./targets.ts";
 

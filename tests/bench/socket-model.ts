@@ -2,7 +2,7 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { answerParent } from "./child.ts";
-import type { Load } from "./sockets.ts";
+import type { Load } from "./load.ts";
 import { lastEvents, tokenEvent } from "./workload.ts";
 
 /** What the parent may ask for. */

@@ -1,26 +1,12 @@
 /** CPU, latency and memory of a subject's server process, with the model and the clients in processes of their own. */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Child, startChild } from "./child.ts";
+import type { Load } from "./load.ts";
 import type { ClientsAnswer, ClientsQuestion } from "./socket-clients.ts";
 import type { ModelQuestion } from "./socket-model.ts";
 import type { Memory, ServerAnswer, ServerQuestion } from "./socket-server.ts";
 import { shuffled } from "./statistics.ts";
 import type { SubjectName } from "./subjects/index.ts";
-
-/** How many streams are open at once, and how they speak. */
-export interface Load {
-  streams: number;
-  /** Tokens of each stream. */
-  tokens: number;
-  /** Milliseconds between two tokens of a burst. */
-  interval: number;
-  /** Tokens that a stream gets one after the other. */
-  burst: number;
-  /** Milliseconds of silence between two bursts, besides the interval. */
-  pause: number;
-  /** Milliseconds over which the streams begin. */
-  spread: number;
-}
 
 /** What to measure. */
 export interface SocketPlan {

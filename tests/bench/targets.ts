@@ -1,6 +1,7 @@
 /** What the library sets itself, and whether a run reached it. */
 import type { InProcessResult } from "./in-process.ts";
-import type { Load, SocketResult, SocketRun } from "./sockets.ts";
+import type { Load } from "./load.ts";
+import type { SocketResult, SocketRun } from "./sockets.ts";
 import { medianRatio } from "./statistics.ts";
 
 /** A ratio and its bound. */

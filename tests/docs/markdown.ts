@@ -53,9 +53,7 @@ export function readPages(): Page[] {
   return paths.filter((path) => !isGenerated(path)).map((path) => parsePage(path, readFileSync(resolve(root, path), "utf8")));
 }
 
-/** Parses Markdown as GitHub does: CommonMark and tables. */
-export const parseMarkdown = (text: string): Root =>
-  fromMarkdown(text, { extensions: [gfmTable()], mdastExtensions: [gfmTableFromMarkdown()] });
+const parseMarkdown = (text: string): Root => fromMarkdown(text, { extensions: [gfmTable()], mdastExtensions: [gfmTableFromMarkdown()] });
 
 /** Collects the code blocks, links and anchors of a page's text. */
 export function parsePage(path: string, text: string): Page {
@@ -63,22 +61,14 @@ export function parsePage(path: string, text: string): Page {
   const slugger = new GithubSlugger();
   visit(parseMarkdown(text), (node: Nodes) => {
     const line = node.position?.start.line ?? 1;
-    switch (node.type) {
-      case "code":
-        page.blocks.push({ language: node.lang ?? "", info: node.meta ?? "", code: `${node.value}\n`, line: line + 1 });
-        break;
-      case "heading":
-        page.anchors.add(slugger.slug(toString(node, { includeHtml: false })));
-        break;
-      case "link":
-      case "image":
-      case "definition":
-        page.links.push({ target: node.url, line });
-        break;
-      case "html":
-        readHtml(page, node.value, line);
-        break;
-      default: // every other node is prose
+    if (node.type === "code") {
+      page.blocks.push({ language: node.lang ?? "", info: node.meta ?? "", code: `${node.value}\n`, line: line + 1 });
+    } else if (node.type === "heading") {
+      page.anchors.add(slugger.slug(toString(node, { includeHtml: false })));
+    } else if (node.type === "html") {
+      readHtml(page, node.value, line);
+    } else if ("url" in node) {
+      page.links.push({ target: node.url, line });
     }
   });
   return page;

@@ -2,7 +2,7 @@
 import { timeouts } from "./explanations.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Call, type ChatRequest, isSame, nameOf, type Process } from "./records.ts";
-import { longestPiece } from "./scheduled-model.ts";
+import { longestPiece } from "./script-text.ts";
 
 /** The rules of arrival. */
 export interface ArrivalRules {

@@ -6,7 +6,7 @@ import { atWork } from "./asking.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Script } from "./plan.ts";
 import { type Attempt, type Call, callsIn, isSame, nameOf, type Process, textOf } from "./records.ts";
-import { saidBy } from "./scheduled-model.ts";
+import { saidBy } from "./script-text.ts";
 
 /** The rules of the model. */
 export interface AskedRules {

@@ -4,8 +4,9 @@ import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "o
 import type { ModelClient } from "../../src/index.ts";
 import type { AskedRules } from "./asked-rules.ts";
 import { type Plan, plainScript, type Script } from "./plan.ts";
-import { type Call, markOf } from "./records.ts";
+import type { Call } from "./records.ts";
 import type { Schedule } from "./schedule.ts";
+import { pieceOf, saidBy } from "./script-text.ts";
 
 /** One network read of an answer, or one chunk. */
 interface Part {
@@ -15,18 +16,6 @@ interface Part {
 }
 
 const encoder = new TextEncoder();
-const longText = "long ".repeat(8000);
-
-/** More characters than the longest piece has. */
-export const longestPiece = longText.length + 100;
-
-/** What nth piece of the nth call says. Two pieces meet in the middle of a surrogate pair, as some providers split them. */
-const pieceOf = (call: number, piece: number, { pieces, isLong }: Script): string =>
-  `${piece > 0 ? "\uDE00" : ""}${markOf(call)}${piece} ä${isLong ? longText : ""}${piece + 1 < pieces ? "\uD83D" : "."}`;
-
-/** All that a call says. */
-export const saidBy = (call: number, script: Script): string =>
-  Array.from({ length: script.pieces }, (_, piece) => pieceOf(call, piece, script)).join("");
 
 /** How many characters the first pieces of a call have. */
 const lengthOf = ({ number, script }: Call, pieces: number) =>

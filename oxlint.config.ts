@@ -1,0 +1,135 @@
+import { globSync } from "node:fs";
+import { basename } from "node:path";
+import { defineConfig, type OxlintOverride } from "oxlint";
+
+/** Folders of `src/lib` that know one subject each, and nothing of each other. */
+const parts = ["coordination", "history", "model", "protocols/c1", "tools"];
+
+/**
+ * The folders of `src/lib`, and the folders that each may import. Types count, too. The public entries `src/*.ts` may import every
+ * folder; nothing imports an entry.
+ */
+const mayImport: Record<string, string[]> = {
+  core: [],
+  coordination: ["core"],
+  history: ["core"],
+  model: ["core"],
+  "protocols/c1": ["core"],
+  tools: ["core"],
+  stores: ["core"],
+  turn: ["core", "history", "model", "tools"],
+  chat: ["core", "turn", ...parts],
+  threads: ["core", "turn", ...parts],
+  testkit: ["core"],
+  "demo-model": ["core"],
+  node: [],
+};
+
+/** Imports against the table that are still in the code. Remove the imports, then their lines here; never add one. */
+const pending: Record<string, string[]> = {
+  core: ["chat"],
+  coordination: ["chat", "turn"],
+  "protocols/c1": ["turn"],
+  tools: ["chat"],
+  turn: ["chat", "coordination"],
+  threads: ["chat"],
+};
+
+/** Folders that are still part of a circle of type-only imports. */
+const pendingCircles = ["chat", "coordination", "core", "model", "tools", "turn"];
+
+/** Packages that only one folder may import. */
+const homes: Record<string, string> = {
+  "@crayonai/stream": "protocols/c1",
+  "@remix-run/node-fetch-server": "node",
+  "eventsource-parser": "model",
+};
+
+const folders = Object.keys(mayImport);
+const entries = globSync("src/*.ts", { cwd: import.meta.dirname }).map((path) => basename(path));
+const library = globSync("src/lib/**/*.ts", { cwd: import.meta.dirname }).map((path) =>
+  path.replaceAll("\\", "/").slice("src/lib/".length),
+);
+
+for (const file of library) {
+  if (folders.some((folder) => file.startsWith(`${folder}/`))) continue;
+  throw new Error(`src/lib/${file} is in a folder that oxlint.config.ts does not list. Add the folder to the table \`mayImport\`.`);
+}
+
+const escape = (path: string) => path.replaceAll(/[./]/g, String.raw`\$&`);
+
+/** Matches a relative import of the folder, also from a folder beside it: `../protocols/c1/a.ts`, and `../c1/a.ts` in `protocols/ag-ui`. */
+function folderPattern(folder: string): string {
+  const [last = "", parent] = folder.split("/").reverse();
+  return String.raw`^(\.\./)+${parent === undefined ? "" : `(${escape(parent)}/)?`}${escape(last)}/`;
+}
+
+/** The override that keeps a folder to the folders and packages that it may import. */
+function restrict(folder: string, allowed: readonly string[]): OxlintOverride {
+  const own = allowed.length > 0 ? `${folder} may import only ${allowed.join(", ")}` : `${folder} may import no other folder`;
+  const forbidden = folders.filter((other) => other !== folder && !allowed.includes(other)).map(folderPattern);
+  const foreign = Object.entries(homes).filter(([, home]) => home !== folder);
+  return {
+    files: [`src/lib/${folder}/**`],
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        {
+          patterns: [
+            { regex: forbidden.join("|"), message: `${own}: see the table in oxlint.config.ts.` },
+            {
+              regex: String.raw`^chat-handler(/|$)|^(\.\./)+(${entries.map(escape).join("|")})$`,
+              message: "Import the file of the folder, not a public entry.",
+            },
+            ...foreign.map(([name, home]) => ({ regex: `^${escape(name)}(/|$)`, message: `Only src/lib/${home} may import ${name}.` })),
+          ],
+        },
+      ],
+    },
+  };
+}
+
+export default defineConfig({
+  plugins: ["typescript", "unicorn", "oxc", "import", "promise", "vitest"],
+  categories: { correctness: "error", suspicious: "error" },
+  options: { typeAware: true, denyWarnings: true, reportUnusedDisableDirectives: "error" },
+  rules: {
+    eqeqeq: "error",
+    "import/no-cycle": ["error", { ignoreTypes: false }],
+    "typescript/ban-ts-comment": "error",
+    "typescript/no-explicit-any": "error",
+    "typescript/no-misused-promises": "error",
+    "typescript/only-throw-error": ["error", { allowThrowingAny: true, allowThrowingUnknown: true }],
+    "typescript/prefer-promise-reject-errors": ["error", { allowThrowingAny: true, allowThrowingUnknown: true }],
+    "typescript/switch-exhaustiveness-check": "error",
+    "vitest/expect-expect": ["error", { assertFunctionNames: ["expect*", "assert*", "check*", "run", "compile"] }],
+
+    "import/no-named-as-default-member": "off",
+    "no-shadow": "off",
+    "no-unmodified-loop-condition": "off",
+    "promise/always-return": "off",
+    "typescript/consistent-return": "off",
+    "typescript/no-misused-spread": "off",
+    "typescript/no-unsafe-type-assertion": "off",
+    "typescript/unbound-method": "off",
+    "unicorn/consistent-function-scoping": "off",
+    "unicorn/no-array-reverse": "off",
+    "unicorn/no-array-sort": "off",
+    "unicorn/no-useless-spread": "off",
+  },
+  overrides: [
+    // `import("…")` in a type would get past the table.
+    { files: ["src/**"], rules: { "typescript/consistent-type-imports": ["error", { fixStyle: "inline-type-imports" }] } },
+    ...Object.entries(mayImport).map(([folder, allowed]) => restrict(folder, [...allowed, ...(pending[folder] ?? [])])),
+    {
+      files: ["src/*.ts"],
+      rules: {
+        "no-restricted-imports": [
+          "error",
+          { patterns: [{ regex: String.raw`^\./[^/]+$|^chat-handler(/|$)`, message: "A public entry imports files of src/lib only." }] },
+        ],
+      },
+    },
+    ...pendingCircles.map((folder) => ({ files: [`src/lib/${folder}/**`], rules: { "import/no-cycle": "error" as const } })),
+  ],
+});
