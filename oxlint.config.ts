@@ -101,7 +101,7 @@ export default defineConfig({
     "typescript/no-misused-promises": "error",
     "typescript/only-throw-error": ["error", { allowThrowingAny: true, allowThrowingUnknown: true }],
     "typescript/prefer-promise-reject-errors": ["error", { allowThrowingAny: true, allowThrowingUnknown: true }],
-    "typescript/switch-exhaustiveness-check": "error",
+    "typescript/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
     "vitest/expect-expect": ["error", { assertFunctionNames: ["expect*", "assert*", "check*", "run", "compile"] }],
 
     "import/no-named-as-default-member": "off",

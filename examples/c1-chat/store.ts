@@ -11,9 +11,7 @@ export async function openStore(): Promise<ThreadStore> {
     const { Pool } = await import("pg");
     const pool = new Pool({ connectionString: DATABASE_URL });
     pool.on("error", console.error); // an idle connection was lost; the next query opens another
-    const store = createPostgresStore(pool);
-    await store.migrate();
-    return store;
+    return createPostgresStore(pool, { migrate: true });
   }
   if (REDIS_URL) {
     const { createClient } = await import("redis");
@@ -21,7 +19,5 @@ export async function openStore(): Promise<ThreadStore> {
     redis.on("error", console.error);
     return createRedisStore(await redis.connect());
   }
-  const store = createSqliteStore(new DatabaseSync(SQLITE_FILE));
-  await store.migrate();
-  return store;
+  return createSqliteStore(new DatabaseSync(SQLITE_FILE), { migrate: true });
 }

@@ -1,6 +1,7 @@
 /** Admission: what is refused before anything else happens, and what of a request is kept. */
 import { request as httpRequest } from "node:http";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import type { ChatHandlerError } from "../../src/index.ts";
 import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
 import { forEach } from "../support/contract.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
@@ -292,27 +293,80 @@ describe("a body of a declared length", () => {
   });
 });
 
-it("says so when the body was read before the handler got it", async () => {
-  const chat = await startChat();
-  const request = new Request(chat.url, post(ask("Hi")));
-  await request.text();
-  const response = await chat.handler(request);
-  expect(response.status).toBeGreaterThanOrEqual(400);
-  expect(await response.text()).toMatch(/read before/);
+describe("a body that was read before the handler received it", () => {
+  /** A request whose body is used, locked, or emptied by a parser. */
+  const misread: Record<string, () => Promise<Request>> = {
+    async used() {
+      const request = new Request("http://chat.test", post(ask("Hi")));
+      await request.text();
+      return request;
+    },
+    async locked() {
+      const request = new Request("http://chat.test", post(ask("Hi")));
+      request.body?.getReader();
+      return request;
+    },
+    async "locked, with a declared length"() {
+      const request = new Request("http://chat.test", { ...post(ask("Hi")), headers: { ...json, "Content-Length": "120" } });
+      request.body?.getReader();
+      return request;
+    },
+    async "emptied, with a declared length"() {
+      return new Request("http://chat.test", { method: "POST", headers: { ...json, "Content-Length": "120" }, body: "" });
+    },
+  };
+
+  it.each(Object.keys(misread))("is an error that names the fix: %s", async (how) => {
+    const chat = await startChat();
+    const error = await expectError(await chat.handler(await misread[how]!()), 500, "body_already_read");
+    expect(error.message).toMatch(/toNodeHandler.*cloneRawRequest/);
+    expect(chat.errors.map(({ code }) => code)).toEqual(["body_already_read"]);
+    expect(chat.store.calls).toEqual([]);
+  });
+
+  it("is printed once per handler, while other errors are printed each time", async () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    onTestFinished(() => log.mockRestore());
+    for (const chat of [await startChat({ onError: undefined }), await startChat({ onError: undefined })]) {
+      for (const how of Object.keys(misread)) await chat.handler(await misread[how]!());
+      chat.model.always(async (call) => call.head(500));
+      for (const n of [1, 2]) await chat.post(ask("Hi", n));
+    }
+    const codes = log.mock.calls.map(([error]) => (error as ChatHandlerError).code);
+    expect(codes).toEqual(["body_already_read", "model_failed", "model_failed", "body_already_read", "model_failed", "model_failed"]);
+  });
+
+  it("may be an empty one", async () => {
+    const chat = await startChat();
+    const error = await expectError(await chat.post("", { body: "" }), 400, "invalid_json");
+    expect(error.message).toMatch(/empty.*read before/);
+  });
 });
 
-it.each<[how: string, Record<string, string>]>([
-  ["with a declared length", { "Content-Length": "120" }],
-  ["without", {}],
-])("says so when somebody else holds the body, or a parser has emptied it, %s", async (_, headers) => {
-  const chat = await startChat();
-  const locked = new Request(chat.url, { ...post(ask("Hi")), headers: { ...json, ...headers } });
-  locked.body?.getReader();
-  const emptied = new Request(chat.url, { method: "POST", headers: { ...json, ...headers }, body: "" });
-  for (const request of [locked, emptied]) {
-    expect((await expectError(await chat.handler(request), 400, "invalid_json")).message).toMatch(/read before/);
-  }
-  expect(chat.errors.length).toBe(2);
+describe("an error of the framework while the body is read", () => {
+  const failing = (error: unknown) =>
+    new Request("http://chat.test", {
+      method: "POST",
+      headers: json,
+      body: new ReadableStream({ start: (controller) => controller.error(error) }),
+      duplex: "half",
+    } as RequestInit);
+
+  it.each([
+    [
+      "the size limit of SvelteKit",
+      new TypeError("failed", { cause: Object.assign(new Error("Payload Too Large"), { status: 413 }) }),
+      413,
+      "body_too_large",
+    ],
+    ["the size limit of body-parser", Object.assign(new Error("request entity too large"), { statusCode: 413 }), 413, "body_too_large"],
+    ["JSON that body-parser refused", Object.assign(new SyntaxError("Unexpected token"), { status: 400 }), 400, "invalid_json"],
+    ["any other", new Error("reset"), 400, "invalid_json"],
+  ])("%s has the status of its kind", async (_, failure, status, code) => {
+    const chat = await startChat();
+    await expectError(await chat.handler(failing(failure)), status, code);
+    expect(chat.errors[0]?.cause).toBe(failure);
+  });
 });
 
 it.each(["200, 200", "abc", "-1", "1e9", " "])("cuts off a body without end that declares a length of %j", async (length) => {

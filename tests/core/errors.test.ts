@@ -20,6 +20,7 @@ const statuses: Record<ChatHandlerErrorCode, number> = {
   unsupported_media_type: 415,
   rate_limited: 429,
   client_gone: 499,
+  body_already_read: 500,
   internal: 500,
   model_failed: 502,
   answer_incomplete: 502,

@@ -156,7 +156,7 @@ test("misuse of createPostgresStore fails at construction and names the remedy",
     [() => {}, {}, /postgres\.js: \{ query: async/],
     [client, { prefix: "a-b" }, /prefix must be a name/],
     [client, { schema: "" }, /schema must be a name/],
-    [client, { table: "x" }, /^chat-handler: createPostgresStore has no option "table": its options are schema, prefix$/],
+    [client, { table: "x" }, /^chat-handler: createPostgresStore has no option "table": its options are schema, prefix, migrate$/],
   ];
   for (const [client, options, message] of wrong) {
     expect(() => createPostgresStore(client as PostgresClient, options)).toThrow(message);

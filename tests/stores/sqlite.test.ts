@@ -66,7 +66,12 @@ test("misuse fails at construction and names the remedy", () => {
     [database, { prefix: 'a"b' }, /prefix must be a name/],
     [database, { synchronous: "off" }, /^chat-handler: synchronous must be "full" or "normal"/],
     [database, { busyTimeout: -1 }, /^chat-handler: busyTimeout/],
-    [database, { table: "x" }, /^chat-handler: createSqliteStore has no option "table": its options are prefix, synchronous, busyTimeout$/],
+    [
+      database,
+      { table: "x" },
+      /^chat-handler: createSqliteStore has no option "table": its options are prefix, synchronous, busyTimeout, migrate$/,
+    ],
+    [database, { migrate: "yes" }, /^chat-handler: migrate must be true or false/],
   ];
   for (const [database, options, message] of wrong) {
     expect(() => createSqliteStore(database as SqliteDatabase, options)).toThrow(message);

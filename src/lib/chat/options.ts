@@ -2,6 +2,7 @@
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import type { ChatHandlerError } from "../core/errors.ts";
+import { createErrorLog } from "../core/log-error.ts";
 import type { ModelClient } from "../model/model.ts";
 import type { Prompt } from "../core/prompt.ts";
 import { type MessageStatus, type MessageStore, messageStoreMethods } from "../core/store.ts";
@@ -172,7 +173,7 @@ export interface ChatHandlerOptions {
   /**
    * Gets every error whole, with its `cause`, but for a client that left. What it throws is ignored.
    *
-   * @default `console.error` for statuses of 429, 500 and above
+   * @default `console.error` for statuses of 429, 500 and above; for `body_already_read` once
    */
   onError?: ((error: ChatHandlerError, context: ErrorContext) => unknown) | undefined;
   /**
@@ -203,11 +204,10 @@ interface Defaults {
 export interface Settings extends Omit<ChatHandlerOptions, keyof Defaults>, Defaults {}
 
 /** What holds where an app says nothing. */
-export const defaults: Defaults = {
+export const defaults: Omit<Defaults, "onError"> = {
   params: {},
   concurrency: "queue",
   flushInterval: 50,
-  onError: logError,
   generateId: () => crypto.randomUUID(),
   now: Date.now,
   history: { maxMessages: 100 },
@@ -234,7 +234,7 @@ const kinds: Record<string, string> = {
 export function resolveOptions(options: ChatHandlerOptions, given: number): Settings {
   if (given > 1 || !options) misuse("pass one object: createChatHandler({ store, client, model })");
   const { store, client, model, params, tools, generateTitle, concurrency } = options;
-  const settings = withDefaults(options, defaults, kinds) as Settings;
+  const settings = withDefaults<Defaults>(options, { ...defaults, onError: createErrorLog() }, kinds) as Settings;
   checkStore(store, messageStoreMethods);
   if (!client?.chat?.completions?.create) misuse("client has no chat.completions.create(): pass an OpenAI client");
   if (!model) misuse("model is missing: pass the name of a model");
@@ -243,9 +243,4 @@ export function resolveOptions(options: ChatHandlerOptions, given: number): Sett
   if (tools && !tools.run) misuse('make tools with createTools() of "chat-handler/tools"');
   if (concurrency && !/^(queue|reject)$/.test(concurrency)) misuse('concurrency must be "queue" or "reject"');
   return settings;
-}
-
-function logError(error: ChatHandlerError): void {
-  // Below 500 it is the client's doing: a stranger must not be able to fill the log.
-  if (error.status >= 500 || error.status === 429) console.error(error);
 }

@@ -16,6 +16,7 @@ const statusOf = {
   unsupported_media_type: 415,
   rate_limited: 429,
   client_gone: 499,
+  body_already_read: 500,
   internal: 500,
   model_failed: 502,
   answer_incomplete: 502,
@@ -30,16 +31,17 @@ const statusOf = {
  *
  * | code | status | when |
  * | --- | --- | --- |
- * | `invalid_json` | 400 | the body is not JSON in UTF-8, or was read before the handler got it |
+ * | `invalid_json` | 400 | the body is empty, or not JSON in UTF-8 |
  * | `invalid_request` | 400 | the body has the wrong shape (`param` names the path), or took too long to arrive |
  * | `unauthorized`, `forbidden`, `not_found` | 401, 403, 404 | for `authorize` to throw; `not_found` also where a thread, an answer or a route is not there |
  * | `method_not_allowed` | 405 | the route does not know the method |
  * | `thread_busy` | 409 | a turn is running and `concurrency` is `"reject"`, or the queue is full or too slow |
  * | `id_conflict` | 409 | an id was used before for something else, the prompt was deleted while it was answered, its thread while it waited, or form state came with another answer than the stored one |
- * | `body_too_large` | 413 | `limits.bodyBytes` |
+ * | `body_too_large` | 413 | the body exceeds `limits.bodyBytes`, or the framework's own limit |
  * | `unsupported_media_type` | 415 | the body is not `application/json` |
  * | `rate_limited` | 429 | the model's provider said so, and its `Retry-After` is passed on; or `authorize` threw it |
  * | `client_gone` | 499 | the client left; nobody reads this one |
+ * | `body_already_read` | 500 | the app mounted the handler behind something that reads the body; the message names the fix |
  * | `internal` | 500 | an option of the app threw (`authorize`, `model`, `params`, `systemPrompt`), or a fault of ours |
  * | `model_failed` | 502 | the provider failed, cut the answer off, said nothing or sent nonsense |
  * | `answer_incomplete` | 502 | the model stopped early: its finish reason does not say that it was done; it used up `limits.steps`; or it called a tool and the app has no `tools` |

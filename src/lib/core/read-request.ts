@@ -1,10 +1,10 @@
-/** Reads the body of a request: bounded in size and time, JSON only. */
+/** Reads the body of a request: JSON only, bounded in size and time. */
 import { within } from "./async.ts";
-import { asChatHandlerError, ChatHandlerError, clientGone, invalid } from "./errors.ts";
+import { ChatHandlerError, clientGone, invalid } from "./errors.ts";
 import type { Limits, RequestContext } from "../chat/options.ts";
 import { parseId, parsePrompt, parseRecord } from "./validate.ts";
 
-/** Reads and checks a chat request. Throws a `ChatHandlerError` that names what is wrong. */
+/** Reads and validates a chat request. Throws a `ChatHandlerError` that names what is wrong. */
 export async function readChatRequest(request: Request, limits: Limits, bodyTimeout: number): Promise<RequestContext> {
   const body = parseRecord(await readJson(request, limits.bodyBytes, bodyTimeout), "");
   const prompt = parsePrompt(body["prompt"], "prompt", limits);
@@ -14,42 +14,109 @@ export async function readChatRequest(request: Request, limits: Limits, bodyTime
   return { request, threadId, responseId, prompt };
 }
 
-/** The JSON of a body: of no more than `limit` bytes, and no longer waited for than `timeout` milliseconds. */
+/** Reads the body as JSON. Rejects if it has more than `limit` bytes, or takes longer than `timeout` milliseconds to arrive. */
 export async function readJson(request: Request, limit: number, timeout: number): Promise<unknown> {
   const { headers } = request;
-  // Only JSON: a form post, which a browser sends across origins without asking, must not get here with its cookies.
+  // Browsers send a form to another origin without asking, with its cookies. They do not send JSON so.
   if (!/^application\/json\s*(;|$)/i.test(headers.get("Content-Type") ?? "")) {
     throw new ChatHandlerError("unsupported_media_type", "Send the body as application/json.");
   }
-  const length = headers.get("Content-Length") ?? "";
-  // A server holds its client to a length that was declared, and gives such a body whole for far less than a stream of it. It is not that
-  // of a body which an adapter has unpacked.
-  const isBounded = /^\d+$/.test(length) && Number(length) <= limit && !headers.has("Content-Encoding");
-  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  let size = 0;
-  const next = async () => (reader ? reader.read() : { done: true, value: await request.arrayBuffer() });
-  const read = async () => {
-    if (!isBounded) reader = request.body?.getReader();
-    const decoder = new TextDecoder("utf-8", { fatal: true });
-    let text = "";
-    for (;;) {
-      const { done, value } = await next().catch((cause: unknown) => {
-        throw size > 0 || request.signal?.aborted ? clientGone() : cause; // else it was read before
-      });
-      size += value?.byteLength ?? 0;
-      if (size > limit) throw new ChatHandlerError("body_too_large", `The body is larger than ${limit} bytes.`);
-      text += decoder.decode(value, { stream: !done });
-      if (done) return JSON.parse(text) as unknown;
-    }
-  };
+  if (request.bodyUsed) throw alreadyRead();
+  const body = new BodyReader(request, limit);
   try {
-    return await within(timeout, read(), () => new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`));
-  } catch (cause) {
-    void reader?.cancel(cause).catch(() => {});
-    throw asChatHandlerError(
-      cause,
-      "invalid_json",
-      size > 0 ? "The body is not JSON in UTF-8." : "There is no body, or it was read before.",
-    );
+    const late = () => new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`);
+    return parseJson(await within(timeout, body.read(), late));
+  } catch (error) {
+    body.cancel(error);
+    throw error;
   }
 }
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw notJson(cause);
+  }
+}
+
+/** Reads a body once, as text. */
+class BodyReader {
+  readonly #request: Request;
+  readonly #limit: number;
+  #stream: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  #size = 0;
+
+  constructor(request: Request, limit: number) {
+    this.#request = request;
+    this.#limit = limit;
+  }
+
+  async read(): Promise<string> {
+    const { headers, body } = this.#request;
+    const declared = headers.get("Content-Length") ?? "";
+    const length = /^\d+$/.test(declared) ? Number(declared) : NaN;
+    // A server holds its client to the length it declared, so that length bounds the body: reading it whole costs far less than
+    // reading a stream. It says nothing of a body that an adapter has decompressed.
+    const isBounded = length <= this.#limit && !headers.has("Content-Encoding");
+    const decoder = new TextDecoder("utf-8", { fatal: true });
+    let text = "";
+    try {
+      if (!isBounded) this.#stream = body?.getReader();
+      for (;;) {
+        const { done, value } = this.#stream ? await this.#stream.read() : { done: true, value: await this.#request.arrayBuffer() };
+        this.#size += value?.byteLength ?? 0;
+        if (this.#size > this.#limit) throw tooLarge(`${this.#limit} bytes`);
+        text += decode(decoder, value, done);
+        if (done) break;
+      }
+    } catch (cause) {
+      throw this.#toError(cause);
+    }
+    if (this.#size > 0) return text;
+    // A Node stream that was read before looks like an empty one.
+    if (length > 0) throw alreadyRead();
+    throw new ChatHandlerError("invalid_json", "The body is empty. If the client sent one, it was read before the handler received it.");
+  }
+
+  cancel(reason: unknown): void {
+    void this.#stream?.cancel(reason).catch(() => {});
+  }
+
+  #toError(cause: unknown): ChatHandlerError {
+    if (cause instanceof ChatHandlerError) return cause;
+    if (statusOf(cause) === 413) return tooLarge("the server's own limit for request bodies", cause);
+    if (this.#size > 0 || this.#request.signal?.aborted) return clientGone();
+    // Every runtime rejects with a TypeError if a body is used or locked.
+    if (cause instanceof TypeError && statusOf(cause) === undefined) return alreadyRead(cause);
+    return notJson(cause);
+  }
+}
+
+function decode(decoder: TextDecoder, bytes: ArrayBuffer | Uint8Array | undefined, isLast: boolean): string {
+  try {
+    return decoder.decode(bytes, { stream: !isLast });
+  } catch (cause) {
+    throw notJson(cause);
+  }
+}
+
+/** The HTTP status that a framework attached to an error or to its cause: SvelteKit's size limit, a body parser's error. */
+function statusOf(error: unknown): unknown {
+  const { status, statusCode, cause } = Object(error) as { status?: unknown; statusCode?: unknown; cause?: unknown };
+  return status ?? statusCode ?? (cause ? statusOf(cause) : undefined);
+}
+
+const notJson = (cause: unknown) => new ChatHandlerError("invalid_json", "The body is not JSON in UTF-8.", { cause });
+
+const tooLarge = (limit: string, cause?: unknown) => new ChatHandlerError("body_too_large", `The body is larger than ${limit}.`, { cause });
+
+/** The app mounted the handler behind something that reads the body. */
+const alreadyRead = (cause?: unknown) =>
+  new ChatHandlerError(
+    "body_already_read",
+    "The request body was read before the handler received it. " +
+      'Express, Nest, Koa, Next pages: use toNodeHandler() of "chat-handler/node". ' +
+      "Fastify: also pass request.body to it. Hono: pass await cloneRawRequest(context.req).",
+    { cause },
+  );

@@ -2,6 +2,7 @@
 import { misuse } from "../core/options-check.ts";
 import type { Thread, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
+import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { postgresNames, postgresSchema, type PostgresSchemaOptions } from "./postgres-schema.ts";
 import { retry } from "./retry.ts";
@@ -22,7 +23,13 @@ export interface PostgresResult {
 }
 
 /** Options of {@link createPostgresStore}. */
-export interface PostgresStoreOptions extends PostgresSchemaOptions {}
+export interface PostgresStoreOptions extends PostgresSchemaOptions {
+  /**
+   * Runs `migrate()` before the first call of the store: once, and again before the next call if it failed. Nothing happens when the
+   * store is created. @default false
+   */
+  migrate?: boolean | undefined;
+}
 
 /** A {@link ThreadStore} in PostgreSQL. */
 export interface PostgresStore extends ThreadStore {
@@ -47,7 +54,7 @@ const conflictTimeout = 5000;
 const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair");
 
 /**
- * A store in PostgreSQL. Call `migrate()` before the first use.
+ * A store in PostgreSQL. Pass `migrate: true`, or call `migrate()` before the first use.
  *
  * Each call is one statement (an update of a message two), and needs nothing of the session: it works through a proxy that
  * pools transactions. Deadlocks and serialization failures are tried again for five seconds. Any number of processes may use the
@@ -65,8 +72,9 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
         "For postgres.js: { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }",
     );
   }
-  checkOptionNames("createPostgresStore", options, ["schema", "prefix"]);
-  const names = postgresNames(options);
+  checkOptionNames("createPostgresStore", options, ["schema", "prefix", "migrate"]);
+  const { migrate, ...schemaOptions } = options;
+  const names = postgresNames(schemaOptions);
   const { threads, messages: table, activity } = names;
 
   async function query<Row>(text: string, values: (string | null)[]): Promise<Row[]> {
@@ -75,7 +83,10 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       return rows as Row[];
     } catch (error) {
       if (!isMissingSchema(error)) throw error;
-      throw new Error("The tables of the chat store are missing or old: call `await store.migrate()` first", { cause: error });
+      throw new Error(
+        "The tables of the chat store are missing or old. Pass `migrate: true` to the store, or call `await store.migrate()` first.",
+        { cause: error },
+      );
     }
   }
 
@@ -87,9 +98,9 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
   const thisThread = "owner = $1 AND thread_id = $2";
   const messagesHere = `thread = (SELECT key FROM ${threads} WHERE ${thisThread})`;
 
-  return {
+  const store: PostgresStore = {
     async migrate() {
-      await retry(() => client.query(migration(options, names.versions)), isConflict, conflictTimeout);
+      await retry(() => client.query(migration(schemaOptions, names.versions)), isConflict, conflictTimeout);
     },
 
     async listMessages(key, { last } = {}) {
@@ -185,6 +196,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       await query(`DELETE FROM ${threads} WHERE owner = $1`, [owner]);
     },
   };
+  return migrateFirst(store, migrate);
 }
 
 /** All steps that are still to be made, as one statement and so as one transaction, one process at a time. */

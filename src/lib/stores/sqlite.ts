@@ -2,6 +2,7 @@
 import { misuse } from "../core/options-check.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
+import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 import { retry } from "./retry.ts";
 import { sqliteSchema, sqliteTables, type SqliteSchemaOptions } from "./sqlite-schema.ts";
@@ -34,6 +35,11 @@ export interface SqliteStoreOptions extends SqliteSchemaOptions {
   synchronous?: "full" | "normal" | undefined;
   /** How long a call waits for other connections that write to the file, in milliseconds. @default 5000 */
   busyTimeout?: number | undefined;
+  /**
+   * Runs `migrate()` before the first call of the store: once, and again before the next call if it failed. Nothing happens when the
+   * store is created. @default false
+   */
+  migrate?: boolean | undefined;
 }
 
 /** A {@link ThreadStore} in SQLite. */
@@ -56,7 +62,7 @@ interface ThreadRow {
 const checkText = textCheck(/\p{Surrogate}/u, "half a surrogate pair");
 
 /**
- * A store in a SQLite database. Call `migrate()` before the first use.
+ * A store in a SQLite database. Pass `migrate: true`, or call `migrate()` before the first use.
  *
  * Give it a connection of its own: it begins and ends transactions on it, and sets `synchronous`, `foreign_keys` and
  * `busy_timeout` (to 0: it waits for other writers without blocking the process, see `busyTimeout`). Any number of connections
@@ -71,7 +77,7 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
   if (typeof database?.exec !== "function" || typeof database.prepare !== "function") {
     misuse('createSqliteStore needs an open database with exec and prepare, for example new DatabaseSync("chat.sqlite")');
   }
-  checkOptionNames("createSqliteStore", options, ["prefix", "synchronous", "busyTimeout"]);
+  checkOptionNames("createSqliteStore", options, ["prefix", "synchronous", "busyTimeout", "migrate"]);
   if (synchronous !== "full" && synchronous !== "normal") misuse('synchronous must be "full" or "normal"');
   if (!(busyTimeout >= 0)) misuse("busyTimeout must be a number of milliseconds");
   const sql = sqliteStatements(sqliteTables(prefix));
@@ -92,7 +98,10 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
   function whenFree<T>(work: () => T): Promise<T> {
     return retry(work, isBusy, busyTimeout).catch((error: unknown) => {
       if (!/no such (table|column)/.test(String(error))) throw error;
-      throw new Error("The tables of the chat store are missing or old: call `await store.migrate()` first", { cause: error });
+      throw new Error(
+        "The tables of the chat store are missing or old. Pass `migrate: true` to the store, or call `await store.migrate()` first.",
+        { cause: error },
+      );
     });
   }
 
@@ -140,7 +149,7 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
     return row ? readThread(row as ThreadRow) : undefined;
   }
 
-  return {
+  const store: SqliteStore = {
     async migrate() {
       await whenFree(() => database.exec("PRAGMA journal_mode = WAL"));
       await inTransaction(() => {
@@ -255,6 +264,7 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       });
     },
   };
+  return migrateFirst(store, options.migrate);
 }
 
 function readThread({ thread_id, title, created_at, updated_at }: ThreadRow): Thread {

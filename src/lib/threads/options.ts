@@ -1,5 +1,6 @@
 /** What an app may say to `createThreadHandler`, the defaults, and what is refused at construction. */
 import type { ChatHandlerError } from "../core/errors.ts";
+import { createErrorLog } from "../core/log-error.ts";
 import { type Authorized, defaults as chatDefaults, type ErrorContext, type Limits, type SomeOf, type Timeouts } from "../chat/options.ts";
 import { checkStore, misuse, withDefaults } from "../core/options-check.ts";
 import { messageStoreMethods, type ThreadStore, threadStoreMethods } from "../core/store.ts";
@@ -69,11 +70,10 @@ export interface ThreadSettings extends Pick<ThreadHandlerOptions, "store" | "au
   now: () => number;
 }
 
-const { onError, generateId, now, limits, timeouts } = chatDefaults;
+const { generateId, now, limits, timeouts } = chatDefaults;
 const { bodyBytes, promptCharacters, idCharacters } = limits;
 
 const defaults = {
-  onError,
   generateId,
   now,
   pageSize: 50,
@@ -86,7 +86,7 @@ const kinds = { store: "object", authorize: "function", basePath: "string" };
 /** Checks the options and fills in the defaults. Throws a `TypeError` that names the remedy. */
 export function resolveThreadOptions(options: ThreadHandlerOptions, given: number): ThreadSettings {
   if (given > 1 || !options) misuse("pass one object: createThreadHandler({ store, authorize })");
-  const settings = withDefaults(options, defaults, kinds) as ThreadSettings;
+  const settings = withDefaults(options, { ...defaults, onError: createErrorLog() } as typeof defaults, kinds) as ThreadSettings;
   const { store, authorize, basePath, pageSize } = settings;
   checkStore(store, [...messageStoreMethods, ...threadStoreMethods]);
   if (!authorize)
