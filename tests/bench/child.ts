@@ -1,10 +1,10 @@
-/** Child processes that answer questions, one at a time. */
+/** Child processes that handle requests from their parent, one at a time. */
 import { fork } from "node:child_process";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
 type Reply<Answer> = { answer: Answer } | { error: string };
 
-/** A child process, from the parent's side. */
+/** A child process, as the parent sees it. */
 export interface Child<Question, Answer> {
   /** Rejects when the child fails or ends. */
   ask(question: Question): Promise<Answer>;
@@ -31,7 +31,7 @@ export function startChild<Question extends object, Answer>(file: URL, args: rea
   };
 }
 
-/** Answers the parent's questions, in the child. */
+/** Handles the parent's requests. Call it in the child. */
 export function answerParent(answer: (question: never) => Promise<unknown>): void {
   process.on("message", (question) => {
     answer(question as never).then(
@@ -42,17 +42,17 @@ export function answerParent(answer: (question: never) => Promise<unknown>): voi
   process.on("disconnect", () => process.exit());
 }
 
-/** Collects all garbage, so that a measurement starts from nothing and ends with what is in use. */
+/** Collects all garbage, so that a measurement counts only memory in use. */
 export async function collectGarbage(): Promise<void> {
   if (!globalThis.gc) throw new Error("Run with --expose-gc.");
-  // What a finalizer or a weak reference holds is free only in a later turn of the event loop.
+  // Memory held by a finalizer or a weak reference is freed only in a later turn of the event loop.
   for (let times = 0; times < 3; times++) {
     globalThis.gc();
     await nextTurn();
   }
 }
 
-/** CPU time of this process until now, its garbage collection and compilation included, in microseconds. */
+/** CPU time of this process so far in microseconds, including garbage collection and compilation. */
 export function cpuTime(): number {
   const { user, system } = process.cpuUsage();
   return user + system;

@@ -1,4 +1,4 @@
-/** Measures one subject in a process of its own, without sockets: prepared reads go in, bytes come out. */
+/** Measures one subject in its own process, without sockets: the model's answer is prepared in memory. */
 import { answerParent, cpuTime } from "./child.ts";
 import { createSubject, subjectName } from "./subjects/index.ts";
 import { answerReads, answerText, chatRequestBody, type Handler } from "./workload.ts";
@@ -12,7 +12,7 @@ export interface Workload {
 
 const name = subjectName(process.argv[2]);
 
-/** A `fetch` whose answer is read as fast as the reader asks. */
+/** A `fetch` whose response delivers the next read whenever the reader pulls. */
 const fetchPrepared = (reads: readonly Uint8Array[]) => async (): Promise<Response> => {
   let next = 0;
   const body = new ReadableStream<Uint8Array>(
@@ -28,29 +28,29 @@ const fetchPrepared = (reads: readonly Uint8Array[]) => async (): Promise<Respon
   return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
 };
 
-async function takeTurn(handler: Handler, take: (bytes: Uint8Array) => void): Promise<void> {
+async function runTurn(handler: Handler, onBytes: (bytes: Uint8Array) => void): Promise<void> {
   const headers = { "Content-Type": "application/json" };
   const response = await handler(new Request("http://bench.invalid/api/chat", { method: "POST", headers, body: chatRequestBody() }));
   const reader = response.body?.getReader();
-  if (!response.ok || !reader) throw new Error(`${name} answered ${response.status}.`);
+  if (!response.ok || !reader) throw new Error(`${name} responded with status ${response.status}.`);
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    take(value);
+    onBytes(value);
   }
 }
 
-/** Fails unless the subject hands out the whole answer, and returns the number of its bytes. */
+/** Returns the size of an answer in bytes. Throws if the subject does not send the whole answer. */
 async function checkedSize(handler: Handler, tokens: number): Promise<number> {
   const decoder = new TextDecoder();
   let text = "";
   let size = 0;
-  await takeTurn(handler, (bytes) => {
+  await runTurn(handler, (bytes) => {
     size += bytes.byteLength;
     text += decoder.decode(bytes, { stream: true });
   });
   if (name === "pass-through") text = [...text.matchAll(/"content":"(.*?)"/g)].map(([, content]) => content).join("");
-  if (text !== answerText(tokens)) throw new Error(`${name} did not hand out the answer it was given.`);
+  if (text !== answerText(tokens)) throw new Error(`${name} did not send the whole answer.`);
   return size;
 }
 
@@ -61,11 +61,11 @@ answerParent(async ({ tokens, tokensPerRead, turns }: Workload) => {
   let size = 0;
   const start = cpuTime();
   for (let turn = 0; turn < turns; turn++) {
-    await takeTurn(handler, (bytes) => {
+    await runTurn(handler, (bytes) => {
       size += bytes.byteLength;
     });
   }
   const microseconds = cpuTime() - start;
-  if (size !== expected * turns) throw new Error(`${name} handed out ${size} bytes instead of ${expected * turns}.`);
+  if (size !== expected * turns) throw new Error(`${name} sent ${size} bytes instead of ${expected * turns}.`);
   return microseconds / (tokens * turns);
 });

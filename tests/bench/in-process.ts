@@ -6,7 +6,7 @@ import type { SubjectName } from "./subjects/index.ts";
 
 const subjects = ["pass-through", "floor", "ours", "ours-0", "guide", "ai-sdk"] as const satisfies SubjectName[];
 
-/** An answer's length and how it arrives. */
+/** The length of an answer, and how many tokens arrive at once. */
 interface Case {
   tokens: number;
   tokensPerRead: number;
@@ -19,17 +19,17 @@ const cases: readonly Case[] = [
   { tokens: 20_000, tokensPerRead: 8 },
 ];
 
-/** One case's measurements: for each subject, CPU in microseconds a token, one for each round. */
+/** The measurements of one case: for each subject, CPU in microseconds per token in each round. */
 export interface InProcessResult extends Case {
   cpu: Record<(typeof subjects)[number], number[]>;
 }
 
-/** Tokens of one measurement: enough for the clock, few enough for many rounds. */
+/** Tokens of one measurement: enough for the resolution of the clock, and few enough for many rounds. */
 const tokensPerSample = 20_000;
 
 /**
- * Each subject lives in a process of its own for the whole run, so that none is compiled for another's objects, and only one works at
- * a time. The rounds are interleaved: a slow second of the machine meets all subjects, and ratios are taken within a round.
+ * Each subject has its own process for the whole run, so that code is not compiled for another subject's objects. Only one works at a
+ * time. The rounds are interleaved: a slow second of the machine affects all subjects, and ratios are taken within a round.
  */
 export async function measureInProcess(rounds: number, progress: (text: string) => void): Promise<InProcessResult[]> {
   const workers = new Map<string, Child<Workload, number>>();
@@ -39,7 +39,7 @@ export async function measureInProcess(rounds: number, progress: (text: string) 
   }));
   try {
     for (const name of subjects) workers.set(name, startChild(new URL("./in-process-worker.ts", import.meta.url), [name]));
-    // Round 0 warms the subjects up and is not counted.
+    // Round 0 is the warm-up and is not counted.
     for (let round = 0; round <= rounds; round++) {
       progress(`in process, round ${round} of ${rounds}`);
       for (const { cpu, ...one } of results) {

@@ -8,7 +8,7 @@ import { median, medianRatio } from "./statistics.ts";
 import { type SubjectName, titles } from "./subjects/index.ts";
 import { caseTitle, inProcessTargets, isReached, loadTitle, socketTargets, type Target } from "./targets.ts";
 
-/** All of a run. */
+/** All results of a run. */
 export interface Measurements {
   inProcess: InProcessResult[];
   sockets: SocketRun[];
@@ -19,7 +19,7 @@ const microseconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} µ
 const milliseconds = (value: number) => `${value.toFixed(0)} ms`;
 const kilobytes = (value: number) => `${(value / 1000).toFixed(0)} kB`;
 
-/** Every target with what was measured. */
+/** Every target with its measured value. */
 export const allTargets = ({ inProcess, sockets }: Measurements): Target[] => [
   ...inProcess.flatMap(inProcessTargets),
   ...sockets.flatMap(socketTargets),
@@ -27,7 +27,7 @@ export const allTargets = ({ inProcess, sockets }: Measurements): Target[] => [
 
 const targetsTable = (measurements: Measurements) =>
   table(
-    ["target", "where", "bound", "measured", "reached"],
+    ["ratio", "load", "target", "measured", "reached"],
     allTargets(measurements).map((target) => [
       target.what,
       target.where,
@@ -40,7 +40,7 @@ const targetsTable = (measurements: Measurements) =>
 function inProcessTable(results: readonly InProcessResult[]): string {
   const names = Object.keys(results[0]?.cpu ?? {}) as (keyof InProcessResult["cpu"])[];
   return table(
-    ["CPU a token (to the floor)", ...results.map(caseTitle)],
+    ["CPU per token (ratio to the floor)", ...results.map(caseTitle)],
     names.map((name) => [
       titles[name],
       ...results.map(({ cpu }) => `${microseconds(median(cpu[name]))} (${ratio(medianRatio(cpu[name], cpu.floor))})`),
@@ -51,7 +51,7 @@ function inProcessTable(results: readonly InProcessResult[]): string {
 function socketTable({ results }: SocketRun): string {
   const base = results.get("pass-through")!;
   return table(
-    ["", "CPU a token", "first byte, median / p95", "delay of text, median / p95", "memory in use a stream", "resident a stream"],
+    ["", "CPU per token", "first byte, median / p95", "delay of text, median / p95", "memory in use per stream", "resident per stream"],
     [...results].map(([name, { samples, memory }]) => {
       const of = (pick: (sample: SocketSample) => number) => median(samples.map(pick));
       const cpus = ({ samples }: SocketResult) => samples.map(({ cpu }) => cpu);
@@ -67,7 +67,7 @@ function socketTable({ results }: SocketRun): string {
   );
 }
 
-/** The tables alone, for the terminal. */
+/** Only the tables, for the terminal. */
 export const tables = (measurements: Measurements): string =>
   [
     inProcessTable(measurements.inProcess),
@@ -75,24 +75,22 @@ export const tables = (measurements: Measurements): string =>
     targetsTable(measurements),
   ].join("\n\n");
 
-/** The page for the docs. `versions` says what was measured, for example `openai 7.57.0`. */
+/** The page for the docs. `versions` are the measured packages, for example `openai 7.57.0`. */
 export function page(measurements: Measurements, versions: readonly string[]): string {
   const { inProcess, sockets } = measurements;
   return `# What a turn costs
 
 \`npm run bench\` wrote this page and measured everything on it in one run: Node ${process.versions.node}, ${versions.join(", ")}, on
 ${cpus().length} cores of ${cpus()[0]?.model.trim() ?? "an unknown processor"}. Single times depend on the machine and on what else it
-does; the ratios hold up, for the subjects take turns, in another order each round, and each ratio is the median of ratios taken
-within a round.
+does. The ratios are reliable: the subjects take turns in a random order, and each ratio is the median of the ratios within a round.
 
-![CPU and memory of chat-handler beside the other routes](images/benchmark.svg)
+![CPU and memory of chat-handler and the other routes](images/benchmark.svg)
 
-- The **pass-through** hands the model's bytes on unread: what any proxy costs.
-- The **hand-written floor** decodes the SSE, parses each chunk and encodes its text. It checks nothing, stores nothing and trusts
-  everything.
-- **chat-handler** is \`createChatHandler\` over the \`openai\` client and \`createMemoryStore()\`, all else by default.
-- **The guide's route** iterates the same client through \`@crayonai/stream\` and stores in \`onEnd\`, in an object.
-- **AI SDK** is \`streamText\` over \`@ai-sdk/openai-compatible\`, answered as a text stream, stored in an object.
+- The **pass-through** forwards the model's bytes without reading them. Any proxy costs this.
+- The **hand-written floor** decodes the SSE, parses each chunk and encodes its text. It validates and stores nothing.
+- **chat-handler** is \`createChatHandler\` with the \`openai\` client, \`createMemoryStore()\` and the default options.
+- **The guide's route** iterates the same client with \`@crayonai/stream\`, and stores in an object in \`onEnd\`.
+- **AI SDK** is \`streamText\` with \`@ai-sdk/openai-compatible\`. It responds with a text stream and stores in an object.
 
 ## Targets
 
@@ -100,31 +98,33 @@ ${targetsTable(measurements)}
 
 ## In one process, without sockets
 
-CPU time of a process that does nothing else, divided by the tokens: garbage collection and compilation are in it. The model's
-answer is prepared, so it is there whenever it is read, and the response is read to its end. Each subject has a process of its own.
+CPU time of the whole process divided by the number of tokens, including garbage collection and compilation. The model's answer is
+prepared in memory, and the response is read to its end. Each subject has its own process.
 
 ${inProcessTable(inProcess)}
 
-A model without delay is kind to the flush interval: within 50 ms much text comes together. With \`flushInterval: 0\` each read of the
-model is written by itself, as the floor does it.
+A model without delay favors the flush interval, because much text arrives within 50 ms and is written together. With \`flushInterval: 0\`
+each read of the model is written separately, as the floor does.
 
 ## Over sockets
 
-Model, server and clients are three processes. CPU is the server's, from the first request to the last byte, the opening of its
-connections included. The delay of text is from the moment the model sends a token to the moment the client has it. Memory is what
-the server grew by while all streams were open, divided by their number: what is in use after a garbage collection, and what the
-process holds from the system. The latter says little where streams are few: V8 sets up to 48 MB aside for young objects, whatever the
-load. All subjects are served by \`@hono/node-server\`.
+Model, server and clients are three processes. All subjects run on \`@hono/node-server\`.
 
-Of a process that falls behind, CPU a token says little, and no core hands on the 75,000 tokens a second of 1,500 streams that all speak
-at once at the pace of a model. So many streams are silent most of the time, as are models that think, wait or call tools: each has
-bursts of 20 tokens, 5.6 seconds apart, 5,000 tokens a second in all, which leaves every subject but the AI SDK time to spare. The last
-load has as many tokens, but drop by drop: slower than any model, so that nothing can be written together, and what a token costs at
-worst shows.
+- **CPU** is the server's, from the first request to the last byte, including new connections.
+- **Delay of text** is the time from the model sending a token to the client receiving it.
+- **Memory** is the growth of the server while all streams are open, divided by their number. *In use* is measured after a garbage
+  collection. *Resident* is what the process holds from the system. With few streams it says little, because V8 reserves up to 48 MB
+  for young objects under any load.
+
+CPU per token says little about a process that falls behind, and no core can forward the 75,000 tokens per second of 1,500 streams that
+are all active at the pace of a model. So these streams are idle most of the time, like models that think, wait or call tools. Each has
+bursts of 20 tokens, 5.6 seconds apart. That is 5,000 tokens per second in all, which every subject except the AI SDK can handle. The
+last load has as many tokens, but one at a time. It is slower than any model, so no two tokens are written together. This is the worst
+case per token.
 
 ${sockets.map((run) => `### ${loadTitle(run.load)}\n\n${socketTable(run)}`).join("\n\n")}
 
-The flush interval trades writes for delay: after the first text, which is sent at once, text waits at most that long for more.
+The flush interval trades writes for delay. The first text is sent at once. Later text waits at most that long for more.
 `;
 }
 
@@ -139,7 +139,7 @@ export function pagePlot({ inProcess, sockets }: Measurements): Promise<string> 
   const inProcessPanels = inProcess
     .filter(({ tokensPerRead }) => tokensPerRead === 1)
     .map((result) => ({
-      title: `CPU a token in one process, ${caseTitle(result)}`,
+      title: `CPU per token in one process, ${caseTitle(result)}`,
       bars: (Object.keys(result.cpu) as (keyof typeof result.cpu)[]).map((name) =>
         bar(name, median(result.cpu[name]), microseconds(median(result.cpu[name]))),
       ),
@@ -149,10 +149,10 @@ export function pagePlot({ inProcess, sockets }: Measurements): Promise<string> 
       [...results].map(([name, result]) => bar(name, value(result), format(value(result))));
     return [
       {
-        title: `CPU a token over sockets, ${loadTitle(load)}`,
+        title: `CPU per token over sockets, ${loadTitle(load)}`,
         bars: bars(({ samples }) => median(samples.map(({ cpu }) => cpu)), microseconds),
       },
-      { title: `Memory in use a stream, ${loadTitle(load)}`, bars: bars(({ memory }) => memory.inUse, kilobytes) },
+      { title: `Memory in use per stream, ${loadTitle(load)}`, bars: bars(({ memory }) => memory.inUse, kilobytes) },
     ];
   });
   return plot([...inProcessPanels, ...socketPanels]);

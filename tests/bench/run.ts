@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: what a turn costs, beside what else there is. Prints tables and writes `docs/benchmark.md` with its plot.
+ * `npm run bench`: compares the cost of a turn with other routes. Prints tables, and writes `docs/benchmark.md` with its plot.
  *
- * `--quick` takes a minute or two and writes nothing. `--check` fails where a target is missed by more than a fifth of it.
+ * `--quick` takes a minute or two and writes nothing. `--check` fails if a target is missed by more than a fifth.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -22,11 +22,11 @@ const few: SubjectName[] = ["pass-through", "floor", "ours", "guide", "ai-sdk"];
 const all: SubjectName[] = ["pass-through", "floor", "ours-0", "ours", "ours-70", "guide", "ai-sdk"];
 const steady: Load = { streams: 200, tokens: 200, interval: 20, burst: 1, pause: 0, spread: 2_000 };
 /**
- * The same pace with silence between, half as many tokens a second in all: where one subject falls behind and another does not, CPU a
- * token compares a queue with none.
+ * The same pace with pauses, and half as many tokens per second in all. If only one subject fell behind, CPU per token would compare a
+ * full queue with an empty one.
  */
 const crowded: Load = { streams: 1_500, tokens: 100, interval: 20, burst: 20, pause: 5_600, spread: 15_000 };
-/** As many tokens a second, but drop by drop: slower than any model, so that no two of them can be written together. */
+/** As many tokens per second, but one at a time: slower than any model, so that no two tokens are written together. */
 const dripping: Load = { ...crowded, interval: 300, burst: 1, pause: 0 };
 
 const plan: { rounds: number; sockets: SocketPlan[] } = quick
@@ -66,6 +66,6 @@ if (!quick) {
 
 const missed = allTargets(measurements).filter((target) => !isReached(target, slack));
 if (check && missed.length > 0) {
-  console.error(`${missed.length} targets are missed by more than ${slack * 100} %.`);
+  console.error(`${missed.length} targets are missed by more than ${slack * 100} %. The tables above show which.`);
   process.exitCode = 1;
 }

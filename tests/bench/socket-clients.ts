@@ -1,4 +1,4 @@
-/** All clients of a run in one process: they read as fast as they can and look at when each token was sent. */
+/** All clients of a run, in one process. They read as fast as they can, and compare the time of each token with the time it was sent. */
 import { request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { answerParent } from "./child.ts";
@@ -11,7 +11,7 @@ export interface ClientsQuestion {
   streams: number;
   /** Tokens each answer must have. */
   tokens: number;
-  /** Milliseconds over which the streams begin, evenly. */
+  /** Milliseconds over which the streams start, evenly. */
   spread: number;
 }
 
@@ -21,11 +21,11 @@ export interface Spread {
   p95: number;
 }
 
-/** What the clients saw. */
+/** What the clients measured. */
 export interface ClientsAnswer {
   /** From the request to the first byte of the body. */
   firstByte: Spread;
-  /** From a token's sending by the model to its arrival. */
+  /** From the model sending a token to its arrival. */
   delay: Spread;
 }
 
@@ -56,12 +56,12 @@ function readStream(port: number, tokens: number, firstBytes: number[], delays: 
           delays.push((now - Number(match[1])) / 1000);
           end = match.index + match[0].length;
         }
-        // A token can be cut in two by a read.
+        // A read can end in the middle of a token.
         cut = text.slice(Math.max(end, text.length - 32));
       });
       response.on("error", reject).on("end", () => {
         if (response.statusCode === 200 && seen === tokens) resolve();
-        else reject(new Error(`A client got ${seen} of ${tokens} tokens with status ${response.statusCode}.`));
+        else reject(new Error(`A client received ${seen} of ${tokens} tokens with status ${response.statusCode}.`));
       });
     });
     outgoing.end(chatRequestBody());
@@ -79,7 +79,7 @@ answerParent(async ({ port, streams, tokens, spread }: ClientsQuestion): Promise
     const wait = start + (spread * index) / streams - performance.now();
     if (wait > 1) await delay(wait);
     const stream = readStream(port, tokens, firstBytes, delays);
-    stream.catch(() => {}); // a failure is told below, when all have begun
+    stream.catch(() => {}); // reported by Promise.all below, after all streams have started
     reading.push(stream);
   }
   await Promise.all(reading);

@@ -1,19 +1,19 @@
-/** A model's provider over sockets: each stream gets its tokens at a pace of its own, and then ends or waits to be released. */
+/** A model provider over sockets. Each stream sends its tokens at a steady pace, and then ends or is held open until it is released. */
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { answerParent } from "./child.ts";
 import type { Load } from "./load.ts";
 import { lastEvents, tokenEvent } from "./workload.ts";
 
-/** What the parent may ask for. */
+/** The requests of the parent. */
 export type ModelQuestion =
-  /** Where do you listen? */
+  /** Returns the port. */
   | { kind: "listen" }
-  /** How the coming streams are served, and whether they are held open at their end. */
+  /** Sets the pace of the next streams, and whether they are held open at their end. */
   | { kind: "serve"; load: Load; hold: boolean }
-  /** Answer when this many streams have got all their tokens and are held. */
+  /** Resolves when this many streams have sent all their tokens and are held open. */
   | { kind: "held"; streams: number }
-  /** End the streams that are held. */
+  /** Ends the held streams. */
   | { kind: "release" };
 
 interface Stream {
@@ -23,15 +23,15 @@ interface Stream {
 }
 
 let serving = { tokens: 0, interval: 0, burst: 0, hold: false };
-/** Who speaks in which millisecond of a cycle. */
+/** The streams that send a token, for each millisecond of a cycle. */
 let slots: Set<Stream>[] = [];
 let held: ServerResponse[] = [];
 let awaited: { streams: number; reached: () => void } | undefined;
 
-/** The text of a token says when it was sent, by the clock that all processes of a machine share, in microseconds. */
-const sayToken = (response: ServerResponse) => response.write(tokenEvent(`@${process.hrtime.bigint() / 1000n};`));
+/** Sends a token whose text is the current time in microseconds. All processes of a machine share this clock. */
+const sendToken = (response: ServerResponse) => response.write(tokenEvent(`@${process.hrtime.bigint() / 1000n};`));
 
-/** The slots of a stream that begins now: one for each token of a burst. */
+/** The slots of a stream that starts now: one for each token of a burst. */
 const slotsFromNow = (): Set<Stream>[] =>
   Array.from({ length: serving.burst }, (_, index) => slots[(tick + index * serving.interval) % slots.length]!);
 
@@ -39,8 +39,8 @@ function forget(stream: Stream): void {
   for (const slot of stream.slots) slot.delete(stream);
 }
 
-function speak(stream: Stream): void {
-  sayToken(stream.response);
+function sendNext(stream: Stream): void {
+  sendToken(stream.response);
   if (--stream.left > 0) return;
   forget(stream);
   if (!serving.hold) return void stream.response.end(lastEvents);
@@ -48,13 +48,13 @@ function speak(stream: Stream): void {
   if (awaited && held.length >= awaited.streams) awaited.reached();
 }
 
-// One timer for all streams. A stream's slots count from the millisecond it began in, so they speak spread over a cycle as they began.
+// One timer for all streams. The slots of a stream count from the millisecond it started in, so the streams stay spread over a cycle.
 let tick = Math.floor(performance.now());
 setInterval(() => {
   const now = Math.floor(performance.now());
   while (tick < now) {
     tick++;
-    for (const stream of slots[tick % slots.length] ?? []) speak(stream);
+    for (const stream of slots[tick % slots.length] ?? []) sendNext(stream);
   }
 }, 1);
 
@@ -64,7 +64,7 @@ const server = createServer((request, response) => {
     const stream: Stream = { response, slots: slotsFromNow(), left: serving.tokens };
     for (const slot of stream.slots) slot.add(stream);
     response.on("close", () => forget(stream));
-    speak(stream);
+    sendNext(stream);
   });
 });
 server.listen(0, "127.0.0.1");

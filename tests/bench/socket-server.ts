@@ -1,20 +1,20 @@
-/** One subject's server in a process of its own: all subjects behind the same adapter. */
+/** The server of one subject in its own process. All subjects use the same adapter. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { answerParent, collectGarbage, cpuTime } from "./child.ts";
 import { createSubject, subjectName } from "./subjects/index.ts";
 
-/** What the parent may ask for: start, CPU time in microseconds, memory in bytes. */
+/** The requests of the parent: start listening, CPU time in microseconds, memory in bytes. */
 export type ServerQuestion = { kind: "listen"; modelPort: number } | { kind: "cpu" } | { kind: "memory" };
 
-/** Memory of the process in bytes: resident as it ran, and what is in use once all garbage is collected. */
+/** Memory of the process in bytes: resident, and in use after a garbage collection. */
 export interface Memory {
   resident: number;
   inUse: number;
 }
 
-/** What it answers; only the asked part is meaningful. */
+/** The response. Only the requested part is meaningful. */
 export interface ServerAnswer extends Memory {
   port: number;
   cpu: number;

@@ -13,21 +13,21 @@ export interface SocketPlan {
   subjects: readonly SubjectName[];
   load: Load;
   rounds: number;
-  /** Turns that each server takes before it is measured. */
+  /** Turns that each server handles before it is measured. */
   warmUpTurns: number;
 }
 
 /** One run of one subject. */
 export interface SocketSample extends ClientsAnswer {
-  /** CPU of the subject's process in microseconds a token, the opening and the end of the streams included. */
+  /** CPU of the subject's process in microseconds per token, including the start and the end of the streams. */
   cpu: number;
 }
 
-/** What a subject showed. */
+/** The measurements of one subject. */
 export interface SocketResult {
   /** One for each round. */
   samples: SocketSample[];
-  /** Growth for each open stream in bytes: of the resident memory, and of what is in use once all garbage is collected. */
+  /** Growth for each open stream in bytes: of the resident memory, and of the memory in use after a garbage collection. */
   memory: Memory;
 }
 
@@ -37,7 +37,7 @@ export interface SocketRun {
   results: Map<SubjectName, SocketResult>;
 }
 
-/** Enough turns and tokens for the compiler, few at a time, so that memory grows by the measured streams. */
+/** Enough turns and tokens for the compiler, but few at a time: memory must grow only with the measured streams. */
 const warmUp = (turns: number): Load => ({ streams: turns, tokens: 60, interval: 2, burst: 1, pause: 0, spread: turns * 5 });
 
 interface Others {
@@ -57,7 +57,7 @@ async function run(load: Load, port: number, { model, clients }: Others, whileHe
   if (!whileHeld) return await reading;
   const open = async () => {
     await model.ask({ kind: "held", streams });
-    await delay(500); // gathered text goes out, sockets fall silent
+    await delay(500); // buffered text is flushed, and the sockets become idle
     await whileHeld();
     await model.ask({ kind: "release" });
   };
@@ -78,7 +78,7 @@ async function measure({ child, port }: Server, load: Load, others: Others): Pro
   return { ...seen, cpu: (end.cpu - start.cpu) / (load.streams * load.tokens) };
 }
 
-/** Comes first: later it would find what the process got from the system for other runs. */
+/** Runs first: later the process would already hold memory from other runs. */
 async function measureMemory({ child, port }: Server, { load, warmUpTurns }: SocketPlan, others: Others): Promise<Memory> {
   await run(warmUp(warmUpTurns), port, others);
   const before = await child.ask({ kind: "memory" });
@@ -86,14 +86,14 @@ async function measureMemory({ child, port }: Server, { load, warmUpTurns }: Soc
   await run(load, port, others, async () => {
     open = await child.ask({ kind: "memory" });
   });
-  // Collecting all garbage makes code slow for a while.
+  // Code is slow for a while after a full garbage collection.
   await run(warmUp(warmUpTurns / 4), port, others);
   return { resident: (open.resident - before.resident) / load.streams, inUse: (open.inUse - before.inUse) / load.streams };
 }
 
 /**
- * Each subject has a server of its own for the whole run. The rounds are interleaved, in another order each time, and only one server
- * works at a time.
+ * Each subject has its own server for the whole run. The rounds are interleaved, in a random order each time, and only one server works
+ * at a time.
  */
 export async function measureSockets(plan: SocketPlan, progress: (text: string) => void): Promise<SocketRun> {
   const { subjects, load, rounds } = plan;

@@ -1,24 +1,24 @@
-/** The few statistics that the benchmarks need. */
+/** The statistics of the benchmarks. */
 
-/** The value below which the share `q` (0 to 1) of the values lies. `NaN` of nothing. */
+/** The `q` quantile (0 to 1) of the values, interpolated. `NaN` for an empty list. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  const place = (sorted.length - 1) * q;
-  const below = sorted[Math.floor(place)] ?? NaN;
-  const above = sorted[Math.ceil(place)] ?? NaN;
-  return below + (above - below) * (place - Math.floor(place));
+  const position = (sorted.length - 1) * q;
+  const below = sorted[Math.floor(position)] ?? NaN;
+  const above = sorted[Math.ceil(position)] ?? NaN;
+  return below + (above - below) * (position - Math.floor(position));
 }
 
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
-/** How much larger `values` are than `base`, pair by pair: what slows a round down slows both of its values. */
+/** The median of the ratios of both lists, pair by pair: a slow round affects both of its values. */
 export const medianRatio = (values: readonly number[], base: readonly number[]): number =>
   median(values.map((value, round) => value / (base[round] ?? NaN)));
 
-/** The same things in random order, so that none always runs after the same other. */
+/** The values in random order, so that no subject always runs after the same other one. */
 export function shuffled<T>(values: readonly T[]): T[] {
   return values
-    .map((value) => ({ value, place: Math.random() }))
-    .sort((a, b) => a.place - b.place)
+    .map((value) => ({ value, order: Math.random() }))
+    .sort((a, b) => a.order - b.order)
     .map(({ value }) => value);
 }

@@ -1,8 +1,8 @@
 /**
- * `npm run bench:stores`: what the stores cost, beside bare statements through the same client. Starts a PostgreSQL and a Redis of its
- * own. Prints tables and writes `docs/benchmark-stores.md` with its plot.
+ * `npm run bench:stores`: compares the stores with bare statements through the same client. Starts its own PostgreSQL and Redis. Prints
+ * tables, and writes `docs/benchmark-stores.md` with its plot.
  *
- * `--quick` takes less than a minute and writes nothing. `--only pg,redis` measures these alone, and writes nothing either.
+ * `--quick` takes less than a minute and writes nothing. `--only pg,redis` measures only these stores, and writes nothing either.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -29,7 +29,7 @@ const leftOut: string[] = [];
 const services: Service[] = [];
 const urls: Urls = {};
 
-/** A server, if its programs are installed. */
+/** Starts a server, if its programs are installed. */
 async function start(name: keyof Urls, start: () => Promise<Service>): Promise<void> {
   try {
     const service = await start();
@@ -56,7 +56,7 @@ let failures = 0;
 try {
   const needs = (name: keyof Urls) => chosen.some((one) => entryOf(one).service === name);
   if (needs("postgres")) await start("postgres", () => startPostgres());
-  // No rewriting of the file in the middle of a measurement.
+  // Redis must not rewrite its file in the middle of a measurement.
   if (needs("redis")) await start("redis", () => startRedis(["--auto-aof-rewrite-percentage", "0"]));
   for (const name of chosen) {
     const { title, service } = entryOf(name);

@@ -1,9 +1,9 @@
-/** What every subject is asked, and what the model answers it. */
+/** The request to every subject, and the answer of the model. */
 
 /** A chat endpoint under measurement. */
 export type Handler = (request: Request) => Promise<Response>;
 
-/** Where a subject finds the model. */
+/** How a subject reaches the model. */
 export interface Upstream {
   baseURL: string;
   fetch: typeof fetch;
@@ -30,7 +30,7 @@ const words = [
   ".",
 ];
 
-/** The text of the token at this place of the answer. */
+/** The text of one token of the answer. */
 const tokenText = (index: number): string => ` ${words[index % words.length]}`;
 
 /** The whole answer of this many tokens. */
@@ -38,7 +38,7 @@ export const answerText = (tokens: number): string => Array.from({ length: token
 
 const head = `data: {"id":"chatcmpl-CpQ3bSxr0eYbTnBpVYpXnL0rV5a2k","object":"chat.completion.chunk","created":1753000000,"model":"${model}","service_tier":"default","system_fingerprint":"fp_3a1c5e9d20",`;
 
-/** One token as a provider's SSE event, of the size that providers send. The text must need no escaping in JSON. */
+/** One token as an SSE event, as large as providers send it. The text must not need escaping in JSON. */
 export const tokenEvent = (text: string): string =>
   `${head}"choices":[{"index":0,"delta":{"content":"${text}"},"logprobs":null,"finish_reason":null}],"usage":null}\n\n`;
 
@@ -56,7 +56,7 @@ export function answerReads(tokens: number, tokensPerRead: number): Uint8Array[]
   return [...reads, encoder.encode(lastEvents)];
 }
 
-/** The body of a request that C1Chat would send: a prompt on a thread of its own. */
+/** The body of a request as C1Chat sends it: a prompt in a new thread. */
 export const chatRequestBody = (): string =>
   JSON.stringify({
     prompt: { id: crypto.randomUUID(), role: "user", content: '<content thesys="true">How was the quarter?</content>' },

@@ -1,12 +1,12 @@
-/** Names that code blocks may use without making them first. */
+/** Names that code blocks may use without declaring them. */
 import type { ThreadStore } from "chat-handler";
 import type { OpenAI } from "openai";
 
 declare global {
-  /** Some OpenAI-compatible client. */
+  /** An OpenAI-compatible client. */
   const client: OpenAI;
-  /** Some store. */
+  /** A store. */
   const store: ThreadStore;
-  /** The request a route was called with. */
+  /** The request of the current route. */
   const request: Request;
 }

@@ -33,8 +33,8 @@ interface Snippet {
 }
 
 /**
- * What the compiler says about the code blocks of the pages, as `page:line message`. A block marked
- * `no-check: why` is left out; one marked `continues` starts where the block before it ended.
+ * Compiles the code blocks of the pages. Returns each error as `page:line message`. A block marked `no-check: why` is skipped. A block
+ * marked `continues` is compiled together with the block before it.
  */
 export function compileSnippets(pages: readonly Page[]): string[] {
   const snippets = new Map(pages.flatMap(pageSnippets));
@@ -53,7 +53,7 @@ export function compileSnippets(pages: readonly Page[]): string[] {
   const program = ts.createProgram([given, ...snippets.keys()], options, host);
   const faults = [...snippets].flatMap(([path, { page, block, code }]) => {
     const file = program.getSourceFile(path);
-    const before = code.indexOf(block.code); // what a continued block repeats was judged where it stood
+    const before = code.indexOf(block.code); // errors in repeated code are reported in the block it is from
     const last = before + block.code.length - 1;
     return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]
       .filter(({ start = before }) => start >= before)
@@ -62,22 +62,22 @@ export function compileSnippets(pages: readonly Page[]): string[] {
         return `${page.path}:${line} ${ts.flattenDiagnosticMessageText(messageText, "\n")}`;
       });
   });
-  return [...pages.flatMap(unexplained), ...new Set(faults)];
+  return [...pages.flatMap(unexplainedBlocks), ...new Set(faults)];
 }
 
 function pageSnippets(page: Page): [path: string, snippet: Snippet][] {
-  let soFar = "";
+  let continued = "";
   return page.blocks.flatMap((block) => {
     const extension = extensions[block.language];
     if (extension === undefined) return [];
-    soFar = block.info.startsWith("continues") ? soFar + block.code : block.code;
+    continued = block.info.startsWith("continues") ? continued + block.code : block.code;
     if (skipped.test(block.info)) return [];
     const path = resolve(root, `${page.path.replaceAll(/\W/g, "-")}-${block.line}.${extension}`);
-    return [[path, { page, block, code: `${soFar}\nexport {};\n` }]];
+    return [[path, { page, block, code: `${continued}\nexport {};\n` }]];
   });
 }
 
-function unexplained(page: Page): string[] {
+function unexplainedBlocks(page: Page): string[] {
   return page.blocks
     .filter(({ info }) => skipped.test(info) && info.replace(skipped, "") === "")
     .map(({ line }) => `${page.path}:${line - 1} "no-check" needs a reason: no-check: why`);

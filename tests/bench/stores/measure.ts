@@ -4,27 +4,27 @@ import OpenAI from "openai";
 import { createChatHandler, type ThreadStore } from "../../../src/index.ts";
 import { createDemoModel } from "../../../src/demo-model.ts";
 import { makeAnswer, makePrompt, makePrompts } from "./messages.ts";
-import { type Slices, takeTurns, type Timed } from "./slices.ts";
+import { type Slices, runInTurns, type Timed } from "./slices.ts";
 import { owner, type Plan, type Subject } from "./subject.ts";
 
-/** How much is measured. */
+/** The amount of work. */
 export interface StorePlan {
   slices: Slices;
-  /** Messages of the long thread, and threads of the owner who has many. Few are 100 of either. */
+  /** Number of messages of the long thread, and of threads of the owner with many. The short ones have 100. */
   many: number;
 }
 
-/** What is done by the store and by the bare statements. */
+/** An operation of both the store and the bare statements. */
 export type Operation = "append" | "append16" | "answer" | "read";
 
-/** What is done where there is little and where there is much. */
+/** An operation that runs with little and with much data. */
 export type Growth = "read" | "append" | "page" | "activity";
 
-/** All that was measured of a subject. */
+/** All measurements of a subject. */
 export interface StoreResult {
   versions: string[];
   operations: Record<Operation, Record<"ours" | "bare", Timed>>;
-  /** The three calls of a plain turn, one after the other. */
+  /** The three calls of a plain turn, in sequence. */
   turn: Timed;
   /** Calls of the client. */
   calls: Record<"append" | "read" | "page" | "turn", number>;
@@ -37,12 +37,12 @@ const lanes = 16;
 const lastCount = 50;
 const batchSize = 1000;
 
-const inOwnersName = (threadId: string) => ({ owner, threadId });
+const threadKey = (threadId: string) => ({ owner, threadId });
 
 export async function measure(subject: Subject, plan: StorePlan, grows: boolean): Promise<StoreResult> {
   await prepare(subject);
   const operations = await measureOperations(subject, plan.slices);
-  const { turn } = await takeTurns({ turn: { run: () => storeCalls(subject.store) } }, plan.slices);
+  const { turn } = await runInTurns({ turn: { run: () => storeCalls(subject.store) } }, plan.slices);
   const calls = await countCalls(subject);
   const growth = grows ? await measureGrowth(subject, plan) : undefined;
   return {
@@ -55,19 +55,19 @@ export async function measure(subject: Subject, plan: StorePlan, grows: boolean)
   };
 }
 
-/** Gives each lane a thread of a hundred messages, and checks that store and bare statements do the same. */
+/** Creates a thread of a hundred messages for each lane, and checks that store and bare statements do the same. */
 async function prepare({ store, bare, settle }: Subject): Promise<void> {
   const prompts = makePrompts(few);
   const answer = makeAnswer(prompts[0]!);
   for (let lane = 0; lane < lanes; lane++) {
-    assert.equal((await store.appendMessages(inOwnersName(`lane-${lane}`), prompts)).length, few);
+    assert.equal((await store.appendMessages(threadKey(`lane-${lane}`), prompts)).length, few);
     for (const prompt of prompts) await bare.append(`lane-${lane}`, prompt);
   }
   for (let time = 0; time < 2; time++) {
-    await store.appendMessages(inOwnersName("lane-3"), [answer], { replacesAnswerTo: answer.promptId });
+    await store.appendMessages(threadKey("lane-3"), [answer], { replacesAnswerTo: answer.promptId });
     await bare.appendAnswer("lane-3", answer);
   }
-  for (const given of [await store.listMessages(inOwnersName("lane-3"), { last: lastCount }), await bare.readLast("lane-3", lastCount)]) {
+  for (const given of [await store.listMessages(threadKey("lane-3"), { last: lastCount }), await bare.readLast("lane-3", lastCount)]) {
     assert.deepEqual(given, [...prompts, answer].slice(-lastCount));
   }
   await settle?.();
@@ -79,25 +79,25 @@ async function measureOperations({ store, bare }: Subject, slices: Slices): Prom
   let prompt = makePrompt();
   let thread = "";
   return {
-    append: await takeTurns(
+    append: await runInTurns(
       {
-        ours: { run: () => store.appendMessages(inOwnersName(next()), [makePrompt()]) },
+        ours: { run: () => store.appendMessages(threadKey(next()), [makePrompt()]) },
         bare: { run: () => bare.append(next(), makePrompt()) },
       },
       slices,
     ),
-    append16: await takeTurns(
+    append16: await runInTurns(
       {
-        ours: { lanes, run: (lane) => store.appendMessages(inOwnersName(`lane-${lane}`), [makePrompt()]) },
+        ours: { lanes, run: (lane) => store.appendMessages(threadKey(`lane-${lane}`), [makePrompt()]) },
         bare: { lanes, run: (lane) => bare.append(`lane-${lane}`, makePrompt()) },
       },
       slices,
     ),
-    answer: await takeTurns(
+    answer: await runInTurns(
       {
         ours: {
-          before: () => store.appendMessages(inOwnersName((thread = next())), [(prompt = makePrompt())]),
-          run: () => store.appendMessages(inOwnersName(thread), [makeAnswer(prompt)], { replacesAnswerTo: prompt.id }),
+          before: () => store.appendMessages(threadKey((thread = next())), [(prompt = makePrompt())]),
+          run: () => store.appendMessages(threadKey(thread), [makeAnswer(prompt)], { replacesAnswerTo: prompt.id }),
         },
         bare: {
           before: () => bare.append((thread = next()), (prompt = makePrompt())),
@@ -106,9 +106,9 @@ async function measureOperations({ store, bare }: Subject, slices: Slices): Prom
       },
       slices,
     ),
-    read: await takeTurns(
+    read: await runInTurns(
       {
-        ours: { run: () => store.listMessages(inOwnersName(next()), { last: lastCount }) },
+        ours: { run: () => store.listMessages(threadKey(next()), { last: lastCount }) },
         bare: { run: () => bare.readLast(next(), lastCount) },
       },
       slices,
@@ -116,18 +116,18 @@ async function measureOperations({ store, bare }: Subject, slices: Slices): Prom
   };
 }
 
-/** What a plain turn asks of its store. */
+/** The store calls of a plain turn. */
 async function storeCalls(store: ThreadStore): Promise<void> {
-  const thread = inOwnersName("lane-0");
+  const thread = threadKey("lane-0");
   const prompt = makePrompt();
   await store.listMessages(thread, { last: 100 });
   await store.appendMessages(thread, [prompt]);
   await store.appendMessages(thread, [makeAnswer(prompt)], { replacesAnswerTo: prompt.id });
 }
 
-/** Each call is made twice: the first may send a script, or prepare a statement. The turn is a real one. */
+/** Makes each call twice, because the first one may send a script or prepare a statement. The turn is a real one. */
 async function countCalls({ counted: { store, calls } }: Subject): Promise<StoreResult["calls"]> {
-  const thread = inOwnersName("counted");
+  const thread = threadKey("counted");
   const model = new OpenAI({
     apiKey: "bench",
     baseURL: "http://bench.invalid/v1",
@@ -161,24 +161,24 @@ async function measureGrowth(subject: Subject, { slices, many }: StorePlan): Pro
   const { store } = subject;
   await fillGrowth(subject, many);
   const page = (owner: string) => ({ run: () => store.listThreads(owner, { limit: few }) });
-  // Few at a time, so that the short thread stays short.
-  const append = (thread: string) => ({ most: 25, run: () => store.appendMessages(inOwnersName(thread), [makePrompt()]) });
+  // Few calls per slice, so that the short thread stays short.
+  const append = (thread: string) => ({ maxCalls: 25, run: () => store.appendMessages(threadKey(thread), [makePrompt()]) });
   let turns = 0;
   const touch = (owner: string) => ({
     run: () => store.appendMessages({ owner, threadId: `thread-${1 + (turns++ % few)}` }, [makePrompt()]),
   });
-  assert.equal((await store.listMessages(inOwnersName("long"))).length, many);
+  assert.equal((await store.listMessages(threadKey("long"))).length, many);
   return {
-    read: await takeTurns(
+    read: await runInTurns(
       {
-        few: { run: () => store.listMessages(inOwnersName("short"), { last: lastCount }) },
-        many: { run: () => store.listMessages(inOwnersName("long"), { last: lastCount }) },
+        few: { run: () => store.listMessages(threadKey("short"), { last: lastCount }) },
+        many: { run: () => store.listMessages(threadKey("long"), { last: lastCount }) },
       },
       slices,
     ),
-    append: await takeTurns({ few: append("short"), many: append("long") }, slices),
-    page: await takeTurns({ few: page("few"), many: page("many") }, slices),
-    activity: await takeTurns({ few: touch("few"), many: touch("many") }, slices),
+    append: await runInTurns({ few: append("short"), many: append("long") }, slices),
+    page: await runInTurns({ few: page("few"), many: page("many") }, slices),
+    activity: await runInTurns({ few: touch("few"), many: touch("many") }, slices),
   };
 }
 
@@ -186,7 +186,7 @@ async function measureGrowth(subject: Subject, { slices, many }: StorePlan): Pro
 async function fillGrowth({ store, fillThreads, settle }: Subject, many: number): Promise<void> {
   const fill = async (threadId: string, count: number) => {
     for (let done = 0; done < count; done += batchSize) {
-      await store.appendMessages(inOwnersName(threadId), makePrompts(Math.min(batchSize, count - done)));
+      await store.appendMessages(threadKey(threadId), makePrompts(Math.min(batchSize, count - done)));
     }
   };
   await fill("long", many);

@@ -1,10 +1,10 @@
-/** The store in memory, beside a map of arrays. */
+/** The memory store, compared with a map of arrays. */
 import { createMemoryStore, type StoredMessage } from "../../../src/index.ts";
 import type { Bare, Subject } from "./subject.ts";
 
 const boundless = 2 ** 31 - 1;
 
-/** There is no client: what is counted is nothing. */
+/** Opens the memory store. It has no client, so no calls are counted. */
 export async function openMemory(): Promise<Subject> {
   const store = createMemoryStore({ maxThreads: boundless, maxCharacters: boundless });
   return { store, bare: bareMemory(), counted: { store, calls: () => 0 }, versions: [], close() {} };

@@ -1,4 +1,4 @@
-/** The messages that are stored. */
+/** The messages of the benchmark. */
 import { randomUUID } from "node:crypto";
 import type { StoredMessage } from "../../../src/index.ts";
 
@@ -13,13 +13,13 @@ const complete = (id: string, promptId: string, role: "user" | "assistant"): Sto
   createdAt: Date.now(),
 });
 
-/** A prompt of 500 characters with an id of its own. */
+/** Creates a prompt of 500 characters with a new id. */
 export function makePrompt(): StoredMessage {
   const id = randomUUID();
   return complete(id, id, "user");
 }
 
-/** An answer to it, as long. */
+/** Creates an answer to the prompt, of the same length. */
 export const makeAnswer = (prompt: StoredMessage): StoredMessage => complete(randomUUID(), prompt.id, "assistant");
 
 export const makePrompts = (count: number): StoredMessage[] => Array.from({ length: count }, makePrompt);

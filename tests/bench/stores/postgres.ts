@@ -1,11 +1,11 @@
-/** The store in PostgreSQL, beside bare statements through the same client. */
+/** The PostgreSQL store, compared with bare statements through the same client. */
 import { Client } from "pg";
 import type { StoredMessage, ThreadKey } from "../../../src/index.ts";
 import { createPostgresStore, type PostgresClient } from "../../../src/postgres.ts";
 import { makeAnswer, makePrompt } from "./messages.ts";
 import { type Bare, counting, owner, type Plan, type Subject } from "./subject.ts";
 
-/** A store in a schema of its own. `url` where there is a server to ask for its plans. */
+/** Opens a store in its own schema. Pass `url` to get the query plans of the server. */
 export async function openPostgres(client: PostgresClient, schema: string, close: () => unknown, url?: string): Promise<Subject> {
   await client.query(`CREATE SCHEMA ${schema}`);
   const store = createPostgresStore(client, { schema });
@@ -40,7 +40,7 @@ async function barePostgres(client: PostgresClient, schema: string): Promise<Bar
     prompt_id text NOT NULL, complete boolean NOT NULL DEFAULT true,
     PRIMARY KEY (thread, seq), UNIQUE (thread, id))`);
   await client.query(`CREATE UNIQUE INDEX ON ${schema}.bare_messages (thread, prompt_id) WHERE id <> prompt_id`);
-  // One statement and so one transaction; the row that it updates makes those that append to one thread wait for each other.
+  // One statement is one transaction. The row that it updates serializes appends to the same thread.
   const append = `
     WITH touched AS (
       INSERT INTO ${schema}.bare_threads AS t (id, owner, updated_at, last_seq) VALUES ($1, $2, $3::bigint, 1)
@@ -100,7 +100,7 @@ async function explain(url: string, schema: string): Promise<Plan[]> {
   ];
   const plans: Plan[] = [];
   for (const [title, run, before] of calls) {
-    // By the seventh time the server has settled for a plan without looking at the values, or against it.
+    // By the seventh call the server has decided whether to use a generic plan.
     for (let time = 1; time <= 7; time++) {
       await before?.();
       if (time === 7) await client.query("SET auto_explain.log_min_duration = 0");
@@ -114,7 +114,7 @@ async function explain(url: string, schema: string): Promise<Plan[]> {
   return plans;
 }
 
-/** Without times, estimates and white space, which say nothing here. */
+/** Removes times, estimates and white space, which differ between runs. */
 const readable = (notice: string): string =>
   notice
     .replace(/^duration: .*\n/, "")

@@ -1,4 +1,4 @@
-/** The store in Redis, beside a bare script through the same client. */
+/** The Redis store, compared with a bare script through the same client. */
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
@@ -6,10 +6,10 @@ import type { StoredMessage } from "../../../src/index.ts";
 import { createRedisStore, type RedisClient } from "../../../src/redis.ts";
 import { type Bare, counting, owner, type Subject } from "./subject.ts";
 
-/** When the server syncs its file: before it answers, or each second. */
+/** When the server syncs its file: before each reply, or every second. */
 export type Sync = "always" | "everysec";
 
-/** What the bare statements need of a client. */
+/** The part of a client that the bare statements use. */
 interface BareClient {
   load(script: string): Promise<unknown>;
   run(sha: string, keys: string[], values: string[]): Promise<unknown>;
@@ -49,7 +49,7 @@ async function open(name: string, client: RedisClient, bare: BareClient, info: s
   };
 }
 
-/** As many writes as the store makes: the id, the message, the owner's next activity, the thread's place and what is known of it. */
+/** As many writes as the store: the id, the message, the owner's next activity, the thread's position and its properties. */
 const rest = `
 redis.call('RPUSH', KEYS[2], ARGV[2])
 redis.call('ZADD', KEYS[3], redis.call('INCR', KEYS[4]), ARGV[3])
@@ -61,7 +61,7 @@ const appendScript = `
 if redis.call('HSETNX', KEYS[1], ARGV[1], 'complete') == 0 then return 0 end
 ${rest}`;
 
-/** Where an answer is not complete, its body would stand under the prompt. */
+/** The body of a partial answer would be stored under the prompt. */
 const answerScript = `
 if redis.call('HEXISTS', KEYS[1], ARGV[5]) == 0 then return 0 end
 local answer = 'answer:' .. ARGV[5]

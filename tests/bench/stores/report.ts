@@ -8,7 +8,7 @@ import type { Growth, Operation, StorePlan, StoreResult } from "./measure.ts";
 import type { Timed } from "./slices.ts";
 import { clientVersion, entryOf, type StoreName } from "./subjects.ts";
 
-/** All of a run. */
+/** All results of a run. */
 export type Measured = Map<StoreName, StoreResult>;
 
 const operations: Record<Operation, string> = {
@@ -29,7 +29,7 @@ const leastRatio = 0.5;
 const mostGrowth = 1.5;
 
 const keys = <Key extends string>(record: Record<Key, unknown>) => Object.keys(record) as Key[];
-/** 12345 as 12.3K. */
+/** Formats 12345 as `12.3K`. */
 const short = (value: number) => value.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 });
 const ratio = (value: number) => `${value.toFixed(2)}×`;
 const time = (milliseconds: number) =>
@@ -39,7 +39,7 @@ const rate = ({ rates }: Timed) => count(Math.round(median(rates)));
 const toBare = ({ operations }: StoreResult, name: Operation) => medianRatio(operations[name].ours.rates, operations[name].bare.rates);
 const cost = (growth: NonNullable<StoreResult["growth"]>, name: Growth) => medianRatio(growth[name].few.rates, growth[name].many.rates);
 
-/** Every target with what was measured. */
+/** Every target with its measured value. */
 function storeTargets(measured: Measured): Target[] {
   return [...measured].flatMap(([name, result]) => {
     const { title } = entryOf(name);
@@ -66,12 +66,12 @@ function verdict(measured: Measured): string {
     `${isMost ? "≤" : "≥"} ${ratio(bound)}`,
     ratio(value),
   ]);
-  return `**${reached} Missed:**\n\n${table(["target", "store", "bound", "measured"], rows)}`;
+  return `**${reached} Missed:**\n\n${table(["ratio", "store", "target", "measured"], rows)}`;
 }
 
 const operationTable = (measured: Measured, operation: Operation) =>
   table(
-    ["", "a second", "bare", "to bare", "p50", "p99", "bare p50", "bare p99"],
+    ["", "per second", "bare", "ratio", "p50", "p99", "bare p50", "bare p99"],
     [...measured].map(([name, result]) => {
       const { ours, bare } = result.operations[operation];
       const latencies = [ours.p50, ours.p99, bare.p50, bare.p99].map(time);
@@ -81,7 +81,7 @@ const operationTable = (measured: Measured, operation: Operation) =>
 
 const callsTable = (measured: Measured) =>
   table(
-    ["calls of the client", "append", "last 50", "page of threads", "plain turn", "turn's three store calls, p50", "p99"],
+    ["client calls", "append", "last 50", "page of threads", "plain turn", "turn's three store calls, p50", "p99"],
     [...measured]
       .filter(([name]) => name !== "memory")
       .map(([name, { calls, turn }]) => [
@@ -104,7 +104,7 @@ const growthTable = (measured: Measured, many: number) =>
     ]),
   );
 
-/** The tables alone, for the terminal. */
+/** Only the tables, for the terminal. */
 export const storeTables = (measured: Measured, { many }: StorePlan): string =>
   [
     ...keys(operations).map((operation) => `${operations[operation]}\n\n${operationTable(measured, operation)}`),
@@ -113,7 +113,7 @@ export const storeTables = (measured: Measured, { many }: StorePlan): string =>
     verdict(measured),
   ].join("\n\n");
 
-/** The page for the docs. `leftOut` says what was not measured, and why. */
+/** The page for the docs. `leftOut` lists the stores that were not measured, with the reason. */
 export function storePage(measured: Measured, { many }: StorePlan, leftOut: readonly string[]): string {
   const versions = new Set(
     [...measured].flatMap(([name, { versions }]) => versions.map((version) => `${clientVersion(name)} on ${version}`)),
@@ -126,31 +126,31 @@ export function storePage(measured: Measured, { many }: StorePlan, leftOut: read
 \`npm run bench:stores\` wrote this page and measured everything on it in one run, on ${cpus().length} cores of
 ${cpus()[0]?.model.trim() ?? "an unknown processor"}, servers and client on the same machine: Node ${process.versions.node},
 ${[...versions].join(", ")}.
-Single times depend on the machine, above all on how long its disk takes to sync; the ratios hold up, for store and bare statements
-take turns in slices of a fraction of a second, and each ratio is the median of ratios of neighbouring slices.
+Single times depend on the machine, above all on how long its disk takes to sync. The ratios are reliable: store and bare statements
+take turns in slices of a fraction of a second, and each ratio is the median of the ratios of neighboring slices.
 
-![Rates of the stores beside bare statements, and their growth](images/benchmark-stores.svg)
+![Rates of the stores and of bare statements, and their growth](images/benchmark-stores.svg)
 
-The **bare statements** are what a person would write by hand for the same, through the same client and as durable: each message
-once by its id, in order, its thread created or touched, and indexed by its latest activity; an answer only where its prompt is, in the
-place of a broken one and never of a whole one. In SQL that is one transaction of two statements, or three (SQLite), or one statement
-(PostgreSQL), in Redis a script; a read selects the bodies and parses them. Threads are named by one id, without an owner.
+The **bare statements** are what you would write by hand, through the same client and with the same durability. They store each message
+once by its id and in order, create or touch its thread, and index the thread by its latest activity. They store an answer only if its
+prompt exists, and replace a partial answer but never a complete one. In SQLite that is a transaction of two or three statements, in
+PostgreSQL one statement, in Redis a script. A read selects the bodies and parses them. Threads have one id and no owner.
 
 - **node:sqlite** and **better-sqlite3**: a file in WAL mode, with \`synchronous\` full (the store's default) or normal.
-- **PGlite**: in this process and in memory; nothing is durable.
-- **pg** and **postgres.js**: a pool of 16 to a server with its own defaults; *commit off* is \`synchronous_commit = off\`.
+- **PGlite**: in this process, in memory and not durable.
+- **pg** and **postgres.js**: a pool of 16 connections to a server with default settings; *commit off* is \`synchronous_commit = off\`.
 - **node-redis** and **ioredis**: \`appendonly yes\` with \`appendfsync\` always or everysec.
-- **memory**: has no client; beside it is a map of arrays of JSON texts.
+- **memory**: has no client. It is compared with a map of arrays of JSON texts.
 ${leftOut.map((what) => `\nLeft out: ${what}\n`).join("")}
 ## Targets
 
-At least half of the rate of the bare statements; at most ${ratio(mostGrowth)} the cost where there is a thousand times as much.
+At least half of the rate of the bare statements, and at most ${ratio(mostGrowth)} the cost with a thousand times as much data.
 
 ${verdict(measured)}
 
 ## Rates and latency
 
-Messages have 500 characters of text. Of 16 at a time, each goes to a thread of its own.
+Messages have 500 characters of text. With 16 at a time, each goes to its own thread.
 
 ${keys(operations)
   .map((operation) => `### ${operations[operation]}\n\n${operationTable(measured, operation)}`)
@@ -158,32 +158,33 @@ ${keys(operations)
 
 ## Round trips
 
-What the store asks of its client, counted between the two. For PostgreSQL and Redis each is a round trip to the server; for SQLite it
-is a statement run in this process. The turn is a real one, through \`createChatHandler\`: it reads the last 100, stores the prompt and stores
-the answer. Its time is that of these three calls, one after the other.
+The number of calls that the store makes to its client. With PostgreSQL and Redis each call is a round trip to the server. With SQLite
+it is a statement in this process. The turn is a real one through \`createChatHandler\`. It reads the last 100 messages, stores the prompt
+and stores the answer. Its time is the time of these three calls in sequence.
 
 ${callsTable(measured)}
 
 ## Growth
 
-The same where there is little and where there is much: a thread of 100 messages and one of ${count(many)}, an owner of 100
-threads and one of ${count(many)}. Each store is set up so that no sync of a disk hides the difference.
-The short thread grows to less than a thousand while it is appended to.
+The same calls with little and with much data: a thread of 100 messages and one of ${count(many)}, an owner of 100
+threads and one of ${count(many)}. Each store is configured so that disk syncs do not hide the difference.
+The short thread stays below a thousand messages while it is appended to.
 
 ${growthTable(measured, many)}
 
 ## Query plans
 
-SQLite tells how it goes about each statement of the store; it is the same whatever is stored, for no statistics are kept. PostgreSQL tells what it
-did (\`auto_explain\`, as \`EXPLAIN (ANALYZE, BUFFERS)\` would) within the store's functions: rows and pages do not grow with the thread or with the number of
-threads.
+SQLite shows its plan for each statement of the store. It keeps no statistics, so the plan does not depend on the data. PostgreSQL shows
+what it did within the store's functions (\`auto_explain\`, like \`EXPLAIN (ANALYZE, BUFFERS)\`). Rows and pages do not grow with the thread
+or with the number of threads.
 
 ${plans.join("\n\n")}
 `;
 }
 
-const planBlock = ({ title, text }: { title: string; text: string }) =>
-  `${title[0]!.toUpperCase()}${title.slice(1)}:\n\n\`\`\`text\n${text}\n\`\`\``;
+const capitalized = (text: string) => `${text[0]!.toUpperCase()}${text.slice(1)}`;
+
+const planBlock = ({ title, text }: { title: string; text: string }) => `${capitalized(title)}:\n\n\`\`\`text\n${text}\n\`\`\``;
 
 /** The plot of the page. */
 export function storePlot(measured: Measured): Promise<string> {
@@ -199,7 +200,7 @@ export function storePlot(measured: Measured): Promise<string> {
       };
     });
     panels.push({
-      title: `${operations[operation]}: to bare statements; a second`,
+      title: `${operations[operation]} (ratio to bare statements, calls per second)`,
       bars: [{ label: "bare statements", value: 1, text: "", isOurs: false }, ...bars],
     });
   }
@@ -209,7 +210,7 @@ export function storePlot(measured: Measured): Promise<string> {
       return { label: title, value, text: `${ratio(value)}, ${time(growth[name].many.p50)}`, isOurs: true };
     });
     panels.push({
-      title: `At 100,000 to at 100; p50 at 100,000: ${growths[name]}`,
+      title: `${capitalized(growths[name])}: 100,000 compared with 100 (ratio of cost, p50)`,
       bars: [{ label: "at 100", value: 1, text: "", isOurs: false }, ...bars],
     });
   }

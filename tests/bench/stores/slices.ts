@@ -1,44 +1,44 @@
-/** Doing two things by turns, in small slices: what slows the machine down meets both. */
+/** Runs operations in turns, in small slices, so that a slow machine affects all of them. */
 import { quantile, shuffled } from "../statistics.ts";
 
-/** How something is done. */
-export interface Way {
-  /** Does it once. */
+/** An operation to measure. */
+export interface Task {
+  /** Runs it once. */
   run(lane: number): unknown;
-  /** Is done before it each time, and not counted. Not with several lanes. */
+  /** Runs before each call and is not counted. Not possible with several lanes. */
   before?(): unknown;
-  /** How many are under way at once. @default 1 */
+  /** Number of calls at the same time. @default 1 */
   lanes?: number;
-  /** How many each lane does in a slice. @default as many as there is time for */
-  most?: number;
+  /** Most calls of each lane in a slice. @default as many as the time allows */
+  maxCalls?: number;
 }
 
-/** How long to go on. */
+/** How long to measure. */
 export interface Slices {
   count: number;
   milliseconds: number;
 }
 
-/** What it took. */
+/** The measurements of an operation. */
 export interface Timed {
-  /** How many a second, in each slice. */
+  /** Calls per second in each slice. */
   rates: number[];
-  /** Of single ones, in milliseconds. */
+  /** Latency of single calls in milliseconds. */
   p50: number;
   p99: number;
 }
 
-/** Slices before those that count: code is compiled, pages are read. */
+/** Slices that are not counted: they compile the code and read the pages. */
 const warmUps = 2;
 
-/** Measures all ways, in another order each time. */
-export async function takeTurns<Name extends string>(ways: Record<Name, Way>, slices: Slices): Promise<Record<Name, Timed>> {
-  const names = Object.keys(ways) as Name[];
+/** Measures all operations, in a random order each time. */
+export async function runInTurns<Name extends string>(tasks: Record<Name, Task>, slices: Slices): Promise<Record<Name, Timed>> {
+  const names = Object.keys(tasks) as Name[];
   const rates = new Map(names.map((name) => [name, [] as number[]]));
   const latencies = new Map(names.map((name) => [name, [] as number[]]));
   for (let slice = 0; slice < slices.count + warmUps; slice++) {
     for (const name of shuffled(names)) {
-      const one = await runSlice(ways[name], slices.milliseconds);
+      const one = await runSlice(tasks[name], slices.milliseconds);
       if (slice < warmUps) continue;
       rates.get(name)!.push(one.rate);
       for (const latency of one.latencies) latencies.get(name)!.push(latency);
@@ -51,14 +51,14 @@ export async function takeTurns<Name extends string>(ways: Record<Name, Way>, sl
   return Object.fromEntries(timed) as Record<Name, Timed>;
 }
 
-async function runSlice({ run, before, lanes = 1, most = Infinity }: Way, milliseconds: number) {
+async function runSlice({ run, before, lanes = 1, maxCalls = Infinity }: Task, milliseconds: number) {
   const latencies: number[] = [];
   const begin = performance.now();
   const deadline = begin + milliseconds;
   let uncounted = 0;
   const go = async (lane: number): Promise<void> => {
     let now = performance.now();
-    for (let done = 0; done < most && now < deadline; done++) {
+    for (let done = 0; done < maxCalls && now < deadline; done++) {
       if (before) {
         const since = now;
         await before();

@@ -1,4 +1,4 @@
-/** The store in SQLite, beside bare statements on the same connection. */
+/** The SQLite store, compared with bare statements on the same connection. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,10 +7,10 @@ import { createSqliteStore, type SqliteDatabase } from "../../../src/sqlite.ts";
 import { makeAnswer, makePrompt } from "./messages.ts";
 import { type Bare, counting, owner, type Plan, type Subject } from "./subject.ts";
 
-/** What opens a file; both drivers do. */
+/** Opens a database file with one of the two drivers. */
 export type OpenSqlite = (file: string) => SqliteDatabase & { close(): unknown };
 
-/** A store in a file of its own. Each pragma the store sets holds for the bare statements, too. */
+/** Opens a store in its own file. The pragmas of the store apply to the bare statements, too. */
 export async function openSqlite(open: OpenSqlite, synchronous: "full" | "normal"): Promise<Subject> {
   const folder = mkdtempSync(join(tmpdir(), "chat-handler-bench-"));
   const database = open(join(folder, "chat.sqlite"));
@@ -84,10 +84,10 @@ function bareSqlite(database: SqliteDatabase): Bare {
   };
 }
 
-/** The plans of the very statements that the store prepares for each call. */
+/** The plans of the statements that the store prepares for each call. */
 async function explain(database: SqliteDatabase, synchronous: "full" | "normal"): Promise<Plan[]> {
   let statements: string[] = [];
-  const overheard = {
+  const recording = {
     exec: (sql: string) => database.exec(sql),
     prepare(sql: string) {
       statements.push(sql);
@@ -110,7 +110,7 @@ async function explain(database: SqliteDatabase, synchronous: "full" | "normal")
   const plans: Plan[] = [];
   for (const [title, run] of calls) {
     statements = [];
-    await run(createSqliteStore(overheard, { synchronous }));
+    await run(createSqliteStore(recording, { synchronous }));
     plans.push({ title, text: statements.map(planOf).join("\n") });
   }
   return plans;

@@ -1,13 +1,13 @@
-/** What is compared: a store, and the bare statements that a person would write by hand for the same, through the same client. */
+/** The two sides of a comparison: a store, and the bare statements that you would write by hand through the same client. */
 import type { StoredMessage, ThreadStore } from "../../../src/index.ts";
 
-/** A thread is named by one string here. The store gets it as the thread id of {@link owner}. */
+/** The owner of all threads. Bare statements identify a thread by its thread id only. */
 export const owner = "ada";
 
-/** The bare statements: as durable as the store's, each message once, in order, and the thread listed by its latest activity. */
+/** Bare statements, as durable as the store: each message once and in order, and threads listed by their latest activity. */
 export interface Bare {
   append(thread: string, message: StoredMessage): unknown;
-  /** The one message that answers its prompt: only where that is, in the place of a broken answer and never of a whole one. */
+  /** Stores the answer of a prompt, if the prompt exists. Replaces a partial answer, never a complete one. */
   appendAnswer(thread: string, message: StoredMessage): unknown;
   /** The newest messages, oldest first. */
   readLast(thread: string, count: number): StoredMessage[] | Promise<StoredMessage[]>;
@@ -17,15 +17,15 @@ export interface Bare {
 export interface Subject {
   store: ThreadStore;
   bare: Bare;
-  /** The same store through a client that counts: the counting is to cost nothing where time is measured. */
+  /** The same store through a client that counts its calls. Separate, so that counting does not affect the timing. */
   counted: { store: ThreadStore; calls(): number };
-  /** What it ran on, for example `PostgreSQL 15.14`. */
+  /** The database and its version, for example `PostgreSQL 15.14`. */
   versions: string[];
-  /** Makes this many threads of an owner in bulk, `thread-1` being the first. @default one by one, a thousand at once */
+  /** Creates this many threads of an owner in bulk, starting with `thread-1`. @default `createThread`, a thousand calls at once */
   fillThreads?(owner: string, count: number): Promise<void>;
-  /** What the database does by itself in time after much was written. */
+  /** Runs the maintenance that the database does after many writes. */
   settle?(): Promise<unknown>;
-  /** How the database goes about the store's statements. */
+  /** Returns the query plans of the store's statements. */
   plans?(): Promise<Plan[]>;
   close(): unknown;
 }
@@ -36,7 +36,7 @@ export interface Plan {
   text: string;
 }
 
-/** The object with every call of its methods counted, those of the statements it prepares included. */
+/** Wraps a client and counts every call of its methods, including those of its prepared statements. */
 export function counting<Client extends object>(client: Client): { client: Client; calls(): number } {
   let calls = 0;
   const wrap = <Target extends object>(target: Target): Target =>

@@ -1,4 +1,4 @@
-/** All that is measured: each store, through each client, as durable as it can be and less so. */
+/** The subjects of the benchmark: each store through each client, with full and with relaxed durability. */
 import { readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { installed } from "../../services/installed.ts";
@@ -7,16 +7,16 @@ import type { Sync } from "./redis.ts";
 import type { OpenSqlite } from "./sqlite.ts";
 import type { Subject } from "./subject.ts";
 
-/** Addresses of the servers that run. */
+/** URLs of the running servers. */
 export type Urls = Partial<Record<"postgres" | "redis", string>>;
 
 interface SubjectEntry {
   title: string;
   /** The server it needs. */
   service?: keyof Urls;
-  /** The package, and where it is installed if not beside the library. */
+  /** The package, and its folder if it is not installed with the library. */
   client?: { name: string; folder?: string };
-  /** Whether growth is measured, too: once for each kind of store, where no disk hides it. */
+  /** Whether growth is measured, too: once for each kind of store, with a configuration without disk syncs. */
   grows?: boolean;
   open(url: string): Promise<Subject>;
 }
@@ -25,7 +25,7 @@ const services = new URL("../../services/node_modules/", import.meta.url);
 const beside = new URL("../../../node_modules/", import.meta.url);
 const better = { name: "better-sqlite3", folder: services.href };
 
-// Clients are loaded where they are measured, each in a process of its own.
+// Clients are loaded only in the process that measures them.
 type Synchronous = "full" | "normal";
 
 async function openNode(synchronous: Synchronous): Promise<Subject> {
@@ -115,10 +115,10 @@ export const subjects = {
 
 export type StoreName = keyof typeof subjects;
 
-/** The same, each of one type. */
+/** Returns a subject by its name. */
 export const entryOf = (name: StoreName): SubjectEntry => subjects[name];
 
-/** The client's name and version, or nothing where it is not installed. Empty for the store that has no client. */
+/** The client's name and version, or `undefined` if it is not installed. Empty for the memory store, which has no client. */
 export function clientVersion(name: StoreName): string | undefined {
   const { client } = entryOf(name);
   if (!client || isBuiltin(client.name)) return client?.name ?? "";

@@ -1,4 +1,4 @@
-/** Measures one subject in a process of its own, so that none is compiled for another's objects or collects another's garbage. */
+/** Measures one subject in its own process, so that it shares neither compiled code nor garbage with another subject. */
 import { answerParent, collectGarbage } from "../child.ts";
 import { measure, type StorePlan } from "./measure.ts";
 import { entryOf, type StoreName } from "./subjects.ts";

@@ -1,4 +1,4 @@
-/** The least a chat endpoint can do by hand: decode the SSE, parse each chunk, encode the text. Nothing is checked or stored. */
+/** The minimum of a hand-written chat endpoint: decode the SSE, parse each chunk, encode the text. It validates and stores nothing. */
 import { type Handler, model, type Upstream } from "../workload.ts";
 import { callModel, readPrompt } from "./hand-written.ts";
 

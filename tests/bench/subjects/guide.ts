@@ -1,6 +1,6 @@
 /**
- * The route that Thesys' guide has an app copy: iterate the client, transform with `@crayonai/stream`, store in `onEnd`. Two things
- * are changed in its favour: the client is made once, and the text is encoded in the transform, for strings are no body in Node.
+ * The route of Thesys' guide: iterate the client, transform with `@crayonai/stream`, store in `onEnd`. Two changes make it faster: the
+ * client is created once, and the transform encodes the text, because Node accepts no strings as a body.
  */
 import { transformStream } from "@crayonai/stream";
 import OpenAI from "openai";

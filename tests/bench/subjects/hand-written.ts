@@ -1,4 +1,4 @@
-/** What the two subjects without a library share. */
+/** Code that the two subjects without a library share. */
 import type { Upstream } from "../workload.ts";
 
 export async function readPrompt(request: Request): Promise<string> {

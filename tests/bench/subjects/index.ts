@@ -13,7 +13,7 @@ export const createSubject = {
 
 export type SubjectName = keyof typeof createSubject;
 
-/** What people call them. */
+/** The names in tables and plots. */
 export const titles: Record<SubjectName, string> = {
   "pass-through": "pass-through",
   floor: "hand-written floor",
@@ -24,7 +24,7 @@ export const titles: Record<SubjectName, string> = {
   "ai-sdk": "AI SDK streamText",
 };
 
-/** The name a worker was started with. */
+/** The subject that a worker was started with. Throws if it does not exist. */
 export function subjectName(name: string | undefined): SubjectName {
   if (name === undefined || !(name in createSubject)) throw new Error(`There is no subject "${name}".`);
   return name as SubjectName;

@@ -1,4 +1,4 @@
-/** This library, with its defaults but for the flush interval. */
+/** This library with its defaults, except for the flush interval. */
 import OpenAI from "openai";
 import { createChatHandler, createMemoryStore } from "../../../src/index.ts";
 import { type Handler, model, type Upstream } from "../workload.ts";

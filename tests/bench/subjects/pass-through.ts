@@ -1,4 +1,4 @@
-/** The least a proxy does: the model's bytes as they come, unread. */
+/** The minimum of a proxy: forwards the model's bytes without reading them. */
 import { type Handler, model, type Upstream } from "../workload.ts";
 import { callModel, readPrompt } from "./hand-written.ts";
 
