@@ -12,8 +12,6 @@ export interface NodeResponse {
   readonly headersSent: boolean;
   readonly destroyed: boolean;
   statusCode: number;
-  on(event: "close" | "drain" | "finish", listener: () => void): unknown;
-  write(chunk: Uint8Array): boolean;
   end(): unknown;
   destroy(error?: Error): unknown;
   readonly socket: { destroySoon?(): void } | null;

@@ -10,7 +10,6 @@ export interface NodeRequest {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** Whether somebody has read the body, or a part of it. */
   readonly readableDidRead?: boolean | undefined;
-  on(event: string, listener: (...values: never[]) => void): unknown;
   /** The whole URL, where `url` lacks the path of an Express router. */
   readonly originalUrl?: string | undefined;
   /** The body as text or bytes: `rawBody: true` of Nest, Google Cloud Functions. */

@@ -1,0 +1,153 @@
+/** What must hold of a chat route wherever it is mounted, as a client sees it over HTTP. */
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import type { ModelServer, Script } from "./model-server.ts";
+import { answers, answerTo, finish, gate, hangs, promptOf, says, saysAfter, stalls, text } from "./scripts.ts";
+
+/** A mounted route and the model behind it. */
+export interface ChatRoute {
+  /** The address of the route. */
+  url: string;
+  model: ModelServer;
+}
+
+/** In milliseconds, with room for a busy machine. The handler gives up a silent model only after a minute. */
+const soon = 5_000;
+
+/** Characters of one to four bytes, more than fits into one network write. */
+const longAnswer = "aä€😀".repeat(20_000);
+
+/** Registers the tests of a route. `route` is called when they run. */
+export function testChatRoute(route: () => ChatRoute): void {
+  const send = (content: unknown, ids: object = {}, signal: AbortSignal | null = null): Promise<Response> => {
+    const turn = { prompt: { id: randomUUID(), role: "user", content }, threadId: randomUUID(), responseId: randomUUID(), ...ids };
+    const headers = { "Content-Type": "application/json", "Accept-Encoding": "gzip, br, deflate" };
+    return fetch(route().url, { method: "POST", headers, body: JSON.stringify(turn), signal });
+  };
+
+  test("the first token arrives before the answer ends", async () => {
+    const rest = gate();
+    route().model.next(saysAfter([Promise.resolve(), "First"], [rest.opened, ", and the rest."]));
+    const response = await send("Hello");
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    expect(await reader.read()).toEqual({ done: false, value: "First" });
+    rest.open();
+    expect(await reader.read()).toEqual({ done: false, value: ", and the rest." });
+    expect((await reader.read()).done).toBe(true);
+  });
+
+  test("a long answer arrives byte for byte", async () => {
+    const middle = Math.floor(longAnswer.length / 2);
+    route().model.next(says(longAnswer.slice(0, middle), longAnswer.slice(middle)));
+    expect((await (await send("Hello")).text()) === longAnswer).toBe(true);
+  });
+
+  test("a client that disconnects in mid-stream ends the model call", async () => {
+    const { model } = route();
+    model.next(stalls("Once upon a time"));
+    const number = model.calls.length;
+    const client = new AbortController();
+    const response = await send("A story", {}, client.signal);
+    await response.body!.getReader().read();
+    const call = await model.call(number);
+    const leaving = performance.now();
+    client.abort();
+    expect((await call.left) - leaving).toBeLessThan(soon);
+  });
+
+  test("a client that disconnects before the first token ends the model call", async () => {
+    const { model } = route();
+    model.next(hangs);
+    const number = model.calls.length;
+    const client = new AbortController();
+    const response = send("A story", {}, client.signal);
+    const call = await model.call(number);
+    const leaving = performance.now();
+    client.abort();
+    await expect(response).rejects.toThrow("abort");
+    expect((await call.left) - leaving).toBeLessThan(soon);
+  });
+
+  test("an answer that breaks off is broken for the client, and whole when it is sent again", async () => {
+    const seen = gate();
+    const breaksOff: Script = async (call) => {
+      await call.send(text("A part"));
+      await seen.opened;
+      call.cut();
+    };
+    route().model.next(breaksOff);
+    const ids = { prompt: { id: randomUUID(), role: "user", content: "Hello" }, threadId: randomUUID(), responseId: randomUUID() };
+    const reader = (await send("", ids)).body!.pipeThrough(new TextDecoderStream()).getReader();
+    expect((await reader.read()).value).toBe("A part");
+    seen.open();
+    await expect(reader.read()).rejects.toThrow();
+    expect(await (await send("", ids)).text()).toBe(answerTo("Hello"));
+  });
+
+  test("a second turn sends the first one to the model", async () => {
+    const threadId = randomUUID();
+    expect(await (await send("One", { threadId })).text()).toBe(answerTo("One"));
+    expect(await (await send("Two", { threadId })).text()).toBe(answerTo("Two"));
+    const messages = route()
+      .model.calls.at(-1)
+      ?.body.messages.map(({ content }) => content);
+    expect(messages).toEqual(["One", answerTo("One"), "Two"]);
+  });
+
+  test("the same ids are answered again without the model", async () => {
+    const { model } = route();
+    const ids = { prompt: { id: randomUUID(), role: "user", content: "Hello" }, threadId: randomUUID(), responseId: randomUUID() };
+    const answer = await (await send("", ids)).text();
+    const calls = model.calls.length;
+    expect(await (await send("", ids)).text()).toBe(answer);
+    expect(model.calls.length).toBe(calls);
+  });
+
+  test("a client error arrives with its status and body", async () => {
+    const response = await send(7);
+    expect({ status: response.status, type: response.headers.get("content-type") }).toEqual({ status: 400, type: "application/json" });
+    expect(await response.json()).toMatchObject({
+      error: { type: "invalid_request_error", code: "invalid_request", param: "prompt.content" },
+    });
+    const form = await fetch(route().url, {
+      method: "POST",
+      headers: { Accept: "*/*" },
+      body: new Blob(["prompt=Hi"], { type: "text/x-form" }),
+    });
+    // Some frameworks refuse the media type before the handler can.
+    expect({ status: form.status, body: await form.text() }).toEqual({
+      status: 415,
+      body: expect.stringMatching(/application\/json|Unsupported Media Type/),
+    });
+  });
+
+  test("a model that fails is an error status with a body", async () => {
+    route().model.next((call) => call.head(500));
+    const response = await send("Hello");
+    expect({ status: response.status, body: await response.json() }).toMatchObject({
+      status: 502,
+      body: { error: { code: "model_failed" } },
+    });
+  });
+
+  test("100 answers stream at once", async () => {
+    const { model } = route();
+    const all = gate();
+    let arrived = 0;
+    model.always(async (call) => {
+      await call.send(text("Answer to "));
+      if (++arrived === 100) all.open();
+      await all.opened;
+      await call.send(text(`${promptOf(call.body)}.`) + finish());
+    });
+    try {
+      const prompts = Array.from({ length: 100 }, (_, n) => `prompt ${n}`);
+      const texts = await Promise.all(prompts.map(async (prompt) => (await send(prompt)).text()));
+      expect(texts).toEqual(prompts.map(answerTo));
+    } finally {
+      model.always(answers);
+    }
+  });
+}
