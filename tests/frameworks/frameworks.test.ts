@@ -1,9 +1,11 @@
 /** The handler in each framework that passes Node's `(req, res)`, over HTTP. */
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type ChatHandler, type ChatHandlerError, createChatHandler, createMemoryStore } from "../../src/index.ts";
 import { testChatRoute } from "../support/chat-route-suite.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
 import { answers } from "../support/scripts.ts";
+import { root, run } from "../package/pack.ts";
 import { type App, apps, misMounted } from "./apps.ts";
 
 const names = Object.keys(apps);
@@ -67,4 +69,8 @@ test("Express with @hono/node-server behind express.json(): the error names the 
     status: 500,
     text: expect.stringContaining("toNodeHandler()"),
   });
+});
+
+test("the apps and the snippets of the docs compile", async () => {
+  await run(join(root, "node_modules/.bin/tsc"), ["-p", "tests/frameworks"], root);
 });

@@ -82,7 +82,7 @@ export function testChatRoute(route: () => ChatRoute): void {
     const reader = (await send("", ids)).body!.pipeThrough(new TextDecoderStream()).getReader();
     expect((await reader.read()).value).toBe("A part");
     seen.open();
-    await expect(reader.read()).rejects.toThrow();
+    await expect(reader.read()).rejects.toThrow("terminated");
     expect(await (await send("", ids)).text()).toBe(answerTo("Hello"));
   });
 

@@ -35,7 +35,7 @@ export function parsePrompt(value: unknown, param: string, limits: Pick<Limits, 
 }
 
 /** Returns the value as the content of a prompt: text, or OpenAI's content parts with the fields we know. */
-export function parseContent(value: unknown, param: string, { promptCharacters }: Pick<Limits, "promptCharacters">): PromptContent {
+function parseContent(value: unknown, param: string, { promptCharacters }: Pick<Limits, "promptCharacters">): PromptContent {
   if (!Array.isArray(value)) {
     const text = parseText(value, param);
     checkLength(text, param, promptCharacters);
