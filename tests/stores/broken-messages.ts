@@ -243,6 +243,7 @@ export const brokenInstances: BrokenStore[] = [
   {
     name: "keeps messages in the process",
     breaks: "durable",
+    faulty: Object.keys(createSimpleStore(noData())),
     create: () => createSimpleStore(noData()),
   },
   broken("writes when it is next read", "durable", (good) => {

@@ -6,9 +6,15 @@ import { messageStoreCases, StoreInvariantError, testMessageStore, type StoreCas
 import { brokenAnswers } from "./broken-answers.ts";
 import { brokenAppends } from "./broken-appends.ts";
 import { brokenChanges } from "./broken-changes.ts";
+import { brokenCaches } from "./broken-caches.ts";
+import { brokenFilters } from "./broken-filters.ts";
+import { brokenIds } from "./broken-ids.ts";
 import { brokenLists } from "./broken-lists.ts";
 import { brokenContents, brokenInstances, brokenKeys, brokenListings } from "./broken-messages.ts";
+import { brokenRaces } from "./broken-races.ts";
+import { brokenSizes } from "./broken-sizes.ts";
 import { brokenThreads } from "./broken-threads.ts";
+import { brokenValues } from "./broken-values.ts";
 import { copyOf, createSimpleStore, noData, type Data } from "./simple-store.ts";
 
 /** A store on data of its own, with peers, reopened from a copy of the data. */
@@ -38,12 +44,26 @@ describe.each([
   ["changes", brokenChanges],
   ["threads", brokenThreads],
   ["lists", brokenLists],
+  ["ids", brokenIds],
+  ["filters", brokenFilters],
+  ["sizes", brokenSizes],
+  ["values", brokenValues],
+  ["caches and clocks", brokenCaches],
+  ["races and failures", brokenRaces],
 ])("broken %s", (_, stores) => {
-  test.each(stores)('a store that "$name" breaks "$breaks"', async ({ breaks, create }) => {
+  test.each(stores)('a store that "$name" breaks "$breaks"', async ({ breaks, caughtBy, faulty, create }) => {
     const invariant = storeInvariants[breaks];
-    const cases = messageStoreCases(subjectOf(create), { timeout: 2_000 }).filter((one) => one.invariant === invariant);
+    const isMeant = (one: StoreCase) =>
+      one.invariant === invariant && (caughtBy === undefined || one.name.split(", between ")[0] === caughtBy);
+    const cases = messageStoreCases(subjectOf(create), { timeout: 3_000 }).filter(isMeant);
+    expect(cases).not.toEqual([]);
     const failure = await firstFailure(cases);
     expect(failure?.message).toContain(`INVARIANT: ${invariant}`);
     expect(failure?.calls).not.toEqual([]);
+    const [finding] = failure!.message.split("\n\nThe other calls:");
+    expect(
+      faulty.filter((method) => finding!.includes(method)),
+      finding,
+    ).not.toEqual([]);
   });
 });

@@ -1,27 +1,38 @@
 /** Stores that each break one promise, as real ones do; the kit must name it. */
 import type { ThreadKey, ThreadStore } from "../../src/index.ts";
 import type { InvariantName } from "../../src/lib/testkit/invariants.ts";
-import { createSimpleStore, type Data } from "./simple-store.ts";
+import { createSimpleStore, noData, type Data } from "./simple-store.ts";
 
 export interface BrokenStore {
   name: string;
   /** The invariant that a case must name. */
   breaks: InvariantName;
+  /** The case that must find the fault; the two variants of a race count as one. @default any case of the invariant */
+  caughtBy?: string;
+  /** The methods that are wrong: the failure must name a call of one of them. */
+  faulty: string[];
   create(data: Data): ThreadStore;
 }
 
 /** The methods that a broken store has in place of the right ones. */
-type Break = (good: ThreadStore, data: Data) => Partial<ThreadStore>;
+export type Break = (good: ThreadStore, data: Data) => Partial<ThreadStore>;
 
 export function broken(name: string, breaks: InvariantName, change: Break): BrokenStore {
+  const data = noData();
   return {
     name,
     breaks,
+    faulty: Object.keys(change(createSimpleStore(data), data)),
     create: (data) => {
       const good = createSimpleStore(data);
       return { ...good, ...change(good, data) };
     },
   };
+}
+
+/** A broken store that exactly one case of the kit is there for. */
+export function fault(name: string, breaks: InvariantName, caughtBy: string, change: Break): BrokenStore {
+  return { ...broken(name, breaks, change), caughtBy };
 }
 
 /** A store that makes another key of each key it is given. */

@@ -71,7 +71,7 @@ export const brokenThreads: BrokenStore[] = [
   broken("makes up a title", "title", (good) => ({
     appendMessages: (key, messages, options) => good.appendMessages(key, messages, { ...options, title: options?.title ?? "New chat" }),
   })),
-  broken("cuts titles off", "whole", (good) => reading(good, ({ title }) => ({ title: title.slice(0, 255) }))),
+  broken("cuts titles off", "titles", (good) => reading(good, ({ title }) => ({ title: title.slice(0, 255) }))),
   broken("says times in seconds", "threadTimes", (good) =>
     reading(good, ({ createdAt, updatedAt }) => ({ createdAt: Math.floor(createdAt / 1_000), updatedAt: Math.floor(updatedAt / 1_000) })),
   ),

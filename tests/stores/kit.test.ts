@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { afterEach, describe, expect, expectTypeOf, test, vi } from "vitest";
 import { createMemoryStore, type MessageStore, type ThreadStore } from "../../src/index.ts";
 import { messageStoreCases, StoreInvariantError, testMessageStore, type StoreCase, type TestFunction } from "../../src/testkit.ts";
@@ -92,11 +93,29 @@ describe("a failure", () => {
 The thread:
   expected 5 items, got 7; they part at [0], expected ["c", "d", "e", "g", "a"], got ["a", "b", "c", "d", "e", "f", … and 1 more]
 
-The calls that led to it:
+The latest changes, and what was read after them:
 ${error.calls.map((call) => `  ${call}`).join("\n")}`);
     expect(error.invariant).toBe(error.message.slice("INVARIANT: ".length, error.message.indexOf("\n")));
     expect(error.calls).toHaveLength(6);
     expect(error.calls[1]).toBe('2. store.deleteMessages({ owner: "", threadId: "thread" }, ["a", "b"]) → undefined');
+  });
+
+  test("names the latest changes and what was read after them, and tells the other calls apart", async () => {
+    const { message, calls } = await failing({ updateMessage: async () => true }, "an update changes the fields it names, in place");
+    const [, suspects, others] = message.split(/\n\n(?:The latest changes, and what was read after them|The other calls):\n/);
+    expect(suspects!.split("\n").map((line) => line.trim())).toEqual(calls.slice(1));
+    expect(others!.split("\n").map((line) => line.trim())).toEqual(calls.slice(0, 1));
+  });
+
+  test("is printed once: its fields are in its message already", async () => {
+    const printed = inspect(await failing({ deleteMessages: async () => {} }, "deleting messages removes those and no others"));
+    for (const part of ["removes those ids, whole batches at once", "store.deleteMessages(", "expected 5 items, got 8"])
+      expect(printed.split(part), part).toHaveLength(2);
+  });
+
+  test("names the calls that were still running", async () => {
+    const { message } = await failing({ deleteMessages: () => new Promise(() => {}) }, "deleting messages removes those and no others");
+    expect(message).toMatch(/The case was not done after 100 ms\. Still running:\n {2}store\.deleteMessages\(.*\)\n/);
   });
 
   test("shows where two values part, at most five times", async () => {
@@ -132,7 +151,9 @@ ${error.calls.map((call) => `  ${call}`).join("\n")}`);
   test("tells of a call that rejects and keeps its error", async () => {
     const cause = new Error("connection refused");
     const error = await failing({ listMessages: () => Promise.reject(cause) }, "an unknown thread is empty");
-    expect(error.message).toContain("A call rejected that should not have: Error: connection refused");
+    expect(error.message).toContain(
+      'store.listMessages({ owner: "", threadId: "thread" }) rejected, which it must not: Error: connection refused',
+    );
     expect(error.calls[0]).toMatch(/rejected: Error: connection refused$/);
     expect(error.cause).toBe(cause);
   });
@@ -160,7 +181,9 @@ ${error.calls.map((call) => `  ${call}`).join("\n")}`);
   test("tells of a rejection rather than of a result before it that nothing depended on", async () => {
     const change = { appendMessages: async () => undefined, listMessages: () => Promise.reject(new Error("connection refused")) };
     const error = await failing(change as never, "messages come back as they were appended");
-    expect(error.message).toContain("A call rejected that should not have: Error: connection refused");
+    expect(error.message).toContain(
+      'store.listMessages({ owner: "", threadId: "thread" }) rejected, which it must not: Error: connection refused',
+    );
   });
 
   test("tells of a call that never settles", async () => {
@@ -253,7 +276,7 @@ describe("misuse says what to do:", () => {
     };
     for (const [name, of] of Object.entries(functions)) {
       const broken: object = { ...subject, [name]: async () => nothing };
-      const message = `chat-handler: create, peer and reopen must give a store, not ${JSON.stringify(nothing)}`;
+      const message = `chat-handler: create, peer and reopen must return a store, not ${JSON.stringify(nothing)}`;
       await expect(named(of, messageStoreCases(broken as never)).run()).rejects.toThrow(message);
     }
   });

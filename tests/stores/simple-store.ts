@@ -78,7 +78,7 @@ export function createSimpleStore(data: Data): ThreadStore {
     },
     async updateMessage(key, id, change) {
       const message = find(data, key)?.messages.find((message) => message.id === id);
-      if (message) Object.assign(message, copyOf(change));
+      if (message) Object.assign(message, copyOf(change), { id: message.id, promptId: message.promptId });
       return message !== undefined;
     },
     async deleteMessages(key, ids) {

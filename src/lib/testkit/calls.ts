@@ -1,36 +1,49 @@
-/** Keeps the calls a case makes, so that a failure can show what led to it. */
+/** Records the calls of a case, so that a failure can name the calls that led to it. */
 import { misuse } from "../core/options-check.ts";
 import { expectThat, isRecord, show } from "./expect.ts";
 
 const longestLog = 30;
+const mostNamed = 5;
 
-/** What the methods resolve to that give lists: a case trips over anything else before it can say what is wrong. */
+/** The methods that resolve to a list, and which: a case fails on anything else before it can say what is wrong. */
 const lists: Readonly<Record<string, string>> = {
   listMessages: "an array of messages",
   appendMessages: "an array of ids",
   listThreads: "{ threads: [] }",
 };
 
-/** The calls of one case, in the order they were made. */
+const readingMethods: ReadonlySet<string> = new Set(["listMessages", "listThreads", "getThread"]);
+
+interface Call {
+  number: number;
+  text: string;
+  outcome: string;
+}
+
+/** The calls of one case, in the order in which they began. */
 export class CallLog {
-  #calls: { text: string; outcome: string }[] = [];
-  #dropped = 0;
-  /** The last call that resolved to no such list, where none rejected after it. */
+  #calls: Call[] = [];
+  #count = 0;
+  /** The latest changes with no read among them, and the latest read of each method since then. */
+  #changes: Call[] = [];
+  #reads = new Map<string, Call>();
+  #rejected = new Map<unknown, Call>();
+  /** The last call that should have resolved to a list and did not, unless a later call rejected. */
   misfit: string | undefined;
 
-  /** The same store; each call of the given methods is noted under the instance's name. To call one that is not there is a mismatch. */
+  /** Returns the same store, with each call of the given methods recorded. A call of a method that is missing is a mismatch. */
   record<Store extends object>(store: Store, instance: string, methods: readonly string[]): Store {
-    if (!isRecord(store)) misuse(`create, peer and reopen must give a store, not ${show(store)}`);
+    if (!isRecord(store)) misuse(`create, peer and reopen must return a store, not ${show(store)}`);
     const recorded: Record<string, unknown> = Object.create(null);
     for (const name of methods) {
       const method: unknown = Reflect.get(store, name);
       if (typeof method !== "function") {
-        // Not enumerable: Object.keys gives what is there.
+        // Not enumerable: Object.keys returns the methods that exist.
         Object.defineProperty(recorded, name, { get: () => expectThat(false, `The ${instance} has no ${name}`) });
         continue;
       }
       recorded[name] = async (...args: unknown[]) => {
-        const call = this.#begin(`${instance}.${name}(${args.map((argument) => show(argument)).join(", ")})`);
+        const call = this.#begin(instance, name, args);
         try {
           const result: unknown = await Reflect.apply(method, store, args);
           call.outcome = `→ ${show(result)}`;
@@ -41,6 +54,7 @@ export class CallLog {
         } catch (error) {
           this.misfit = undefined;
           call.outcome = `rejected: ${show(error)}`;
+          this.#rejected.set(error, call);
           throw error;
         }
       };
@@ -48,18 +62,48 @@ export class CallLog {
     return recorded as Store;
   }
 
-  #begin(text: string): { outcome: string } {
-    const call = { text, outcome: "has not settled" };
-    if (this.#calls.push(call) > longestLog) {
-      this.#calls.shift();
-      this.#dropped++;
+  #begin(instance: string, method: string, args: readonly unknown[]): Call {
+    const text = `${instance}.${method}(${args.map((argument) => show(argument)).join(", ")})`;
+    const call = { number: ++this.#count, text, outcome: "has not settled" };
+    if (readingMethods.has(method)) this.#reads.set(method, call);
+    else {
+      if (this.#reads.size > 0) this.#changes = [];
+      this.#reads.clear();
+      this.#changes.push(call);
     }
+    if (this.#calls.push(call) > longestLog) this.#calls.shift();
     return call;
   }
 
-  /** One line per call; the oldest are left out of a long log. */
+  /** The call that rejected with this error, as text. */
+  rejection(error: unknown): string | undefined {
+    return this.#rejected.get(error)?.text;
+  }
+
+  /** The calls that have not settled, as one text; empty if there are none. */
+  unsettled(): string {
+    const open = this.#calls.filter(({ outcome }) => outcome === "has not settled");
+    return open
+      .map(({ text }) => text)
+      .slice(0, mostNamed)
+      .join("\n  ");
+  }
+
+  /** Names the latest changes and what was read after them, one line each: the call that caused a fault is among them. */
+  suspects(): string[] {
+    const reads = [...this.#reads.values()].sort((a, b) => a.number - b.number);
+    const changes = this.#changes.slice(-mostNamed).map(line);
+    const earlier = this.#changes.length - changes.length;
+    if (earlier > 0) changes.unshift(`(${earlier} changes)`);
+    return [...changes, ...reads.map(line)];
+  }
+
+  /** One line per call. Only the last thirty are there. */
   lines(): string[] {
-    const lines = this.#calls.map(({ text, outcome }, index) => `${this.#dropped + index + 1}. ${text} ${outcome}`);
-    return this.#dropped === 0 ? lines : [`(${this.#dropped} earlier calls)`, ...lines];
+    const dropped = this.#count - this.#calls.length;
+    const lines = this.#calls.map(line);
+    return dropped === 0 ? lines : [`(${dropped} earlier calls)`, ...lines];
   }
 }
+
+const line = ({ number, text, outcome }: Call): string => `${number}. ${text} ${outcome}`;

@@ -1,4 +1,4 @@
-/** How a case is written, and how it is run against a store. */
+/** How a case is written, and how it runs against a store. */
 import { within } from "../core/async.ts";
 import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../core/store.ts";
 import { CallLog } from "./calls.ts";
@@ -6,40 +6,46 @@ import { Mismatch } from "./expect.ts";
 import { storeInvariants, type InvariantName } from "./invariants.ts";
 import type { Subject } from "./subject.ts";
 
-/** One check of the kit, for a runner of your own. */
+/** One check of the kit, for a test runner of your own. */
 export interface StoreCase {
-  /** What the case does, in a few words; unique among the cases. */
+  /** What the case proves, in a few words. Unique among the cases. */
   name: string;
   /** The sentence of the store contract that it proves. */
   invariant: string;
-  /** Why it is not to be run: what the store does not have or was not given. Absent where it is to be run. */
+  /** Why the case cannot run: what the store lacks, or what the kit was not given. Absent if it can run. */
   skip?: string | undefined;
-  /** Runs it on a store of its own. Rejects with a {@link StoreInvariantError} where the store breaks the invariant. */
+  /** Runs the case on a new store. Rejects with a {@link StoreInvariantError} if the store breaks the invariant. */
   run(): Promise<void>;
 }
 
-/** A store broke an invariant. Its message holds the invariant, what was found, and the calls that led to it. */
+/**
+ * A store broke an invariant. The message holds the invariant, what was found, the call that showed it with the changes before it,
+ * and the calls of the case.
+ */
 export class StoreInvariantError extends Error {
-  /** Tells it from other errors in a runner's report. */
-  override readonly name = "StoreInvariantError";
+  /** Always `"StoreInvariantError"`. */
+  override readonly name: string;
   /** The sentence of the store contract that was broken. */
   readonly invariant: string;
-  /** The calls of the case in order, one line each, abbreviated; the last thirty. */
+  /** The calls of the case in order, one line each, shortened. At most the last thirty. */
   readonly calls: readonly string[];
 
   constructor(invariant: string, finding: string, calls: readonly string[], options?: ErrorOptions) {
-    const made = calls.length === 0 ? "" : `\n\nThe calls that led to it:\n${calls.map((line) => `  ${line}`).join("\n")}`;
-    super(`INVARIANT: ${invariant}\n\n${finding}${made}`, options);
+    const others = calls.filter((line) => !finding.includes(line)).map((line) => `\n  ${line}`);
+    super(`INVARIANT: ${invariant}\n\n${finding}${others.length === 0 ? "" : `\n\nThe other calls:${others.join("")}`}`, options);
+    this.name = "StoreInvariantError";
     this.invariant = invariant;
     this.calls = calls;
+    // Test runners print the fields of an error beside its message, which has all of this already.
+    for (const field of ["name", "invariant", "calls"]) Object.defineProperty(this, field, { enumerable: false });
   }
 }
 
-/** Gives a case more instances on the data of its store. */
+/** Opens more instances on the data of the case's store. */
 interface Instances<Store> {
-  /** A second instance, beside the first. Only where the case needs `peer`. */
+  /** Opens a second instance beside the first. Only for a case that needs `peer`. */
   peer(): Promise<Store>;
-  /** Closes the first instance and gives the one that was opened in its place. Only where the case needs `reopen`. */
+  /** Closes the first instance and opens another in its place. Only for a case that needs `reopen`. */
   reopen(): Promise<Store>;
 }
 
@@ -57,7 +63,7 @@ export type MessageCase = CaseDefinition<MessageStore>;
 /** A case of the tier of stores with threads. */
 export type ThreadCase = CaseDefinition<ThreadStore>;
 
-/** Runs the definition on a fresh store and says what was found, if anything. */
+/** Runs the case on a new store. Rejects with a {@link StoreInvariantError} if the store breaks the invariant. */
 export async function runCase<Store extends MessageStore>(
   { invariant, body }: CaseDefinition<Store>,
   subject: Subject<Store>,
@@ -71,31 +77,45 @@ export async function runCase<Store extends MessageStore>(
 
   const instances: Instances<Store> = {
     async peer() {
-      if (!subject.peer) throw new Error("The case did not say that it needs `peer`");
+      if (!subject.peer) throw new Error("The case does not declare that it needs `peer`");
       const peer = await subject.peer(first);
       const recorded = log.record(peer, "peer", methods);
       peers.push(peer);
       return recorded;
     },
     async reopen() {
-      if (!subject.reopen) throw new Error("The case did not say that it needs `reopen`");
+      if (!subject.reopen) throw new Error("The case does not declare that it needs `reopen`");
       first = await subject.reopen(first);
       return log.record(first, "reopened", methods);
     },
   };
 
   let broken: StoreInvariantError | undefined;
+  const late = () =>
+    new Mismatch(`The case was not done after ${timeout} ms. Still running:\n  ${log.unsettled() || "no call of the store"}`);
   try {
-    // A store that hangs is named like any other.
-    await within(timeout, body(recorded, instances), () => new Mismatch(`The case was not done after ${timeout} ms`));
+    await within(timeout, body(recorded, instances), late);
   } catch (error) {
-    const finding = error instanceof Mismatch ? error.message : (log.misfit ?? `A call rejected that should not have: ${String(error)}`);
-    broken = new StoreInvariantError(storeInvariants[invariant], finding, log.lines(), { cause: error });
+    broken = new StoreInvariantError(storeInvariants[invariant], findingOf(error, log), log.lines(), causeOf(error));
   }
   try {
     for (const store of [...peers.reverse(), first]) await subject.destroy?.(store);
   } catch (error) {
-    throw broken ?? error; // a store that broke may well fail to close, too: what broke first is what matters
+    throw broken ?? error; // a broken store may also fail to close: what broke first is what matters
   }
   if (broken) throw broken;
 }
+
+function findingOf(error: unknown, log: CallLog): string {
+  if (error instanceof Mismatch) {
+    const suspects = log.suspects();
+    return suspects.length === 0
+      ? error.message
+      : `${error.message}\n\nThe latest changes, and what was read after them:\n  ${suspects.join("\n  ")}`;
+  }
+  if (log.misfit) return log.misfit;
+  return `${log.rejection(error) ?? "The case"} rejected, which it must not: ${String(error)}`;
+}
+
+/** A mismatch is in the message already; an error of the store or its database is worth printing with its stack. */
+const causeOf = (error: unknown): ErrorOptions => (error instanceof Mismatch ? {} : { cause: error });

@@ -1,7 +1,4 @@
-/**
- * What the kit proves, each invariant of the store contract as one sentence. A failing case names the one it found
- * broken.
- */
+/** What the kit proves: each invariant of the store contract as one sentence. A failing case names the one that is broken. */
 export const storeInvariants = {
   tiers: "A store says which tiers it implements, and has every method of them.",
 
@@ -14,19 +11,21 @@ export const storeInvariants = {
   allOrNothing: "When an append rejects, no message of its batch is stored, and none is removed.",
   contiguous: "A batch stays contiguous and in order, and none is lost, whoever else appends at that moment, from any process.",
   idOnce: "An id already in the thread, or repeated in the batch, is left as it is and not among the returned ids.",
-  readers: "A reader sees a batch whole or not at all, and never the moment between a removal and what takes its place.",
+  readers:
+    "A reader sees a batch, a deletion or an update whole or not at all, and never the moment between a removal and what takes its place.",
   replacesAnswerTo:
     "With `replacesAnswerTo`, the whole batch takes the place of what a broken attempt left, in one atomic step; where the prompt is not there or answered, or an id of the batch is taken, nothing is removed or stored, and `[]` returned.",
   durable: "Once a call resolves, every instance sees what it did, and so does a store opened later.",
   copiesIn: "Values handed in are neither kept nor changed: changing them later changes nothing stored.",
   emptyBatch: "An empty batch stores, removes and creates nothing.",
 
-  whole: "A message is kept whole and exact, with fields and kinds the store does not know, or refused with an error.",
+  whole: "A message is kept whole and exact, with fields and kinds the store does not know and in their order, or refused with an error.",
+  titles: "A title is kept exactly, or refused with an error where the database cannot hold its characters.",
   keys: "Two different keys are kept apart, or refused with an error where the database cannot hold them; they are never folded together.",
   messageIds: "Message ids are compared exactly: any two different strings are two messages, or refused with an error.",
   isolation: "What is done to one thread or owner neither touches nor shows any other.",
 
-  updateInPlace: "An update changes the fields it names; position, id and the other fields stay as they were.",
+  updateInPlace: "An update replaces the fields it names and resolves to `true`; position, ids and the other fields stay as they were.",
   updateUnknown: "Updating an unknown thread or id gives `false` and creates nothing.",
   deleteMessages: "Deleting messages removes those ids, whole batches at once, and nothing else.",
 
@@ -35,7 +34,7 @@ export const storeInvariants = {
   threadTimes: "A thread says when it was made and when a message was last appended, in epoch milliseconds.",
   activity:
     "Threads are listed by latest activity: an append or a creation, ordered by the store's own sequence; renaming is none, nor is an append that stores nothing.",
-  pages: "Walking the pages meets every thread that stays untouched meanwhile exactly once.",
+  pages: "Walking the pages, at any instance, meets every thread that stays untouched meanwhile exactly once.",
   lastPage: "The last page has no `nextCursor`.",
   cursor: "A cursor holds only `A-Z a-z 0-9 - _`.",
   foreignCursor: "A cursor that was not handed out rejects, or gives a page of this owner's threads; never another's.",

@@ -5,16 +5,26 @@ import { runCase, type CaseDefinition, type MessageCase, type StoreCase, type Th
 import { answerRaceCases } from "./cases/answer-races.ts";
 import { answeringCases } from "./cases/answering.ts";
 import { appendingCases } from "./cases/appending.ts";
+import { changeRaceCases } from "./cases/change-races.ts";
 import { changingCases } from "./cases/changing.ts";
+import { clockCases, threadClockCases } from "./cases/clocks.ts";
 import { contentCases } from "./cases/content.ts";
+import { deletionRaceCases } from "./cases/deletion-races.ts";
 import { durabilityCases, threadDurabilityCases } from "./cases/durability.ts";
+import { failureCases, threadFailureCases } from "./cases/failures.ts";
+import { instanceCases, threadInstanceCases } from "./cases/instances.ts";
 import { keyCases } from "./cases/keys.ts";
 import { listingCases } from "./cases/listing.ts";
 import { pageCases } from "./cases/pages.ts";
 import { raceCases } from "./cases/races.ts";
 import { readingCases } from "./cases/reading.ts";
+import { similarIdCases, similarThreadCases } from "./cases/similar-ids.ts";
+import { sizeCases } from "./cases/sizes.ts";
+import { threadDeletionCases } from "./cases/thread-deletions.ts";
 import { threadRaceCases } from "./cases/thread-races.ts";
+import { threadSizeCases } from "./cases/thread-sizes.ts";
 import { threadCases } from "./cases/threads.ts";
+import { valueCases } from "./cases/values.ts";
 import { expectThat } from "./expect.ts";
 import { storeInvariants } from "./invariants.ts";
 import type { MessageStoreSubject, ThreadStoreSubject } from "./subject.ts";
@@ -44,14 +54,33 @@ const messageCases: MessageCase[] = [
   ...answeringCases,
   ...changingCases,
   ...contentCases,
+  ...valueCases,
   ...keyCases,
+  ...similarIdCases,
+  ...failureCases,
+  ...clockCases,
   ...raceCases,
   ...answerRaceCases,
+  ...changeRaceCases,
   ...readingCases,
   ...durabilityCases,
+  ...instanceCases,
+  ...sizeCases,
 ];
 
-const threadTierCases: ThreadCase[] = [...threadCases, ...pageCases, ...threadRaceCases, ...threadDurabilityCases];
+const threadTierCases: ThreadCase[] = [
+  ...threadCases,
+  ...threadDeletionCases,
+  ...similarThreadCases,
+  ...pageCases,
+  ...threadFailureCases,
+  ...threadClockCases,
+  ...threadRaceCases,
+  ...deletionRaceCases,
+  ...threadDurabilityCases,
+  ...threadInstanceCases,
+  ...threadSizeCases,
+];
 
 const remedy = "Declare `threads: true` for a store that implements ThreadStore, or `threads: false` for one that does not";
 

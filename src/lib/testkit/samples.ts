@@ -1,4 +1,4 @@
-/** What the cases store. */
+/** The ids, texts and messages that the cases store. */
 import type { MessageStatus, StoredMessage, ThreadKey } from "../core/store.ts";
 
 /** The time of every sample: order must not come from it. */
@@ -17,7 +17,7 @@ export function prompt(id: string, content = `text of ${id}`): StoredMessage {
   return { id, promptId: id, message: { role: "user", content }, status: "complete", createdAt: someTime };
 }
 
-/** A whole answer with the given id, to the prompt of the given id. */
+/** A complete answer with the given id, to the prompt of the given id. */
 export function answer(id: string, promptId: string): StoredMessage {
   return {
     id,
@@ -30,7 +30,7 @@ export function answer(id: string, promptId: string): StoredMessage {
   };
 }
 
-/** A broken answer with the given id, to the prompt of the given id. */
+/** A partial answer with the given id, to the prompt of the given id. */
 export function part(id: string, promptId: string, status: MessageStatus = "failed"): StoredMessage {
   return { id, promptId, message: { role: "assistant", content: `part ${id}` }, status, createdAt: someTime };
 }
@@ -40,7 +40,7 @@ export function prompts(...ids: string[]): StoredMessage[] {
   return ids.map((id) => prompt(id));
 }
 
-/** So many ids with a common beginning: `a.0`, `a.1` … */
+/** Returns so many ids with a common beginning: `a.0`, `a.1` … */
 export function numbered(beginning: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${beginning}.${index}`);
 }
@@ -50,7 +50,7 @@ export function idsOf(messages: readonly StoredMessage[]): string[] {
   return messages.map(({ id }) => id);
 }
 
-/** Text that looks random and is the same in every run, so that no database can compress it. */
+/** Returns text that looks random and is the same in every run, so that no database can compress it. */
 export function noise(length: number, alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"): string {
   let state = length;
   let text = "";
@@ -61,7 +61,7 @@ export function noise(length: number, alphabet = "abcdefghijklmnopqrstuvwxyzABCD
   return text;
 }
 
-/** Strings a store must keep apart as owners, thread ids and message ids. Each looks like another, or means something somewhere. */
+/** Strings that a store must keep apart as owners, thread ids and message ids. Each looks like another, or means something somewhere. */
 export const oddIds: readonly string[] = [
   ...["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "undefined", "null", "NaN", "true"],
   ...["10", "9", "1", "01", "1.0", "-1", "0"],
@@ -70,11 +70,43 @@ export const oddIds: readonly string[] = [
   ...["%", "_", "%%", "a%", "a_", "*", "a*", "?", "[a]", "^a", ".*", "\\", "\\\\", "a\\b", "\\u0000", "$1", "$a"],
   ...["'", "''", '"', '""', "`", "';--", "'; DROP TABLE messages; --", "{}", "{a}", "{a}b", "[]", '{"a":1}', "<a>", "&amp;"],
   ...["日本語", "👩‍👩‍👧", "\u202e", "\u200b", "\ufeff", "\ufffd", "\u007f", "\u0001", "\u2028"],
-  noise(512),
-  `${noise(511)}!`,
+  // Differ in what a 3-byte column, a path, a dictionary or a number loses.
+  ...[".", "..", "...", "😀", "😁", "a😀", "a😁", "a😀b", "a\u200b", "a\u00ad", "a\ufe0f", "a\u0001", "\uffff", "a\uffff"],
+  ...[
+    "あ",
+    "ア",
+    "は",
+    "ば",
+    "ﬁ",
+    "fi",
+    "\u00c5",
+    "\u212b",
+    "I",
+    "ı",
+    "９",
+    "9007199254740992",
+    "9007199254740993",
+    "0x10",
+    "16",
+    "1e1",
+    "+1",
+  ],
+  ...["3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3F2504E0-4F89-11D3-9A0C-0305E82C3301", "3f2504e04f8911d39a0c0305e82c3301"],
+  ...["__a__", "_id", "$", "a$b", "NULL", "None", "false", "507f1f77bcf86cd799439011", "507F1F77BCF86CD799439011"],
+  longId(),
+  longId(511),
 ];
 
-/** Strings a database may be unable to hold: kept apart all the same, or refused with an error. */
+/** The longest id that every store must hold, 512 bytes; with a place, one that differs from it only there. */
+export function longId(differsAt?: number): string {
+  const id = noise(512);
+  return differsAt === undefined ? id : `${id.slice(0, differsAt)}!${id.slice(differsAt + 1)}`;
+}
+
+/** Longest ids that differ from each other in one place, near the lengths at which columns and indexes end. */
+export const longIds: readonly string[] = [longId(), ...[36, 63, 64, 127, 128, 190, 191, 254, 255, 256, 383, 450, 500, 511].map(longId)];
+
+/** Strings that a database may be unable to hold: a store keeps them apart, or refuses them with an error. */
 export const hardIds: readonly string[] = [
   "",
   ...["\0", "a\0", "a\0b", "\ud800", "\udfff", "a\ud800", "\udc00\ud800"],
@@ -94,8 +126,11 @@ export const oddTexts: readonly string[] = [
   "\\ \\\\ \\u0000 \\ud800 \\n %s %% $1 ? :name '' \" ` {} ${x} \\' --",
   "null",
   "__proto__",
-  "0123456789".repeat(7_000),
+  "😀 and 😁",
 ];
+
+/** A text beyond the 65,535 bytes of a MySQL TEXT. */
+export const longText: string = "0123456789".repeat(7_000);
 
 /** Texts that a database may be unable to hold: kept exactly, or refused with an error. */
 export const hardTexts: readonly string[] = ["\0", "a\0b", "\ud800", "a\udfffb", "\udc00\ud800"];

@@ -2,7 +2,7 @@
 import { expectEqual } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import type { MessageStore, StoredMessage } from "../../core/store.ts";
-import { answer, hardTexts, here, key, oddTexts, prompt, someTime } from "../samples.ts";
+import { answer, hardTexts, here, key, longText, oddTexts, prompt, someTime } from "../samples.ts";
 
 /** A message of each kind that OpenAI's form knows, and one that it does not. */
 const kinds: Record<string, unknown> = {
@@ -34,7 +34,10 @@ const kinds: Record<string, unknown> = {
     audio: { id: "audio_1" },
     annotations: [{ at: { from: 0, to: 2 } }],
   },
-  "a role of the future": { role: "narrator", content: { deep: [[[{}], []], null, true, 0, 1e21, 0.1, -7, 9_007_199_254_740_991] } },
+  "a role of the future": {
+    role: "narrator",
+    content: { empty: {}, deep: [[[{}], []], null, true, 0, 1e21, 0.1, -7, 9_007_199_254_740_991] },
+  },
 };
 
 const withKind = (id: string, message: unknown): StoredMessage => Object.assign(answer(id, id), { message });
@@ -107,12 +110,13 @@ export const contentCases: MessageCase[] = [
     name: "any text is kept exactly",
     invariant: "whole",
     async body(store) {
+      const texts = [...oddTexts, longText];
       await keeps(
         store,
-        oddTexts.map((text, index) => prompt(`m.${index}`, text)),
+        texts.map((text, index) => prompt(`m.${index}`, text)),
         "odd texts",
       );
-      for (const text of oddTexts) {
+      for (const text of texts) {
         const message = { role: "assistant" as const, content: text };
         await store.updateMessage(key("odd texts"), "m.0", { message });
         const [first] = await store.listMessages(key("odd texts"));

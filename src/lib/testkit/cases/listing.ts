@@ -3,6 +3,7 @@ import { expectEqual, expectThat } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import { answer, here, idsOf, key, numbered, prompt, prompts, someTime } from "../samples.ts";
 import { withClock } from "../clock.ts";
+import { atOnce } from "../gate.ts";
 
 export const listingCases: MessageCase[] = [
   {
@@ -104,6 +105,27 @@ export const listingCases: MessageCase[] = [
         list.reverse().pop();
         expectEqual(await store.listMessages(here), stored, "The thread after changes to what was handed out");
       }
+    },
+  },
+  {
+    name: "reads at once are each answered, and share nothing",
+    invariant: "last",
+    async body(store) {
+      const stored = prompts(...numbered("m", 6));
+      await store.appendMessages(here, stored);
+      await store.appendMessages(key("another"), prompts("a"));
+      const limits = [undefined, 2, 5, undefined, 1, 2];
+      const lists = await atOnce(limits.map((last) => () => store.listMessages(here, { last })));
+      for (const [index, last] of limits.entries())
+        expectEqual(
+          lists[index],
+          stored.slice(last === undefined ? 0 : -last),
+          `What listMessages gave with last: ${last}, read at once with others`,
+        );
+      lists[0]![0]!.message.content = "changed";
+      lists[1]!.length = 0;
+      expectEqual(lists[3], stored, "What one of two reads at once gave, after a change to what the other gave");
+      expectEqual(lists[5], stored.slice(-2), "The last 2 of one of two reads at once, after a change to the other's");
     },
   },
 ];

@@ -5,6 +5,7 @@ import { atOnce, later } from "../gate.ts";
 import type { ThreadStore } from "../../core/store.ts";
 import { answer, here, idsOf, key, numbered, prompts } from "../samples.ts";
 import { meetings, races } from "./races.ts";
+import { walk } from "./walk.ts";
 
 export const threadRaceCases: ThreadCase[] = races<ThreadStore>([
   {
@@ -128,6 +129,17 @@ export const threadRaceCases: ThreadCase[] = races<ThreadStore>([
       await atOnce(ids.flatMap((id) => [one, other].map((store, index) => () => store.appendMessages(key(id), prompts(`m.${index}`)))));
       const { threads } = await one.listThreads("", { limit: 100 });
       expectEqual(threads.map(({ threadId }) => threadId).sort(), ids.toSorted(), "The threads in the list");
+    },
+  },
+  {
+    name: "threads active at once are all met by a walk in pages of 1",
+    invariant: "pages",
+    async race(one, other) {
+      const ids = numbered("thread", 12);
+      for (const round of ["first", "second"]) {
+        await atOnce(ids.map((id, index) => () => (index % 2 ? other : one).appendMessages(key(id), prompts(round))));
+        expectEqual((await walk(one, 1)).sort(), ids.toSorted(), `The threads met in pages of 1 after the ${round} appends at once`);
+      }
     },
   },
 ]);
