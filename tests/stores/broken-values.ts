@@ -138,20 +138,22 @@ export const brokenValues: BrokenStore[] = [
     "decodes base64",
     "whole",
     looks,
-    reading(strings((text) => (/^data:text\/plain;base64,/.test(text) ? atob(text.split(",")[1]!) : text))),
+    reading(strings((text) => (text.startsWith("data:text/plain;base64,") ? atob(text.split(",")[1]!) : text))),
   ),
   fault(
     "keeps the finish reason in varchar(32)",
     "whole",
     "finish reasons of the future are kept",
-    reading((value, name) => (name === "finishReason" ? String(value).slice(0, 32) : value)),
+    reading((value, name) => (name === "finishReason" && typeof value === "string" ? value.slice(0, 32) : value)),
   ),
   fault(
     "keeps the finish reason as an enum",
     "whole",
     "finish reasons of the future are kept",
     reading((value, name) =>
-      name === "finishReason" && !["stop", "length", "tool_calls", "content_filter", "function_call"].includes(String(value)) ? "" : value,
+      name === "finishReason" && !["stop", "length", "tool_calls", "content_filter", "function_call", null].includes(value as string)
+        ? ""
+        : value,
     ),
   ),
 

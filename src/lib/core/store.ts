@@ -1,14 +1,28 @@
 /**
- * The store contract: what a database has to promise so that a conversation is never lost, doubled,
- * corrupted or shown to the wrong person.
+ * The store contract: what a database must guarantee so that a conversation is never lost, duplicated, corrupted or shown to
+ * the wrong person.
  *
- * Two tiers, each a whole interface: a store that keeps messages is a {@link MessageStore}; one that
- * also lists, renames and deletes threads is a {@link ThreadStore}. Every method of a tier is required.
- * Each `INVARIANT` below is a case of the kit in `chat-handler/testkit`, but for what calls cost.
+ * There are two tiers, each a whole interface. A {@link MessageStore} keeps messages. A {@link ThreadStore} also lists, renames and
+ * deletes threads. Every method of a tier is required. The kit in `chat-handler/testkit` has cases for each `INVARIANT` below, except
+ * for those about cost.
  *
- * Evolution: within a major version no required method, parameter or field is added to a tier. New
- * abilities come as a new tier, new facts as optional fields, which a store keeps like all others
- * (so keep a message whole, for example as JSON, rather than field by field).
+ * Three invariants bind every method:
+ *
+ * INVARIANT: every instance sees what a call did as soon as the call resolves: the same instance, another process, and a store opened
+ * later. Caches, replicas and counters in the process must not show.
+ * INVARIANT: calls may meet, within a process and between processes. Each is atomic, none is lost, and none fails only because it met
+ * another: retry deadlocks and lost races.
+ * INVARIANT: a call that fails changes nothing, and the store works on after it.
+ *
+ * Sizes that every store must hold: a message, and a batch, of 1 MB as JSON; a batch of 1,000 messages; a thread of 10,000 messages and
+ * 18 MB; 1,000 ids in one deletion; a page of 1,000 threads; an owner with more threads than that. {@link ThreadKey} and
+ * {@link StoredMessage} say how long ids are, {@link Thread} how long titles are.
+ *
+ * A store refuses what its database cannot hold: it rejects before it changes anything. The handler answers 503 for that, unless
+ * the error is a `ChatHandlerError` with the code `invalid_request`, which it answers with 400.
+ *
+ * Evolution: within a major version no required method, parameter or field is added to a tier. New abilities come as a new tier, new
+ * data as optional fields. Keep each message whole, for example as JSON text, and your store keeps those, too.
  *
  * All times are epoch milliseconds.
  */
@@ -16,111 +30,123 @@ import type { ChatCompletionMessageParam } from "openai/resources/chat/completio
 import type { CompletionUsage } from "openai/resources/completions";
 
 /**
- * Names one thread. Owner and thread id together are the key: the same thread id under two owners is two
- * threads.
+ * Names one thread. Owner and thread id together are the key: the same thread id under two owners is two threads.
  *
- * INVARIANT: any string is a legal owner or thread id (`""` as an owner, `__proto__`, `a/b`, `%`, NUL, lone
- * surrogates). Two different keys are kept apart, or refused with an error that says why the database
- * cannot hold them; they are never folded together.
+ * INVARIANT: every method compares keys exactly. Two different keys are two threads: case, accents, trailing spaces, numbers and
+ * characters that a collation ignores all make a difference, and so does the last character of a long key.
+ * INVARIANT: a key that is refused touches no other thread, in reads, updates and deletions as in appends.
+ *
+ * Every store must hold any string of up to 512 bytes in UTF-8 (`__proto__`, `..`, `a/b`, `%`, emoji). If an index is shorter than
+ * that, index a hash of the key. A store may refuse longer strings, NUL, half of a surrogate pair, and an empty thread id.
  */
 export interface ThreadKey {
-  /** The user or tenant the thread belongs to; `""` where the app has no users. */
+  /** The user or tenant the thread belongs to. `""` if the app has no users: an owner like any other, never "all owners". */
   owner: string;
-  /** The thread's id, made by the client. */
+  /** The thread's id. The client makes it. */
   threadId: string;
 }
 
-/** A thread's key as one string. As JSON, no two pairs of strings meet in one. */
+/** Returns a thread's key as one string. JSON makes a different string of each key. */
 export const keyOf = ({ owner, threadId }: ThreadKey): string => JSON.stringify([owner, threadId]);
 
-/**
- * How an answer ended: `complete` is whole; `stopped` was cut short by the person (or a lost
- * connection); `failed` was cut short by a fault.
- */
+/** How an answer ended: `complete` is whole, `stopped` was ended by the person or a lost connection, `failed` by an error. */
 export type MessageStatus = "complete" | "stopped" | "failed";
 
 /**
- * One message of a thread, as a store keeps it. Plain JSON data; a field that is `undefined` counts as absent.
+ * One message of a thread, as a store keeps it: plain JSON data. A field that is `undefined` counts as absent.
  *
- * INVARIANT: kept whole and exact, with fields and kinds the store does not know, or refused with an error.
- * INVARIANT: ids are compared exactly: any two different strings are two messages, or refused with an error.
+ * INVARIANT: a message is kept whole and exact, or refused with an error. Fields and roles that the store does not know, `null`, empty
+ * lists and objects, the order of fields, every digit of a number and every character of a text come back as they were. No field name
+ * is reserved: a message may have an `_id`, an `owner` or a `seq`.
+ * INVARIANT: every method compares message ids and prompt ids exactly, as it compares keys (see {@link ThreadKey}).
+ *
+ * Every store must hold a message of 1 MB as JSON, and ids of up to 512 bytes in UTF-8. It may refuse longer ids, NUL or half of a
+ * surrogate pair in an id or a text, and an empty id.
  */
 export interface StoredMessage {
-  /** Unique within its thread. A prompt's id comes from the client; so does the final answer's (the response id). */
+  /** Unique within its thread. The client makes the ids of prompts and of final answers (the response id). */
   id: string;
-  /** Id of the prompt whose turn this message belongs to; a prompt names itself. */
+  /** The id of the prompt that this message belongs to. A prompt has its own id here. */
   promptId: string;
-  /** The message in OpenAI's form, as it is sent to the model. */
+  /** The message in OpenAI's form, as the model receives it. */
   message: ChatCompletionMessageParam;
-  /** How the answer it belongs to ended, tool calls and results included. Prompts are always `complete`. */
+  /** How the answer ended that this message belongs to. Tool calls and results carry it, too. Prompts are always `complete`. */
   status: MessageStatus;
-  /** When it was made, in epoch milliseconds. For people to read: order never comes from it. */
+  /** When the message was made, in epoch milliseconds. For people to read: order never comes from it. */
   createdAt: number;
-  /** The model's finish reason, on assistant messages, where one arrived. */
+  /** The model's finish reason, on assistant messages, if one arrived. Any string. */
   finishReason?: string | undefined;
-  /** The tokens it cost, on assistant messages, where the model reported them. */
+  /** The tokens that an assistant message cost, if the model reported them. */
   usage?: CompletionUsage | undefined;
 }
 
-/** What {@link MessageStore.updateMessage} may change. A field that is absent or `undefined` stays as it is. */
+/** The fields that {@link MessageStore.updateMessage} replaces. A field that is absent or `undefined` stays as it is. */
 export type MessageChange = Partial<Omit<StoredMessage, "id" | "promptId">>;
 
 /** Options of {@link MessageStore.listMessages}. */
 export interface ListMessagesOptions {
-  /** Only the newest this many messages, still oldest first. A positive integer. @default all */
+  /** Return only so many of the newest messages, still oldest first. A positive integer. @default all */
   last?: number | undefined;
 }
 
 /** Options of {@link MessageStore.appendMessages}. */
 export interface AppendMessagesOptions {
-  /** Title for the thread if this append creates it. A store without threads ignores it. @default "" */
+  /** The title of the thread if this append creates it. A store without threads ignores it. @default "" */
   title?: string | undefined;
-  /** Id of the prompt that the batch answers: the `promptId` of all its messages. They take the place of what a broken attempt left. */
+  /**
+   * The id of the prompt that the batch answers: the `promptId` of all its messages. The batch replaces what a failed attempt left.
+   * `""` is an id like any other, not "none".
+   */
   replacesAnswerTo?: string | undefined;
 }
 
-/** Keeps the messages of threads. A plain object from a factory; rejects with the database's own error. */
+/** Keeps the messages of threads. A plain object from a factory. Its methods reject with the database's own error. */
 export interface MessageStore {
   /**
-   * The messages of a thread, oldest first.
+   * Returns the messages of a thread, oldest first.
    *
-   * INVARIANT: an unknown thread gives an empty array, never an error.
-   * INVARIANT: the order is that of appending, by the store's own sequence and never by a clock.
-   * INVARIANT: `last: n` gives the newest n, still oldest first, at a cost that does not grow with the thread.
-   * INVARIANT: values handed out share nothing with the store: changing them changes nothing stored.
+   * INVARIANT: an unknown thread has an empty array, never an error.
+   * INVARIANT: the order is that of appending, by the store's own sequence and never by a clock: clocks of two servers differ.
+   * INVARIANT: all messages come back, however many and however large they are: the database's pages and limits never show.
+   * INVARIANT: `last: n` returns the newest n, still oldest first, at a cost that does not grow with the thread.
+   * INVARIANT: a reader sees each call of the others whole or not at all: a batch, a deletion, an update, an answer in the place of another.
+   * INVARIANT: the returned values share nothing with the store or with other callers: changing them changes nothing stored.
    */
   listMessages(thread: ThreadKey, options?: ListMessagesOptions): Promise<StoredMessage[]>;
 
   /**
-   * Adds messages at the end of a thread, creating the thread with its first message, and resolves to the
-   * ids it stored.
+   * Adds messages at the end of a thread, creates the thread with its first message, and resolves to the ids that it stored, in any
+   * order.
    *
-   * INVARIANT: all or nothing: when it rejects, no message of the batch is stored, and none is removed.
+   * INVARIANT: all or nothing. When it rejects, no message of the batch is stored, and none is removed.
    * INVARIANT: the batch stays contiguous and in order, whoever else appends at that moment, from any process.
-   * INVARIANT: an id already in the thread (or repeated in the batch; but see `replacesAnswerTo`) is left as it is and not among the returned ids.
-   * INVARIANT: with `replacesAnswerTo`, the other messages with that prompt's id as `promptId` are removed, wherever they stand, and the whole
-   * batch is stored, in one atomic step. But where the prompt is not in the thread, one of those messages is `complete`, or an id of the batch is in the
-   * thread outside of them, nothing is removed or stored, and `[]` returned. So a prompt is never answered twice, and what was deleted
-   * does not come back with its answer, whoever else answers it and however late this call arrives.
-   * INVARIANT: a reader sees a batch whole or not at all, and either what is removed for it or the batch in its place.
+   * INVARIANT: an id that is already in the thread, or is repeated in the batch, is left as it came first, and not returned. This holds
+   * however long ago it was stored (but see `replacesAnswerTo`). A deleted id may be stored again.
+   * INVARIANT: with `replacesAnswerTo`, all other messages with that prompt's id as `promptId` are removed, wherever they stand, and
+   * the whole batch is stored, in one atomic step. Nothing is removed or stored, and `[]` is returned, if the prompt is not in the
+   * thread, one of those messages is `complete`, or an id of the batch belongs to any other message of the thread. So a prompt is
+   * answered once, and an answer never brings back what was deleted, whoever else answers and however late this call arrives.
    * INVARIANT: once it resolves, the messages are as durable as the database makes them.
-   * INVARIANT: values handed in are not kept: changing them later changes nothing stored.
+   * INVARIANT: the arguments stay as they are and are not kept: changing them later changes nothing stored.
    * INVARIANT: an empty batch stores, removes and creates nothing.
    */
   appendMessages(thread: ThreadKey, messages: readonly StoredMessage[], options?: AppendMessagesOptions): Promise<string[]>;
 
   /**
-   * Changes one message in its place and resolves to whether it was there. C1 saves form state so.
+   * Replaces fields of one message in its place and resolves to whether the message was there. C1 saves form state with it.
    *
-   * INVARIANT: position, id and the fields not named stay as they were.
+   * INVARIANT: a field of the change takes the place of the whole old one, `message` and `usage` included: nothing is merged, and `null`
+   * is a value. Position, `id`, `promptId` and the fields not named stay as they were.
+   * INVARIANT: a message that is there gives `true`, also if the change changes nothing.
    * INVARIANT: an unknown thread or id gives `false` and creates nothing.
    */
   updateMessage(thread: ThreadKey, id: string, change: MessageChange): Promise<boolean>;
 
   /**
-   * Removes messages by id. The thread stays, even without messages.
+   * Removes messages by id. The thread stays, even without messages. No activity of the thread.
    *
-   * INVARIANT: all or nothing; unknown ids are ignored; other threads and owners are untouched.
+   * INVARIANT: all or nothing, also for 1,000 ids. Unknown ids are ignored, no ids remove nothing, and other threads and owners are
+   * untouched. A message that is appended at the same moment and not named stays.
    */
   deleteMessages(thread: ThreadKey, ids: readonly string[]): Promise<void>;
 }
@@ -132,19 +158,23 @@ export const messageStoreMethods: readonly (keyof MessageStore)[] = ["listMessag
 export interface Thread {
   /** The thread's id. */
   threadId: string;
-  /** What the list shows; from the first prompt unless renamed. */
+  /**
+   * What the list shows: from the first prompt unless renamed.
+   *
+   * INVARIANT: a title is kept exactly. Every store must hold 1,000 characters; it may refuse NUL and half of a surrogate pair.
+   */
   title: string;
-  /** When it was made, in epoch milliseconds. */
+  /** When the thread was made, in epoch milliseconds, by the clock of the server or of the database. */
   createdAt: number;
   /** When a message was last appended, in epoch milliseconds. For people to read: order never comes from it. */
   updatedAt: number;
 }
 
-/** Which page of threads {@link ThreadStore.listThreads} gives. */
+/** Which page of threads {@link ThreadStore.listThreads} returns. */
 export interface ThreadPage {
-  /** At most this many threads. A positive integer. */
+  /** How many threads: fewer only on the last page. A positive integer; every store can return 1,000. May differ from page to page. */
   limit: number;
-  /** Where the page before ended: its `nextCursor`. @default the first page */
+  /** Where the page before ended: its `nextCursor`, from any instance. @default the first page */
   cursor?: string | undefined;
 }
 
@@ -152,37 +182,39 @@ export interface ThreadPage {
 export interface ThreadList {
   /** The threads, latest activity first. */
   threads: Thread[];
-  /** Asks for the page after this one; absent on the last. Only `A-Z a-z 0-9 - _`: it survives a URL unencoded. */
+  /** The cursor of the page after this one. Absent on the last page. Only `A-Z a-z 0-9 - _`: it survives a URL unencoded. */
   nextCursor?: string | undefined;
 }
 
-/** A {@link MessageStore} that also knows the threads of an owner. */
+/** A {@link MessageStore} that also keeps the threads of each owner. */
 export interface ThreadStore extends MessageStore {
   /**
-   * A page of an owner's threads, latest activity first.
+   * Returns a page of an owner's threads, latest activity first.
    *
-   * INVARIANT: activity is an append or a creation, ordered by the store's own sequence; renaming is none, nor is an append
-   * that stores nothing.
-   * INVARIANT: walking the pages meets every thread that stays untouched meanwhile exactly once.
+   * INVARIANT: activity is a creation, or an append that stores something, ordered by the store's own sequence and never by a clock.
+   * No two activities are equal. Reads, renames, updates and deletions of messages are none.
+   * INVARIANT: a walk over the pages, at any instance, meets every thread that stays untouched meanwhile exactly once.
    * INVARIANT: the last page has no `nextCursor`.
-   * INVARIANT: a cursor that was not handed out rejects, or gives a page of this owner's threads; never another's.
+   * INVARIANT: a cursor that the store did not make rejects, or gives a page of this owner's threads; never another's.
    * INVARIANT: the cost of a page does not grow with the number of threads.
    */
   listThreads(owner: string, page: ThreadPage): Promise<ThreadList>;
 
-  /** One thread, or `undefined` where this owner has none of that id. */
+  /** Returns one thread as it is listed, or `undefined` if this owner has no thread with this id. */
   getThread(thread: ThreadKey): Promise<Thread | undefined>;
 
   /**
-   * Makes a thread without messages.
+   * Creates a thread without messages and returns it.
    *
-   * INVARIANT: a thread already there is left as it is and returned.
+   * INVARIANT: a thread that is there is left as it is and returned.
+   * INVARIANT: a deleted thread is created as a new one: nothing of the old one comes back.
    */
   createThread(thread: ThreadKey, title: string): Promise<Thread>;
 
   /**
    * Changes the title and resolves to whether the thread was there.
    *
+   * INVARIANT: a thread that is there gives `true`, also if it has this title already.
    * INVARIANT: an unknown thread gives `false` and is not created.
    */
   renameThread(thread: ThreadKey, title: string): Promise<boolean>;
@@ -190,19 +222,20 @@ export interface ThreadStore extends MessageStore {
   /**
    * Removes a thread with all its messages and resolves to whether it was there.
    *
-   * INVARIANT: nothing of it is left, and every other thread is untouched.
+   * INVARIANT: nothing of it is left, however many messages it has, and every other thread is untouched. An append at the same moment
+   * comes before the deletion or makes the thread again with all of its batch: no half of a thread is left.
    */
   deleteThread(thread: ThreadKey): Promise<boolean>;
 
   /**
-   * Removes all threads of an owner with all their messages.
+   * Removes all threads of an owner with all their messages. `""` is one owner, not all.
    *
-   * INVARIANT: nothing of the owner is left, and every other owner is untouched.
+   * INVARIANT: nothing of the owner is left, however many threads there are, and every other owner is untouched.
    */
   deleteOwner(owner: string): Promise<void>;
 }
 
-/** What a {@link ThreadStore} has besides. */
+/** The methods that a {@link ThreadStore} adds. */
 export const threadStoreMethods: readonly (keyof ThreadStore)[] = [
   "listThreads",
   "getThread",

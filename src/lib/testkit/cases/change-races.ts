@@ -74,9 +74,7 @@ export const changeRaceCases: MessageCase[] = races([
     async race(one, other) {
       await one.appendMessages(here, [prompt("a"), answer("b", "a")]);
       const names = numbered("field", 12);
-      const results = await atOnce(
-        names.map((name, index) => () => (index % 2 ? other : one).updateMessage(here, "b", { [name]: index } as object)),
-      );
+      const results = await atOnce(names.map((name, index) => () => (index % 2 ? other : one).updateMessage(here, "b", { [name]: index })));
       expectEqual(
         results,
         names.map(() => true),

@@ -95,7 +95,7 @@ export const deletionRaceCases: ThreadCase[] = races<ThreadStore>([
         const thread = key("thread", name);
         await one.appendMessages(thread, prompts("a", "b"));
         const results = await atOnce([later(first, () => one.deleteThread(thread)), later(second, () => other.deleteThread(thread))]);
-        expectEqual(results.toSorted(), [false, true], `What two calls of deleteThread at once resolved to (${name})`);
+        expectEqual(results.filter(Boolean), [true], `The calls of deleteThread that found the thread, of two at once (${name})`);
         await expectOneStory(one, name, [[]], `two calls of deleteThread at once (${name})`);
       });
     },
