@@ -159,7 +159,7 @@ function shortType(type: ts.TypeNode | undefined): string {
   return words.join(" or ");
 }
 
-/** Returns the page with each of its marked tables built anew. */
+/** Returns the page with all of its marked tables replaced. */
 function withTables(page: string, text: string): string {
   let result = text;
   for (const { name, entry, type, build } of tables.filter((table) => table.page === page)) {

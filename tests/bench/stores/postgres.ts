@@ -69,7 +69,7 @@ async function barePostgres(client: PostgresClient, schema: string): Promise<Bar
   };
 }
 
-/** The plans that the server chose and ran, within the store's functions, too: its own `auto_explain` tells them. */
+/** The plans that the server ran, including those within the store's functions, as `auto_explain` reports them. */
 async function explain(url: string, schema: string): Promise<Plan[]> {
   const client = new Client(url);
   const notices: string[] = [];
