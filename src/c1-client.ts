@@ -1,5 +1,5 @@
 /** In the browser: what C1Chat's thread managers ask for, over the routes of `createThreadHandler`. */
-import { misuse } from "./lib/core/options-check.ts";
+import { throwUsageError } from "./lib/core/usage-error.ts";
 
 /** A thread as C1Chat lists it. */
 export interface C1Thread {
@@ -78,7 +78,8 @@ const mostPages = 20;
  * @throws TypeError where the options name no url.
  */
 export function createC1Threads(options: C1ThreadsOptions): C1Threads {
-  if (typeof options?.url !== "string") misuse('pass where the thread handler is mounted, as in createC1Threads({ url: "/api/threads" })');
+  if (typeof options?.url !== "string")
+    throwUsageError('pass where the thread handler is mounted, as in createC1Threads({ url: "/api/threads" })');
   const { headers, fetch: send = fetch } = options;
   const url = options.url.replace(/\/+$/, "");
   const ask = async (path: string, method = "GET", body?: object): Promise<Response> => {

@@ -1,25 +1,15 @@
 /** The public root: a chat endpoint from a store and a model. */
-export { ChatHandlerError } from "./lib/core/errors.ts";
-export type { ChatHandlerErrorCode, ChatHandlerErrorOptions } from "./lib/core/errors.ts";
 export { createChatHandler } from "./lib/chat/create-chat-handler.ts";
 export type { ChatHandler } from "./lib/chat/create-chat-handler.ts";
-export type { ModelClient } from "./lib/model/model.ts";
-export type {
-  Authorized,
-  AuthorizeResult,
-  ChatHandlerOptions,
-  TurnEndEvent,
-  ErrorContext,
-  HistoryOptions,
-  Limits,
-  ModelParams,
-  RequestContext,
-  Timeouts,
-  TurnContext,
-} from "./lib/chat/options.ts";
+export type { AuthorizeResult, ChatHandlerOptions } from "./lib/chat/options.ts";
+export { allowAnyone } from "./lib/core/authorize.ts";
+export type { Authorized, ErrorContext, RequestContext, TurnContext } from "./lib/core/context.ts";
+export { ChatHandlerError } from "./lib/core/errors.ts";
+export type { ChatHandlerErrorCode, ChatHandlerErrorOptions } from "./lib/core/errors.ts";
+export type { Limits, Timeouts } from "./lib/core/limits.ts";
+export type { ModelClient } from "./lib/core/model-client.ts";
 export { promptText } from "./lib/core/prompt.ts";
 export type { Prompt, PromptContent } from "./lib/core/prompt.ts";
-export type { ToolRunner } from "./lib/tools/create-tools.ts";
 export type {
   AppendMessagesOptions,
   ListMessagesOptions,
@@ -33,5 +23,7 @@ export type {
   ThreadPage,
   ThreadStore,
 } from "./lib/core/store.ts";
+export type { ToolContext, ToolRunner, ToolStep } from "./lib/core/tool-runner.ts";
 export { createMemoryStore } from "./lib/stores/memory.ts";
 export type { MemoryStoreOptions } from "./lib/stores/memory.ts";
+export type { HistoryOptions, ModelParams, TurnEndEvent } from "./lib/turn/settings.ts";

@@ -1,4 +1,5 @@
 /** Routes for threads: list, load, rename, delete, and form state. */
-export { allowAnyone, createThreadHandler } from "./lib/threads/create-thread-handler.ts";
+export { allowAnyone } from "./lib/core/authorize.ts";
+export { createThreadHandler } from "./lib/threads/create-thread-handler.ts";
 export type { ThreadHandler } from "./lib/threads/create-thread-handler.ts";
 export type { ThreadHandlerOptions, ThreadLimits, ThreadRequestContext, ThreadTimeouts } from "./lib/threads/options.ts";

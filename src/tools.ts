@@ -1,3 +1,4 @@
 /** Tools that a model may call within a turn. */
 export { createTools } from "./lib/tools/create-tools.ts";
-export type { ChatTool, ToolContext, ToolRunner, ToolStep } from "./lib/tools/create-tools.ts";
+export type { ToolContext, ToolRunner, ToolStep } from "./lib/core/tool-runner.ts";
+export type { ChatTool } from "./lib/tools/create-tools.ts";

@@ -16,6 +16,8 @@ const statuses: Record<ChatHandlerErrorCode, number> = {
   method_not_allowed: 405,
   thread_busy: 409,
   id_conflict: 409,
+  thread_deleted: 409,
+  form_mismatch: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,

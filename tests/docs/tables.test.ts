@@ -1,7 +1,7 @@
 /** The tables of errors, limits and options in the docs are those of the code. */
 import { expect, test } from "vitest";
 import { ChatHandlerError, type ChatHandlerErrorCode, createMemoryStore } from "../../src/index.ts";
-import { resolveOptions } from "../../src/lib/chat/options.ts";
+import { resolveChatOptions } from "../../src/lib/chat/options.ts";
 import { resolveThreadOptions } from "../../src/lib/threads/options.ts";
 import { errorCodes, type Field, fieldsOf, pagesWithTables } from "./tables.ts";
 
@@ -25,8 +25,8 @@ test("the table of errors has every code once, with its status", () => {
 
 const store = createMemoryStore();
 const client = { chat: { completions: { create: () => Promise.reject(new Error("not called")) } } };
-const chat = resolveOptions({ store, client, model: "some-model" }, 1);
-const threads = resolveThreadOptions({ store, authorize: () => ({ owner: "" }) }, 1);
+const chat = resolveChatOptions({ store, client, model: "some-model" });
+const threads = resolveThreadOptions({ store, authorize: () => ({ owner: "" }) });
 
 test.each<[type: string, fields: Field[], values: object]>([
   ["Limits", fieldsOf("index", "Limits"), chat.limits],

@@ -47,7 +47,8 @@ export function whyNot(
       );
       return isOther && (concurrency === "reject" || waited >= timeouts.queue) ? undefined : "nothing else ran for so long";
     }
-    case "id_conflict": {
+    case "id_conflict":
+    case "thread_deleted": {
       const isClash = here.some(
         (other) =>
           (other.responseId === responseId) !== (other.promptId === promptId) || (other.promptId === promptId && other.content !== content),

@@ -62,7 +62,7 @@ export function createReference(schedule: Schedule, { last, concurrency }: Pick<
       if (whole && status === "complete") whole.isTold = true;
       if (!attempt) return;
       attempt.ended = turn;
-      if (status !== "complete" && error?.code !== "id_conflict") stored.failed(attempt);
+      if (status !== "complete" && error?.code !== "id_conflict" && error?.code !== "thread_deleted") stored.failed(attempt);
     },
 
     formSaved(thread, id, context) {

@@ -38,7 +38,7 @@ export function createShownRules(ledger: Ledger, stored: StoredRules): ShownRule
         (other) =>
           other.process === process && other.responseId === responseId && isSame(other.thread, thread) && other.outcome === "thread_busy",
       );
-      const hindrances = ["store_failed", "id_conflict", ...(isTold || concurrency === "reject" ? ["thread_busy"] : [])];
+      const hindrances = ["store_failed", "id_conflict", "thread_deleted", ...(isTold || concurrency === "reject" ? ["thread_busy"] : [])];
       const isHindered = hindrances.some((code) => whyNot(code, request, ledger) === undefined);
       const isStored = mirror.find(thread, promptId) !== undefined;
       unless(
@@ -74,7 +74,7 @@ export function createShownRules(ledger: Ledger, stored: StoredRules): ShownRule
         () => `request ${number} for ${nameOf(thread, responseId)} got ${outcome}, but ${doubt}`,
       );
       const attempt = attempts.find(({ calls }) => calls.some((call) => call.number === callsIn(shown)[0]));
-      if (attempt && outcome !== "id_conflict") stored.failed(attempt);
+      if (attempt && outcome !== "id_conflict" && outcome !== "thread_deleted") stored.failed(attempt);
     },
   };
 }

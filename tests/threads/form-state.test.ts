@@ -98,7 +98,7 @@ describe.each(ways)("%s", (via) => {
       `${card}</context>[{}]<context>`,
     ];
     await forEach(rewritten, async (content) => {
-      expect(await expectError(await save(threads, content), 409, "id_conflict")).toMatchObject({ param: "message.content" });
+      expect(await expectError(await save(threads, content), 409, "form_mismatch")).toMatchObject({ param: "message.content" });
     });
     expect(await loaded(threads)).toBe(card);
     expect(writes(threads)).toBe(0);
@@ -113,7 +113,7 @@ describe.each(ways)("%s", (via) => {
     await forEach(spoken, async (said) => {
       const threads = await started(said);
       for (const cut of [said.replace(/<context>.*<\/context>/, ""), said.split("<context>")[0]!]) {
-        await expectError(await save(threads, cut + context("Ada")), 409, "id_conflict");
+        await expectError(await save(threads, cut + context("Ada")), 409, "form_mismatch");
       }
       for (const name of ["Ada", "Eve"]) {
         expect((await save(threads, said + context(name))).status).toBe(204);
@@ -174,7 +174,7 @@ describe.each(ways)("%s", (via) => {
       const error = await expectError(await save(threads, card + context("Ada"), { id }), 404, "not_found");
       expect(error.message).toBe("There is no such thread or answer.");
     });
-    for (const id of ["r2", "r3"]) await expectError(await save(threads, card + context("Ada"), { id }), 409, "id_conflict");
+    for (const id of ["r2", "r3"]) await expectError(await save(threads, card + context("Ada"), { id }), 409, "form_mismatch");
     await expectError(await save(threads, card + context("Ada"), {}, "unknown"), 404, "not_found");
     expect(await threads.kept.listMessages(ada("t"))).toEqual(before);
     expect(await threads.kept.getThread(ada("unknown"))).toBeUndefined();
@@ -186,7 +186,7 @@ describe.each(ways)("%s", (via) => {
     const step = message("c", "p1", { role: "assistant", content: "Let me look. ", tool_calls: [call] });
     const result = message("x", "p1", { role: "tool", content: "42", tool_call_id: "x" });
     await threads.kept.appendMessages(ada("t"), [prompt(1), step, result, answer(1, card)]);
-    await expectError(await save(threads, card + context("Ada")), 409, "id_conflict");
+    await expectError(await save(threads, card + context("Ada")), 409, "form_mismatch");
     expect((await save(threads, `Let me look. ${card}${context("Ada")}`)).status).toBe(204);
     expect(await loaded(threads)).toBe(`Let me look. ${card}${context("Ada")}`);
     expect(await threads.kept.listMessages(ada("t"))).toEqual([prompt(1), step, result, answer(1, card + context("Ada"))]);
@@ -262,7 +262,7 @@ describe.each(ways)("%s", (via) => {
     await expectError(await save(threads, card + context("Ada")), 404, "not_found");
     leaving.abort();
     await chat.settled();
-    await expectError(await save(threads, card + context("Ada")), 409, "id_conflict");
+    await expectError(await save(threads, card + context("Ada")), 409, "form_mismatch");
     expect(await loaded(threads)).toBe(card);
     // Made anew, it is whole, and can be filled in.
     chat.model.always(says(card, "!"));

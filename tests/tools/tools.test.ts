@@ -299,7 +299,7 @@ describe("what the model asks for:", () => {
 it("shows all that was said before a tool while the tool runs", async () => {
   const end = gate();
   const slow = createTools([{ name: "look", run: () => end.opened }]);
-  const chat = await startChat({ tools: slow, flushInterval: 60_000 });
+  const chat = await startChat({ tools: slow, flushInterval: 300 });
   const calls = event(chunk({ tool_calls: [toolCall("c1", "look", "{}")] }, "tool_calls"));
   chat.model.next(sends(text("Let me"), text(" look."), calls), says(" Done."));
   const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();

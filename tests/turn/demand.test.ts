@@ -262,7 +262,7 @@ describe("flushInterval", () => {
 
   it("shows the last text before the answer is stored", async () => {
     const held = gate();
-    const chat = await startChat({ flushInterval: 60_000, script: says("First", " and last.") });
+    const chat = await startChat({ flushInterval: 300, script: says("First", " and last.") });
     chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth === 1 ? { before: held.opened } : undefined));
     const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
     let got = "";

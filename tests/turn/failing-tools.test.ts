@@ -38,7 +38,7 @@ describe("a turn with tools", () => {
       await chat.settled();
       expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
       const causes = chat.errors.map(({ cause }) => (cause as Error | undefined)?.message);
-      expect(causes).toContain("generateId repeats an id");
+      expect(causes).toContain("generateId() must return a new id at each call.");
       const healed = await startChat({ over: chat, tools });
       healed.model.next(callsWeather, says("Done."));
       expect(await read(healed.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });

@@ -234,7 +234,10 @@ function knowsOfLeaving() {
     while (!signals.has(promptId)) await delay(1);
   };
   return {
-    authorize: ({ request, prompt }: RequestContext): undefined => void signals.set(prompt.id, request.signal),
+    authorize({ request, prompt }: RequestContext) {
+      signals.set(prompt.id, request.signal);
+      return { owner: "" };
+    },
     met,
     left: async (promptId: string) => {
       await met(promptId);

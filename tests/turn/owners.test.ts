@@ -1,6 +1,6 @@
 /** Who asks: `authorize` decides before anything is read or stored, and nobody meets another's thread. */
 import { describe, expect, it } from "vitest";
-import { type AuthorizeResult, ChatHandlerError, type RequestContext } from "../../src/index.ts";
+import { allowAnyone, type AuthorizeResult, ChatHandlerError, type RequestContext } from "../../src/index.ts";
 import { ask, expectError, inShort, read, startChat, ways } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
 import { gate, saysAfter } from "../support/scripts.ts";
@@ -83,6 +83,8 @@ describe("fails closed with 500", () => {
       },
     ],
     ["when it rejects", () => Promise.reject(new Error(secret))],
+    ["on undefined, as of a missing else", () => {}],
+    ["on a promise of undefined", async () => {}],
     ["on null", () => null],
     ["on false", () => false],
     ["on a text", () => "ada"],
@@ -104,8 +106,8 @@ describe("fails closed with 500", () => {
   });
 });
 
-it('takes nothing for an app without users: owner ""', async () => {
-  for (const authorize of [undefined, () => undefined, async () => {}]) {
+it('takes no authorize, or allowAnyone, for an app without users: owner ""', async () => {
+  for (const authorize of [undefined, allowAnyone]) {
     const chat = await startChat({ authorize });
     await read(chat.post(ask("Hi")));
     await chat.settled();
@@ -133,7 +135,7 @@ it("says who asks, and nothing else, whatever more is in what it returns", async
 it("is asked at every request, also at a replay and a join", async () => {
   let isAllowed = true;
   const end = gate();
-  const authorize = () => (isAllowed ? undefined : new Response(null, { status: 403 }));
+  const authorize = () => (isAllowed ? { owner: "" } : new Response(null, { status: 403 }));
   const chat = await startChat({ authorize, script: saysAfter([Promise.resolve(), "Sec"], [end.opened, "ret"]) });
   const running = await chat.post(ask("Hi"));
   isAllowed = false;

@@ -206,7 +206,7 @@ it.each<[what: string, (chat: Chat) => Promise<unknown>]>([
   await remove(chat);
   end.open();
   expect((await first).failed).toBe(true);
-  for (const response of waiting) await expectError(await response, 409, "id_conflict");
+  for (const response of waiting) await expectError(await response, 409, "thread_deleted");
   await chat.settled();
   expect((await chat.kept.listThreads("", { limit: 10 })).threads).toEqual([]);
   expect(chat.model.calls.length).toBe(1);
@@ -240,7 +240,7 @@ it.each([
   await chat.kept.deleteThread({ owner: "", threadId: "t" });
   deleted.open();
   expect((await first).failed || (await first).status === 409).toBe(true);
-  await expectError(await mine, 409, "id_conflict");
+  await expectError(await mine, 409, "thread_deleted");
   await chat.settled();
   expect((await chat.kept.listThreads("", { limit: 10 })).threads).toEqual([]);
 });

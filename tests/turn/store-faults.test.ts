@@ -240,7 +240,7 @@ overEveryStore(({ name, patience, create }) => {
     await chat.settled();
     expect(await chat.stored()).toEqual([]);
     expect(await chat.kept.getThread({ owner: "", threadId: "t" })).toBeUndefined();
-    expect(chat.errors).toMatchObject([{ code: "id_conflict" }]);
+    expect(chat.errors).toMatchObject([{ code: "thread_deleted" }]);
   });
 });
 
@@ -268,7 +268,7 @@ describe("a store that is none", () => {
   ])("is named when its %s() gives %j", async (method, gives) => {
     const chat = await startChat({ store: { ...createMemoryStore(), [method]: async () => gives } });
     await expectError(await chat.post(ask("Hi")), 503, "store_failed");
-    expect(chat.errors[0]?.cause).toMatchObject({ message: `The store's ${method}() gave no array.` });
+    expect(chat.errors[0]?.cause).toMatchObject({ message: `${method}() must resolve to an array. Check your store's implementation.` });
   });
 
   it("never gives a clean end when it empties what it was given", async () => {

@@ -1,59 +1,70 @@
-/** `createChatHandler`: wires the parts, decides nothing. */
+/** `createChatHandler`: one request's way through the rooms. */
 import { findOwner } from "../core/authorize.ts";
-import { errorCard } from "../protocols/c1/error-card.ts";
-import { asChatHandlerError, ChatHandlerError, errorResponse } from "../core/errors.ts";
-import { guardStore, report } from "../core/guard-store.ts";
-import { misuse } from "../core/options-check.ts";
-import { type ChatHandlerOptions, type ErrorContext, resolveOptions, type TurnContext } from "./options.ts";
-import { readChatRequest } from "../core/read-request.ts";
-import { conflict } from "../turn/existing-turn.ts";
-import { asksSame } from "../core/prompt.ts";
-import { runningTurnsOn } from "../coordination/local.ts";
-import { TextReader } from "../protocols/c1/text-response.ts";
-import { Turn } from "../turn/turn.ts";
+import type { ErrorContext, TurnContext } from "../core/context.ts";
+import { ChatHandlerError, createErrorResponse, toChatHandlerError } from "../core/errors.ts";
+import type { EventLog } from "../core/event-log.ts";
+import type { Protocol } from "../core/protocol.ts";
+import { readJson } from "../core/read-request.ts";
+import { reportError } from "../core/report-error.ts";
+import { throwUsageError } from "../core/usage-error.ts";
+import { parseRecord } from "../core/validate.ts";
+import { c1 } from "../protocols/c1/protocol.ts";
+import { openLog } from "./open-log.ts";
+import { type ChatHandlerOptions, resolveChatOptions } from "./options.ts";
+import { parseBody } from "./parse-body.ts";
+import { streamLog } from "./stream-log.ts";
 
-/** A chat endpoint: give it a `Request`, get the `Response`. Never rejects. */
+/** A chat endpoint: receives a `Request` and returns its `Response`. Never rejects. */
 export type ChatHandler = (request: Request) => Promise<Response>;
 
 /**
- * Makes a chat endpoint from a store and a model.
+ * Creates a chat endpoint from a store and a model.
  *
- * The handler answers `POST { prompt: { id, role: "user", content }, threadId, responseId }` (what `<C1Chat>` sends) with the answer
- * as streamed text. A clean end means that the whole answer is stored; whatever else happens errors the stream or, before the first
- * byte, gives an error status with `{ error: { message, type, code, param? } }`. Sending the same ids again is always safe: a complete
- * answer is replayed, a running one joined, a broken one made anew.
+ * The handler answers `POST { prompt: { id, role: "user", content }, threadId, responseId }`, which `<C1Chat>` sends, with the answer as streamed
+ * text. A clean end means that the whole answer is stored. Any failure breaks the stream or, before the first byte, returns an error status with
+ * `{ error: { message, type, code, param? } }`. Sending the same ids again is always safe: a complete answer is replayed, a running one is
+ * followed, and a partial one is replaced by a new answer.
  *
- * @throws TypeError where the options make no sense; the message names the remedy.
+ * @throws TypeError for options that make no sense. The message names the fix.
+ *
+ * @example
+ * export const POST = createChatHandler({ store: createMemoryStore(), client: new OpenAI(), model: "gpt-5-mini" });
  */
 export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
-  const settings = resolveOptions(options, arguments.length);
-  const turns = runningTurnsOn(settings.store);
-  settings.store = guardStore(settings.store, settings.timeouts.store);
+  const settings = resolveChatOptions(options);
 
   return async (request) => {
-    /** For the app's functions: what they set in it changes nothing, but in the prompt. */
-    let known: ErrorContext = { request };
-    let turn: Turn | undefined;
+    let context: ErrorContext = { request };
+    let protocol: Protocol = c1;
+    let log: EventLog | undefined;
     try {
-      if (!request.headers?.get) misuse("pass a Request (Hono: context.req.raw)");
-      if (request.method !== "POST") throw new ChatHandlerError("method_not_allowed", "Use POST.");
-      const asked = await readChatRequest(request, settings.limits, settings.timeouts.body);
-      const said = (known = { ...asked });
-      const authorized = await findOwner(() => settings.authorize?.(said));
+      checkRequest(request);
+      const body = parseRecord(await readJson(request, settings.limits.bodyBytes, settings.timeouts.body), "");
+      const parsed = parseBody(body, settings.limits);
+      protocol = parsed.protocol;
+      const { chatRequest } = parsed;
+      const { threadId, responseId, prompt } = chatRequest;
+      // Each function of the app receives a copy: what it changes there changes nothing here.
+      const requestContext = { request, threadId, responseId, prompt };
+      context = { ...requestContext };
+      const authorized = await findOwner(() => settings.authorize({ ...requestContext }));
       if (!("owner" in authorized)) return authorized;
-      const context: TurnContext = (known = { ...asked, ...authorized });
-      const running = turns.find(context);
-      if (running && (running.asked.id !== asked.prompt.id || !asksSame(running.asked.message, asked.prompt))) throw conflict("responseId");
-      turn = running ?? new Turn(context, settings, turns);
-      const reader = new TextReader(turn.answer, request);
-      // Waiting for the turn also keeps alive a request that has joined one: workerd ends those that wait for nothing of their own.
-      void turn.over.then(() => reader.unfollow());
-      return await reader.respond();
+      const turnContext: TurnContext = { ...requestContext, ...authorized };
+      context = { ...turnContext };
+      log = await openLog(turnContext, settings);
+      return await streamLog(log, { request, chatRequest, protocol, flushInterval: settings.flushInterval ?? protocol.flushInterval });
     } catch (thrown) {
-      const error = asChatHandlerError(thrown);
-      // A turn reports its own errors, once for all who joined it.
-      if (!turn) report(settings, error, known);
-      return settings.showErrors ? errorCard(error) : errorResponse(error);
+      const error = toChatHandlerError(thrown);
+      // With a log there is a turn, which reports its errors itself: once, for all who follow it.
+      if (!log) reportError(settings.onError, error, context);
+      return settings.showErrors ? protocol.errorResponse(error) : createErrorResponse(error);
     }
   };
+}
+
+function checkRequest(request: Request): void {
+  if (typeof request?.headers?.get !== "function") {
+    throwUsageError("The handler needs a Request. Pass the framework's own: in Hono, that is `context.req.raw`.");
+  }
+  if (request.method !== "POST") throw new ChatHandlerError("method_not_allowed", "Use POST.");
 }

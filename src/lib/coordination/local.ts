@@ -1,46 +1,95 @@
-/**
- * Which turns run, in this process: a request joins one that has its response id, or waits its turn on the thread. The seam
- * where a coordinator shared by several instances can take this one's place.
- */
-import type { TurnContext } from "../chat/options.ts";
+/** The coordinator of one process: queues in memory. */
+import type { Coordinator, Lease, LocalTurn, Ticket, TurnEntry, TurnKey } from "../core/coordinator.ts";
+import { isSamePrompt } from "../core/prompt.ts";
 import { keyOf, type MessageStore } from "../core/store.ts";
-import type { Turn } from "../turn/turn.ts";
 
-/** The lines of all threads. */
-export interface RunningTurns {
-  /** The turn that runs or waits under this response id and is not about to end. */
-  find(context: TurnContext): Turn | undefined;
-  /** Puts a turn at the end of its thread's line, and returns the turns before it. */
-  enter(turn: Turn): readonly Turn[];
-  /** Takes a turn out of its thread's line. */
-  leave(turn: Turn): void;
+/** A turn in a queue. */
+interface QueuedTurn {
+  entry: TurnEntry;
+  local: LocalTurn;
+  isJoinable: boolean;
+  isStarted: boolean;
+  ended: PromiseWithResolvers<void>;
 }
 
-const coordinators = new WeakMap<MessageStore, RunningTurns>();
+const coordinators = new WeakMap<MessageStore, Coordinator>();
 
-/** The turns running on a store. Handlers on one store share them, so that two routes keep one order. */
-export function runningTurnsOn(store: MessageStore): RunningTurns {
-  let turns = coordinators.get(store);
-  if (!turns) coordinators.set(store, (turns = createRunningTurns()));
-  return turns;
+/** The local coordinator of a store object. Handlers on one store object share it, so that two routes keep one order. */
+export function localCoordinatorOf(store: MessageStore): Coordinator {
+  const existing = coordinators.get(store);
+  if (existing) return existing;
+  const created = createLocalCoordinator();
+  coordinators.set(store, created);
+  return created;
 }
 
-function createRunningTurns(): RunningTurns {
-  const lines = new Map<string, readonly Turn[]>();
+/** Creates a coordinator for the turns of one process. */
+export function createLocalCoordinator(): Coordinator {
+  const queues = new Map<string, QueuedTurn[]>();
+
+  function find(key: TurnKey): QueuedTurn | undefined {
+    return queues.get(keyOf(key))?.find(({ entry, isJoinable }) => isJoinable && entry.responseId === key.responseId);
+  }
+
+  function remove(turn: QueuedTurn): void {
+    const key = keyOf(turn.entry);
+    const rest = queues.get(key)?.filter((other) => other !== turn) ?? [];
+    if (rest.length > 0) queues.set(key, rest);
+    else queues.delete(key);
+    turn.ended.resolve();
+  }
+
+  async function grant(turn: QueuedTurn, ahead: readonly QueuedTurn[]): Promise<Lease> {
+    const notStarted = ahead.filter(({ isStarted }) => !isStarted);
+    await Promise.all(ahead.map(({ ended }) => ended.promise));
+    return {
+      hasPredecessorStarted: notStarted.some(({ isStarted }) => isStarted),
+      markStarted: () => void (turn.isStarted = true),
+      release: () => remove(turn),
+    };
+  }
 
   return {
-    find: (context) => lines.get(keyOf(context))?.find((turn) => turn.responseId === context.responseId && !turn.reason),
-    enter(turn) {
-      const key = keyOf(turn.thread);
-      const ahead = lines.get(key) ?? [];
-      lines.set(key, ahead.concat(turn)); // of just the length it needs
-      return ahead;
+    async enter(entry, { concurrency, maxQueued }, local) {
+      const running = find(entry);
+      if (running) return { kind: isSameTurn(running.entry, entry) ? "joined" : "conflict" };
+      const key = keyOf(entry);
+      const ahead = queues.get(key) ?? [];
+      const isRejected = concurrency === "reject" && ahead.some(({ isJoinable }) => isJoinable);
+      if (isRejected || ahead.length > maxQueued) return { kind: "busy" };
+      const turn: QueuedTurn = {
+        entry,
+        local,
+        isJoinable: true,
+        isStarted: false,
+        ended: Promise.withResolvers(),
+      };
+      queues.set(key, [...ahead, turn]);
+      const ticket: Ticket = {
+        ahead: ahead.length,
+        granted: grant(turn, ahead),
+        refuseJoins: () => void (turn.isJoinable = false),
+        leave: () => remove(turn),
+      };
+      return { kind: "entered", ticket };
     },
-    leave(turn) {
-      const key = keyOf(turn.thread);
-      const left = lines.get(key)?.filter((other) => other !== turn);
-      if (left?.length) lines.set(key, left);
-      else lines.delete(key);
+
+    async follow(key) {
+      return find(key)?.local.log;
+    },
+
+    async stop(key) {
+      const turn = find(key);
+      if (!turn) return "none";
+      turn.isJoinable = false;
+      turn.local.stop();
+      await turn.ended.promise;
+      return "stopped";
     },
   };
+}
+
+/** Whether two entries with one response id ask for the same answer. */
+function isSameTurn(one: TurnEntry, other: TurnEntry): boolean {
+  return one.prompt.id === other.prompt.id && isSamePrompt(one.prompt, other.prompt);
 }

@@ -1,28 +1,29 @@
-/** Waiting for what may never come. */
+/** Helpers for promises that may reject, throw at once, or never settle. */
 
-/** The promise, or a rejection with the signal's reason as soon as it aborts. The promise itself goes on. */
-export async function unlessAborted<T>(signal: AbortSignal, promise: PromiseLike<T>): Promise<T> {
-  let abort = () => {};
+/** Calls a function and returns its result as a promise: an error that it throws becomes a rejection. */
+export async function callSafely<T>(work: () => T | PromiseLike<T>): Promise<T> {
+  return work();
+}
+
+/** Settles like `promise`, or rejects with the signal's reason when the signal aborts first. The work behind `promise` goes on. */
+export async function raceAbort<T>(signal: AbortSignal, promise: PromiseLike<T>): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort);
   try {
-    return await new Promise<T>((resolve, reject) => {
-      abort = () => reject(signal.reason as Error);
-      if (signal.aborted) abort();
-      signal.addEventListener("abort", abort);
-      promise.then(resolve, reject);
-    });
+    return await Promise.race([promise, aborted.promise]);
   } finally {
-    signal.removeEventListener("abort", abort);
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
-/** The promise, or a rejection with `late()` after `ms` milliseconds. The promise itself goes on. */
-export async function within<T>(ms: number, promise: PromiseLike<T>, late: () => Error): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+/** Settles like `promise`, or rejects with `createError()` after `ms` milliseconds. The work behind `promise` goes on. */
+export async function withTimeout<T>(ms: number, promise: PromiseLike<T>, createError: () => Error): Promise<T> {
+  const expired = Promise.withResolvers<never>();
+  const timer = setTimeout(() => expired.reject(createError()), ms);
   try {
-    return await new Promise<T>((resolve, reject) => {
-      timer = setTimeout(() => reject(late()), ms);
-      promise.then(resolve, reject);
-    });
+    return await Promise.race([promise, expired.promise]);
   } finally {
     clearTimeout(timer);
   }

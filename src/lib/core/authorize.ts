@@ -1,22 +1,34 @@
-/** Who asks. Fails closed: a slip in the app's `authorize` would show one person the threads of another. */
-import type { Authorized, AuthorizeResult } from "../chat/options.ts";
+/** Calls the app's `authorize`. Fails closed: a mistake in it must not show one user the threads of another. */
+import type { Authorized } from "./context.ts";
 
-/** The owner that `authorize` names, or its refusal. */
-export async function findOwner(authorize: () => AuthorizeResult | Promise<AuthorizeResult>): Promise<Authorized | Response> {
-  let found;
-  try {
-    found = await authorize();
-  } catch (thrown) {
-    // Remix and React Router throw their responses.
-    if (!isResponse(thrown)) throw thrown;
-    found = thrown;
-  }
-  if (isResponse(found)) return found;
-  // Not even null: "session && { owner }" would open the threads of nobody to everyone who is logged out.
-  const owner = found === undefined ? "" : found?.owner;
+/** Returns the owner that `authorize` returned, or its refusal. */
+export async function findOwner(authorize: () => unknown): Promise<Authorized | Response> {
+  const result = await callAuthorize(authorize);
+  if (isResponse(result)) return result;
+  const owner = (result as Partial<Authorized> | null | undefined)?.owner;
   if (typeof owner === "string") return { owner };
-  throw new TypeError("authorize must return { owner: string }, a Response or undefined");
+  throw new TypeError("authorize must return { owner: string } or a Response. To allow anonymous access, pass allowAnyone.");
 }
 
-/** Not by `instanceof`: hono's Node server puts a class of its own in the place of `Response`, and what `fetch` gives is none. */
-const isResponse = (value: unknown): value is Response => Object(value)[Symbol.toStringTag] === "Response";
+async function callAuthorize(authorize: () => unknown): Promise<unknown> {
+  try {
+    return await authorize();
+  } catch (thrown) {
+    // Remix and React Router throw their responses.
+    if (isResponse(thrown)) return thrown;
+    throw thrown;
+  }
+}
+
+/** Not `instanceof`: `@hono/node-server` replaces the global `Response`, and that of `fetch` is another class. */
+function isResponse(value: unknown): value is Response {
+  return Object.prototype.toString.call(value) === "[object Response]";
+}
+
+/**
+ * An `authorize` that lets everyone in: every thread belongs to owner `""`. For demos, and for apps with one user. Whoever knows a thread id can read
+ * and continue that thread.
+ */
+export function allowAnyone(): Authorized {
+  return { owner: "" };
+}

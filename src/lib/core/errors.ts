@@ -1,7 +1,4 @@
-/**
- * What can go wrong in a turn: a closed union of codes, each with its HTTP status, in the JSON form that
- * OpenAI's own clients read.
- */
+/** The one error of this library, and its form on the wire. */
 
 const statusOf = {
   invalid_json: 400,
@@ -12,6 +9,8 @@ const statusOf = {
   method_not_allowed: 405,
   thread_busy: 409,
   id_conflict: 409,
+  thread_deleted: 409,
+  form_mismatch: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,
@@ -27,69 +26,74 @@ const statusOf = {
 } as const;
 
 /**
- * Everything a handler can fail with.
+ * What went wrong. Each code has one meaning and one HTTP status.
  *
  * | code | status | when |
  * | --- | --- | --- |
- * | `invalid_json` | 400 | the body is empty, or not JSON in UTF-8 |
- * | `invalid_request` | 400 | the body has the wrong shape (`param` names the path), or took too long to arrive |
- * | `unauthorized`, `forbidden`, `not_found` | 401, 403, 404 | for `authorize` to throw; `not_found` also where a thread, an answer or a route is not there |
- * | `method_not_allowed` | 405 | the route does not know the method |
- * | `thread_busy` | 409 | a turn is running and `concurrency` is `"reject"`, or the queue is full or too slow |
- * | `id_conflict` | 409 | an id was used before for something else, the prompt was deleted while it was answered, its thread while it waited, or form state came with another answer than the stored one |
- * | `body_too_large` | 413 | the body exceeds `limits.bodyBytes`, or the framework's own limit |
- * | `unsupported_media_type` | 415 | the body is not `application/json` |
- * | `rate_limited` | 429 | the model's provider said so, and its `Retry-After` is passed on; or `authorize` threw it |
- * | `client_gone` | 499 | the client left; nobody reads this one |
- * | `body_already_read` | 500 | the app mounted the handler behind something that reads the body; the message names the fix |
- * | `internal` | 500 | an option of the app threw (`authorize`, `model`, `params`, `systemPrompt`), or a fault of ours |
- * | `model_failed` | 502 | the provider failed, cut the answer off, said nothing or sent nonsense |
- * | `answer_incomplete` | 502 | the model stopped early: its finish reason does not say that it was done; it used up `limits.steps`; or it called a tool and the app has no `tools` |
- * | `answer_too_large` | 502 | `limits.answerCharacters` |
- * | `store_failed` | 503 | the store rejected or hung |
- * | `model_timeout` | 504 | `timeouts.firstChunk` or `timeouts.idle` |
- * | `turn_timeout` | 504 | `timeouts.turn` |
+ * | `invalid_json` | 400 | The body is empty, or not JSON in UTF-8. |
+ * | `invalid_request` | 400 | The body has the wrong shape (`param` names the field), or took longer than `timeouts.body`. |
+ * | `unauthorized` | 401 | Yours: throw it from `authorize`. |
+ * | `forbidden` | 403 | Yours: throw it from `authorize`. |
+ * | `not_found` | 404 | The thread, the answer or the route does not exist, or belongs to another owner. |
+ * | `method_not_allowed` | 405 | The route does not support the method. |
+ * | `thread_busy` | 409 | Another turn runs on the thread and `concurrency` is `"reject"`, or the queue is full, or the wait took longer than `timeouts.queue`. |
+ * | `id_conflict` | 409 | An id was used before for something else. |
+ * | `thread_deleted` | 409 | The thread or the prompt was deleted while the prompt waited or was answered. |
+ * | `form_mismatch` | 409 | Form state came with an answer that differs from the stored one. |
+ * | `body_too_large` | 413 | The body is larger than `limits.bodyBytes`, or than the framework's own limit. |
+ * | `unsupported_media_type` | 415 | The body is not `application/json`. |
+ * | `rate_limited` | 429 | The provider returned 429; its `Retry-After` is passed on. You can throw it from `authorize`, too. |
+ * | `client_gone` | 499 | The client disconnected. No client sees this code. |
+ * | `body_already_read` | 500 | Something in front of the handler reads the body. The message names the fix. |
+ * | `internal` | 500 | A function of the app threw (`authorize`, `model`, `params`, `systemPrompt`), or the handler has a defect. |
+ * | `model_failed` | 502 | The provider failed, cut the answer off, sent no text, or sent something that is not a chat completion. |
+ * | `answer_incomplete` | 502 | The model stopped early: its finish reason does not mean "done", it used up `limits.steps`, or it called a tool in an app without `tools`. |
+ * | `answer_too_large` | 502 | The answer is longer than `limits.answerCharacters`. |
+ * | `store_failed` | 503 | The store rejected, or took longer than `timeouts.store`. |
+ * | `model_timeout` | 504 | The model was silent for longer than `timeouts.firstChunk` or `timeouts.idle`. |
+ * | `turn_timeout` | 504 | The turn took longer than `timeouts.turn`. |
  */
 export type ChatHandlerErrorCode = keyof typeof statusOf;
 
-/** What a {@link ChatHandlerError} may carry besides its code and message. */
+/** Further properties of a {@link ChatHandlerError}. */
 export interface ChatHandlerErrorOptions extends ErrorOptions {
-  /** Path of the offending field in the request body, for example `prompt.content`. */
+  /** Path of the wrong field in the request body, for example `prompt.content`. */
   param?: string | undefined;
-  /** Seconds or HTTP date for a `Retry-After` header. */
+  /** Value of the `Retry-After` header: seconds as text, or an HTTP date. */
   retryAfter?: string | undefined;
 }
 
 /**
- * The one error of this library. Its `message` is written for the client and holds no secrets; what it came
- * from is in `cause`, for the app's `onError` alone. Throw one from `authorize` to refuse a request with
- * its status.
+ * Every failure of a handler. Its `message` is written for the client and contains nothing of the provider or the database. Their error is in
+ * `cause`, which only `onError` receives. Throw one from `authorize` to reject a request with its status.
+ *
+ * @example
+ * throw new ChatHandlerError("unauthorized", "Sign in first.");
  */
 export class ChatHandlerError extends Error {
-  /** Tells it from other errors where `instanceof` cannot, across two copies of the library. */
+  /** Identifies the class across two copies of the library, where `instanceof` fails. */
   override readonly name = "ChatHandlerError";
-  // `declare`: each is assigned below, and no field of its own need be in the bundle.
-  /** Which of the known faults this is. */
-  declare readonly code: ChatHandlerErrorCode;
-  /** The HTTP status that goes with the code. */
-  declare readonly status: number;
-  /** Path of the offending field in the request body. */
-  declare readonly param: string | undefined;
-  /** Value for a `Retry-After` header. */
-  declare readonly retryAfter: string | undefined;
+  /** What went wrong. */
+  readonly code: ChatHandlerErrorCode;
+  /** The HTTP status of the code. */
+  readonly status: number;
+  /** Path of the wrong field in the request body. */
+  readonly param: string | undefined;
+  /** Value of the `Retry-After` header. */
+  readonly retryAfter: string | undefined;
 
   constructor(code: ChatHandlerErrorCode, message: string, options: ChatHandlerErrorOptions = {}) {
     super(message, options);
     this.code = code;
-    // JavaScript may pass a code that does not exist.
+    // Plain JavaScript may pass an unknown code.
     this.status = Object.hasOwn(statusOf, code) ? statusOf[code] : 500;
     this.param = options.param;
     this.retryAfter = options.retryAfter;
   }
 }
 
-/** Any thrown value as a {@link ChatHandlerError}, so that nothing of a stranger's message reaches the wire. */
-export function asChatHandlerError(
+/** Converts any thrown value. The message of a foreign error stays in `cause`, so that it never reaches the wire. */
+export function toChatHandlerError(
   cause: unknown,
   code: ChatHandlerErrorCode = "internal",
   message = "Something went wrong.",
@@ -97,31 +101,41 @@ export function asChatHandlerError(
   try {
     if (cause instanceof ChatHandlerError) return cause;
   } catch {
-    // A proxy may refuse to be looked at.
+    // `instanceof` runs code of a Proxy, which may throw.
   }
   return new ChatHandlerError(code, message, { cause });
 }
 
-/** What a reader that left finds; nobody else sees it. */
-export const clientGone = (): ChatHandlerError => new ChatHandlerError("client_gone", "The client left.");
+/** The error of a client that disconnected. */
+export function createClientGoneError(): ChatHandlerError {
+  return new ChatHandlerError("client_gone", "The client disconnected.");
+}
 
-/** A 400 that names the field. */
-export function invalid(param: string, problem: string): ChatHandlerError {
+/** The error of an id that was used before for something else. */
+export function createIdConflict(param: string): ChatHandlerError {
+  return new ChatHandlerError("id_conflict", `${param} was used before for something else. Send a new id.`, { param });
+}
+
+/** The error of a thread or prompt that was deleted meanwhile. */
+export function createThreadDeletedError(): ChatHandlerError {
+  return new ChatHandlerError("thread_deleted", "The thread or the prompt was deleted meanwhile. Send the prompt with new ids.");
+}
+
+/** The 400 of a field with a wrong value. */
+export function createInvalidRequest(param: string, problem: string): ChatHandlerError {
   return new ChatHandlerError("invalid_request", `${param || "The body"} ${problem}.`, { param: param || undefined });
 }
 
-/** The error as a JSON response: `{ "error": { "message", "type", "code", "param"? } }`. */
-export function errorResponse({ message, code, param, status, retryAfter }: ChatHandlerError, allow = "POST"): Response {
-  const headers = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    // Seconds or an HTTP date; it may be the provider's, whose words are not passed on.
-    ...(/^(\d+|\w{3}, [\w :]{20} GMT)$/.test(retryAfter!) && { "Retry-After": retryAfter! }),
-    ...(status === 405 && { Allow: allow }),
-  };
-  // JSON leaves out a param that is undefined.
-  return Response.json(
-    { error: { message, type: status < 500 ? "invalid_request_error" : "server_error", code, param } },
-    { status, headers },
-  );
+/** The error as JSON in OpenAI's form: `{ "error": { "message", "type", "code", "param"? } }`. */
+export function createErrorResponse({ message, code, param, status, retryAfter }: ChatHandlerError, allow = "POST"): Response {
+  const headers = new Headers({ "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" });
+  if (retryAfter !== undefined && isRetryAfter(retryAfter)) headers.set("Retry-After", retryAfter);
+  if (status === 405) headers.set("Allow", allow);
+  const type = status < 500 ? "invalid_request_error" : "server_error";
+  return Response.json({ error: { message, type, code, param } }, { status, headers });
+}
+
+/** Whether a value is seconds or an HTTP date. The provider may send anything, and its words are not passed on. */
+function isRetryAfter(value: string): boolean {
+  return /^(\d+|\w{3}, [\w :]{20} GMT)$/.test(value);
 }

@@ -1,36 +1,51 @@
-/** Calls of code that is not ours: the app's functions and its store. */
-import { within } from "./async.ts";
-import { asChatHandlerError } from "./errors.ts";
-import type { ErrorContext, Settings } from "../chat/options.ts";
+/** Guards the calls of the app's store. */
+import { callSafely, withTimeout } from "./async.ts";
+import { toChatHandlerError } from "./errors.ts";
+import type { MessageStore, ThreadStore } from "./store.ts";
 
-/** Runs a function of the app's; what it throws at once is a rejection like any other. */
-export const attempt = async <T>(work: () => T | PromiseLike<T>): Promise<T> => work();
-
-/** Tells the app of an error, as one of ours; what its hook does changes nothing. A client that left is none. */
-export function report({ onError }: Pick<Settings, "onError">, thrown: unknown, context: ErrorContext): void {
-  const error = asChatHandlerError(thrown);
-  if (error.code !== "client_gone") void attempt(() => onError(error, context)).catch(() => {});
-}
+type Call = <T>(method: string, work: () => Promise<T>, isValid?: (result: T) => boolean) => Promise<T>;
 
 /**
- * The store, guarded: a call of it that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`.
- * Whether a call that took too long happens all the same is unknown.
+ * Wraps a store: each call that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`. Whether a call that
+ * timed out takes effect later is unknown.
  */
-export function guardStore<S extends object>(store: S, timeout: number): S {
-  // Over an empty target: of a frozen store itself, a proxy must show the methods as they are.
-  return new Proxy({} as S, {
-    get:
-      (_, method) =>
-      async (...args: unknown[]): Promise<unknown> => {
-        const broken = (how: string) => new Error(`The store's ${String(method)}() ${how}.`);
-        try {
-          const call = attempt(() => (store as Record<PropertyKey, (...args: unknown[]) => unknown>)[method]!(...args));
-          const result = await within(timeout, call, () => broken(`took longer than ${timeout} ms`));
-          if (/^(list|append)M/.test(String(method)) && !Array.isArray(result)) throw broken("gave no array");
-          return result;
-        } catch (error) {
-          throw asChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");
-        }
-      },
-  });
+export function guardMessageStore(store: MessageStore, timeout: number): MessageStore {
+  const call = createCall(timeout);
+  return {
+    listMessages: (thread, options) => call("listMessages", () => store.listMessages(thread, options), Array.isArray),
+    appendMessages: (thread, messages, options) =>
+      call("appendMessages", () => store.appendMessages(thread, messages, options), Array.isArray),
+    updateMessage: (thread, id, change) => call("updateMessage", () => store.updateMessage(thread, id, change)),
+    deleteMessages: (thread, ids) => call("deleteMessages", () => store.deleteMessages(thread, ids)),
+  };
+}
+
+/** Wraps a store with threads, as {@link guardMessageStore} does. */
+export function guardThreadStore(store: ThreadStore, timeout: number): ThreadStore {
+  const call = createCall(timeout);
+  return {
+    ...guardMessageStore(store, timeout),
+    listThreads: (owner, page) => call("listThreads", () => store.listThreads(owner, page)),
+    getThread: (thread) => call("getThread", () => store.getThread(thread)),
+    createThread: (thread, title) => call("createThread", () => store.createThread(thread, title)),
+    renameThread: (thread, title) => call("renameThread", () => store.renameThread(thread, title)),
+    deleteThread: (thread) => call("deleteThread", () => store.deleteThread(thread)),
+    deleteOwner: (owner) => call("deleteOwner", () => store.deleteOwner(owner)),
+  };
+}
+
+function createCall(timeout: number): Call {
+  return async (method, work, isValid) => {
+    try {
+      const result = await withTimeout(
+        timeout,
+        callSafely(work),
+        () => new Error(`The store's ${method}() took longer than ${timeout} ms.`),
+      );
+      if (isValid?.(result) === false) throw new Error(`${method}() must resolve to an array. Check your store's implementation.`);
+      return result;
+    } catch (error) {
+      throw toChatHandlerError(error, "store_failed", "The conversation could not be read or stored. Try again.");
+    }
+  };
 }

@@ -1,22 +1,22 @@
-/** What a prompt may hold, and what of it a person would read. */
+/** Prompts: what they may contain, and the text of them that a person would read. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
 
 /** The content of a prompt: text, or OpenAI's content parts. */
 export type PromptContent = string | ChatCompletionContentPart[];
 
-/** The user message of a request, as it was admitted. */
+/** The user message of a request. */
 export interface Prompt {
-  /** The client's id for it. */
+  /** The client's id of the message. */
   id: string;
-  /** Always the user's. */
+  /** Always `"user"`: a client cannot send any other role. */
   role: "user";
-  /** Sent to the model word for word. */
+  /** Sent to the model unchanged. */
   content: PromptContent;
 }
 
 /**
- * The fields of each kind of content part, the required one first. There is no `file_id`: it names a file of the app's account at
- * the provider, perhaps another person's.
+ * The fields of each kind of content part. The first one is required. There is no `file_id`: it names a file in the app's account at the
+ * provider, which may belong to another user.
  */
 export const partFields: ReadonlyMap<string, readonly string[]> = new Map([
   ["text", ["text"]],
@@ -25,10 +25,27 @@ export const partFields: ReadonlyMap<string, readonly string[]> = new Map([
   ["file", ["file_data", "filename"]],
 ]);
 
-const fieldNames = ["role", "content", "type", ...[...partFields].flat(2)];
+/** Every field that counts when two prompts are compared. */
+const comparedFields = ["role", "content", "type", ...[...partFields].flat(2)];
 
-/** Whether two prompts ask the same. As JSON with their fields in one order: some databases change the order of an object's keys. */
-export const asksSame = (one: object, other: object): boolean => JSON.stringify(one, fieldNames) === JSON.stringify(other, fieldNames);
+/** Whether two user messages have the same content. The order of their fields does not count: some databases change it. */
+export function isSamePrompt(one: object, other: object): boolean {
+  return JSON.stringify(one, comparedFields) === JSON.stringify(other, comparedFields);
+}
+
+/**
+ * Returns the text that a person typed, for titles and logs. Of content parts it is the text parts. Of C1's
+ * `<content thesys="true">A &amp;amp; B</content><context>…</context>` it is the unescaped inside of `<content>`. The model receives
+ * the prompt unchanged, never this text.
+ *
+ * @example
+ * promptText('<content thesys="true">A &amp;amp; B</content>'); // "A & B"
+ */
+export function promptText(content: PromptContent): string {
+  const text = typeof content === "string" ? content : content.map((part) => (part.type === "text" ? part.text : "")).join(" ");
+  const inside = /^\s*<content\b[^>]*>([\s\S]*?)<\/content>/.exec(text)?.[1];
+  return (inside === undefined ? text : unescapeEntities(inside)).trim();
+}
 
 const entities = new Map([
   ["lt", "<"],
@@ -39,28 +56,19 @@ const entities = new Map([
   ["amp", "&"],
 ]);
 
-/**
- * The text a person typed, for titles and logs: of content parts the text, and of C1's
- * `<content thesys="true">A &amp;amp; B</content><context>…</context>` what stands inside `<content>`, unescaped. The model
- * gets the prompt as it came, never this.
- */
-export function promptText(content: PromptContent): string {
-  const text = typeof content === "string" ? content : content.map((part) => (part.type === "text" ? part.text : "")).join(" ");
-  const wrapped = /^\s*<content\b[^>]*>([\s\S]*?)<\/content>/.exec(text)?.[1];
-  if (wrapped === undefined) return text.trim();
-  return unescapeEntities(wrapped).trim();
+/** Decodes the entities that C1's client writes. */
+export function unescapeEntities(text: string): string {
+  return text.replace(/&([#\w]+);/g, (entity, name: string) => entities.get(name) ?? entity);
 }
 
-/** The text behind the entities that C1's client writes. */
-export const unescapeEntities = (text: string): string =>
-  text.replace(/&([#\w]+);/g, (entity, name: string) => entities.get(name) ?? entity);
+/** The title of a thread that begins with this prompt. */
+export function titleFromPrompt(content: PromptContent): string {
+  return normalizeTitle(promptText(content));
+}
 
-/** A thread's title from its first prompt: one line of plain text, see {@link asTitle}. */
-export const titleOf = (content: PromptContent): string => asTitle(promptText(content));
-
-/** Any text as a title: one line, well formed, without control characters, at most 80 characters. */
-export function asTitle(text: string): string {
-  // Cut roughly first: a prompt may be a book.
+/** Turns any text into a title: one well-formed line without control characters, at most 80 characters long. */
+export function normalizeTitle(text: string): string {
+  // A prompt may be as long as a book, and a title needs only its beginning.
   const line = text
     .slice(0, 800)
     .toWellFormed()

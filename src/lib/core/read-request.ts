@@ -1,18 +1,6 @@
 /** Reads the body of a request: JSON only, bounded in size and time. */
-import { within } from "./async.ts";
-import { ChatHandlerError, clientGone, invalid } from "./errors.ts";
-import type { Limits, RequestContext } from "../chat/options.ts";
-import { parseId, parsePrompt, parseRecord } from "./validate.ts";
-
-/** Reads and validates a chat request. Throws a `ChatHandlerError` that names what is wrong. */
-export async function readChatRequest(request: Request, limits: Limits, bodyTimeout: number): Promise<RequestContext> {
-  const body = parseRecord(await readJson(request, limits.bodyBytes, bodyTimeout), "");
-  const prompt = parsePrompt(body["prompt"], "prompt", limits);
-  const threadId = parseId(body["threadId"], "threadId", limits);
-  const responseId = parseId(body["responseId"], "responseId", limits);
-  if (prompt.id === responseId) throw invalid("responseId", "must differ from prompt.id");
-  return { request, threadId, responseId, prompt };
-}
+import { withTimeout } from "./async.ts";
+import { ChatHandlerError, createClientGoneError } from "./errors.ts";
 
 /** Reads the body as JSON. Rejects if it has more than `limit` bytes, or takes longer than `timeout` milliseconds to arrive. */
 export async function readJson(request: Request, limit: number, timeout: number): Promise<unknown> {
@@ -25,7 +13,7 @@ export async function readJson(request: Request, limit: number, timeout: number)
   const body = new BodyReader(request, limit);
   try {
     const late = () => new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`);
-    return parseJson(await within(timeout, body.read(), late));
+    return parseJson(await withTimeout(timeout, body.read(), late));
   } catch (error) {
     body.cancel(error);
     throw error;
@@ -86,7 +74,7 @@ class BodyReader {
   #toError(cause: unknown): ChatHandlerError {
     if (cause instanceof ChatHandlerError) return cause;
     if (statusOf(cause) === 413) return tooLarge("the server's own limit for request bodies", cause);
-    if (this.#size > 0 || this.#request.signal?.aborted) return clientGone();
+    if (this.#size > 0 || this.#request.signal?.aborted) return createClientGoneError();
     // Every runtime rejects with a TypeError if a body is used or locked.
     if (cause instanceof TypeError && statusOf(cause) === undefined) return alreadyRead(cause);
     return notJson(cause);

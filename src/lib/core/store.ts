@@ -47,7 +47,9 @@ export interface ThreadKey {
 }
 
 /** Returns a thread's key as one string. JSON makes a different string of each key. */
-export const keyOf = ({ owner, threadId }: ThreadKey): string => JSON.stringify([owner, threadId]);
+export function keyOf({ owner, threadId }: ThreadKey): string {
+  return JSON.stringify([owner, threadId]);
+}
 
 /** How an answer ended: `complete` is whole, `stopped` was ended by the person or a lost connection, `failed` by an error. */
 export type MessageStatus = "complete" | "stopped" | "failed";

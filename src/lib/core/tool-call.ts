@@ -1,21 +1,24 @@
-/** A call of a tool, as every provider takes it back. */
+/** Tool calls in a form that every provider accepts. */
 import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
 
 /**
- * The call with a name that it may have, and arguments that are a JSON object: one that a provider refuses would be refused again at
- * every later turn of its thread.
+ * Gives a call a legal name, and arguments that are a JSON object. A provider that rejects a call would reject it again at every later turn
+ * of the thread.
  */
-export function asTaken(call: ChatCompletionMessageFunctionToolCall): ChatCompletionMessageFunctionToolCall {
-  // What somebody else put into the database may have anything there.
-  const { name, arguments: given } = Object(call.function) as Record<string, string | number | undefined>;
-  const proper = String(name ?? "").replace(/[^\w-]/g, "_");
-  const json = String(given);
-  return { ...call, type: "function", function: { name: proper.slice(0, 64) || "_", arguments: isObject(json) ? json : "{}" } };
+export function normalizeToolCall(call: ChatCompletionMessageFunctionToolCall): ChatCompletionMessageFunctionToolCall {
+  // A row that somebody else wrote may contain anything.
+  const { name, arguments: args } = Object(call.function) as Record<string, string | number | undefined>;
+  const legalName = String(name ?? "")
+    .replace(/[^\w-]/g, "_")
+    .slice(0, 64);
+  const json = String(args);
+  return { ...call, type: "function", function: { name: legalName || "_", arguments: isJsonObject(json) ? json : "{}" } };
 }
 
-function isObject(json: string): boolean {
+function isJsonObject(json: string): boolean {
   try {
-    return Object.getPrototypeOf(JSON.parse(json)) === Object.prototype;
+    const value: unknown = JSON.parse(json);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
   } catch {
     return false;
   }

@@ -1,19 +1,19 @@
 /** Validates the values of a request. Each function returns the value with its type, or throws a 400 that names the field. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
-import type { Limits } from "../chat/options.ts";
-import { invalid } from "./errors.ts";
+import type { Limits } from "./limits.ts";
+import { createInvalidRequest } from "./errors.ts";
 import { partFields, type Prompt, type PromptContent } from "./prompt.ts";
 
 /** Returns the value if it is a JSON object. `param` is its path in the body; `""` is the body itself. */
 export function parseRecord(value: unknown, param: string): Record<string, unknown> {
-  if (typeof value !== "object" || !value || Array.isArray(value)) throw invalid(param, "must be an object");
+  if (typeof value !== "object" || !value || Array.isArray(value)) throw createInvalidRequest(param, "must be an object");
   return value as Record<string, unknown>;
 }
 
 /** Returns the value if it is well-formed text. */
 export function parseText(value: unknown, param: string): string {
   // JSON can contain half a surrogate pair. Providers reject it, and UTF-8 databases cannot store it.
-  if (typeof value !== "string" || !value.isWellFormed()) throw invalid(param, "must be well-formed text");
+  if (typeof value !== "string" || !value.isWellFormed()) throw createInvalidRequest(param, "must be well-formed text");
   return value;
 }
 
@@ -21,7 +21,7 @@ export function parseText(value: unknown, param: string): string {
 export function parseId(value: unknown, param: string, { idCharacters }: Pick<Limits, "idCharacters">): string {
   const id = parseText(value, param);
   if (!id || id.length > idCharacters || /\p{Cc}/u.test(id)) {
-    throw invalid(param, `must have 1 to ${idCharacters} characters, no control characters`);
+    throw createInvalidRequest(param, `must have 1 to ${idCharacters} characters, no control characters`);
   }
   return id;
 }
@@ -30,7 +30,7 @@ export function parseId(value: unknown, param: string, { idCharacters }: Pick<Li
 export function parsePrompt(value: unknown, param: string, limits: Pick<Limits, "idCharacters" | "promptCharacters">): Prompt {
   const prompt = parseRecord(value, param);
   const id = parseId(prompt["id"], `${param}.id`, limits);
-  if (prompt["role"] !== "user") throw invalid(`${param}.role`, "must be user");
+  if (prompt["role"] !== "user") throw createInvalidRequest(`${param}.role`, "must be user");
   return { id, role: "user", content: parseContent(prompt["content"], `${param}.content`, limits) };
 }
 
@@ -50,21 +50,22 @@ function parseContent(value: unknown, param: string, { promptCharacters }: Pick<
 
 /** Throws if the text is longer than `most` characters, or blank although at least `least` are required. */
 function checkLength(text: string, param: string, most: number, least = 1): void {
-  if (text.trim().length < least) throw invalid(param, "must not be empty");
-  if (text.length > most) throw invalid(param, `must have at most ${most} characters`);
+  if (text.trim().length < least) throw createInvalidRequest(param, "must not be empty");
+  if (text.length > most) throw createInvalidRequest(param, `must have at most ${most} characters`);
 }
 
 function parsePart(value: unknown, param: string): ChatCompletionContentPart {
   const part = parseRecord(value, param);
   const type = part["type"] as string;
   const names = partFields.get(type);
-  if (!names) throw invalid(`${param}.type`, `must be one of ${[...partFields.keys()].join(", ")}`);
+  if (!names) throw createInvalidRequest(`${param}.type`, `must be one of ${[...partFields.keys()].join(", ")}`);
   // OpenAI puts the text of a part beside its type, and everything else into an object named like the type.
   if (type === "text") return { type, ...pickText(part, names, param) } as unknown as ChatCompletionContentPart;
   const path = `${param}.${type}`;
   const fields = pickText(parseRecord(part[type], path), names, path);
   const { url } = fields;
-  if (url !== undefined && !/^(https?:|data:image\/)/i.test(url)) throw invalid(`${path}.url`, "must be an http or data:image URL");
+  if (url !== undefined && !/^(https?:|data:image\/)/i.test(url))
+    throw createInvalidRequest(`${path}.url`, "must be an http or data:image URL");
   return { type, [type]: fields } as unknown as ChatCompletionContentPart;
 }
 

@@ -1,7 +1,7 @@
 /** A stand-in for a model's provider: a `fetch` that answers chat completions in this very process. */
 import { type DemoAnswer, demoAnswer } from "./answers.ts";
 import { findFault, isRecord } from "./history.ts";
-import { misuse } from "../core/options-check.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 
 /** Options of {@link createDemoModel}. */
 export interface DemoModelOptions {
@@ -28,8 +28,8 @@ export interface DemoModelOptions {
  */
 export function createDemoModel(options: DemoModelOptions = {}): (input: string | URL | Request, init?: RequestInit) => Promise<Response> {
   const { tokensPerSecond = 50, format = "c1" } = options;
-  if (!(tokensPerSecond >= 0)) misuse("tokensPerSecond must be a number of at least 0");
-  if (format !== "c1" && format !== "text") misuse('format must be "c1" or "text"');
+  if (!(tokensPerSecond >= 0)) throwUsageError("tokensPerSecond must be a number of at least 0");
+  if (format !== "c1" && format !== "text") throwUsageError('format must be "c1" or "text"');
   const pace = tokensPerSecond === 0 ? Infinity : tokensPerSecond;
 
   return async (input, init) => {

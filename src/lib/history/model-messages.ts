@@ -4,18 +4,7 @@
  */
 import type { ChatCompletionMessageParam, ChatCompletionMessageToolCall } from "openai/resources/chat/completions";
 import type { StoredMessage } from "../core/store.ts";
-import { asTaken } from "../core/tool-call.ts";
-
-/**
- * Messages with each turn in one piece: what answers a prompt stands right behind it, even where it was stored later
- * (an answer made anew after the thread had gone on). A turn whose prompt is not among them stays where it is. Each id once.
- */
-export function inTurnOrder(messages: readonly StoredMessage[]): StoredMessage[] {
-  const seen = new Set<string>();
-  // What somebody else put into the database need not be a message.
-  const fresh = messages.filter((stored) => stored?.message && !seen.has(stored.id) && seen.add(stored.id));
-  return [...Map.groupBy(fresh, ({ promptId }) => promptId).values()].flat();
-}
+import { normalizeToolCall } from "../core/tool-call.ts";
 
 /**
  * The last `last` messages, given in turn order, in the form a provider accepts: only fields it knows; no message without content; every
@@ -42,7 +31,7 @@ export function toModelMessages(stored: readonly StoredMessage[], last: number):
       for (const call of Object.values(message.tool_calls ?? {})) {
         const result = call?.id && results.get(call.id);
         if (!result) continue;
-        calls.push("custom" in call ? call : asTaken(call));
+        calls.push("custom" in call ? call : normalizeToolCall(call));
         answers.push(known(result, { content: result.content ?? "", tool_call_id: call.id }));
         results.delete(call.id); // no second call has it
       }

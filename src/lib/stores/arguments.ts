@@ -1,19 +1,19 @@
 /** Checks of what the app passes to a store, each naming the fault before the database sees it. */
-import { ChatHandlerError, invalid } from "../core/errors.ts";
-import { misuse } from "../core/options-check.ts";
+import { ChatHandlerError, createInvalidRequest } from "../core/errors.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 import type { StoredMessage, ThreadKey, ThreadPage } from "../core/store.ts";
 
 /** Refuses options that do not exist: a misspelt one would silently do nothing. */
 export function checkOptionNames(factory: string, options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {
-    if (!known.includes(name)) misuse(`${factory} has no option "${name}": its options are ${known.join(", ")}`);
+    if (!known.includes(name)) throwUsageError(`${factory} has no option "${name}": its options are ${known.join(", ")}`);
   }
 }
 
 /** Refuses a name that would have to be escaped in SQL. Ends of names are ours, so there is room left for them. */
 export function checkIdentifier(option: string, name: string): void {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(name)) {
-    misuse(`${option} must be a name of at most 40 letters, digits and underscores, not ${JSON.stringify(name)}`);
+    throwUsageError(`${option} must be a name of at most 40 letters, digits and underscores, not ${JSON.stringify(name)}`);
   }
 }
 
@@ -26,7 +26,7 @@ export function checkCount(name: string, value: number): void {
 export function activityBelow({ limit, cursor }: ThreadPage): number {
   checkCount("limit", limit);
   if (cursor === undefined) return Number.MAX_SAFE_INTEGER;
-  if (!/^[0-9]{1,15}$/.test(cursor)) throw invalid("cursor", "was not handed out by this store");
+  if (!/^[0-9]{1,15}$/.test(cursor)) throw createInvalidRequest("cursor", "was not handed out by this store");
   return Number(cursor);
 }
 

@@ -1,6 +1,6 @@
 /** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
 import { keyOf, type Thread, type ThreadKey, type ThreadStore } from "../core/store.ts";
-import { withDefaults } from "../core/options-check.ts";
+import { resolveNumbers } from "../core/resolve-options.ts";
 import { activityBelow, checkCount } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 
@@ -43,7 +43,7 @@ interface KeptThread {
  * @throws TypeError for an unknown option or a bound that is no whole number from 1.
  */
 export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore {
-  const { maxThreads, maxCharacters } = withDefaults(options, { maxThreads: 10_000, maxCharacters: 50_000_000 }, {}, "createMemoryStore.");
+  const { maxThreads, maxCharacters } = resolveNumbers("createMemoryStore", options, { maxThreads: 10_000, maxCharacters: 50_000_000 });
 
   const threads = new Map<string, KeptThread>();
   const byOwner = new Map<string, KeptThread[]>();

@@ -1,5 +1,5 @@
 /** The option `migrate: true` of the SQL stores. */
-import { misuse } from "../core/options-check.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 import type { ThreadStore } from "../core/store.ts";
 
 /** A store that can bring its schema up to date. */
@@ -14,7 +14,7 @@ interface MigratingStore extends ThreadStore {
  * @throws TypeError if `migrate` is not a boolean.
  */
 export function migrateFirst<Store extends MigratingStore>(store: Store, migrate: boolean | undefined = false): Store {
-  if (typeof migrate !== "boolean") misuse("migrate must be true or false");
+  if (typeof migrate !== "boolean") throwUsageError("migrate must be true or false");
   if (!migrate) return store;
   let migration: Promise<void> | undefined;
 

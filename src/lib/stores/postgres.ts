@@ -1,5 +1,5 @@
 /** Threads in PostgreSQL, through the app's own client. */
-import { misuse } from "../core/options-check.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
@@ -67,7 +67,7 @@ const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair")
  */
 export function createPostgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): PostgresStore {
   if (typeof client?.query !== "function") {
-    misuse(
+    throwUsageError(
       "createPostgresStore needs a client with query(text, values), for example new Pool() of pg. " +
         "For postgres.js: { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }",
     );

@@ -1,6 +1,6 @@
 /** How commands reach Redis through the app's own client. */
 
-import { misuse } from "../core/options-check.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 
 /** What the store uses of node-redis: a client, a pool, a cluster or a sentinel. */
 export interface NodeRedisClient {
@@ -99,7 +99,7 @@ function connect(client: RedisClient): { range: RedisCommands["range"]; call: Ev
       send: (lua, keys, values) => redis.command(["EVAL", lua, String(keys.length), ...keys, ...values]),
     };
   }
-  return misuse(
+  return throwUsageError(
     "createRedisStore needs a client: createClient() of node-redis, new Redis() of ioredis, " +
       "or { command: (args) => Promise } that sends one command through yours",
   );

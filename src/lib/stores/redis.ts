@@ -1,5 +1,5 @@
 /** Threads in Redis, through the app's own client. */
-import { misuse } from "../core/options-check.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
@@ -33,8 +33,8 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
   const { prefix = "chat:", ttl } = options;
   const { run, range } = redisCommands(client);
   checkOptionNames("createRedisStore", options, ["prefix", "ttl"]);
-  if (typeof prefix !== "string" || /[{}]/.test(prefix)) misuse("prefix must be a string without braces");
-  if (ttl !== undefined && !(ttl > 0 && ttl <= longestTtl)) misuse("ttl must be a positive number of seconds");
+  if (typeof prefix !== "string" || /[{}]/.test(prefix)) throwUsageError("prefix must be a string without braces");
+  if (ttl !== undefined && !(ttl > 0 && ttl <= longestTtl)) throwUsageError("ttl must be a positive number of seconds");
   const milliseconds = String(Math.ceil((ttl ?? 0) * 1000));
 
   function ownerKeys(owner: string): string[] {

@@ -1,5 +1,5 @@
 /** Threads in a SQLite database, through the app's own driver. */
-import { misuse } from "../core/options-check.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
@@ -75,11 +75,11 @@ const checkText = textCheck(/\p{Surrogate}/u, "half a surrogate pair");
 export function createSqliteStore(database: SqliteDatabase, options: SqliteStoreOptions = {}): SqliteStore {
   const { prefix = "chat_", synchronous = "full", busyTimeout = 5000 } = options;
   if (typeof database?.exec !== "function" || typeof database.prepare !== "function") {
-    misuse('createSqliteStore needs an open database with exec and prepare, for example new DatabaseSync("chat.sqlite")');
+    throwUsageError('createSqliteStore needs an open database with exec and prepare, for example new DatabaseSync("chat.sqlite")');
   }
   checkOptionNames("createSqliteStore", options, ["prefix", "synchronous", "busyTimeout", "migrate"]);
-  if (synchronous !== "full" && synchronous !== "normal") misuse('synchronous must be "full" or "normal"');
-  if (!(busyTimeout >= 0)) misuse("busyTimeout must be a number of milliseconds");
+  if (synchronous !== "full" && synchronous !== "normal") throwUsageError('synchronous must be "full" or "normal"');
+  if (!(busyTimeout >= 0)) throwUsageError("busyTimeout must be a number of milliseconds");
   const sql = sqliteStatements(sqliteTables(prefix));
 
   // `synchronous` reads the file, which fails for the moment in which another process closes it or opens it after a crash: wait for that.

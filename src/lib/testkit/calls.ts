@@ -1,5 +1,5 @@
 /** Records the calls of a case, so that a failure can name the calls that led to it. */
-import { misuse } from "../core/options-check.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 import { expectThat, isRecord, show } from "./expect.ts";
 
 const longestLog = 30;
@@ -33,7 +33,7 @@ export class CallLog {
 
   /** Returns the same store, with each call of the given methods recorded. A call of a method that is missing is a mismatch. */
   record<Store extends object>(store: Store, instance: string, methods: readonly string[]): Store {
-    if (!isRecord(store)) misuse(`create, peer and reopen must return a store, not ${show(store)}`);
+    if (!isRecord(store)) throwUsageError(`create, peer and reopen must return a store, not ${show(store)}`);
     const recorded: Record<string, unknown> = Object.create(null);
     for (const name of methods) {
       const method: unknown = Reflect.get(store, name);

@@ -1,5 +1,5 @@
 /** How a case is written, and how it runs against a store. */
-import { within } from "../core/async.ts";
+import { withTimeout } from "../core/async.ts";
 import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../core/store.ts";
 import { CallLog } from "./calls.ts";
 import { Mismatch } from "./expect.ts";
@@ -94,7 +94,7 @@ export async function runCase<Store extends MessageStore>(
   const late = () =>
     new Mismatch(`The case was not done after ${timeout} ms. Still running:\n  ${log.unsettled() || "no call of the store"}`);
   try {
-    await within(timeout, body(recorded, instances), late);
+    await withTimeout(timeout, body(recorded, instances), late);
   } catch (error) {
     broken = new StoreInvariantError(storeInvariants[invariant], findingOf(error, log), log.lines(), causeOf(error));
   }

@@ -1,5 +1,5 @@
 /** The list of cases for a store, and their registration with a test runner. */
-import { misuse } from "../core/options-check.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../core/store.ts";
 import { runCase, type CaseDefinition, type MessageCase, type StoreCase, type ThreadCase } from "./case.ts";
 import { answerRaceCases } from "./cases/answer-races.ts";
@@ -131,7 +131,7 @@ export function messageStoreCases<Store extends ThreadStore>(
   subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
   { timeout = 30_000 }: CaseOptions = {},
 ): StoreCase[] {
-  if (typeof subject?.create !== "function") misuse(`there is no create(): pass ${example}`);
+  if (typeof subject?.create !== "function") throwUsageError(`there is no create(): pass ${example}`);
   const { threads }: { threads?: unknown } = subject; // plain JavaScript may leave it out
   const tiers = threads === true ? threadTierCase : threads === false ? tierCase : undeclaredCase;
   const skipThreads = threads === true ? undefined : "the store has no threads";
@@ -168,10 +168,10 @@ export function testMessageStore<Store extends ThreadStore>(
   subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
   { test: given, timeout = 30_000 }: TestOptions = {},
 ): void {
-  if (typeof name !== "string") misuse(`the name comes first: testMessageStore("my store", ${example})`);
+  if (typeof name !== "string") throwUsageError(`the name comes first: testMessageStore("my store", ${example})`);
   const test = given ?? ["test", "it"].map((global): unknown => Reflect.get(globalThis, global)).find(isTestFunction);
   if (!isTestFunction(test))
-    misuse("there is no test function with a skip: pass your runner's, as in testMessageStore(name, subject, { test })");
+    throwUsageError("there is no test function with a skip: pass your runner's, as in testMessageStore(name, subject, { test })");
   for (const { name: what, skip, run } of messageStoreCases(subject as ThreadStoreSubject<Store>, { timeout })) {
     if (skip) test.skip(`${name}: ${what} (skipped: ${skip})`, run);
     else test(`${name}: ${what}`, run, timeout + 10_000); // the case itself is the first to say that it took too long

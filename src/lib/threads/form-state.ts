@@ -1,71 +1,65 @@
-/** Form state: what a person has filled in. C1 keeps it in the answer that holds the form, as `<context>` with JSON in it. */
-import { ChatHandlerError, invalid } from "../core/errors.ts";
+/** Form state: what a person has filled in. C1 keeps it in the answer that has the form, as `<context>` with JSON in it. */
+import { ChatHandlerError, createInvalidRequest } from "../core/errors.ts";
 import { unescapeEntities } from "../core/prompt.ts";
 import type { StoredMessage } from "../core/store.ts";
-import { toShownMessages } from "../history/displayed-messages.ts";
+import { toDisplayedMessages } from "../history/displayed-messages.ts";
 
-/** An answer, and the form state that came with it. */
+/** An answer and its form state. */
 export interface FilledAnswer {
   /** The answer without form state. */
   answer: string;
-  /** What stands in `<context>`, as it was written. */
-  context: string | undefined;
+  /** The inside of `<context>`, as it was written. */
+  formState: string | undefined;
 }
 
-const [open, close] = ["<context>", "</context>"] as const;
+const [openTag, closeTag] = ["<context>", "</context>"] as const;
 
-/** Takes an answer apart: C1 puts form state at its end. */
+/** Separates an answer from the form state that C1 puts at its end. */
 export function splitAnswer(content: string): FilledAnswer {
-  const whole = content.trimEnd();
-  const start = whole.lastIndexOf(open);
-  if (start === -1 || !whole.endsWith(close)) return { answer: content, context: undefined };
-  return { answer: whole.slice(0, start), context: whole.slice(start + open.length, -close.length) };
+  const trimmed = content.trimEnd();
+  const start = trimmed.lastIndexOf(openTag);
+  if (start === -1 || !trimmed.endsWith(closeTag)) return { answer: content, formState: undefined };
+  return { answer: trimmed.slice(0, start), formState: trimmed.slice(start + openTag.length, -closeTag.length) };
 }
 
-/** Refuses form state that the browser could not read when it is loaded again. */
-export function checkContext(context: string | undefined, param: string, most: number): void {
-  if (context === undefined) return;
-  if (context.length > most) throw invalid(param, `must have at most ${most} characters of form state`);
-  if (!isState(context)) throw invalid(param, "must hold form state as JSON: an object, or an array of objects");
-}
-
-function isState(context: string): boolean {
-  const state = parsed(unescapeEntities(context));
-  return [state].flat().every((item) => typeof item === "object" && item !== null);
-}
-
-/** A stored answer without its form state. An assistant may speak of `<context>`, too. */
-function saidIn(content: string): string {
-  const { answer, context } = splitAnswer(content);
-  return context !== undefined && isState(context) ? answer : content;
-}
-
-function parsed(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
+/** Throws for form state that the browser could not read when the thread is loaded. */
+export function checkFormState(formState: string | undefined, param: string, maxCharacters: number): void {
+  if (formState === undefined) return;
+  if (formState.length > maxCharacters) throw createInvalidRequest(param, `must have at most ${maxCharacters} characters of form state`);
+  if (!isFormState(formState)) throw createInvalidRequest(param, "must have form state as JSON: an object, or an array of objects");
 }
 
 /**
- * The content of a stored answer with new form state in it; `undefined` where there is no such answer. A browser may fill in a form
- * and nothing else: what the assistant said goes back to the model in the assistant's name. And only in a whole answer, for one that
- * was cut short is made anew when it is asked for again, and what the browser has of it need not be what is stored.
+ * The content of a stored answer with new form state in it. `undefined` if there is no such answer. A browser may only fill in a form: the
+ * model receives the rest in the assistant's name. And only in a complete answer: a partial one may differ from what the browser has.
  */
-export function fillAnswer(stored: readonly StoredMessage[], id: string, { answer, context }: FilledAnswer): string | undefined {
+export function fillStoredAnswer(stored: readonly StoredMessage[], id: string, { answer, formState }: FilledAnswer): string | undefined {
   const own = stored.find((message) => message.id === id);
-  const shown = toShownMessages(stored).find((message) => message.id === id);
-  if (shown?.role !== "assistant" || typeof own?.message.content !== "string") return undefined;
-  // C1 may put a line break in front of the state, one more at each save.
-  if (own.status !== "complete" || saidIn(shown.content).trimEnd() !== answer.trimEnd()) {
-    throw new ChatHandlerError(
-      "id_conflict",
-      "message.content must be the whole answer as it is stored, with nothing but form state added.",
-      {
-        param: "message.content",
-      },
-    );
+  const displayed = toDisplayedMessages(stored).find((message) => message.id === id);
+  if (displayed?.role !== "assistant" || typeof own?.message.content !== "string") return undefined;
+  // C1 may put a line break before the state, one more at each save.
+  if (own.status !== "complete" || withoutFormState(displayed.content).trimEnd() !== answer.trimEnd()) {
+    throw new ChatHandlerError("form_mismatch", "message.content must be the whole stored answer with nothing but form state added.", {
+      param: "message.content",
+    });
   }
-  return saidIn(own.message.content) + (context === undefined ? "" : open + context + close);
+  return withoutFormState(own.message.content) + (formState === undefined ? "" : openTag + formState + closeTag);
+}
+
+/** A stored answer without its form state. An answer may also speak of `<context>`. */
+function withoutFormState(content: string): string {
+  const { answer, formState } = splitAnswer(content);
+  return formState !== undefined && isFormState(formState) ? answer : content;
+}
+
+/** Whether text is form state: JSON of objects, without a tag that would end `<context>` or begin another element. */
+function isFormState(text: string): boolean {
+  if (/<[a-z/!?]/i.test(text)) return false;
+  try {
+    const state: unknown = JSON.parse(unescapeEntities(text));
+    const items: unknown[] = Array.isArray(state) ? state : [state];
+    return items.every((item) => typeof item === "object" && item !== null);
+  } catch {
+    return false;
+  }
 }

@@ -1,21 +1,10 @@
 /** Runs the tools a model calls, so that every call gets exactly one result, whatever the tool does. */
-import type {
-  ChatCompletionChunk,
-  ChatCompletionFunctionTool,
-  ChatCompletionMessageFunctionToolCall,
-  ChatCompletionToolMessageParam,
-} from "openai/resources/chat/completions";
-import { unlessAborted } from "../core/async.ts";
+import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
+import { raceAbort } from "../core/async.ts";
 import { ChatHandlerError } from "../core/errors.ts";
-import type { TurnContext } from "../chat/options.ts";
-import { misuse } from "../core/options-check.ts";
-import { asTaken } from "../core/tool-call.ts";
-
-/** What a tool gets besides its arguments. */
-export interface ToolContext extends TurnContext {
-  /** Aborts when the client leaves or the turn runs out of time. Nothing waits for a tool after that. */
-  signal: AbortSignal;
-}
+import { throwUsageError } from "../core/usage-error.ts";
+import type { ToolContext, ToolRunner } from "../core/tool-runner.ts";
+import { normalizeToolCall } from "../core/tool-call.ts";
 
 /** A function the model may call. */
 export interface ChatTool {
@@ -39,32 +28,6 @@ export interface ChatTool {
   run(args: unknown, context: ToolContext): unknown;
 }
 
-/** A call as the model says it, with the number it goes by, if any. */
-export interface SaidCall {
-  /** The model's own. */
-  index: number | null | undefined;
-  /** As far as it was said. */
-  call: ChatCompletionMessageFunctionToolCall;
-}
-
-/** What one step comes to, in the form that every model takes back. */
-export interface ToolStep {
-  /** The calls. */
-  calls: ChatCompletionMessageFunctionToolCall[];
-  /** One for each, in order. */
-  results: ChatCompletionToolMessageParam[];
-}
-
-/** What a turn asks of tools. Made by {@link createTools}. */
-export interface ToolRunner {
-  /** The tools in the form the model is told of them. */
-  params: ChatCompletionFunctionTool[];
-  /** Adds what a chunk says of calls to those of its step, and returns how many characters that was. */
-  gather(deltas: readonly ChatCompletionChunk.Choice.Delta.ToolCall[], said: SaidCall[]): number;
-  /** Runs the calls of one step. Never rejects; errors of the tools' own go to `onError`. */
-  run(said: readonly SaidCall[], context: ToolContext, onError: (cause: unknown) => void): Promise<ToolStep>;
-}
-
 /**
  * Tools for the option `tools` of `createChatHandler`. The calls of one step run at the same time. A tool that throws, a name
  * the model made up, arguments that are no JSON and a stop all become results, so that the thread can always go on.
@@ -73,17 +36,18 @@ export interface ToolRunner {
  * no JSON Schema, and two tools of one name.
  */
 export function createTools(tools: readonly ChatTool[]): ToolRunner {
-  if (!Array.isArray(tools)) misuse("pass an array: createTools([{ name, description, parameters, run }])");
+  if (!Array.isArray(tools)) throwUsageError("pass an array: createTools([{ name, description, parameters, run }])");
   const byName = new Map<string, ChatTool>();
   for (const [index, tool] of tools.entries()) {
     for (const field of Object.keys(Object(tool))) {
-      if (!fields.includes(field)) misuse(`tools[${index}] has a field ${field}, but a tool's fields are ${fields.join(", ")}`);
+      if (!fields.includes(field)) throwUsageError(`tools[${index}] has a field ${field}, but a tool's fields are ${fields.join(", ")}`);
     }
-    if (typeof tool?.name !== "string" || !/^[\w-]{1,64}$/.test(tool.name)) misuse("a tool's name has 1 to 64 letters, digits, _ and -");
-    if (typeof tool.run !== "function") misuse(`the tool ${tool.name} needs a function run(args, context)`);
+    if (typeof tool?.name !== "string" || !/^[\w-]{1,64}$/.test(tool.name))
+      throwUsageError("a tool's name has 1 to 64 letters, digits, _ and -");
+    if (typeof tool.run !== "function") throwUsageError(`the tool ${tool.name} needs a function run(args, context)`);
     if (tool.parameters !== undefined && !isJsonSchema(tool.parameters))
-      misuse(`the parameters of the tool ${tool.name} must be a JSON Schema: for zod, pass z.toJSONSchema(schema)`);
-    if (byName.has(tool.name)) misuse(`two tools are named ${tool.name}`);
+      throwUsageError(`the parameters of the tool ${tool.name} must be a JSON Schema: for zod, pass z.toJSONSchema(schema)`);
+    if (byName.has(tool.name)) throwUsageError(`two tools are named ${tool.name}`);
     byName.set(tool.name, tool);
   }
 
@@ -101,7 +65,7 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
       return problem("The arguments are not valid JSON.");
     }
     try {
-      const result = await unlessAborted(context.signal, (async () => tool.run(args, context))());
+      const result = await raceAbort(context.signal, (async () => tool.run(args, context))());
       return typeof result === "string" ? result : (JSON.stringify(result) ?? "null");
     } catch (error) {
       if (context.signal.aborted) return problem("Stopped before it finished.");
@@ -121,27 +85,9 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
         ...(strict !== undefined && { strict }),
       },
     })),
-    gather(deltas, said) {
-      let characters = 0;
-      for (const { index, id, type: _, function: part, ...more } of deltas) {
-        // Some providers number nothing, or all calls alike: then each comes whole, with an id and a name. What is missing may be null.
-        const isNumbered = typeof index === "number";
-        const current = isNumbered ? said.findLast((other) => other.index === index) : id ? undefined : said.at(-1);
-        const isNew = !current || (id && part?.name && id !== current.call.id);
-        const { call } = isNew ? begin(said, index, id) : current;
-        call.function.name += part?.name ?? "";
-        call.function.arguments += part?.arguments ?? "";
-        // What else a provider says of a call it may want back, as Gemini does its signatures.
-        Object.assign(call, more);
-        const texts = [id, part?.name, part?.arguments, JSON.stringify(more)];
-        characters += texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
-      }
-      return characters;
-    },
-    async run(said, context, onError) {
-      const calls = said.map(({ call }) => call);
+    async run(calls, context, onError) {
       const contents = await Promise.all(calls.map((call) => runOne(call, { ...context }, onError)));
-      const kept = asKept(calls);
+      const kept = storeForm(calls);
       return { calls: kept, results: kept.map(({ id }, index) => ({ role: "tool", tool_call_id: id, content: contents[index]! })) };
     },
   };
@@ -158,20 +104,13 @@ function isJsonSchema(value: unknown): boolean {
   return !prototype || !Object.getPrototypeOf(prototype);
 }
 
-function begin(said: SaidCall[], index: SaidCall["index"], id: string | undefined): SaidCall {
-  const call = { id: id || crypto.randomUUID(), type: "function" as const, function: { name: "", arguments: "" } };
-  const begun = { index, call };
-  said.push(begun);
-  return begun;
-}
-
 /** The calls in the form that is kept, each with an id of its own. The result of one that was mended tells the model what was wrong. */
-function asKept(calls: readonly ChatCompletionMessageFunctionToolCall[]): ChatCompletionMessageFunctionToolCall[] {
+function storeForm(calls: readonly ChatCompletionMessageFunctionToolCall[]): ChatCompletionMessageFunctionToolCall[] {
   const ids = new Set<string>();
   return calls.map((call) => {
     const id = ids.has(call.id) ? crypto.randomUUID() : call.id;
     ids.add(id);
-    return { ...asTaken(call), id };
+    return { ...normalizeToolCall(call), id };
   });
 }
 

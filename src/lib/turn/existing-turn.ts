@@ -1,44 +1,55 @@
-/** What a thread already holds of a turn: the response id is the key of idempotency, and an id names one thing for ever. */
-import { ChatHandlerError } from "../core/errors.ts";
-import { inTurnOrder } from "../history/model-messages.ts";
-import { asksSame } from "../core/prompt.ts";
-import type { StoredMessage } from "../core/store.ts";
+/** What the store already has of a turn. The response id is the idempotency key, and an id names one thing for ever. */
+import { createIdConflict } from "../core/errors.ts";
+import { isSamePrompt } from "../core/prompt.ts";
+import type { ListMessagesOptions, StoredMessage } from "../core/store.ts";
+import { groupByTurn } from "../history/turn-order.ts";
+import type { Turn } from "./turn.ts";
 
-/** What was found. */
-export interface Earlier {
-  /** The whole answer's text, if this very answer is complete. */
-  answer: string | undefined;
-  /** Whether the prompt is stored. */
+/** What was found of a turn. */
+export interface ExistingTurn {
+  /** Nothing; the prompt; the prompt and a partial answer; or the whole answer. */
+  state: "absent" | "unanswered" | "partial" | "complete";
+  /** The messages that answer the prompt, in order. */
+  answer: StoredMessage[];
+  /** Whether the prompt is among the messages that were read. */
   hasPrompt: boolean;
-  /** How many messages there are, of those that were looked at. */
-  count: number;
-  /** What stands before the prompt; all, where the prompt is not stored. */
+  /** The messages before the prompt. All of them when the prompt is absent. */
   before: StoredMessage[];
+  /** How many messages were read. */
+  count: number;
 }
 
-/** Looks for a turn among its thread's messages. Throws `id_conflict` where one of its ids was used for something else. */
-export function findEarlier(messages: readonly StoredMessage[], asked: StoredMessage, responseId: string): Earlier {
-  const stored = inTurnOrder(messages);
+/**
+ * Reads the thread and looks for the turn.
+ *
+ * @param options - Limits the messages that are read. A complete answer whose prompt is further back is read again without the limit, because
+ * its first steps may be missing, too.
+ * @throws ChatHandlerError `id_conflict` if one of the turn's ids was used for something else.
+ */
+export async function loadExistingTurn(turn: Turn, options?: ListMessagesOptions): Promise<ExistingTurn> {
+  const messages = await turn.settings.store.listMessages(turn.thread, options);
+  const existing = findExistingTurn(messages, turn.prompt, turn.responseId);
+  return options && existing.state === "complete" && !existing.hasPrompt ? loadExistingTurn(turn) : existing;
+}
+
+/** Looks for a turn among the messages of its thread. */
+export function findExistingTurn(messages: readonly StoredMessage[], prompt: StoredMessage, responseId: string): ExistingTurn {
+  const stored = groupByTurn(messages);
   const response = stored.find(({ id }) => id === responseId);
-  if (response && (response.promptId !== asked.id || response.message.role !== "assistant")) throw conflict("responseId");
-  const place = stored.findIndex(({ id }) => id === asked.id);
-  const stands = stored[place]?.message;
-  if (stands && !asksSame(stands, asked.message)) throw conflict("prompt.id");
-  const attempt = stored.filter(({ id, promptId }) => promptId === asked.id && id !== asked.id);
-  const isWhole = attempt.some(({ status }) => status === "complete");
-  if (isWhole && response?.status !== "complete") throw conflict("prompt.id");
-  const texts = attempt.map(({ message: { role, content } }) => (role === "assistant" && typeof content === "string" ? content : ""));
-  return {
-    answer: isWhole ? texts.join("") : undefined,
-    hasPrompt: stands !== undefined,
-    count: stored.length,
-    before: stands ? stored.slice(0, place) : stored,
-  };
-}
+  if (response && (response.promptId !== prompt.id || response.message.role !== "assistant")) throw createIdConflict("responseId");
+  const promptIndex = stored.findIndex(({ id }) => id === prompt.id);
+  const storedPrompt = stored[promptIndex];
+  if (storedPrompt && !isSamePrompt(storedPrompt.message, prompt.message)) throw createIdConflict("prompt.id");
 
-/** The error of an id that was used before for something else, or whose message or thread was deleted meanwhile. */
-export function conflict(param: string): ChatHandlerError {
-  return new ChatHandlerError("id_conflict", `${param} was used before for something else, or deleted; make a new one.`, {
-    param,
-  });
+  const answer = stored.filter(({ id, promptId }) => promptId === prompt.id && id !== prompt.id);
+  const isComplete = answer.some(({ status }) => status === "complete");
+  // Answered under another response id.
+  if (isComplete && response?.status !== "complete") throw createIdConflict("prompt.id");
+  return {
+    state: isComplete ? "complete" : answer.length > 0 ? "partial" : storedPrompt ? "unanswered" : "absent",
+    answer,
+    hasPrompt: storedPrompt !== undefined,
+    before: storedPrompt ? stored.slice(0, promptIndex) : stored,
+    count: stored.length,
+  };
 }

@@ -1,16 +1,24 @@
-/** The title that an app makes for a thread that has just begun. */
-import { within } from "../core/async.ts";
-import { attempt } from "../core/guard-store.ts";
-import type { Settings, TurnContext } from "../chat/options.ts";
-import { asTitle } from "../core/prompt.ts";
-import type { ThreadKey, ThreadStore } from "../core/store.ts";
+/** The title that the app generates for a new thread. */
+import { callSafely, withTimeout } from "../core/async.ts";
+import { normalizeTitle, type PromptContent, titleFromPrompt } from "../core/prompt.ts";
+import { reportTurnError, type Turn } from "./turn.ts";
 
-/** Asks the app for a title and puts it in the place of `given`, unless someone was faster. */
-export async function retitle(thread: ThreadKey, given: string, context: TurnContext, settings: Settings): Promise<void> {
-  const { generateTitle, timeouts } = settings;
-  const asked = attempt(() => generateTitle!(context));
-  const made = asTitle(await within(timeouts.turn, asked, () => new Error("The title took too long.")));
-  const store = settings.store as ThreadStore; // checked where the option was given
-  const current = await store.getThread(thread);
-  if (made && current?.title === given) await store.renameThread(thread, made);
+/** The title that a thread has from its first prompt. */
+export function titleOf({ prompt }: Turn): string {
+  return titleFromPrompt(prompt.message.content as PromptContent);
+}
+
+/** Generates a title and stores it, unless the thread was renamed meanwhile. Errors are reported. */
+export async function storeGeneratedTitle(turn: Turn): Promise<void> {
+  const { generateTitle, threadStore, timeouts } = turn.settings;
+  if (!generateTitle || !threadStore) return;
+  try {
+    const firstTitle = titleOf(turn);
+    const generated = callSafely(() => generateTitle(turn.context));
+    const title = normalizeTitle(await withTimeout(timeouts.turn, generated, () => new Error("`generateTitle` took too long.")));
+    const thread = await threadStore.getThread(turn.thread);
+    if (title && thread?.title === firstTitle) await threadStore.renameThread(turn.thread, title);
+  } catch (error) {
+    reportTurnError(turn, error);
+  }
 }

@@ -1,0 +1,111 @@
+/** Reads an event log for one response: what to write, and when. */
+import { type EventLog, type EventLogReader, maxEventText } from "../core/event-log.ts";
+import type { TurnEvent } from "../core/events.ts";
+
+/** The writes of one response, in the form that `for await` reads. */
+export class LogWrites implements EventLogReader, AsyncIterator<string, undefined>, AsyncIterable<string> {
+  /** What the client has consumed. A write counts when the client asks for the next one. */
+  position = 0;
+  /** Whether the end of the log has been read. */
+  isEnded = false;
+  #readPosition = 0;
+  #isDemanded = false;
+  #isClosed = false;
+  /** Whether it waits out the flush interval. */
+  #isDelayed = false;
+  #lastWriteAt = -Infinity;
+  #wake: (() => void) | undefined;
+  readonly #log: EventLog;
+  readonly #toText: (event: TurnEvent) => string;
+  readonly #flushInterval: number;
+
+  /**
+   * @param toText - Returns the text to write for an event.
+   * @param flushInterval - Milliseconds between two writes. The first one, and the last one of a complete answer, do not wait.
+   */
+  constructor(log: EventLog, toText: (event: TurnEvent) => string, flushInterval: number) {
+    this.#log = log;
+    this.#toText = toText;
+    this.#flushInterval = flushInterval;
+    log.subscribe(this);
+  }
+
+  /** The client asks for one write. */
+  demand(): void {
+    this.#isDemanded = true;
+    this.position = this.#readPosition;
+    this.#log.wakeWriter();
+    this.notify();
+  }
+
+  /** Ends the writes and leaves the log. */
+  close(): void {
+    this.#isClosed = true;
+    this.notify();
+    this.#log.unsubscribe(this);
+  }
+
+  notify(): void {
+    // Events that arrive within the interval wake nobody: a token then costs no promise.
+    if (!this.#isDelayed || this.#endsDelay()) this.#wake?.();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** The next write, once it is demanded, due, and there is something to write. */
+  async next(): Promise<IteratorResult<string, undefined>> {
+    for (;;) {
+      while (!this.#isClosed && (!this.#isDemanded || !this.#hasEvents())) await this.#change();
+      if (this.#isClosed || this.isEnded) return { done: true, value: undefined };
+      await this.#untilDue();
+      const text = this.#readText();
+      if (text === "") {
+        // Events without text are consumed at once.
+        this.demand();
+        continue;
+      }
+      this.#isDemanded = false;
+      this.#lastWriteAt = performance.now();
+      return { done: false, value: text };
+    }
+  }
+
+  #hasEvents(): boolean {
+    return this.isEnded || this.#log.readableLength > this.#readPosition;
+  }
+
+  #readText(): string {
+    const { events, position } = this.#log.readFrom(this.#readPosition);
+    this.#readPosition = position;
+    if (events.at(-1)?.type === "end") this.isEnded = true;
+    return events.map(this.#toText).join("");
+  }
+
+  /** Resolves when something was appended, demanded or closed. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  /** Waits out the rest of the interval. */
+  async #untilDue(): Promise<void> {
+    const wait = this.#lastWriteAt + this.#flushInterval - performance.now();
+    if (wait <= 0 || this.#endsDelay()) return;
+    this.#isDelayed = true;
+    const change = this.#change();
+    // In the request's own context: workerd does not let one request clear the timer of another.
+    const timer = setTimeout(() => this.#wake?.(), wait);
+    await change;
+    clearTimeout(timer);
+    this.#isDelayed = false;
+  }
+
+  /** Whether nothing needs to wait: the client has disconnected, the answer is complete, or the client is far behind. */
+  #endsDelay(): boolean {
+    const { end, readableLength } = this.#log;
+    return this.#isClosed || end?.status === "complete" || readableLength - this.#readPosition >= maxEventText;
+  }
+}

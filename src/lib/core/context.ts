@@ -1,0 +1,29 @@
+/** Who asks, and for what: the arguments of the app's own functions. */
+import type { Prompt } from "./prompt.ts";
+
+/** A request before its user is known. */
+export interface RequestContext {
+  /** The request. Its body has been read. */
+  request: Request;
+  /** The thread it names. */
+  threadId: string;
+  /** The client's name for the answer. */
+  responseId: string;
+  /** The prompt, validated. */
+  prompt: Prompt;
+}
+
+/** A request with the owner that `authorize` returned. */
+export interface TurnContext extends RequestContext {
+  /** The owner of the thread; `""` in an app without users. */
+  owner: string;
+}
+
+/** The owner of the threads that a request may see: a user or a tenant. */
+export interface Authorized {
+  /** Part of every store key. */
+  owner: string;
+}
+
+/** What was known about a request when an error happened. */
+export type ErrorContext = Partial<TurnContext>;

@@ -1,0 +1,163 @@
+/**
+ * The event log: the seam between a turn and its readers. One writer appends; any number of readers follow, each from its own position
+ * and at its own pace. The log holds its events until the turn is over, so a slow or late reader costs one position.
+ */
+import { type EndEvent, sizeOf, type TextEvent, type TurnEvent } from "./events.ts";
+
+/** How far the writer may run ahead of the fastest reader, in characters. Bounds the memory of an answer that nobody reads. */
+const maxReadAhead = 64 * 1024;
+/** How much text one event may hold, in characters. Also about the most that one read returns. */
+export const maxEventText: number = 64 * 1024;
+
+/** A reader of a log. */
+export interface EventLogReader {
+  /** How much of the log its client has consumed, in characters. */
+  readonly position: number;
+  /** Called after events were appended. Must not throw. */
+  notify(): void;
+}
+
+/** Events that a reader has not seen, and the position after them. */
+export interface EventSlice {
+  events: TurnEvent[];
+  position: number;
+}
+
+/** An append-only list of events with readers. */
+export class EventLog {
+  /** Characters appended so far. Positions count from 0 to this. */
+  length = 0;
+  /**
+   * How much of it can be read. One less than the length while the second half of a surrogate pair is missing: an encoder would turn the first
+   * half into U+FFFD.
+   */
+  readableLength = 0;
+  /** The last event, once there is one. */
+  end: EndEvent | undefined;
+  /** Resolves after the end was appended. */
+  readonly ended: Promise<void>;
+  #events: TurnEvent[] = [];
+  /** Text that no reader has read: adjacent pieces are collected here at the cost of a string concatenation each. */
+  #openText: TextEvent | undefined;
+  #readers: readonly EventLogReader[] = [];
+  #resumeWriter: (() => void) | undefined;
+  readonly #resolveEnded: () => void;
+  readonly #onAbandoned: () => void;
+
+  /** @param onAbandoned - Called when the last reader leaves before the end. */
+  constructor(onAbandoned: () => void) {
+    this.#onAbandoned = onAbandoned;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.#resolveEnded = resolve;
+  }
+
+  /** Adds an event. Adjacent text of one kind becomes one event. */
+  append(event: TurnEvent): void {
+    this.length += sizeOf(event);
+    this.readableLength = this.length;
+    if ("text" in event) {
+      if (endsWithHighSurrogate(event.text)) this.readableLength--;
+      const open = this.#openText;
+      if (open && isContinuedBy(open, event) && open.text.length < maxEventText) {
+        this.#openText = { ...open, text: open.text + event.text };
+      } else {
+        this.#closeText();
+        this.#openText = event;
+      }
+    } else {
+      this.#closeText();
+      this.#events.push(event);
+      if (event.type === "end") this.end = event;
+    }
+    for (const reader of this.#readers) reader.notify();
+    if (this.end) this.#resolveEnded();
+  }
+
+  /** The events after a position, at most about 64 Ki characters of them. Empty when there is nothing to read. */
+  readFrom(position: number): EventSlice {
+    this.#closeText();
+    let index = this.#events.length;
+    let start = this.length;
+    while (index > 0 && start > position) start -= sizeOf(this.#events[--index]!);
+    const events: TurnEvent[] = [];
+    let next = position;
+    for (; next < this.readableLength && next - position < maxEventText; index++) {
+      const event = this.#events[index]!;
+      const end = Math.min(start + sizeOf(event), this.readableLength);
+      const isWhole = next === start && end === start + sizeOf(event);
+      events.push("text" in event && !isWhole ? { ...event, text: event.text.slice(next - start, end - start) } : event);
+      start += sizeOf(event);
+      next = end;
+    }
+    return { events, position: next };
+  }
+
+  /** The answer's text that was appended after a position. */
+  textFrom(position: number): string {
+    this.#closeText();
+    let start = 0;
+    let text = "";
+    for (const event of this.#events) {
+      if (event.type === "text" && start + event.text.length > position) text += event.text.slice(Math.max(0, position - start));
+      start += sizeOf(event);
+    }
+    return text.toWellFormed();
+  }
+
+  /** Adds a reader. Its position says where it starts. */
+  subscribe(reader: EventLogReader): void {
+    this.#readers = [...this.#readers, reader];
+  }
+
+  /** Removes a reader. */
+  unsubscribe(reader: EventLogReader): void {
+    if (!this.#readers.includes(reader)) return;
+    this.#readers = this.#readers.filter((other) => other !== reader);
+    if (this.#readers.length === 0 && !this.end) this.#onAbandoned();
+  }
+
+  /** Whether the fastest reader is so far behind that the writer should wait. */
+  shouldPause(): boolean {
+    return this.#readers.every(({ position }) => this.length - position > maxReadAhead);
+  }
+
+  /** Resolves at the next {@link EventLog.wakeWriter}. Only the writer waits for it. */
+  waitForReaders(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#resumeWriter = resolve;
+    });
+  }
+
+  /** Lets a waiting writer check again. A reader calls it after it consumed something. */
+  wakeWriter(): void {
+    this.#resumeWriter?.();
+  }
+
+  /** Moves the open text to the events. */
+  #closeText(): void {
+    const open = this.#openText;
+    if (!open) return;
+    this.#openText = undefined;
+    let { text } = open;
+    // Merging each event with a predecessor of at most its own size keeps the list short at a logarithmic cost.
+    for (;;) {
+      const last = this.#events.at(-1);
+      if (!last || !("text" in last) || !isContinuedBy(last, open)) break;
+      if (last.text.length > text.length || last.text.length + text.length > maxEventText) break;
+      // A join copies; `+` would keep every piece alive in a tree.
+      text = [last.text, text].join("");
+      this.#events.pop();
+    }
+    this.#events.push({ ...open, text });
+  }
+}
+
+function isContinuedBy(event: TextEvent, next: TextEvent): boolean {
+  return event.type === next.type && (event.type !== "tool-arguments" || event.id === (next as typeof event).id);
+}
+
+function endsWithHighSurrogate(text: string): boolean {
+  const last = text.charCodeAt(text.length - 1);
+  return last >= 0xd800 && last <= 0xdbff;
+}

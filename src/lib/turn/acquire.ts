@@ -1,0 +1,59 @@
+/** The beginning of a turn: its place in the queue, what the store already has of it, and its prompt in the store. */
+import { withTimeout } from "../core/async.ts";
+import type { Lease, Ticket } from "../core/coordinator.ts";
+import { ChatHandlerError, createIdConflict, createThreadDeletedError } from "../core/errors.ts";
+import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
+import { titleOf } from "./title.ts";
+import type { Turn } from "./turn.ts";
+
+/** The result of {@link acquireThread}: the answer, which waits for nobody, or the right to run. */
+export type Acquired = { kind: "answered"; existing: ExistingTurn } | { kind: "granted"; lease: Lease; wasThreadKnown: boolean };
+
+/** Waits for the turns ahead. A complete answer in the store ends the wait. */
+export async function acquireThread(turn: Turn, ticket: Ticket): Promise<Acquired> {
+  if (ticket.ahead === 0) return { kind: "granted", lease: await ticket.granted, wasThreadKnown: false };
+  const { timeouts, history } = turn.settings;
+  const existing = await loadExistingTurn(turn, { last: history.maxMessages });
+  if (existing.state === "complete") return { kind: "answered", existing };
+  // A waiting turn keeps this count, and nothing of the history.
+  const { count } = existing;
+  const lease = await waitForLease(turn, ticket, timeouts.queue);
+  return { kind: "granted", lease, wasThreadKnown: count > 0 || lease.hasPredecessorStarted };
+}
+
+/** The error of a turn that the queue does not admit. */
+export function createBusyError(): ChatHandlerError {
+  return new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
+}
+
+async function waitForLease(turn: Turn, ticket: Ticket, timeout: number): Promise<Lease> {
+  try {
+    return await withTimeout(timeout, ticket.granted, createBusyError);
+  } catch (error) {
+    if (!turn.abortReason) throw error;
+    // The client has disconnected and cannot try again. Its prompt was sent, so it waits on and is stored.
+    return ticket.granted;
+  }
+}
+
+/**
+ * Stores the prompt, unless it is stored already. Returns what the store had of the turn before.
+ *
+ * @param wasThreadKnown - Whether the thread had messages while the turn waited. If it has none now, it was deleted.
+ * @throws ChatHandlerError `thread_deleted`, `id_conflict`
+ */
+export async function storePrompt(turn: Turn, wasThreadKnown: boolean): Promise<ExistingTurn> {
+  const { store, history } = turn.settings;
+  const existing = await loadExistingTurn(turn, { last: history.maxMessages });
+  if (existing.state === "complete") return existing;
+  if (wasThreadKnown && existing.count === 0) throw createThreadDeletedError();
+  // The thread routes store a first prompt before its turn.
+  if (existing.hasPrompt) return existing;
+  // Stored even if the client has disconnected: the user sees the prompt as sent.
+  const storedIds = await store.appendMessages(turn.thread, [turn.prompt], { title: titleOf(turn) });
+  if (storedIds.includes(turn.prompt.id)) return existing;
+  // The prompt is further back than the messages that were read.
+  const whole = await loadExistingTurn(turn);
+  if (!whole.hasPrompt) throw createIdConflict("prompt.id");
+  return whole;
+}

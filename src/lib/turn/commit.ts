@@ -1,0 +1,73 @@
+/** The end of a turn in the store. */
+import { createIdConflict, createThreadDeletedError, toChatHandlerError } from "../core/errors.ts";
+import type { MessageStatus, StoredMessage } from "../core/store.ts";
+import { textOf } from "../history/message-text.ts";
+import { loadExistingTurn } from "./existing-turn.ts";
+import type { Step } from "./step.ts";
+import { type DraftMessage, reportTurnError, type Turn } from "./turn.ts";
+
+/** Stores the whole answer. Resolves only when it is in the store. */
+export async function commitAnswer(turn: Turn, step: Step): Promise<void> {
+  turn.state = { name: "committing", step };
+  try {
+    if (await storeAnswer(turn, "complete")) return;
+  } catch (error) {
+    // The store may have kept the answer all the same.
+    if (!(await isAnswerStored(turn))) throw error;
+    reportTurnError(turn, toChatHandlerError(error));
+    return;
+  }
+  await throwUnlessStored(turn);
+}
+
+/** Stores what was said before the turn ended early. Errors are reported. */
+export async function storePartialAnswer(turn: Turn, status: MessageStatus): Promise<void> {
+  try {
+    await storeAnswer(turn, status);
+  } catch (error) {
+    reportTurnError(turn, error);
+  }
+}
+
+/** Stores the answer in place of a broken attempt. Returns whether it is stored. */
+async function storeAnswer(turn: Turn, status: MessageStatus): Promise<boolean> {
+  const { settings, progress, prompt, thread } = turn;
+  const toStored = (id: string, draft: DraftMessage): StoredMessage => ({
+    id,
+    ...draft,
+    promptId: prompt.id,
+    status,
+    createdAt: settings.now(),
+  });
+  // New ids at each attempt: an earlier attempt that was stored after all cannot conflict with this one.
+  const batch = progress.completedSteps.map((draft) => toStored(settings.generateId(), draft));
+  const { step } = progress;
+  const lastStep = step && !step.isStored ? step : undefined;
+  const content = lastStep?.text ?? "";
+  if (content || status === "complete") {
+    const { finishReason, usage } = lastStep ?? {};
+    batch.push(toStored(turn.responseId, { message: { role: "assistant", content }, finishReason, usage }));
+  }
+  if (batch.length === 0) return false;
+  // Counted before the call: a store may change the array.
+  const { length } = batch;
+  if (new Set(batch.map(({ id }) => id)).size < length) throw new TypeError("generateId() must return a new id at each call.");
+  const storedIds = await settings.store.appendMessages(thread, batch, { replacesAnswerTo: prompt.id });
+  return storedIds.length === length;
+}
+
+async function isAnswerStored(turn: Turn): Promise<boolean> {
+  const { state, answer } = await loadExistingTurn(turn);
+  return state === "complete" && answerText(answer) === turn.log.textFrom(0);
+}
+
+/** The store refused the batch: the answer is there already, the prompt is gone, or another instance answered it. */
+async function throwUnlessStored(turn: Turn): Promise<void> {
+  const { state, answer, hasPrompt } = await loadExistingTurn(turn);
+  if (!hasPrompt) throw createThreadDeletedError();
+  if (state !== "complete" || answerText(answer) !== turn.log.textFrom(0)) throw createIdConflict("responseId");
+}
+
+function answerText(answer: readonly StoredMessage[]): string {
+  return answer.map(({ message }) => (message.role === "assistant" ? textOf(message) : "")).join("");
+}

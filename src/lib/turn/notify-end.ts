@@ -1,0 +1,35 @@
+/** The app's `onTurnEnd`. */
+import { callSafely } from "../core/async.ts";
+import type { ChatHandlerError } from "../core/errors.ts";
+import type { MessageStatus } from "../core/store.ts";
+import type { TurnEndEvent } from "./settings.ts";
+import { reportTurnError, type Turn } from "./turn.ts";
+import { sumUsage } from "./usage.ts";
+
+/** Calls `onTurnEnd` with what happened. Resolves when it has finished. */
+export async function notifyTurnEnd(turn: Turn, status: MessageStatus, error: ChatHandlerError | undefined): Promise<void> {
+  try {
+    const event = createTurnEndEvent(turn, status, error);
+    await callSafely(() => turn.settings.onTurnEnd?.(event));
+  } catch (thrown) {
+    reportTurnError(turn, thrown);
+  }
+}
+
+function createTurnEndEvent(turn: Turn, status: MessageStatus, error: ChatHandlerError | undefined): TurnEndEvent {
+  const { step, steps, usageOfCompletedSteps, enteredAt, startedAt = enteredAt, firstTextAt } = turn.progress;
+  const lastStep = step && !step.isStored ? step : undefined;
+  return {
+    ...turn.context,
+    status,
+    finishReason: lastStep?.finishReason,
+    usage: sumUsage(usageOfCompletedSteps, lastStep?.usage),
+    steps,
+    error,
+    timings: {
+      queued: startedAt - enteredAt,
+      firstText: firstTextAt === undefined ? undefined : firstTextAt - enteredAt,
+      total: performance.now() - enteredAt,
+    },
+  };
+}

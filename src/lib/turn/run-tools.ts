@@ -1,0 +1,42 @@
+/** The tools between two steps. */
+import type { ToolStep } from "../core/tool-runner.ts";
+import type { Step } from "./step.ts";
+import { reportTurnError, throwIfAborted, type Turn } from "./turn.ts";
+import { sumUsage } from "./usage.ts";
+
+/** Runs the tools that the model called. Returns whether there were any: then the model is asked again. */
+export async function runTools(turn: Turn, step: Step): Promise<boolean> {
+  const { tools } = turn.settings;
+  const toolCalls = step.toolCalls;
+  if (!tools || toolCalls.length === 0) return false;
+  throwIfAborted(turn);
+  const controller = new AbortController();
+  turn.state = { name: "runningTools", step, controller };
+  const context = { ...turn.context, signal: controller.signal };
+  const { calls, results } = await tools.run(toolCalls, context, (error) => reportTurnError(turn, error));
+  emitToolEvents(turn, { calls, results });
+  const callMessage = { role: "assistant" as const, content: step.text || null, tool_calls: calls };
+  const { progress } = turn;
+  // Stored together with the answer, so that a call is never without its result.
+  progress.completedSteps.push(
+    { message: callMessage, finishReason: step.finishReason, usage: step.usage },
+    ...results.map((message) => ({ message })),
+  );
+  progress.usageOfCompletedSteps = sumUsage(progress.usageOfCompletedSteps, step.usage);
+  step.isStored = true;
+  throwIfAborted(turn);
+  const { request } = progress;
+  if (request) progress.request = { ...request, messages: [...request.messages, callMessage, ...results] };
+  return true;
+}
+
+function emitToolEvents({ log }: Turn, { calls, results }: ToolStep): void {
+  for (const { id, function: called } of calls) {
+    log.append({ type: "tool-call", id, name: called.name });
+    log.append({ type: "tool-arguments", id, text: called.arguments });
+    log.append({ type: "tool-input", id, input: JSON.parse(called.arguments) });
+  }
+  for (const { tool_call_id: id, content } of results) {
+    log.append({ type: "tool-result", id, content: typeof content === "string" ? content : JSON.stringify(content) });
+  }
+}

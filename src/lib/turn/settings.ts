@@ -1,0 +1,72 @@
+/** The options that a turn reads. */
+import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
+import type { CompletionUsage } from "openai/resources/completions";
+import type { TurnContext } from "../core/context.ts";
+import type { ChatHandlerError } from "../core/errors.ts";
+import type { Limits, Timeouts } from "../core/limits.ts";
+import type { ModelClient } from "../core/model-client.ts";
+import type { OnError } from "../core/report-error.ts";
+import type { MessageStatus, MessageStore, ThreadStore } from "../core/store.ts";
+import type { ToolRunner } from "../core/tool-runner.ts";
+
+/** A value, or a function that returns it for each turn. */
+export type PerTurn<T> = T | ((context: TurnContext) => T | Promise<T>);
+
+/** How much of a thread goes to the model. */
+export interface HistoryOptions {
+  /** Most messages, the prompt included: the newest ones, starting at a whole turn. @default 100 */
+  maxMessages: number;
+}
+
+/**
+ * Further parameters of the model call: all of OpenAI's except `messages`, `model`, `stream` and `tools`, which the handler sets, and `n`,
+ * `functions` and `function_call`, which it does not support.
+ */
+export type ModelParams = Omit<
+  Partial<ChatCompletionCreateParamsStreaming>,
+  "messages" | "model" | "stream" | "n" | "tools" | "functions" | "function_call"
+>;
+
+/** A turn that has ended, for logs and billing. */
+export interface TurnEndEvent extends TurnContext {
+  /** How it ended. */
+  status: MessageStatus;
+  /** The finish reason of its last step. `undefined` if none arrived. */
+  finishReason: string | undefined;
+  /** Tokens of all its steps, if the model reported them (`params: { stream_options: { include_usage: true } }`). */
+  usage: CompletionUsage | undefined;
+  /** Model calls. */
+  steps: number;
+  /** Why it is not complete. */
+  error: ChatHandlerError | undefined;
+  /** Milliseconds since the request was authorized. */
+  timings: {
+    /** Until the turn was at the front of its queue. */
+    queued: number;
+    /** Until the first text. `undefined` if there was none. */
+    firstText: number | undefined;
+    /** Until everything was stored. */
+    total: number;
+  };
+}
+
+/** What a turn reads of the handler's options, with every default in place. */
+export interface TurnSettings {
+  /** Guarded: its calls end within `timeouts.store`. */
+  store: MessageStore;
+  /** The same store, when the app generates titles. */
+  threadStore: ThreadStore | undefined;
+  client: ModelClient;
+  model: PerTurn<string>;
+  systemPrompt?: PerTurn<string> | undefined;
+  params: PerTurn<ModelParams>;
+  tools?: ToolRunner | undefined;
+  history: HistoryOptions;
+  limits: Limits;
+  timeouts: Timeouts;
+  generateTitle?: ((context: TurnContext) => string | Promise<string>) | undefined;
+  onTurnEnd?: ((turn: TurnEndEvent) => unknown) | undefined;
+  onError: OnError;
+  generateId: () => string;
+  now: () => number;
+}
