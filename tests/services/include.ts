@@ -15,6 +15,9 @@ export function describeWith(what: string, isThere: boolean, remedy: string): ty
   return describe.skip;
 }
 
+/** Variables that hold the address of a server. */
+export type Variable = "DATABASE_URL" | "MYSQL_URL" | "REDIS_URL";
+
 /** What to do where a test needs the server whose address is in this variable; `script` runs the test. */
-export const remedyFor = (variable: "DATABASE_URL" | "REDIS_URL", script = "npm test"): string =>
+export const remedyFor = (variable: Variable, script = "npm test"): string =>
   `set ${variable}, or run \`npx node tests/services/run.ts ${script}\``;

@@ -4,19 +4,12 @@ import { chownSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
-import { end, freePort, startServer, type Service } from "./service.ts";
+import { end, freePort, servingUser, startServer, type Service } from "./service.ts";
 
 /** Where Debian and others put the newest server's programs. */
 function programs(): string {
   const folders = globSync("/usr/lib/postgresql/*/bin").sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   return folders.at(-1) ?? "/usr/local/bin";
-}
-
-/** PostgreSQL refuses to run as root: then it runs as the user `postgres`. */
-function servingUser(): { uid?: number; gid?: number } {
-  if (process.getuid?.() !== 0) return {};
-  const id = (flag: string): number => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
-  return { uid: id("-u"), gid: id("-g") };
 }
 
 function childrenOf(pid: number): number[] {
@@ -37,7 +30,7 @@ function isAlive(pid: number): boolean {
  */
 export async function startPostgres(settings: string[] = [], { largestFile }: { largestFile?: number } = {}): Promise<Service> {
   const folder = mkdtempSync(join(tmpdir(), "chat-handler-postgres-"));
-  const user = servingUser();
+  const user = servingUser("postgres");
   if (user.uid !== undefined && user.gid !== undefined) chownSync(folder, user.uid, user.gid);
   const data = join(folder, "data");
   const options = { ...user, cwd: folder, env: { PATH: process.env.PATH, LC_ALL: "C.UTF-8" } };

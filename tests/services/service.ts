@@ -1,5 +1,5 @@
 /** A database server of the tests' own: on a free port, its data in a temporary directory. */
-import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 
@@ -11,6 +11,13 @@ export interface Service {
   start(): Promise<void>;
   /** Ends it and removes its data. */
   stop(): Promise<void>;
+}
+
+/** Database servers refuse to run as root: then they run as the user that their package made. */
+export function servingUser(name: string): { uid?: number; gid?: number } {
+  if (process.getuid?.() !== 0) return {};
+  const id = (flag: string): number => Number(execFileSync("id", [flag, name], { encoding: "utf8" }));
+  return { uid: id("-u"), gid: id("-g") };
 }
 
 export async function freePort(): Promise<number> {

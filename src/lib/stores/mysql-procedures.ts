@@ -1,0 +1,199 @@
+/**
+ * The procedures of the MySQL schema. Each is one call of the store as one statement of its client, and one transaction.
+ *
+ * They need nothing of the connection that runs them: whatever its isolation level is, each reads what is committed at that moment, and
+ * locks rows without the gaps between them. A procedure first locks the row of its thread, so all that follows sees what
+ * the previous holder of the lock has done.
+ */
+import type { MySqlTables } from "./mysql-schema.ts";
+
+/** A procedure of the schema. */
+export interface MySqlProcedure {
+  /** Its name, unquoted. */
+  name: string;
+  /** The statement that creates it. */
+  create: string;
+}
+
+/** What each procedure does, as the store calls it. */
+export type MySqlProcedureName =
+  | "appendMessages"
+  | "listMessages"
+  | "getMessage"
+  | "swapMessage"
+  | "deleteMessages"
+  | "createThread"
+  | "getThread"
+  | "listThreads"
+  | "renameThread"
+  | "deleteThreads";
+
+/** Returns the SQL of a text's hash, by which the indexes find it. */
+const hash = (text: string): string => `UNHEX(SHA2(${text}, 256))`;
+
+const text = "LONGTEXT CHARACTER SET utf8mb4";
+
+/** Returns the procedures on the given tables. */
+export function mysqlProcedures(prefix: string, tables: MySqlTables): Record<MySqlProcedureName, MySqlProcedure> {
+  const { threads, messages } = tables;
+
+  function procedure(end: string, parameters: string, declarations: string, body: string): MySqlProcedure {
+    const name = `${prefix}${end}`;
+    // The rollback at the start ends what a killed call may have left on this connection: MySQL runs no handler when it is killed.
+    const create = `CREATE PROCEDURE \`${name}\`(${parameters}) SQL SECURITY INVOKER
+BEGIN
+${declarations}  DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
+  ROLLBACK;
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+  START TRANSACTION;
+${body}
+  COMMIT;
+END`;
+    return { name, create };
+  }
+
+  const exactText = `${text} COLLATE utf8mb4_bin`;
+  const thread = `IN p_owner ${text}, IN p_thread_id ${text}`;
+  const thisThread = `owner_hash = ${hash("p_owner")} AND thread_hash = ${hash("p_thread_id")}`;
+  const threadKey = `(SELECT \`key\` FROM ${threads} WHERE ${thisThread})`;
+  const threadRow = `SELECT thread_id, title, created_at, updated_at, activity FROM ${threads}`;
+  const declareThread = "  DECLARE v_thread BIGINT;\n  DECLARE v_last BIGINT;\n";
+  const lockThread = `SELECT \`key\`, last_seq INTO v_thread, v_last FROM ${threads} WHERE ${thisThread} FOR UPDATE;`;
+
+  // MySQL has no sequences, but a counter that never gives a number twice, not even after a rollback or a restart.
+  const nextActivity = `INSERT INTO ${tables.activity} () VALUES ();
+    SET v_activity = LAST_INSERT_ID();
+    DELETE FROM ${tables.activity} WHERE number = v_activity;`;
+
+  // Someone else may create it at the same time: then this waits for them, changes nothing, and holds the lock of their row.
+  const createThread = `${nextActivity}
+    INSERT INTO ${threads} (owner_hash, thread_hash, owner, thread_id, title, created_at, updated_at, activity)
+    VALUES (${hash("p_owner")}, ${hash("p_thread_id")}, p_owner, p_thread_id, p_title, p_now, p_now, v_activity)
+    ON DUPLICATE KEY UPDATE title = ${threads}.title;`;
+
+  /** The texts of a JSON array; what follows it joins the messages of the thread with these ids. */
+  const join = `${messages} AS m FORCE INDEX (by_id) ON m.thread = v_thread AND m.id_hash = ${hash("b.id")}`;
+  const batch = `JSON_TABLE(p_batch, '$[*]' COLUMNS (
+      place FOR ORDINALITY,
+      id ${text} PATH '$[0]' ERROR ON EMPTY ERROR ON ERROR,
+      prompt_id ${text} PATH '$[1]' ERROR ON EMPTY ERROR ON ERROR,
+      complete INT PATH '$[2]' ERROR ON EMPTY ERROR ON ERROR,
+      body ${text} PATH '$[3]' ERROR ON EMPTY ERROR ON ERROR
+    )) AS b`;
+  const ofAnswer = "thread = v_thread AND prompt_hash = v_answered AND id_hash <> v_answered";
+
+  return {
+    // The batch is a JSON array of `[id, prompt id, 1 if complete, body]`. The body is text: its escapes are not resolved here.
+    // Returned are the places, from 1, of what was stored. What is stored of an answer is locked when it is looked at: an update
+    // in progress may make it complete.
+    appendMessages: procedure(
+      "append_messages",
+      `${thread}, IN p_title ${text}, IN p_now BIGINT, IN p_answered ${text}, IN p_batch ${text}`,
+      `${declareThread}  DECLARE v_activity BIGINT;
+  DECLARE v_answered BINARY(32) DEFAULT ${hash("p_answered")};
+  DECLARE v_may_store BOOLEAN DEFAULT TRUE;
+  DECLARE v_is_whole BOOLEAN;
+`,
+      `  ${lockThread}
+  IF v_answered IS NOT NULL THEN
+    SET v_may_store = EXISTS (SELECT 1 FROM ${messages} WHERE thread = v_thread AND id_hash = v_answered)
+      AND NOT EXISTS (SELECT 1 FROM ${batch} JOIN ${join} WHERE m.id_hash = v_answered OR m.prompt_hash <> v_answered);
+    SELECT MAX(complete) INTO v_is_whole FROM ${messages} FORCE INDEX (by_prompt) WHERE ${ofAnswer} FOR UPDATE;
+    SET v_may_store = v_may_store AND NOT COALESCE(v_is_whole, FALSE);
+    IF v_may_store THEN DELETE FROM ${messages} WHERE ${ofAnswer}; END IF;
+  ELSEIF v_thread IS NULL THEN
+    ${createThread}
+    ${lockThread}
+  END IF;
+
+  IF v_may_store THEN
+    INSERT INTO ${messages} (thread, seq, id_hash, prompt_hash, complete, body)
+    SELECT v_thread, v_last + b.place, ${hash("b.id")}, ${hash("b.prompt_id")}, b.complete, b.body
+    FROM ${batch} LEFT JOIN ${join} WHERE m.thread IS NULL;
+    IF ROW_COUNT() > 0 THEN
+      ${nextActivity}
+      UPDATE ${threads} SET last_seq = last_seq + JSON_LENGTH(p_batch), updated_at = p_now, activity = v_activity WHERE \`key\` = v_thread;
+    END IF;
+  END IF;
+  SELECT seq - v_last AS place FROM ${messages} WHERE thread = v_thread AND seq > v_last ORDER BY seq;`,
+    ),
+
+    // Newest first: the end of the primary key, read backwards.
+    listMessages: procedure(
+      "list_messages",
+      `${thread}, IN p_last BIGINT UNSIGNED`,
+      "",
+      `  SELECT body FROM ${messages} FORCE INDEX (PRIMARY) WHERE thread = ${threadKey} ORDER BY seq DESC LIMIT p_last;`,
+    ),
+
+    getMessage: procedure(
+      "get_message",
+      `${thread}, IN p_id ${text}`,
+      "",
+      `  SELECT body FROM ${messages} WHERE thread = ${threadKey} AND id_hash = ${hash("p_id")};`,
+    ),
+
+    // Changes a message only if it is still the one that was read, and returns a row if so.
+    swapMessage: procedure(
+      "swap_message",
+      `${thread}, IN p_id ${text}, IN p_old ${exactText}, IN p_complete BOOLEAN, IN p_new ${text}`,
+      "  DECLARE v_thread BIGINT;\n  DECLARE v_seq BIGINT;\n",
+      `  SELECT thread, seq INTO v_thread, v_seq FROM ${messages}
+  WHERE thread = ${threadKey} AND id_hash = ${hash("p_id")} AND body = p_old FOR UPDATE;
+  UPDATE ${messages} SET complete = p_complete, body = p_new WHERE thread = v_thread AND seq = v_seq;
+  SELECT seq FROM ${messages} WHERE thread = v_thread AND seq = v_seq;`,
+    ),
+
+    deleteMessages: procedure(
+      "delete_messages",
+      `${thread}, IN p_ids ${text}`,
+      declareThread,
+      `  ${lockThread}
+  DELETE m FROM JSON_TABLE(p_ids, '$[*]' COLUMNS (id ${text} PATH '$' ERROR ON EMPTY ERROR ON ERROR)) AS b STRAIGHT_JOIN ${join};`,
+    ),
+
+    createThread: procedure(
+      "create_thread",
+      `${thread}, IN p_title ${text}, IN p_now BIGINT`,
+      `${declareThread}  DECLARE v_activity BIGINT;\n`,
+      `  ${lockThread}
+  IF v_thread IS NULL THEN
+    ${createThread}
+  END IF;
+  ${threadRow} WHERE ${thisThread};`,
+    ),
+
+    getThread: procedure("get_thread", thread, "", `  ${threadRow} WHERE ${thisThread};`),
+
+    listThreads: procedure(
+      "list_threads",
+      `IN p_owner ${text}, IN p_below BIGINT, IN p_limit BIGINT UNSIGNED`,
+      "",
+      `  ${threadRow} FORCE INDEX (by_activity)
+  WHERE owner_hash = ${hash("p_owner")} AND activity < p_below ORDER BY activity DESC LIMIT p_limit;`,
+    ),
+
+    // Returns a row if the thread is there.
+    renameThread: procedure(
+      "rename_thread",
+      `${thread}, IN p_title ${text}`,
+      declareThread,
+      `  ${lockThread}
+  UPDATE ${threads} SET title = p_title WHERE \`key\` = v_thread;
+  SELECT \`key\` FROM ${threads} WHERE \`key\` = v_thread;`,
+    ),
+
+    // Deletes a thread, or all threads of the owner if the thread id is NULL. Returns how many.
+    deleteThreads: procedure(
+      "delete_threads",
+      thread,
+      "",
+      `  IF p_thread_id IS NULL THEN
+    DELETE FROM ${threads} WHERE owner_hash = ${hash("p_owner")};
+  ELSE
+    DELETE FROM ${threads} WHERE ${thisThread};
+  END IF;
+  SELECT ROW_COUNT() AS deleted;`,
+    ),
+  };
+}

@@ -1,0 +1,67 @@
+/** A MySQL database of a test file's own. */
+import { randomUUID } from "node:crypto";
+import { type Connection, createConnection, createPool, type Pool, type PoolOptions } from "mysql2/promise";
+import { afterAll, beforeAll } from "vitest";
+import { createMySqlStore, type MySqlStore } from "../../src/mysql.ts";
+import { describeWith, remedyFor } from "../services/include.ts";
+
+const { MYSQL_URL = "" } = process.env;
+
+/** `describe` where a server was given. */
+export const onMysql = describeWith("MySQL", MYSQL_URL !== "", remedyFor("MYSQL_URL"));
+
+export interface MySqlDatabase {
+  /** Its address. */
+  url: string;
+  /** Each set of tables has a name of its own. */
+  newPrefix(): string;
+  /** A pool to it. */
+  openPool(options?: PoolOptions): Pool;
+  /** A connection of the test's own, closed at the end. */
+  connect(): Promise<Connection>;
+  /** A store with new tables, on a pool that all of them share. */
+  newStore(): Promise<MySqlStore & { prefix: string }>;
+}
+
+/** Creates a database for the tests of a `describe`, and drops it after them. */
+export function useMysqlDatabase(): MySqlDatabase {
+  const address = new URL(MYSQL_URL);
+  address.pathname = `/test_${randomUUID().replaceAll("-", "")}`;
+  const name = address.pathname.slice(1);
+  const url = address.href;
+  const connections: Connection[] = [];
+  let pool: Pool;
+  let count = 0;
+
+  const newPrefix = () => `t${++count}_`;
+
+  beforeAll(async () => {
+    const admin = await createConnection(MYSQL_URL);
+    await admin.query(`CREATE DATABASE ${name}`);
+    await admin.end();
+    pool = createPool({ uri: url, connectionLimit: 5 });
+  });
+
+  afterAll(async () => {
+    await pool.query(`DROP DATABASE ${name}`);
+    await pool.end();
+    for (const connection of connections) await connection.end();
+  }, 120_000);
+
+  return {
+    url,
+    newPrefix,
+    openPool: (options = {}) => createPool({ uri: url, connectionLimit: 5, ...options }),
+    async connect() {
+      const connection = await createConnection(url);
+      connections.push(connection);
+      return connection;
+    },
+    async newStore() {
+      const prefix = newPrefix();
+      const store = createMySqlStore(pool, { prefix });
+      await store.migrate();
+      return { ...store, prefix };
+    },
+  };
+}
