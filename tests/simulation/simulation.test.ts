@@ -2,16 +2,19 @@
 import { randomUUID } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { PGlite } from "@electric-sql/pglite";
+import { createConnection } from "mysql2/promise";
 import { Client } from "pg";
 import { createClient } from "redis";
 import { createMemoryStore } from "../../src/index.ts";
+import { createMySqlStore } from "../../src/mysql.ts";
 import { createPostgresStore } from "../../src/postgres.ts";
 import { createRedisStore } from "../../src/redis.ts";
 import { createSqliteStore } from "../../src/sqlite.ts";
 import { describeWith, remedyFor } from "../services/include.ts";
+import { createMysqlDatabase } from "../support/mysql-database.ts";
 import { normalRuns, simulate, simulateTwice } from "./simulate.ts";
 
-const { DATABASE_URL, REDIS_URL } = process.env;
+const { DATABASE_URL, MYSQL_URL, REDIS_URL } = process.env;
 
 const openMemory = async () => ({ store: createMemoryStore() });
 
@@ -49,6 +52,24 @@ describeWith(
     const close = async () => {
       await client.query(`DROP SCHEMA ${schema} CASCADE`);
       await client.end();
+    };
+    return { store, close };
+  });
+});
+
+describeWith(
+  "MySQL",
+  Boolean(MYSQL_URL),
+  remedyFor("MYSQL_URL"),
+)("MySQL", () => {
+  simulate("MySQL", 200, async () => {
+    const { url, drop } = await createMysqlDatabase();
+    const connection = await createConnection(url);
+    const store = createMySqlStore(connection);
+    await store.migrate();
+    const close = async () => {
+      await connection.end();
+      await drop();
     };
     return { store, close };
   });

@@ -2,7 +2,7 @@
 import type { Connection } from "mysql2/promise";
 import { expect, test } from "vitest";
 import { createMySqlStore } from "../../src/mysql.ts";
-import { onMysql, useMysqlDatabase } from "./mysql-database.ts";
+import { onMysql, useMysqlDatabase } from "../support/mysql-database.ts";
 import { answer, here, idsOf, prompt, prompts } from "./samples.ts";
 
 onMysql("MySQL", () => {

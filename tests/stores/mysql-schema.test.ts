@@ -3,7 +3,7 @@ import { createPool } from "mysql2";
 import type { PoolOptions } from "mysql2/promise";
 import { expect, onTestFinished, test } from "vitest";
 import { createMySqlStore, type MySqlClient, mysqlSchema } from "../../src/mysql.ts";
-import { onMysql, useMysqlDatabase } from "./mysql-database.ts";
+import { onMysql, useMysqlDatabase } from "../support/mysql-database.ts";
 import { here, idsOf, prompt, prompts } from "./samples.ts";
 
 onMysql("MySQL", () => {

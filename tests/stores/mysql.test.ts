@@ -6,7 +6,7 @@ import { createMySqlStore, type MySqlClient } from "../../src/mysql.ts";
 import { messageStoreCases, testMessageStore, type ThreadStoreSubject } from "../../src/testkit.ts";
 import { describeWith, installed } from "../services/include.ts";
 import { inSpace } from "../support/in-space.ts";
-import { onMysql, useMysqlDatabase } from "./mysql-database.ts";
+import { onMysql, useMysqlDatabase } from "../support/mysql-database.ts";
 
 interface MariaPool {
   query(sql: string): Promise<unknown>;

@@ -2,15 +2,18 @@
 import { randomUUID } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { PGlite } from "@electric-sql/pglite";
+import { createPool } from "mysql2/promise";
 import { Pool } from "pg";
 import { createClient } from "redis";
 import { afterAll, beforeAll } from "vitest";
 import { createMemoryStore, type ThreadStore } from "../../src/index.ts";
+import { createMySqlStore } from "../../src/mysql.ts";
 import { createPostgresStore } from "../../src/postgres.ts";
 import { createRedisStore } from "../../src/redis.ts";
 import { createSqliteStore } from "../../src/sqlite.ts";
-import { describeWith, remedyFor } from "../services/include.ts";
+import { describeWith, remedyFor, type Variable } from "../services/include.ts";
 import { inSpace } from "./in-space.ts";
+import { createMysqlDatabase } from "./mysql-database.ts";
 
 interface Opened {
   store: ThreadStore;
@@ -28,7 +31,7 @@ interface Kind {
 
 const { DATABASE_URL = "", REDIS_URL = "" } = process.env;
 
-const needs = (variable: "DATABASE_URL" | "REDIS_URL") => (process.env[variable] ? {} : { remedy: remedyFor(variable) });
+const needs = (variable: Variable) => (process.env[variable] ? {} : { remedy: remedyFor(variable) });
 
 const kinds: Kind[] = [
   { name: "memory", patience: 20, open: async () => ({ store: createMemoryStore(), close: async () => {} }) },
@@ -65,6 +68,22 @@ const kinds: Kind[] = [
       const close = async () => {
         await pool.query(`DROP SCHEMA "${schema}" CASCADE`);
         await pool.end();
+      };
+      return { store, close };
+    },
+  },
+  {
+    name: "MySQL",
+    patience: 300,
+    ...needs("MYSQL_URL"),
+    async open() {
+      const { url, drop } = await createMysqlDatabase();
+      const pool = createPool(url);
+      const store = createMySqlStore(pool);
+      await store.migrate();
+      const close = async () => {
+        await pool.end();
+        await drop();
       };
       return { store, close };
     },

@@ -1,8 +1,10 @@
-/** Stores that two processes open on the same data; `place` is a file, a schema or a key prefix. */
+/** Stores that two processes open on the same data; `place` is a file, a schema, an address or a prefix of keys. */
 import { DatabaseSync } from "node:sqlite";
 import { Redis } from "ioredis";
+import { createPool } from "mysql2/promise";
 import { Pool } from "pg";
 import { createClient } from "redis";
+import { createMySqlStore } from "../../../src/mysql.ts";
 import { createPostgresStore } from "../../../src/postgres.ts";
 import { createRedisStore } from "../../../src/redis.ts";
 import { createSqliteStore, type SqliteDatabase } from "../../../src/sqlite.ts";
@@ -28,6 +30,12 @@ const openers = {
   async pg(schema: string): Promise<Instance> {
     const pool = new Pool({ connectionString: DATABASE_URL, max: 5 });
     const store = createPostgresStore(pool, { schema });
+    await store.migrate();
+    return { store, close: () => pool.end() };
+  },
+  async mysql2(url: string): Promise<Instance> {
+    const pool = createPool({ uri: url, connectionLimit: 5 });
+    const store = createMySqlStore(pool);
     await store.migrate();
     return { store, close: () => pool.end() };
   },

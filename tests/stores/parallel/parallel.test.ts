@@ -13,6 +13,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { createMemoryStore, type ThreadStore } from "../../../src/index.ts";
 import { createPostgresStore } from "../../../src/postgres.ts";
 import { describeWith, remedyFor } from "../../services/include.ts";
+import { createMysqlDatabase } from "../../support/mysql-database.ts";
 import { idsOf } from "../samples.ts";
 import { type KitRun, meeting, runKit } from "./kit-run.ts";
 import { Better, type Client, open } from "./open.ts";
@@ -87,7 +88,7 @@ describeWith(
   );
 });
 
-const { DATABASE_URL = "", REDIS_URL = "" } = process.env;
+const { DATABASE_URL = "", MYSQL_URL = "", REDIS_URL = "" } = process.env;
 
 describeWith(
   "PostgreSQL",
@@ -102,6 +103,18 @@ describeWith(
     await admin.query(`CREATE SCHEMA ${schema}`);
     onTestFinished(async () => void (await admin.query(`DROP SCHEMA ${schema} CASCADE`)));
     await expectPassInTwoProcesses(["pg", "pg"], schema);
+  });
+});
+
+describeWith(
+  "MySQL",
+  MYSQL_URL !== "",
+  remedyFor("MYSQL_URL"),
+)("MySQL", () => {
+  test("two processes on the same tables", { timeout }, async () => {
+    const { url, drop } = await createMysqlDatabase();
+    onTestFinished(drop);
+    await expectPassInTwoProcesses(["mysql2", "mysql2"], url);
   });
 });
 

@@ -1,4 +1,4 @@
-/** A MySQL database of a test file's own. */
+/** MySQL databases of the tests' own. */
 import { randomUUID } from "node:crypto";
 import { type Connection, createConnection, createPool, type Pool, type PoolOptions } from "mysql2/promise";
 import { afterAll, beforeAll } from "vitest";
@@ -11,8 +11,8 @@ const { MYSQL_URL = "" } = process.env;
 export const onMysql = describeWith("MySQL", MYSQL_URL !== "", remedyFor("MYSQL_URL"));
 
 export interface MySqlDatabase {
-  /** Its address. */
-  url: string;
+  /** Its address, once the tests run. */
+  readonly url: string;
   /** Each set of tables has a name of its own. */
   newPrefix(): string;
   /** A pool to it. */
@@ -23,33 +23,44 @@ export interface MySqlDatabase {
   newStore(): Promise<MySqlStore & { prefix: string }>;
 }
 
+/** Creates a database on the server. */
+export async function createMysqlDatabase(server = MYSQL_URL): Promise<{ url: string; drop(): Promise<void> }> {
+  const name = `test_${randomUUID().replaceAll("-", "")}`;
+  const url = Object.assign(new URL(server), { pathname: `/${name}` }).href;
+  async function run(sql: string): Promise<void> {
+    const connection = await createConnection(server);
+    await connection.query(sql);
+    await connection.end();
+  }
+  await run(`CREATE DATABASE ${name}`);
+  return { url, drop: () => run(`DROP DATABASE ${name}`) };
+}
+
 /** Creates a database for the tests of a `describe`, and drops it after them. */
 export function useMysqlDatabase(): MySqlDatabase {
-  const address = new URL(MYSQL_URL);
-  address.pathname = `/test_${randomUUID().replaceAll("-", "")}`;
-  const name = address.pathname.slice(1);
-  const url = address.href;
   const connections: Connection[] = [];
+  let url: string;
+  let drop: () => Promise<void>;
   let pool: Pool;
   let count = 0;
 
   const newPrefix = () => `t${++count}_`;
 
   beforeAll(async () => {
-    const admin = await createConnection(MYSQL_URL);
-    await admin.query(`CREATE DATABASE ${name}`);
-    await admin.end();
+    ({ url, drop } = await createMysqlDatabase());
     pool = createPool({ uri: url, connectionLimit: 5 });
   });
 
   afterAll(async () => {
-    await pool.query(`DROP DATABASE ${name}`);
     await pool.end();
     for (const connection of connections) await connection.end();
+    await drop();
   }, 120_000);
 
   return {
-    url,
+    get url() {
+      return url;
+    },
     newPrefix,
     openPool: (options = {}) => createPool({ uri: url, connectionLimit: 5, ...options }),
     async connect() {
