@@ -10,10 +10,10 @@ import { end, freePort, servingUser, startServer, type Service } from "./service
 const PATH = `${process.env.PATH}:/usr/sbin`;
 
 /**
- * Makes and starts a MariaDB; `settings` such as `--innodb-lock-wait-timeout=1`. No file of it grows beyond `largestFile` bytes:
- * to the server that is a full disk.
+ * Makes and starts a MariaDB; `settings` such as `--innodb-lock-wait-timeout=1`. No file of it grows beyond the `largestFile` bytes that
+ * were set when it was started: to the server that is a full disk.
  */
-export async function startMysql(settings: string[] = [], { largestFile }: { largestFile?: number } = {}): Promise<Service> {
+export async function startMysql(settings: string[] = [], limits: { largestFile?: number } = {}): Promise<Service> {
   const folder = mkdtempSync(join(tmpdir(), "chat-handler-mysql-"));
   const user = servingUser("mysql");
   if (user.uid !== undefined && user.gid !== undefined) chownSync(folder, user.uid, user.gid);
@@ -51,8 +51,10 @@ export async function startMysql(settings: string[] = [], { largestFile }: { lar
   }
 
   async function start(): Promise<void> {
-    const limit = `--fsize=${largestFile ?? "unlimited"}`;
-    server = await startServer("prlimit", [limit, "mariadbd", ...flags, ...settings], options, ready);
+    // Without the trap, the signal for a file that grew too large would end the server, which no full disk does.
+    const limit = `--fsize=${limits.largestFile ?? "unlimited"}`;
+    const command = ["-c", 'trap "" XFSZ; exec "$@"', "sh", "prlimit", limit, "mariadbd", ...flags, ...settings];
+    server = await startServer("sh", command, options, ready);
   }
 
   await start();

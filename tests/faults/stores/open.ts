@@ -1,9 +1,11 @@
 /** Stores as an app opens them, each with a client of its own. */
 import { DatabaseSync } from "node:sqlite";
 import { Redis } from "ioredis";
+import { createPool } from "mysql2/promise";
 import { Pool } from "pg";
 import { createClient } from "redis";
 import type { ThreadStore } from "../../../src/index.ts";
+import { createMySqlStore } from "../../../src/mysql.ts";
 import { createPostgresStore } from "../../../src/postgres.ts";
 import { createRedisStore } from "../../../src/redis.ts";
 import { createSqliteStore } from "../../../src/sqlite.ts";
@@ -22,6 +24,10 @@ export const openers = {
     const pool = new Pool({ connectionString, max: 8 });
     pool.on("error", () => {}); // of idle connections that the server ended; each call has its own
     return { store: createPostgresStore(pool), close: () => pool.end() };
+  },
+  mysql(url: string): OpenStore {
+    const pool = createPool({ uri: url, connectionLimit: 8 });
+    return { store: createMySqlStore(pool), close: () => pool.end() };
   },
   async nodeRedis(url: string): Promise<OpenStore> {
     const client = createClient({ url, socket: { reconnectStrategy: 50 } });
