@@ -1,12 +1,19 @@
 /** Where threads are kept: in a SQLite file, or in the database that DATABASE_URL or REDIS_URL names. */
 import { DatabaseSync } from "node:sqlite";
 import type { ThreadStore } from "chat-handler";
+import { createMySqlStore } from "chat-handler/mysql";
 import { createPostgresStore } from "chat-handler/postgres";
 import { createRedisStore } from "chat-handler/redis";
 import { createSqliteStore } from "chat-handler/sqlite";
 
 export async function openStore(): Promise<ThreadStore> {
   const { DATABASE_URL, REDIS_URL, SQLITE_FILE = "chat.sqlite" } = process.env;
+  if (DATABASE_URL?.startsWith("mysql:")) {
+    const { createPool } = await import("mysql2/promise");
+    const store = createMySqlStore(createPool(DATABASE_URL));
+    await store.migrate();
+    return store;
+  }
   if (DATABASE_URL) {
     const { Pool } = await import("pg");
     const pool = new Pool({ connectionString: DATABASE_URL });

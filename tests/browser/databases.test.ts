@@ -1,16 +1,17 @@
 /** What a person cares about most, wherever the demo keeps its threads: nothing is lost when the page or the server starts anew. */
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
-import { describeWith, remedyFor } from "../services/include.ts";
+import { describeWith, remedyFor, type Variable } from "../services/include.ts";
 import { launchBrowser, openChat } from "./browser.ts";
-import { type Database, openPostgres, openRedis, openSqliteFile } from "./databases.ts";
+import { type Database, openMysql, openPostgres, openRedis, openSqliteFile } from "./databases.ts";
 import { startDemo } from "./demo-server.ts";
 
-const { DATABASE_URL = "", REDIS_URL = "" } = process.env;
+const { DATABASE_URL = "", MYSQL_URL = "", REDIS_URL = "" } = process.env;
 
-const databases: { name: string; variable?: "DATABASE_URL" | "REDIS_URL"; isThere: boolean; open: () => Promise<Database> }[] = [
+const databases: { name: string; variable?: Variable; isThere: boolean; open: () => Promise<Database> }[] = [
   { name: "a SQLite file", isThere: true, open: openSqliteFile },
   { name: "PostgreSQL", variable: "DATABASE_URL", isThere: DATABASE_URL !== "", open: () => openPostgres(DATABASE_URL) },
+  { name: "MySQL", variable: "MYSQL_URL", isThere: MYSQL_URL !== "", open: () => openMysql(MYSQL_URL) },
   { name: "Redis", variable: "REDIS_URL", isThere: REDIS_URL !== "", open: () => openRedis(REDIS_URL) },
 ];
 

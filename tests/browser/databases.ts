@@ -4,12 +4,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { createPool } from "mysql2/promise";
 import { Client, Pool } from "pg";
 import { createClient } from "redis";
 import type { ThreadStore } from "../../src/index.ts";
+import { createMySqlStore } from "../../src/mysql.ts";
 import { createPostgresStore } from "../../src/postgres.ts";
 import { createRedisStore } from "../../src/redis.ts";
 import { createSqliteStore } from "../../src/sqlite.ts";
+import { createMysqlDatabase } from "../support/mysql-database.ts";
 
 export interface Database {
   /** What tells the demo to keep its threads here. */
@@ -49,6 +52,20 @@ export async function openPostgres(url: string): Promise<Database> {
       await pool.end();
       await admin.query(`DROP DATABASE ${name}`);
       await admin.end();
+    },
+  };
+}
+
+/** A new database on the server of `url`, for the same reason. */
+export async function openMysql(server: string): Promise<Database> {
+  const { url, drop } = await createMysqlDatabase(server);
+  const pool = createPool({ uri: url, connectionLimit: 1 });
+  return {
+    env: { DATABASE_URL: url },
+    store: createMySqlStore(pool),
+    async close() {
+      await pool.end();
+      await drop();
     },
   };
 }

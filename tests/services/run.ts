@@ -1,12 +1,15 @@
 /**
  * Runs a command with a private PostgreSQL, MariaDB and Redis beside it, in `DATABASE_URL`, `MYSQL_URL` and `REDIS_URL`; those that are
- * already set are used as they are. For example `npx node tests/services/run.ts npm test`.
+ * already set are used as they are. A server that is not installed is left out, except on CI.
+ *
+ * For example `npx node tests/services/run.ts npm test`.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { startMysql } from "./mysql.ts";
 import { startPostgres } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
+import type { Variable } from "./include.ts";
 import type { Service } from "./service.ts";
 
 const [command = "npm", ...args] = process.argv.slice(2);
@@ -16,18 +19,26 @@ const careless = {
   mysql: ["--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite"],
 };
 const services: Service[] = [];
+const env = { ...process.env };
 
-async function urlOf(start: () => Promise<Service>): Promise<string> {
-  const service = await start();
-  services.push(service);
-  return service.url;
+/** Starts a server whose address is in none of the variables. */
+async function serve(variable: Variable, start: () => Promise<Service>): Promise<void> {
+  if (env[variable] !== undefined) return;
+  try {
+    const service = await start();
+    services.push(service);
+    env[variable] = service.url;
+  } catch (error) {
+    if (env.CI || (error as { code?: unknown }).code !== "ENOENT") throw error;
+    console.warn(`Left out: the server of ${variable} is not installed`);
+  }
 }
 
 try {
-  const DATABASE_URL = process.env.DATABASE_URL ?? (await urlOf(() => startPostgres(careless.postgres)));
-  const MYSQL_URL = process.env.MYSQL_URL ?? (await urlOf(() => startMysql(careless.mysql)));
-  const REDIS_URL = process.env.REDIS_URL ?? (await urlOf(() => startRedis()));
-  const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, DATABASE_URL, MYSQL_URL, REDIS_URL } });
+  await serve("DATABASE_URL", () => startPostgres(careless.postgres));
+  await serve("MYSQL_URL", () => startMysql(careless.mysql));
+  await serve("REDIS_URL", () => startRedis());
+  const child = spawn(command, args, { stdio: "inherit", env });
   process.on("SIGINT", () => {}); // the command gets it, too; the servers are stopped when it has ended
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   const [code] = await once(child, "exit");

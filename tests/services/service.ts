@@ -13,11 +13,15 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Database servers refuse to run as root: then they run as the user that their package made. */
+/** Database servers refuse to run as root: then they run as the user that their package made. Without that user they are not installed. */
 export function servingUser(name: string): { uid?: number; gid?: number } {
   if (process.getuid?.() !== 0) return {};
-  const id = (flag: string): number => Number(execFileSync("id", [flag, name], { encoding: "utf8" }));
-  return { uid: id("-u"), gid: id("-g") };
+  const id = (flag: string): number => Number(execFileSync("id", [flag, name], { encoding: "utf8", stdio: "pipe" }));
+  try {
+    return { uid: id("-u"), gid: id("-g") };
+  } catch {
+    return {};
+  }
 }
 
 export async function freePort(): Promise<number> {

@@ -111,10 +111,10 @@ onMysql("MySQL", () => {
     await other.query(`UPDATE ${prefix}messages SET complete = 0 WHERE id_hash = ${hash("old")}`);
     await other.query(`SELECT 1 FROM ${prefix}messages WHERE id_hash = ${hash("old")} FOR UPDATE`);
     const appending = killed.appendMessages(here, [answer("new")], { replacesAnswerTo: "prompt" });
-    const rejected = expect(appending).rejects.toMatchObject({ errno: 1317 });
+    const failure = appending.catch((error: unknown) => error);
     await untilWaiting();
     await other.query(`KILL QUERY ${connection.threadId}`);
-    await rejected;
+    expect(await failure).toMatchObject({ errno: 1317 });
     await other.query("COMMIT");
     expect(await killed.appendMessages({ ...here, threadId: "other" }, prompts("a"))).toEqual(["a"]);
     expect(idsOf(await store.listMessages(here))).toEqual(["prompt", "old"]);
@@ -196,7 +196,7 @@ onMysql("MySQL", () => {
         "a deletion": await rowsRead(() => store.deleteMessages(thread, ["a", "2"])),
         "a rename": await rowsRead(() => store.renameThread(thread, "New")),
       };
-      for (const [call, rows] of Object.entries(costs)) expect(rows, call).toBeLessThan(200);
+      expect(Object.entries(costs).filter(([, rows]) => rows > 200)).toEqual([]);
     },
   );
 });

@@ -3,7 +3,7 @@ import { createPool } from "mysql2";
 import type { PoolOptions } from "mysql2/promise";
 import { expect, onTestFinished, test } from "vitest";
 import { createMySqlStore, type MySqlClient, mysqlSchema } from "../../src/mysql.ts";
-import { onMysql, useMysqlDatabase } from "../support/mysql-database.ts";
+import { onEachConnection, onMysql, useMysqlDatabase } from "../support/mysql-database.ts";
 import { here, idsOf, prompt, prompts } from "./samples.ts";
 
 onMysql("MySQL", () => {
@@ -17,9 +17,9 @@ onMysql("MySQL", () => {
 
   test("a missing schema is an error that names migrate()", async () => {
     const store = createMySqlStore(openPool(), { prefix: "missing_" });
-    for (const call of [store.listMessages(here), store.appendMessages(here, prompts("a")), store.getThread(here)]) {
-      await expect(call).rejects.toThrow(/call `await store.migrate\(\)`/);
-    }
+    await expect(store.listMessages(here)).rejects.toThrow(/call `await store.migrate\(\)`/);
+    await expect(store.appendMessages(here, prompts("a"))).rejects.toThrow(/call `await store.migrate\(\)`/);
+    await expect(store.getThread(here)).rejects.toThrow(/call `await store.migrate\(\)`/);
   });
 
   test("migrating again, at once and from several instances, changes nothing", async () => {
@@ -32,9 +32,14 @@ onMysql("MySQL", () => {
     expect(idsOf(await second!.listMessages(here))).toEqual(["a"]);
   });
 
+  test("with `migrate: true` the first call migrates", async () => {
+    const store = createMySqlStore(openPool(), { prefix: database.newPrefix(), migrate: true });
+    expect(await Promise.all([store.appendMessages(here, prompts("a")), store.appendMessages(here, prompts("b"))])).toEqual([["a"], ["b"]]);
+  });
+
   test("a migration that was interrupted after any statement is completed by the next", async () => {
-    const [{ statements }] = mysqlSchema() as [ReturnType<typeof mysqlSchema>[0]];
-    for (let done = 0; done <= statements.length; done++) {
+    const count = mysqlSchema()[0]!.statements.length;
+    for (let done = 0; done <= count; done++) {
       const prefix = database.newPrefix();
       const connection = await database.connect();
       for (const statement of mysqlSchema({ prefix })[0]!.statements.slice(0, done)) await connection.query(statement);
@@ -93,16 +98,16 @@ onMysql("MySQL", () => {
   ] as const)("a pool with the options %j is refused before anything is stored", async ([options, message]) => {
     const { prefix, ...store } = await database.newStore();
     const wrong = createMySqlStore(openPool(options), { prefix });
-    for (const call of [wrong.migrate(), wrong.appendMessages(here, prompts("🦄")), wrong.listMessages(here)]) {
-      await expect(call).rejects.toThrow(message);
-    }
+    await expect(wrong.migrate()).rejects.toThrow(message);
+    await expect(wrong.appendMessages(here, prompts("🦄"))).rejects.toThrow(message);
+    await expect(wrong.listMessages(here)).rejects.toThrow(message);
     expect(await store.listMessages(here)).toEqual([]);
   });
 
   test("a pool with autocommit off is refused: nothing would be committed", async () => {
     const { prefix } = await database.newStore();
     const pool = openPool();
-    pool.on("connection", (connection) => void (connection as unknown as { query(sql: string): void }).query("SET autocommit = 0"));
+    onEachConnection(pool, "SET autocommit = 0");
     await expect(createMySqlStore(pool, { prefix }).listMessages(here)).rejects.toThrow(/autocommit off/);
   });
 
@@ -157,7 +162,7 @@ test("misuse of createMySqlStore fails at construction and names the remedy", ()
     [{ query: execute }, {}, /execute\(sql, values\)/],
     [callbacks, {}, /pass pool\.promise\(\)/],
     [client, { prefix: "a-b" }, /prefix must be a name/],
-    [client, { schema: "x" }, /^chat-handler: createMySqlStore has no option "schema": its options are prefix$/],
+    [client, { schema: "x" }, /^chat-handler: createMySqlStore has no option "schema": its options are prefix, migrate$/],
   ];
   for (const [given, options, message] of wrong) {
     expect(() => createMySqlStore(given as MySqlClient, options)).toThrow(message);

@@ -1,12 +1,12 @@
 /** The kit over MySQL: through every client, and whatever the settings of a connection are. */
-import type { Pool, PoolOptions } from "mysql2/promise";
+import type { PoolOptions } from "mysql2/promise";
 import { expect, test } from "vitest";
 import type { ThreadStore } from "../../src/index.ts";
 import { createMySqlStore, type MySqlClient } from "../../src/mysql.ts";
 import { messageStoreCases, testMessageStore, type ThreadStoreSubject } from "../../src/testkit.ts";
 import { describeWith, installed } from "../services/include.ts";
 import { inSpace } from "../support/in-space.ts";
-import { onMysql, useMysqlDatabase } from "../support/mysql-database.ts";
+import { onEachConnection, onMysql, useMysqlDatabase } from "../support/mysql-database.ts";
 
 interface MariaPool {
   query(sql: string): Promise<unknown>;
@@ -99,8 +99,3 @@ onMysql("MySQL", () => {
     await pool.end();
   });
 });
-
-/** Runs a statement on each connection before any other. */
-function onEachConnection(pool: Pool, sql: string): void {
-  pool.on("connection", (connection) => void (connection as unknown as { query(sql: string): void }).query(sql));
-}

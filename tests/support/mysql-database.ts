@@ -36,6 +36,11 @@ export async function createMysqlDatabase(server = MYSQL_URL): Promise<{ url: st
   return { url, drop: () => run(`DROP DATABASE ${name}`) };
 }
 
+/** Runs a statement on each connection of a pool before any other. */
+export function onEachConnection(pool: Pool, sql: string): void {
+  pool.on("connection", (connection) => (connection as unknown as { query(sql: string): void }).query(sql));
+}
+
 /** Creates a database for the tests of a `describe`, and drops it after them. */
 export function useMysqlDatabase(): MySqlDatabase {
   const connections: Connection[] = [];

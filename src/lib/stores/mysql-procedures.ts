@@ -5,7 +5,22 @@
  * locks rows without the gaps between them. A procedure first locks the row of its thread, so all that follows sees what
  * the previous holder of the lock has done.
  */
-import type { MySqlTables } from "./mysql-schema.ts";
+import { checkIdentifier } from "./arguments.ts";
+
+/** Quoted names of the tables. */
+export type MySqlTables = Record<"threads" | "messages" | "versions" | "activity", string>;
+
+/** Returns the quoted names of the tables under a prefix. */
+export function mysqlTables(prefix: string): MySqlTables {
+  checkIdentifier("prefix", prefix);
+  const name = (end: string): string => `\`${prefix}${end}\``;
+  return {
+    threads: name("threads"),
+    messages: name("messages"),
+    versions: name("versions"), // a row for each version of the schema that was applied
+    activity: name("activity"), // hands out the numbers that order threads by activity, and holds no rows
+  };
+}
 
 /** A procedure of the schema. */
 export interface MySqlProcedure {

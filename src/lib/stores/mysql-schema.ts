@@ -1,6 +1,6 @@
 /** The MySQL schema and its versions. */
-import { checkIdentifier, checkOptionNames } from "./arguments.ts";
-import { mysqlProcedures } from "./mysql-procedures.ts";
+import { checkOptionNames } from "./arguments.ts";
+import { mysqlProcedures, mysqlTables } from "./mysql-procedures.ts";
 
 /** Options of {@link mysqlSchema}. */
 export interface MySqlSchemaOptions {
@@ -19,21 +19,6 @@ export interface MySqlMigration {
    * a step that was interrupted is run again from its start: skip what exists already.
    */
   statements: string[];
-}
-
-/** Quoted names of the tables. */
-export type MySqlTables = Record<"threads" | "messages" | "versions" | "activity", string>;
-
-/** Returns the quoted names of the tables under a prefix. */
-export function mysqlTables(prefix: string): MySqlTables {
-  checkIdentifier("prefix", prefix);
-  const name = (end: string): string => `\`${prefix}${end}\``;
-  return {
-    threads: name("threads"),
-    messages: name("messages"),
-    versions: name("versions"), // a row for each version of the schema that was applied
-    activity: name("activity"), // hands out the numbers that order threads by activity, and holds no rows
-  };
 }
 
 /**

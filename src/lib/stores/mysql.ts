@@ -1,10 +1,11 @@
 /** Threads in MySQL and MariaDB, through the app's own pool. */
-import { misuse } from "../core/options-check.ts";
+import { throwUsageError } from "../core/usage-error.ts";
 import type { ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
+import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
-import { mysqlProcedures, type MySqlProcedureName } from "./mysql-procedures.ts";
-import { mysqlSchema, mysqlTables, type MySqlSchemaOptions } from "./mysql-schema.ts";
+import { mysqlProcedures, mysqlTables, type MySqlProcedureName } from "./mysql-procedures.ts";
+import { mysqlSchema, type MySqlSchemaOptions } from "./mysql-schema.ts";
 import { retry } from "./retry.ts";
 import { readPage, readThread, type ThreadRow } from "./thread-row.ts";
 
@@ -23,7 +24,13 @@ export interface MySqlClient {
 export type MySqlResult = readonly [result: unknown, ...rest: unknown[]];
 
 /** Options of {@link createMySqlStore}. */
-export interface MySqlStoreOptions extends MySqlSchemaOptions {}
+export interface MySqlStoreOptions extends MySqlSchemaOptions {
+  /**
+   * Runs `migrate()` before the first call of the store: once, and again before the next call if it failed. Nothing happens when the
+   * store is created. @default false
+   */
+  migrate?: boolean | undefined;
+}
 
 /** A {@link ThreadStore} in MySQL or MariaDB. */
 export interface MySqlStore extends ThreadStore {
@@ -40,7 +47,7 @@ const conflictTimeout = 5000;
 const checkText = textCheck(/\p{Surrogate}/u, "half a surrogate pair");
 
 /**
- * Creates a store in MySQL 8 or MariaDB 10.11 or newer. Call `migrate()` before the first use.
+ * Creates a store in MySQL 8 or MariaDB 10.11 or newer. Pass `migrate: true`, or call `migrate()` before the first use.
  *
  * Each call is one statement (an update of a message two): the `CALL` of a procedure of the schema. Deadlocks are retried for five
  * seconds. Any number of processes may use the same tables, under any isolation level.
@@ -55,16 +62,17 @@ const checkText = textCheck(/\p{Surrogate}/u, "half a surrogate pair");
  * @example
  * import { createPool } from "mysql2/promise";
  *
- * const store = createMySqlStore(createPool("mysql://user:password@localhost/app"));
- * await store.migrate();
+ * const store = createMySqlStore(createPool("mysql://user:password@localhost/app"), { migrate: true });
  */
 export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions = {}): MySqlStore {
   if (typeof client?.execute !== "function" || typeof client.query !== "function") {
-    misuse("createMySqlStore needs a pool with query(sql) and execute(sql, values), for example createPool(url) of mysql2/promise");
+    throwUsageError(
+      "createMySqlStore needs a pool with query(sql) and execute(sql, values), for example createPool(url) of mysql2/promise",
+    );
   }
-  if ("promise" in client) misuse("createMySqlStore needs a pool that returns promises: pass pool.promise()");
-  checkOptionNames("createMySqlStore", options, ["prefix"]);
-  const { prefix = "chat_" } = options;
+  if ("promise" in client) throwUsageError("createMySqlStore needs a pool that returns promises: pass pool.promise()");
+  checkOptionNames("createMySqlStore", options, ["prefix", "migrate"]);
+  const { prefix = "chat_", migrate } = options;
   const tables = mysqlTables(prefix);
   const procedures = mysqlProcedures(prefix, tables);
 
@@ -95,36 +103,34 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
       return Array.isArray(result) ? (result[0] as object[]).map(valuesOf) : [];
     } catch (error) {
       if (!isMissingSchema(error)) throw error;
-      throw new Error("The tables of the chat store are missing or old: call `await store.migrate()` first", { cause: error });
+      throw new Error(
+        "The tables of the chat store are missing or old. Pass `migrate: true` to the store, or call `await store.migrate()` first.",
+        { cause: error },
+      );
     }
   }
 
-  /** Whether the last step was recorded and every procedure is there. */
+  /** Returns whether the last step was recorded and every procedure exists. */
   async function isUpToDate(): Promise<boolean> {
+    const names = Object.values(procedures).map(({ name }) => `'${name}'`);
     const [[versions], [routines]] = await Promise.all([
-      client.query(`SELECT version FROM ${tables.versions} WHERE version = ${mysqlSchema(options).at(-1)!.version}`),
+      client.query(`SELECT version FROM ${tables.versions} WHERE version = ${mysqlSchema({ prefix }).at(-1)!.version}`),
       client.query(`SELECT ROUTINE_NAME FROM information_schema.ROUTINES
-        WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_NAME IN (${Object.values(procedures)
-          .map(({ name }) => `'${name}'`)
-          .join(", ")})`),
+        WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_NAME IN (${names.join(", ")})`),
     ]);
-    return (versions as object[]).length > 0 && (routines as object[]).length === Object.keys(procedures).length;
+    return (versions as object[]).length > 0 && (routines as object[]).length === names.length;
   }
 
-  return {
+  const store: MySqlStore = {
     async migrate() {
       await checkConnection();
-      const done = await isUpToDate().catch((error: unknown) => {
-        if (isMissingSchema(error)) return false;
-        throw error;
-      });
-      if (done) return;
-      for (const { statements } of mysqlSchema(options)) {
-        for (const statement of statements) {
-          await retry(() => client.query(statement), isConflict, conflictTimeout).catch((error: unknown) => {
-            if (!isThereAlready(error)) throw error;
-          });
-        }
+      if (await unless(isMissingSchema, isUpToDate())) return;
+      const statements = mysqlSchema({ prefix }).flatMap((step) => step.statements);
+      for (const statement of statements) {
+        await unless(
+          isThereAlready,
+          retry(() => client.query(statement), isConflict, conflictTimeout),
+        );
       }
     },
 
@@ -203,6 +209,7 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
       await call("deleteThreads", owner, null);
     },
   };
+  return migrateFirst(store, migrate);
 }
 
 /** The values of a row in the order of its columns: rows are objects, or arrays if the pool has `rowsAsArray`. */
@@ -211,6 +218,14 @@ const valuesOf = (row: object): unknown[] => Object.values(row);
 /** Numbers are strings if the pool has `bigNumberStrings`. */
 function readRow([threadId, title, createdAt, updatedAt, activity]: unknown[]): ThreadRow {
   return [threadId as string, title as string, Number(createdAt), Number(updatedAt), Number(activity)];
+}
+
+/** Ignores an error of one kind. */
+function unless<T>(isExpected: (error: unknown) => boolean, work: Promise<T>): Promise<T | undefined> {
+  return work.catch((error: unknown) => {
+    if (!isExpected(error)) throw error;
+    return undefined;
+  });
 }
 
 /** Returns whether the statement failed only because of another one, and may be run again. */
