@@ -1,4 +1,5 @@
 /** Records the calls of a case, so that a failure can name the calls that led to it. */
+import type { StoredMessage } from "../core/store.ts";
 import { throwUsageError } from "../core/usage-error.ts";
 import { expectThat, isRecord, show } from "./expect.ts";
 
@@ -46,7 +47,7 @@ export class CallLog {
         const call = this.#begin(instance, name, args);
         try {
           const result: unknown = await Reflect.apply(method, store, args);
-          call.outcome = `→ ${show(result)}`;
+          call.outcome = `→ ${brief(result)}`;
           const list = lists[name];
           const isList = Array.isArray(name === "listThreads" ? Object(result).threads : result);
           if (list && !isList) this.misfit = `${instance}.${name} must resolve to ${list}, not ${show(result)}`;
@@ -63,7 +64,7 @@ export class CallLog {
   }
 
   #begin(instance: string, method: string, args: readonly unknown[]): Call {
-    const text = `${instance}.${method}(${args.map((argument) => show(argument)).join(", ")})`;
+    const text = `${instance}.${method}(${args.map(brief).join(", ")})`;
     const call = { number: ++this.#count, text, outcome: "has not settled" };
     if (readingMethods.has(method)) this.#reads.set(method, call);
     else {
@@ -104,6 +105,25 @@ export class CallLog {
     const lines = this.#calls.map(line);
     return dropped === 0 ? lines : [`(${dropped} earlier calls)`, ...lines];
   }
+}
+
+/** Like `show`, but names messages by their ids alone: a line of the log should fit on a screen. */
+function brief(value: unknown): string {
+  try {
+    if (!Array.isArray(value) || value.length === 0) return show(value);
+    const items: unknown[] = value.slice(0, 6); // may call a getter that throws
+    if (!items.every(isMessage)) return show(value);
+    return `[${items.map(nameOf).join(", ")}${value.length > items.length ? `, … and ${value.length - items.length} more` : ""}]`;
+  } catch {
+    return show(value);
+  }
+}
+
+const isMessage = (item: unknown): item is StoredMessage => isRecord(item) && "promptId" in item && "message" in item;
+
+function nameOf({ id, promptId, status }: StoredMessage): string {
+  const prompt = promptId === id ? "" : ` to ${show(promptId)}`;
+  return `message ${show(id)}${prompt}${status === "complete" ? "" : ` (${status})`}`;
 }
 
 const line = ({ number, text, outcome }: Call): string => `${number}. ${text} ${outcome}`;
