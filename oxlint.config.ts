@@ -21,6 +21,7 @@ const mayImport: Record<string, string[]> = {
   chat: ["core", "turn", ...parts],
   threads: ["core", "turn", ...parts],
   testkit: ["core"],
+  "c1-client": ["core"],
   "demo-model": ["core"],
   node: [],
 };

@@ -171,15 +171,15 @@ describe.each(ways)("%s", (via) => {
 test("fails in plain words where something else than the routes answers", async () => {
   const fetch = async () => new Response("<html>Bad gateway</html>", { status: 502 });
   const threads = createC1Threads({ url: "/api/threads", fetch });
-  await expect(threads.fetchThreadList()).rejects.toThrow("GET /api/threads/get gave 502");
+  await expect(threads.fetchThreadList()).rejects.toThrow("GET /api/threads/get failed with status 502.");
   const nothing = createC1Threads({ url: "/api/threads", fetch: async () => Response.json(null, { status: 500 }) });
-  await expect(nothing.fetchThreadList()).rejects.toThrow("GET /api/threads/get gave 500");
+  await expect(nothing.fetchThreadList()).rejects.toThrow("GET /api/threads/get failed with status 500.");
 });
 
 test("says which url answered what where that is a page instead of JSON", async () => {
   const fetch = async () => new Response("<!doctype html><title>Sign in</title>");
   const threads = createC1Threads({ url: "/api/threads", fetch });
-  const remedy = "gave 200, but no JSON: is the thread handler mounted there?";
+  const remedy = "returned 200 without JSON. Check that url is the URL of the thread handler.";
   await expect(threads.fetchThreadList()).rejects.toThrow(`GET /api/threads/get ${remedy}`);
   await expect(threads.loadThread("t")).rejects.toThrow(`GET /api/threads/get?threadId=t ${remedy}`);
   const renaming = threads.updateThread({ threadId: "t", title: "New", createdAt: new Date() });

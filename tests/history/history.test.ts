@@ -4,7 +4,7 @@ import fc from "fast-check";
 import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
 import { createChatHandler, createMemoryStore, type ModelClient, type StoredMessage } from "../../src/index.ts";
-import { findFault } from "../../src/lib/demo-model/history.ts";
+import { findProblem } from "../../src/lib/demo-model/history.ts";
 import { createTools } from "../../src/tools.ts";
 import { ask, inShort, read, startChat } from "../support/chat.ts";
 import { watchForFloatingErrors } from "../support/floating.ts";
@@ -238,7 +238,7 @@ describe("any history at all", () => {
         const seen = await read(handler(new Request("http://chat.test", post(ask("Hi")))));
         expect(seen).toEqual({ status: 200, text: "Hello.", failed: false });
         const [request = []] = sent;
-        expect(findFault(request)).toBeUndefined();
+        expect(findProblem(request)).toBeUndefined();
         expect(request.length).toBeLessThanOrEqual(last);
         expect(request.at(-1)).toEqual(hi);
         for (const one of request) for (const field of Object.keys(one)) expect(known).toContain(field);

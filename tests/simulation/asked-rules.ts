@@ -1,7 +1,7 @@
 /** When the model may be called, and with what. */
 import type { ChatCompletionCreateParamsStreaming, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import type { TurnContext } from "../../src/index.ts";
-import { findFault } from "../../src/lib/demo-model/history.ts";
+import { findProblem } from "../../src/lib/demo-model/history.ts";
 import { atWork } from "./asking.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Script } from "./plan.ts";
@@ -83,7 +83,7 @@ export function createAskedRules(ledger: Ledger, last: number): AskedRules {
     asked({ model, messages }, script) {
       const attempt = attempts[Number(model)]!;
       if (!attempt.process.isDead) {
-        const fault = findFault(messages);
+        const fault = findProblem(messages);
         unless(!fault, "the model gets a valid history", () => `${fault?.message} ${fault?.param} ${JSON.stringify(messages)}`);
         if (attempt.calls.length === 0) checkHistory(attempt, messages);
         else

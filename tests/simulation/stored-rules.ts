@@ -1,7 +1,7 @@
 /** What may be stored, and what must be. */
 import { isDeepStrictEqual } from "node:util";
 import type { StoredMessage, ThreadKey } from "../../src/index.ts";
-import { findFault } from "../../src/lib/demo-model/history.ts";
+import { findProblem } from "../../src/lib/demo-model/history.ts";
 import { type Ledger, textOfAttempt } from "./ledger.ts";
 import { type Attempt, type Call, callsIn, isBeginning, isRival, isSame, nameOf, type Process, textOf } from "./records.ts";
 import { finishReasonOf } from "./scheduled-model.ts";
@@ -116,7 +116,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     unless(attempt?.process === process && others.length === 0, "a batch is of one attempt", detail);
     // A last step in which the model said nothing more is stored empty, and left out of later histories.
     const history = messages.map(({ message }) => message).filter(({ content }) => content !== "");
-    const fault = findFault([{ role: "user", content: "?" }, ...history]);
+    const fault = findProblem([{ role: "user", content: "?" }, ...history]);
     unless(fault === undefined, "calls and results are paired in each batch", () => `${fault?.message} ${detail()}`);
     if (ids.length === 0 || !attempt) return;
 

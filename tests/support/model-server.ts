@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import OpenAI, { type ClientOptions } from "openai";
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
-import { type DemoFault, findFault } from "../../src/lib/demo-model/history.ts";
+import { findProblem, type HistoryProblem } from "../../src/lib/demo-model/history.ts";
 
 /** Plays the model for one call. When it returns, the response is ended; when it throws, the connection is cut. */
 export type Script = (call: ModelCall) => void | Promise<void>;
@@ -74,8 +74,8 @@ export async function startModelServer(script: Script): Promise<ModelServer> {
       calls.push(call);
       awaited.get(call.number)?.(call);
       try {
-        const fault = findFault(body.messages);
-        if (fault) await refuse(call, fault);
+        const problem = findProblem(body.messages);
+        if (problem) await rejectHistory(call, problem);
         else await (scripts.shift() ?? fallback)(call);
         call.end();
       } catch {
@@ -106,8 +106,8 @@ export async function startModelServer(script: Script): Promise<ModelServer> {
   };
 }
 
-/** As a provider refuses a history that makes no sense: no test gets past it with one. */
-async function refuse(call: ModelCall, { message, param }: DemoFault): Promise<void> {
+/** Rejects an invalid history like a provider, so that no test passes with one. */
+async function rejectHistory(call: ModelCall, { message, param }: HistoryProblem): Promise<void> {
   call.head(400, { "Content-Type": "application/json" });
   await call.send(JSON.stringify({ error: { message, param } }));
 }

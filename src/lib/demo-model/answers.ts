@@ -1,23 +1,23 @@
-/** What the demo model says: an answer written beforehand, chosen by words in the prompt. */
+/** The prepared answers of the demo model. A word in the prompt chooses one. */
 import { type DemoBlock, renderC1, renderText } from "./blocks.ts";
 import { isRecord } from "./history.ts";
 import { type DemoPrompt, latestPrompt } from "./prompt.ts";
 
-/** An answer and how it ends: whole, with the connection cut off, or refused before the first word. */
+/** An answer and how it ends: completely, with a cut connection, or with an error before the first word. */
 export interface DemoAnswer {
   text: string;
-  ending: "whole" | "cut" | "refused";
+  ending: "complete" | "cut" | "rejected";
 }
 
-/** The answer to the newest prompt of a request. The first one of a thread begins by saying what it is. */
-export function demoAnswer(messages: readonly unknown[], format: "c1" | "text"): DemoAnswer {
+/** Creates the answer to the newest prompt. The first answer of a thread starts with a notice that this is no real AI. */
+export function createDemoAnswer(messages: readonly unknown[], format: "c1" | "text"): DemoAnswer {
   const prompt = latestPrompt(messages);
-  if (/\bfail\b/i.test(prompt.text)) return { text: "", ending: "refused" };
+  if (/\bfail\b/i.test(prompt.text)) return { text: "", ending: "rejected" };
   const isFirst = !messages.some((message) => isRecord(message) && message.role === "assistant");
   const blocks = [...(isFirst ? [notice] : []), ...blocksFor(prompt)];
   const text = format === "c1" ? renderC1(blocks) : renderText(blocks);
-  // Two thirds of the answer: enough to be seen, and never its end.
-  return /\bbreak\b/i.test(prompt.text) ? { text: text.slice(0, (text.length * 2) / 3), ending: "cut" } : { text, ending: "whole" };
+  // Two thirds of the answer are enough to see, and never include its end.
+  return /\bbreak\b/i.test(prompt.text) ? { text: text.slice(0, (text.length * 2) / 3), ending: "cut" } : { text, ending: "complete" };
 }
 
 function blocksFor(prompt: DemoPrompt): readonly DemoBlock[] {
@@ -82,7 +82,7 @@ const breakingText =
   "This answer breaks off before its end, as it would if the connection to the model was lost. The browser must be able to tell it from a " +
   "whole answer, so the stream ends with an error; what was said until then is kept, marked as failed. These last words are never seen.";
 
-/** The first entry with a word of the prompt gives the answer. */
+/** The first entry that matches the prompt is the answer. */
 const answers: readonly (readonly [words: RegExp, blocks: readonly DemoBlock[]])[] = [
   [/\bbreak\b/i, [{ type: "text", text: breakingText }]],
   [/\b(?:long|slow|slowly|story)\b/i, [{ type: "text", text: longText }]],

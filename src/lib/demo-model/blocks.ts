@@ -1,6 +1,6 @@
-/** The parts that demo answers are made of, and their two forms: C1's components and plain text. */
+/** The blocks of demo answers, and how they are written: as C1's components, or as plain text. */
 
-/** One part of an answer. */
+/** One block of an answer. */
 export type DemoBlock =
   | { type: "text"; text: string }
   | { type: "notice"; title: string; text: string }
@@ -10,13 +10,13 @@ export type DemoBlock =
   | { type: "form"; name: string; fields: readonly DemoField[]; submit: string }
   | { type: "suggestions"; prompts: readonly string[] };
 
-/** The bars of one colour. */
+/** The bars of one color. */
 interface DemoSeries {
   category: string;
   values: readonly number[];
 }
 
-/** An input of a form: a list to pick from where there are options, else a line of text. */
+/** An input of a form: a list if it has options, otherwise a line of text. */
 interface DemoField {
   name: string;
   label: string;
@@ -24,13 +24,13 @@ interface DemoField {
   options?: readonly string[];
 }
 
-/** The answer as C1 sends it: one card as JSON, escaped because it stands in an XML element. */
+/** The answer in C1's markup: one card as JSON, escaped because it is in an XML element. */
 export function renderC1(blocks: readonly DemoBlock[]): string {
   const card = component("Card", { children: blocks.map(c1Component) });
   return `<content thesys="true">${escapeMarkup(JSON.stringify({ component: card, error: null }))}</content>`;
 }
 
-/** The answer as plain text, with as much Markdown as reads well in a terminal. */
+/** The answer as plain text, with simple Markdown that is readable in a terminal. */
 export function renderText(blocks: readonly DemoBlock[]): string {
   return blocks.map(plainText).join("\n\n");
 }

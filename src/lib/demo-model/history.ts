@@ -1,15 +1,15 @@
-/** What a model's provider refuses in a history, so that a broken one shows here and not in production. */
+/** Checks a history like a provider, so that an invalid one fails in a demo or test and not in production. */
 
-/** Why a request is refused, in the words and the path notation of OpenAI's own errors. */
-export interface DemoFault {
+/** Why a request is rejected, in the form of OpenAI's errors. */
+export interface HistoryProblem {
   message: string;
   param: string;
 }
 
 const roles: readonly unknown[] = ["system", "developer", "user", "assistant", "tool"];
 
-/** The first fault of a request's messages, if any. */
-export function findFault(messages: unknown): DemoFault | undefined {
+/** Returns the first problem of a request's messages, if there is one. */
+export function findProblem(messages: unknown): HistoryProblem | undefined {
   if (!Array.isArray(messages) || messages.length === 0) {
     return { message: "'messages' must be an array of at least one message.", param: "messages" };
   }
@@ -25,12 +25,12 @@ export function findFault(messages: unknown): DemoFault | undefined {
       }
       continue;
     }
-    if (unanswered.size > 0) return dangling(unanswered, param);
+    if (unanswered.size > 0) return createMissingResult(unanswered, param);
     const calls = message.role === "assistant" ? (message.tool_calls ?? undefined) : undefined;
     if (calls !== undefined) {
       const ids = callIds(calls);
       if (ids === undefined) {
-        const message = "'tool_calls' must be calls, at least one, with distinct ids, proper names and arguments that are a JSON object.";
+        const message = "'tool_calls' must be calls, at least one, with distinct ids, valid names and arguments that are a JSON object.";
         return { message, param: `${param}.tool_calls` };
       }
       unanswered = ids;
@@ -38,23 +38,25 @@ export function findFault(messages: unknown): DemoFault | undefined {
       return { message: `A message with role '${String(message.role)}' must have content.`, param: `${param}.content` };
     }
   }
-  return unanswered.size > 0 ? dangling(unanswered, `messages.[${messages.length}]`) : undefined;
+  return unanswered.size > 0 ? createMissingResult(unanswered, `messages.[${messages.length}]`) : undefined;
 }
 
-function dangling(ids: Set<unknown>, param: string): DemoFault {
+function createMissingResult(ids: Set<unknown>, param: string): HistoryProblem {
   const message = `'tool_calls' must be followed by a 'tool' message for each call. Missing: ${[...ids].join(", ")}.`;
   return { message, param };
 }
 
 function callIds(calls: unknown): Set<unknown> | undefined {
   if (!Array.isArray(calls) || calls.length === 0) return undefined;
-  const ids = calls.map((call: unknown) => (isRecord(call) && (isRecord(call.custom) || isProper(call.function)) ? call.id : undefined));
+  const ids = calls.map((call: unknown) =>
+    isRecord(call) && (isRecord(call.custom) || isValidFunction(call.function)) ? call.id : undefined,
+  );
   const distinct = new Set<unknown>(ids);
   return distinct.size === ids.length && ids.every((id) => typeof id === "string" && id !== "") ? distinct : undefined;
 }
 
-/** Names as OpenAI takes them; arguments as the servers read them that unpack them into a template. */
-function isProper(called: unknown): boolean {
+/** Whether OpenAI accepts the name, and the arguments are a JSON object, which servers with chat templates require. */
+function isValidFunction(called: unknown): boolean {
   if (!isRecord(called)) return false;
   try {
     return /^[\w-]{1,64}$/.test(String(called.name)) && isRecord(JSON.parse(String(called.arguments)));

@@ -1,16 +1,16 @@
-/** Reads a prompt as C1's browser client sends it: plain words, or a form or button with its context. */
+/** Reads a prompt of C1's browser client: plain text, or a form or button with its context. */
 import { isRecord } from "./history.ts";
 import { promptText } from "../core/prompt.ts";
 
-/** What a person asked for. */
+/** The content of a prompt. */
 export interface DemoPrompt {
-  /** The words typed, or the text on the button. */
+  /** The text that the user typed, or the text of the button. */
   text: string;
-  /** The fields of a submitted form, by name; empty where there was none. */
+  /** The fields of a submitted form, or none. */
   fields: [name: string, value: string][];
 }
 
-/** The newest prompt of a request whose messages are known to be sound. */
+/** Returns the newest prompt of a request. Its messages must be valid. */
 export function latestPrompt(messages: readonly unknown[]): DemoPrompt {
   const message = messages.findLast((candidate) => isRecord(candidate) && candidate.role === "user");
   const content = isRecord(message) ? message.content : "";
@@ -19,7 +19,7 @@ export function latestPrompt(messages: readonly unknown[]): DemoPrompt {
 
 function readPrompt(content: string): DemoPrompt {
   const context = /<context>([\s\S]*?)<\/context>/.exec(content)?.[1];
-  // The context is escaped just as the content is.
+  // The context is escaped like the content.
   return { text: promptText(content), fields: context === undefined ? [] : readFields(promptText(`<content>${context}</content>`)) };
 }
 
@@ -28,7 +28,7 @@ function textParts(content: unknown): string {
   return content.map((part: unknown) => (isRecord(part) && typeof part.text === "string" ? part.text : "")).join("\n");
 }
 
-/** The fields in `["User clicked…", [{ form: { name: { value, componentType } } }]]`, wherever they stand. */
+/** Finds the fields at any depth of `["User clicked…", [{ form: { name: { value, componentType } } }]]`. */
 function readFields(context: string): DemoPrompt["fields"] {
   const fields: DemoPrompt["fields"] = [];
   try {
@@ -37,7 +37,7 @@ function readFields(context: string): DemoPrompt["fields"] {
       return value;
     });
   } catch {
-    // A context that is not JSON names no fields.
+    // A context that is not JSON has no fields.
   }
   return fields;
 }

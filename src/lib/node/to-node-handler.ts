@@ -18,20 +18,19 @@ export interface NodeResponse {
 }
 
 /**
- * A request listener of Node. Resolves when the response is sent, or when the client has disconnected; never rejects.
+ * A request listener for Node. Resolves when the response is sent or the client has disconnected. Never rejects.
  *
- * `parsedBody` is the body as a framework has parsed it, where the framework does not put it into `req.body`. It may also be the error
- * with which a body parser failed: the client then receives the handler's own error response. A function in its place, like the
- * `next` of Express, is ignored.
+ * Pass `parsedBody` if your framework parses the body and does not store it in `req.body`. You may also pass the error of a body parser: the
+ * client then receives the handler's error response. A function, such as the `next` of Express, is ignored.
  */
 export type NodeHandler = (req: NodeRequest, res: NodeResponse, parsedBody?: unknown) => Promise<void>;
 
 /**
- * Makes a Node request listener from a handler.
+ * Creates a Node request listener from a handler.
  *
  * It works before and after a body parser: if the body was already read, it uses `parsedBody`, `req.rawBody` or `req.body`. When the
- * client disconnects, `request.signal` aborts at once. When the handler's stream fails, the connection is closed without a clean end.
- * It needs no package and replaces no globals.
+ * client disconnects, `request.signal` aborts at once. If the handler's stream fails, the connection is closed without a clean end. It needs no
+ * further package and replaces no globals.
  *
  * @throws TypeError if `handler` is not a function.
  *
@@ -53,20 +52,20 @@ export function toNodeHandler(handler: FetchHandler): NodeHandler {
     throw new TypeError("chat-handler: toNodeHandler() needs a handler. Pass what createChatHandler() returned.");
   }
   return async (req, res, parsedBody) => {
-    // The client disconnected while a middleware was busy. There is nobody to store a prompt for.
+    // The client disconnected while a middleware ran, so its prompt is not stored.
     if (res.destroyed) return;
     try {
       const request = await toRequest(req, res, typeof parsedBody === "function" ? undefined : parsedBody);
       const response = await handler(request);
       if (!res.destroyed) await sendResponse(res as never, response);
     } catch {
-      endBroken(res);
+      breakResponse(res);
     }
   };
 }
 
-/** Ends a response that cannot be completed, in a way the client does not mistake for a complete one. */
-function endBroken(res: NodeResponse): void {
+/** Ends a response that cannot be completed, so that the client detects it. */
+function breakResponse(res: NodeResponse): void {
   if (res.destroyed) return;
   if (!res.headersSent) {
     res.statusCode = 500;

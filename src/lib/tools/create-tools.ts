@@ -1,111 +1,136 @@
-/** Runs the tools a model calls, so that every call gets exactly one result, whatever the tool does. */
-import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
+/** `createTools`: runs the tools that a model calls. Every call gets exactly one result. */
+import type { ChatCompletionFunctionTool, ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
 import { raceAbort } from "../core/async.ts";
 import { ChatHandlerError } from "../core/errors.ts";
 import { throwUsageError } from "../core/usage-error.ts";
 import type { ToolContext, ToolRunner } from "../core/tool-runner.ts";
 import { normalizeToolCall } from "../core/tool-call.ts";
 
-/** A function the model may call. */
+/** A function that the model may call. */
 export interface ChatTool {
   /** At most 64 letters, digits, `_` and `-`. */
   name: string;
-  /** Tells the model what it is for. */
+  /** Explains to the model when to call it. @default none */
   description?: string | undefined;
   /**
-   * JSON Schema of the arguments, not the object of a schema library: with zod, `z.toJSONSchema(schema)`. The arguments come from
-   * the model: check them in `run`. @default no arguments
+   * JSON Schema of the arguments, not an object of a schema library: with zod, pass `z.toJSONSchema(schema)`. The model may ignore it, so
+   * validate the arguments in `run`.
+   *
+   * @default no arguments
    */
   parameters?: Record<string, unknown> | undefined;
-  /** Has the provider hold the arguments to the schema, where it can. */
+  /** Asks the provider to enforce the schema, if it can. @default the provider's */
   strict?: boolean | undefined;
   /**
-   * Does the work. A string goes to the model as it is, anything else as JSON. When it throws, the model is told only that the tool
-   * failed, and the whole error goes to `onError`; return what the model should know.
+   * Runs the tool. A string is sent to the model unchanged, any other result as JSON. If it throws, the model learns only that the tool failed,
+   * and `onError` receives the error. To tell the model what went wrong, return it.
    *
-   * @param args - The arguments, parsed from JSON and otherwise as the model sent them.
+   * @param args - Parsed JSON, not validated.
    */
   run(args: unknown, context: ToolContext): unknown;
 }
 
 /**
- * Tools for the option `tools` of `createChatHandler`. The calls of one step run at the same time. A tool that throws, a name
- * the model made up, arguments that are no JSON and a stop all become results, so that the thread can always go on.
+ * Creates the value of the option `tools` of `createChatHandler`. The calls of one step run at the same time. Every call gets a result,
+ * also if the tool throws or is stopped, if there is no tool with its name, or if its arguments are not JSON.
  *
- * @throws TypeError for what is no list of tools, a tool without a proper name or `run`, a field that no tool has, parameters that are
- * no JSON Schema, and two tools of one name.
+ * @throws TypeError if `tools` is not an array, two tools have the same name, or a tool has a wrong or unknown field. The message names the fix.
+ *
+ * @example
+ * const tools = createTools([
+ *   {
+ *     name: "get_weather",
+ *     description: "Returns today's weather of a city.",
+ *     parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+ *     run: (args, { signal }) => fetchWeather(args, signal),
+ *   },
+ * ]);
  */
 export function createTools(tools: readonly ChatTool[]): ToolRunner {
-  if (!Array.isArray(tools)) throwUsageError("pass an array: createTools([{ name, description, parameters, run }])");
-  const byName = new Map<string, ChatTool>();
+  if (!Array.isArray(tools)) throwUsageError("Pass an array: createTools([{ name, description, parameters, run }]).");
+  const toolsByName = new Map<string, ChatTool>();
   for (const [index, tool] of tools.entries()) {
-    for (const field of Object.keys(Object(tool))) {
-      if (!fields.includes(field)) throwUsageError(`tools[${index}] has a field ${field}, but a tool's fields are ${fields.join(", ")}`);
-    }
-    if (typeof tool?.name !== "string" || !/^[\w-]{1,64}$/.test(tool.name))
-      throwUsageError("a tool's name has 1 to 64 letters, digits, _ and -");
-    if (typeof tool.run !== "function") throwUsageError(`the tool ${tool.name} needs a function run(args, context)`);
-    if (tool.parameters !== undefined && !isJsonSchema(tool.parameters))
-      throwUsageError(`the parameters of the tool ${tool.name} must be a JSON Schema: for zod, pass z.toJSONSchema(schema)`);
-    if (byName.has(tool.name)) throwUsageError(`two tools are named ${tool.name}`);
-    byName.set(tool.name, tool);
+    checkTool(tool, index);
+    if (toolsByName.has(tool.name)) throwUsageError(`Two tools are named ${tool.name}. Rename one of them.`);
+    toolsByName.set(tool.name, tool);
   }
 
-  const runOne = async (
-    { function: { name, arguments: text } }: ChatCompletionMessageFunctionToolCall,
+  async function runCall(
+    { function: { name, arguments: json } }: ChatCompletionMessageFunctionToolCall,
     context: ToolContext,
     onError: (cause: unknown) => void,
-  ): Promise<string> => {
-    const tool = byName.get(name);
-    if (!tool) return problem("There is no tool of that name.");
+  ): Promise<string> {
+    const tool = toolsByName.get(name);
+    if (!tool) return createErrorResult("There is no tool of that name.");
     let args: unknown;
     try {
-      args = text.trim() === "" ? {} : JSON.parse(text);
+      args = json.trim() === "" ? {} : JSON.parse(json);
     } catch {
-      return problem("The arguments are not valid JSON.");
+      return createErrorResult("The arguments are not valid JSON.");
     }
     try {
       const result = await raceAbort(context.signal, (async () => tool.run(args, context))());
       return typeof result === "string" ? result : (JSON.stringify(result) ?? "null");
     } catch (error) {
-      if (context.signal.aborted) return problem("Stopped before it finished.");
+      if (context.signal.aborted) return createErrorResult("Stopped before it finished.");
       const cause = new Error(`The tool ${name} failed.`, { cause: error });
       onError(new ChatHandlerError("internal", "A tool failed.", { cause }));
-      return problem("The tool failed.");
+      return createErrorResult("The tool failed.");
     }
-  };
+  }
 
   return {
-    params: tools.map(({ name, description, parameters, strict }) => ({
-      type: "function",
-      function: {
-        name,
-        ...(description !== undefined && { description }),
-        ...(parameters !== undefined && { parameters }),
-        ...(strict !== undefined && { strict }),
-      },
-    })),
+    params: tools.map(toParam),
     async run(calls, context, onError) {
-      const contents = await Promise.all(calls.map((call) => runOne(call, { ...context }, onError)));
-      const kept = storeForm(calls);
-      return { calls: kept, results: kept.map(({ id }, index) => ({ role: "tool", tool_call_id: id, content: contents[index]! })) };
+      // Each tool gets its own context: what one tool changes there does not reach the others.
+      const contents = await Promise.all(calls.map((call) => runCall(call, { ...context }, onError)));
+      const storedCalls = normalizeCalls(calls);
+      const results = storedCalls.map(({ id }, index) => ({ role: "tool" as const, tool_call_id: id, content: contents[index]! }));
+      return { calls: storedCalls, results };
     },
   };
 }
 
-const fields = ["name", "description", "parameters", "strict", "run"];
+const toolFields: readonly string[] = ["name", "description", "parameters", "strict", "run"];
 
-/** Whether it is a plain object, and not what a schema library makes. */
+function checkTool(tool: ChatTool, index: number): void {
+  for (const field of Object.keys(Object(tool))) {
+    if (toolFields.includes(field)) continue;
+    throwUsageError(`tools[${index}] has the unknown field ${field}, but a tool's fields are ${toolFields.join(", ")}`);
+  }
+  if (typeof tool?.name !== "string" || !/^[\w-]{1,64}$/.test(tool.name)) {
+    throwUsageError(`tools[${index}] has a wrong name: a tool's name has 1 to 64 letters, digits, _ or -.`);
+  }
+  if (typeof tool.run !== "function") throwUsageError(`The tool ${tool.name} has no function run(args, context).`);
+  if (tool.parameters !== undefined && !isJsonSchema(tool.parameters)) {
+    throwUsageError(`The parameters of the tool ${tool.name} must be a JSON Schema. With zod, pass z.toJSONSchema(schema).`);
+  }
+}
+
+/** Whether a value is a plain object, and not an object of a schema library. */
 function isJsonSchema(value: unknown): boolean {
-  // Only where JSON would have it: zod hides a "~standard" in the JSON Schemas that it gives.
+  // Only enumerable keys: zod adds a hidden "~standard" to the JSON Schemas that it creates.
   if (typeof value !== "object" || !value || Object.keys(value).includes("~standard")) return false;
-  // Whatever realm it is from, the prototype of a plain object has none itself.
+  // The prototype of a plain object has no prototype, even if the object comes from another realm.
   const prototype: unknown = Object.getPrototypeOf(value);
   return !prototype || !Object.getPrototypeOf(prototype);
 }
 
-/** The calls in the form that is kept, each with an id of its own. The result of one that was mended tells the model what was wrong. */
-function storeForm(calls: readonly ChatCompletionMessageFunctionToolCall[]): ChatCompletionMessageFunctionToolCall[] {
+/** Omits absent fields, because some providers reject `null`. */
+function toParam({ name, description, parameters, strict }: ChatTool): ChatCompletionFunctionTool {
+  return {
+    type: "function",
+    function: {
+      name,
+      ...(description !== undefined && { description }),
+      ...(parameters !== undefined && { parameters }),
+      ...(strict !== undefined && { strict }),
+    },
+  };
+}
+
+/** Makes every call valid, with an id of its own. The result of an invalid call tells the model what was wrong with it. */
+function normalizeCalls(calls: readonly ChatCompletionMessageFunctionToolCall[]): ChatCompletionMessageFunctionToolCall[] {
   const ids = new Set<string>();
   return calls.map((call) => {
     const id = ids.has(call.id) ? crypto.randomUUID() : call.id;
@@ -114,4 +139,6 @@ function storeForm(calls: readonly ChatCompletionMessageFunctionToolCall[]): Cha
   });
 }
 
-const problem = (error: string) => JSON.stringify({ error });
+function createErrorResult(error: string): string {
+  return JSON.stringify({ error });
+}

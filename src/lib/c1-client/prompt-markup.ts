@@ -1,0 +1,37 @@
+/** Prompts in C1's markup. C1Chat parses all prompts of a thread as XML with JSON in `<context>`. If one is invalid, it shows none. */
+
+/** The content of a prompt as the routes return it: text, or content parts. */
+export type LoadedContent = string | { text?: string }[];
+
+/** Converts the content of a prompt to valid markup. Removes a `<context>` that is not valid JSON. */
+export function toC1Markup(content: LoadedContent): string {
+  const text = typeof content === "string" ? content : content.flatMap((part) => part.text ?? []).join(" ");
+  if (!/^\s*<content\b/.test(text)) return `<content thesys="true">${escapeMarkup(text)}</content>`;
+  const start = text.indexOf("<context");
+  if (start < 0) return text;
+  const [, state = ""] = /^<context>([^<]*)<\/context>\s*$/.exec(text.slice(start)) ?? [];
+  const withoutContext = text.slice(0, start);
+  try {
+    return `${withoutContext}<context>${escapeMarkup(JSON.stringify(JSON.parse(unescapeMarkup(state))))}</context>`;
+  } catch {
+    return withoutContext;
+  }
+}
+
+/** The order matters: `&amp;` is escaped first and unescaped last. `&#x27;` is only unescaped. */
+const entities: readonly [entity: string, character: string][] = [
+  ["&lt;", "<"],
+  ["&gt;", ">"],
+  ["&quot;", '"'],
+  ["&#x27;", "'"],
+  ["&#39;", "'"],
+  ["&amp;", "&"],
+];
+
+function unescapeMarkup(text: string): string {
+  return entities.reduce((result, [entity, character]) => result.replaceAll(entity, character), text);
+}
+
+function escapeMarkup(text: string): string {
+  return entities.reduceRight((result, [entity, character]) => result.replaceAll(character, entity), text);
+}
