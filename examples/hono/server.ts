@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { serve } from "@hono/node-server";
-import { createChatHandler, createMemoryStore } from "chat-handler";
+import { createChatHandler } from "chat-handler";
 import { createDemoModel } from "chat-handler/demo-model";
+import { createSqliteStore } from "chat-handler/sqlite";
 import { Hono } from "hono";
 import OpenAI from "openai";
 
@@ -12,7 +14,7 @@ const chat = createChatHandler({
     ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: THESYS_BASE_URL })
     : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel({ format: "text" }) }),
   model: "c1/anthropic/claude-sonnet-4/v-20251230",
-  store: createMemoryStore(),
+  store: createSqliteStore(new DatabaseSync("chat.sqlite"), { migrate: true }),
 });
 
 const page = readFileSync(new URL("index.html", import.meta.url), "utf8");

@@ -1,6 +1,7 @@
 /** An example as somebody who copied it has it: in a folder of its own, installed, built, started in production mode. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -22,12 +23,14 @@ export interface Running {
 }
 
 /** What a checkout may have beside the sources. */
-const made = new Set(["node_modules", ".next", "build", ".react-router", "package-lock.json"]);
+const made = new Set(["node_modules", ".next", "build", ".react-router", ".svelte-kit", "chat.sqlite", "package-lock.json"]);
 
-/** Copies an example, installs it with the packed tarball in place of the published package, and builds it. */
+/** Copies an example and what `extras` adds to it, installs it with the packed tarball in place of the published package, and builds it. */
 export async function prepare(name: string, tarball: string): Promise<Example> {
   const folder = await mkdtemp(join(tmpdir(), `chat-handler-${name}-`));
   await cp(join(root, "examples", name), folder, { recursive: true, filter: (path) => !made.has(basename(path)) });
+  const extras = join(import.meta.dirname, "extras", name);
+  if (existsSync(extras)) await cp(extras, folder, { recursive: true });
   await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", tarball], folder);
   for (const script of ["build", "typecheck"]) await run("npm", ["run", "--if-present", script], folder);
   return { start: (env) => start(folder, env), remove: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }) };

@@ -107,7 +107,10 @@ export function testChatRoute(route: () => ChatRoute): void {
 
   test("a client error arrives with its status and body", async () => {
     const response = await send(7);
-    expect({ status: response.status, type: response.headers.get("content-type") }).toEqual({ status: 400, type: "application/json" });
+    expect({ status: response.status, type: response.headers.get("content-type") }).toEqual({
+      status: 400,
+      type: expect.stringMatching(/^application\/json/),
+    });
     expect(await response.json()).toMatchObject({
       error: { type: "invalid_request_error", code: "invalid_request", param: "prompt.content" },
     });
@@ -124,7 +127,7 @@ export function testChatRoute(route: () => ChatRoute): void {
   });
 
   test("a model that fails is an error status with a body", async () => {
-    route().model.next((call) => call.head(500));
+    route().model.next((call) => call.head(400)); // the client does not retry it
     const response = await send("Hello");
     expect({ status: response.status, body: await response.json() }).toMatchObject({
       status: 502,

@@ -1,5 +1,7 @@
-import { createChatHandler, createMemoryStore } from "chat-handler";
+import { DatabaseSync } from "node:sqlite";
+import { createChatHandler } from "chat-handler";
 import { createDemoModel } from "chat-handler/demo-model";
+import { createSqliteStore } from "chat-handler/sqlite";
 import OpenAI from "openai";
 import type { Route } from "./+types/api.chat";
 
@@ -10,7 +12,7 @@ const chat = createChatHandler({
     ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: THESYS_BASE_URL })
     : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel({ format: "text" }) }),
   model: "c1/anthropic/claude-sonnet-4/v-20251230",
-  store: createMemoryStore(),
+  store: createSqliteStore(new DatabaseSync("chat.sqlite"), { migrate: true }),
 });
 
 /** A resource route: a module without a component. Its action is called for POST. */

@@ -1,5 +1,7 @@
-import { createChatHandler, createMemoryStore } from "chat-handler";
+import { DatabaseSync } from "node:sqlite";
+import { createChatHandler } from "chat-handler";
 import { createDemoModel } from "chat-handler/demo-model";
+import { createSqliteStore } from "chat-handler/sqlite";
 import OpenAI from "openai";
 
 const { THESYS_API_KEY, THESYS_BASE_URL = "https://api.thesys.dev/v1/embed/" } = process.env;
@@ -9,5 +11,5 @@ export const POST = createChatHandler({
     ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: THESYS_BASE_URL })
     : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel({ format: "text" }) }),
   model: "c1/anthropic/claude-sonnet-4/v-20251230",
-  store: createMemoryStore(),
+  store: createSqliteStore(new DatabaseSync("chat.sqlite"), { migrate: true }),
 });

@@ -1,0 +1,19 @@
+/** Sends a prompt and calls `onText` with the text as it arrives. Rejects if the answer is not whole. */
+export async function ask(threadId: string, content: string, onText: (text: string) => void): Promise<void> {
+  const response = await fetch("/api/chat", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({
+      prompt: { id: crypto.randomUUID(), role: "user", content },
+      threadId,
+      responseId: crypto.randomUUID(),
+    }),
+  });
+  if (!response.ok) throw new Error((await response.json()).error.message);
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    onText(value);
+  }
+}

@@ -1,0 +1,4 @@
+import { toNodeHandler } from "chat-handler/node";
+import { chat } from "../../chat";
+
+export default toNodeHandler(chat);
