@@ -12,8 +12,7 @@ export async function readJson(request: Request, limit: number, timeout: number)
   if (request.bodyUsed) throw alreadyRead();
   const body = new BodyReader(request, limit);
   try {
-    const late = () => new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`);
-    return parseJson(await withTimeout(timeout, body.read(), late));
+    return parseJson(await withTimeout(timeout, body.read(), () => body.timedOut(timeout)));
   } catch (error) {
     body.cancel(error);
     throw error;
@@ -54,7 +53,10 @@ class BodyReader {
       for (;;) {
         const { done, value } = this.#stream ? await this.#stream.read() : { done: true, value: await this.#request.arrayBuffer() };
         this.#size += value?.byteLength ?? 0;
-        if (this.#size > this.#limit) throw tooLarge(`${this.#limit} bytes`);
+        if (this.#size > this.#limit) {
+          if (!(length > 4 * this.#limit)) await this.#drain();
+          throw this.#tooLarge();
+        }
         text += decode(decoder, value, done);
         if (done) break;
       }
@@ -65,6 +67,32 @@ class BodyReader {
     // A Node stream that was read before looks like an empty one.
     if (length > 0) throw alreadyRead();
     throw new ChatHandlerError("invalid_json", "The body is empty. If the client sent one, it was read before the handler received it.");
+  }
+
+  /**
+   * Discards the rest of a body that is too large, up to four times the limit. A server that answers before it has received the whole
+   * body often resets the connection, and the client would not see the answer.
+   */
+  async #drain(): Promise<void> {
+    try {
+      while (this.#stream && this.#size <= 4 * this.#limit) {
+        const { done, value } = await this.#stream.read();
+        if (done) return;
+        this.#size += value.byteLength;
+      }
+    } catch {
+      // The client stopped sending.
+    }
+  }
+
+  #tooLarge(): ChatHandlerError {
+    return tooLarge(`${this.#limit} bytes`);
+  }
+
+  /** The error of a body that did not arrive within `timeout` milliseconds. */
+  timedOut(timeout: number): ChatHandlerError {
+    if (this.#size > this.#limit) return this.#tooLarge();
+    return new ChatHandlerError("invalid_request", `The body took longer than ${timeout} ms.`);
   }
 
   cancel(reason: unknown): void {
