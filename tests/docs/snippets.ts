@@ -14,6 +14,7 @@ const options: ts.CompilerOptions = {
   types: ["node"],
   typeRoots: [resolve(root, "node_modules/@types")],
   jsx: ts.JsxEmit.ReactJSX,
+  experimentalDecorators: true,
   strict: true,
   exactOptionalPropertyTypes: true,
   noUncheckedIndexedAccess: true,
@@ -37,7 +38,20 @@ interface Snippet {
  * marked `continues` is compiled together with the block before it.
  */
 export function compileSnippets(pages: readonly Page[]): string[] {
-  const snippets = new Map(pages.flatMap(pageSnippets));
+  const snippets = pages.flatMap((page) => pageSnippets(page, root, (info) => !skipped.test(info)));
+  return [...pages.flatMap(unexplainedBlocks), ...compile(snippets)];
+}
+
+/** Compiles the code blocks marked `no-check: needs …` with what is installed in `folder`. Files in `types` declare the rest. */
+export function compileSkippedSnippets(pages: readonly Page[], folder: string, types: readonly string[]): string[] {
+  return compile(
+    pages.flatMap((page) => pageSnippets(page, folder, (info) => /^no-check: needs\b/.test(info))),
+    types,
+  );
+}
+
+function compile(found: readonly [path: string, snippet: Snippet][], types: readonly string[] = []): string[] {
+  const snippets = new Map(found);
   const files = ts.createCompilerHost(options);
   const host: ts.CompilerHost = {
     ...files,
@@ -50,7 +64,7 @@ export function compileSnippets(pages: readonly Page[]): string[] {
     },
   };
   const given = resolve(import.meta.dirname, "given.d.ts");
-  const program = ts.createProgram([given, ...snippets.keys()], options, host);
+  const program = ts.createProgram([given, ...types, ...snippets.keys()], options, host);
   const faults = [...snippets].flatMap(([path, { page, block, code }]) => {
     const file = program.getSourceFile(path);
     const before = code.indexOf(block.code); // errors in repeated code are reported in the block it is from
@@ -62,17 +76,18 @@ export function compileSnippets(pages: readonly Page[]): string[] {
         return `${page.path}:${line} ${ts.flattenDiagnosticMessageText(messageText, "\n")}`;
       });
   });
-  return [...pages.flatMap(unexplainedBlocks), ...new Set(faults)];
+  return [...new Set(faults)];
 }
 
-function pageSnippets(page: Page): [path: string, snippet: Snippet][] {
+/** The blocks of a page that `isChosen`, as files in `folder`. */
+function pageSnippets(page: Page, folder: string, isChosen: (info: string) => boolean): [path: string, snippet: Snippet][] {
   let continued = "";
   return page.blocks.flatMap((block) => {
     const extension = extensions[block.language];
     if (extension === undefined) return [];
     continued = block.info.startsWith("continues") ? continued + block.code : block.code;
-    if (skipped.test(block.info)) return [];
-    const path = resolve(root, `${page.path.replaceAll(/\W/g, "-")}-${block.line}.${extension}`);
+    if (!isChosen(block.info)) return [];
+    const path = resolve(folder, `${page.path.replaceAll(/\W/g, "-")}-${block.line}.${extension}`);
     return [[path, { page, block, code: `${continued}\nexport {};\n` }]];
   });
 }

@@ -12,6 +12,7 @@ import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fa
 import compression from "compression";
 import express, { type ErrorRequestHandler } from "express";
 import fastify, { type FastifyReply, type FastifyRequest } from "fastify";
+import { createApp, createRouter, fromNodeMiddleware, toNodeListener } from "h3";
 import Koa from "koa";
 import compress from "koa-compress";
 import type { ChatHandler } from "../../src/index.ts";
@@ -138,6 +139,12 @@ export const apps: Record<string, (chat: ChatHandler) => Promise<App>> = {
     });
     await app.listen({ port: 0, host: "127.0.0.1" });
     return { origin: originOf(app.server.address()), close: () => app.close() };
+  },
+
+  "h3 1, as in Nuxt 4": (chat) => {
+    const app = createApp();
+    app.use(createRouter().post("/api/chat", fromNodeMiddleware(toNodeHandler(chat))));
+    return serve(createServer(toNodeListener(app)));
   },
 
   Koa: (chat) => {

@@ -5,6 +5,8 @@ import { type ChatHandler, type ChatHandlerError, createChatHandler, createMemor
 import { testChatRoute } from "../support/chat-route-suite.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
 import { answers } from "../support/scripts.ts";
+import { readPages } from "../docs/markdown.ts";
+import { compileSkippedSnippets } from "../docs/snippets.ts";
 import { root, run } from "../package/pack.ts";
 import { type App, apps, misMounted } from "./apps.ts";
 
@@ -71,6 +73,13 @@ test("Express with @hono/node-server behind express.json(): the error names the 
   });
 });
 
-test("the apps and the snippets of the docs compile", async () => {
+test("the code blocks of the pages about frameworks compile", { timeout: 120_000 }, () => {
+  const pages = readPages().filter(({ path }) => path.startsWith("docs/frameworks/"));
+  const needy = pages.filter(({ blocks }) => blocks.some(({ info }) => info.startsWith("no-check: needs")));
+  expect(needy.length).toBeGreaterThan(7);
+  expect(compileSkippedSnippets(pages, import.meta.dirname, [join(import.meta.dirname, "globals.d.ts")])).toEqual([]);
+});
+
+test("the apps compile", { timeout: 120_000 }, async () => {
   await run(join(root, "node_modules/.bin/tsc"), ["-p", "tests/frameworks"], root);
 });
