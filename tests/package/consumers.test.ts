@@ -1,6 +1,7 @@
-import { cp, mkdtemp, rm, writeFile, readdir } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { transform } from "esbuild";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { entries, root, run } from "./pack.ts";
 
@@ -72,6 +73,15 @@ describe.each(apps)("beside openai $openai and zod $zod", ({ openai, zod }) => {
 
   test.each(platforms.filter(({ node }) => !node))("compiles with $platform", async (platform) => {
     await compile(platform);
+  });
+
+  test("the README's first route is CommonJS for es2019, and importing it does not touch the database", async () => {
+    const [, route = ""] = /```ts\n(.*?)```/s.exec(await readFile(join(root, "README.md"), "utf8")) ?? [];
+    const { code } = await transform(route, { loader: "ts", format: "cjs", target: "es2019" });
+    await writeFile(join(app, "route.cjs"), code);
+    const tables = 'new DatabaseSync("chat.sqlite").prepare("SELECT name FROM sqlite_master").all().length';
+    const script = `const { POST } = require("./route.cjs"); const { DatabaseSync } = require("node:sqlite"); console.log(typeof POST, ${tables})`;
+    expect(await run(process.execPath, ["--no-warnings", "-e", script], app)).toBe("function 0\n");
   });
 
   describe("with @types/node", () => {

@@ -178,12 +178,14 @@ describe.each(runtimes)("on %s", (name, start) => {
   test("a model that breaks off errors the stream, and what was said is kept", async () => {
     const turn = turnOf("break");
     const response = await send(turn);
-    // workerd closes a failed body as if it were whole (cloudflare/workerd#6818), so there the client cannot tell.
     const ending = await response.text().then(
       () => "clean",
       () => "broken",
     );
-    expect(ending).toBe(name === "workerd" ? "clean" : "broken");
+    // Older versions of workerd end a failed body as if it were complete (cloudflare/workerd#6818), newer ones break it.
+    const isWorkerd = name === "workerd";
+    if (isWorkerd) console.info(`This workerd ends a failed body as ${ending}.`);
+    expect(isWorkerd ? ["clean", "broken"] : ["broken"]).toContain(ending);
     expect((await state(turn.threadId)).messages).toMatchObject([{ role: "user" }, { role: "assistant", status: "failed" }]);
   });
 });
