@@ -8,9 +8,13 @@ const tarball = inject("tarball");
 const unpacked = inject("unpacked");
 const bin = join(root, "node_modules/.bin");
 
+const comment = /\/\*[^]*?\*\//g;
+
 /** The modules that a built file asks for by name. */
 function importsOf(path: string): string[] {
-  const found = readFileSync(path, "utf8").matchAll(/\b(?:from|import)\s*\(?\s*["']([^"']+)["']/g);
+  const found = readFileSync(path, "utf8")
+    .replaceAll(comment, "")
+    .matchAll(/\b(?:from|import)\s*\(?\s*["']([^"']+)["']/g);
   return [...found].map(([, name = ""]) => name).filter((name) => !name.startsWith("."));
 }
 
