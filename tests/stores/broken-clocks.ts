@@ -1,6 +1,6 @@
 /** Stores that order by clocks, or keep in the process what every instance must know. */
 import type { StoredMessage, ThreadKey } from "../../src/index.ts";
-import { fault, type BrokenStore } from "./broken-stores.ts";
+import { fault, roundTrip, type BrokenStore } from "./broken-stores.ts";
 import { copyOf, find, listed, threadsOf } from "./simple-store.ts";
 
 const nameOf = ({ owner, threadId }: ThreadKey) => JSON.stringify([owner, threadId]);
@@ -158,4 +158,36 @@ export const brokenClocks: BrokenStore[] = [
       },
     };
   }),
+  fault(
+    "orders messages by a clock that it reads once it has the lock",
+    "order",
+    "a clock running backwards or standing still changes no order",
+    (good, data) => ({
+      async appendMessages(key, messages, options) {
+        const batch = copyOf(messages);
+        await roundTrip();
+        const at = Date.now();
+        const ids = await good.appendMessages(key, batch, options);
+        const thread = find(data, key);
+        for (const message of thread?.messages ?? []) if (ids.includes(message.id)) numbers.set(message, at);
+        thread?.messages.sort((a, b) => numbers.get(a)! - numbers.get(b)!);
+        return ids;
+      },
+    }),
+  ),
+  fault(
+    "orders threads by a time that the ORM makes as it writes",
+    "activity",
+    "a clock running backwards or standing still changes no order of threads",
+    (good, data) => ({
+      async appendMessages(key, messages, options) {
+        const batch = copyOf(messages);
+        await roundTrip();
+        const ids = await good.appendMessages(key, batch, options);
+        const thread = find(data, key);
+        if (thread) thread.activity = new Date().getTime() * 1_000 + (thread.activity % 1_000);
+        return ids;
+      },
+    }),
+  ),
 ];

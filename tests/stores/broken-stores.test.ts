@@ -10,6 +10,7 @@ import { brokenCaches } from "./broken-caches.ts";
 import { brokenClocks } from "./broken-clocks.ts";
 import { brokenDeletions } from "./broken-deletions.ts";
 import { brokenFilters } from "./broken-filters.ts";
+import { brokenHalves } from "./broken-halves.ts";
 import { brokenIds } from "./broken-ids.ts";
 import { brokenLists } from "./broken-lists.ts";
 import { brokenContents, brokenInstances, brokenKeys, brokenListings } from "./broken-messages.ts";
@@ -54,6 +55,7 @@ describe.each([
   ["clocks", brokenClocks],
   ["races and failures", brokenRaces],
   ["reads and deletions", brokenDeletions],
+  ["halves", brokenHalves],
 ])("broken %s", (_, stores) => {
   test.each(stores)('a store that "$name" breaks "$breaks"', async ({ breaks, caughtBy, faulty, create }) => {
     const invariant = storeInvariants[breaks];

@@ -138,7 +138,7 @@ describe("misuse", () => {
 
   test("fails at construction with an unknown option", () => {
     const options: object = { maxMessages: 10 };
-    expect(() => createMemoryStore(options)).toThrow("chat-handler: there is no option createMemoryStore.maxMessages");
+    expect(() => createMemoryStore(options)).toThrow("chat-handler: There is no option createMemoryStore.maxMessages");
   });
 
   test("deletes most of a long thread at once, without looking for each message", async () => {

@@ -184,7 +184,7 @@ export interface ThreadPage {
 export interface ThreadList {
   /** The threads, latest activity first. */
   threads: Thread[];
-  /** The cursor of the page after this one. Absent on the last page. Only `A-Z a-z 0-9 - _`: it survives a URL unencoded. */
+  /** The cursor of the page after this one. Absent on the last page. At most 512 of `A-Z a-z 0-9 - _`: it survives a URL unencoded. */
   nextCursor?: string | undefined;
 }
 

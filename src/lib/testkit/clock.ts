@@ -1,16 +1,30 @@
 /** A clock that misleads, to find stores that order by it. */
 import { someTime } from "./samples.ts";
 
-/**
- * Makes one call after the other, each begun while the clock of this process (`Date.now()` and `new Date()`) shows the next of the
- * times, in seconds after some hour. The clock is right again before anything else runs: other cases may run at the same time,
- * and a call may never settle.
- */
-export async function withClock(times: readonly number[], call: (index: number) => Promise<unknown>): Promise<void> {
-  for (const [index, time] of times.entries()) await at(someTime + time * 1_000, () => call(index));
+/** The clock belongs to the whole process, where other cases may run at the same time: only one has it at a time. */
+let lastUse: Promise<unknown> = Promise.resolve();
+
+function alone<T>(work: () => Promise<T>): Promise<T> {
+  const use = lastUse.then(work);
+  lastUse = use.catch(() => {});
+  return use;
 }
 
-function at<T>(time: number, begin: () => T): T {
+/** Longest time for which a call keeps the clock wrong, in milliseconds: it may never settle. */
+const longestCall = 5_000;
+
+/**
+ * Makes one call after the other, each while the clock of this process (`Date.now()` and `new Date()`) shows the next of the times,
+ * in seconds after some hour. The clock stays wrong until the call settles: a store may look at it after it has waited for a lock.
+ */
+export async function withClock(times: readonly number[], call: (index: number) => Promise<unknown>): Promise<void> {
+  for (const [index, time] of times.entries()) await alone(() => at(someTime + time * 1_000, () => call(index)));
+}
+
+/** Runs the work while no other case changes the clock. */
+export const withRightClock = (work: () => Promise<void>): Promise<void> => alone(work);
+
+async function at(time: number, call: () => Promise<unknown>): Promise<void> {
   const RealDate = Date;
   globalThis.Date = class extends RealDate {
     constructor(...args: ConstructorParameters<typeof Date> | []) {
@@ -19,9 +33,15 @@ function at<T>(time: number, begin: () => T): T {
     }
     static override now = () => time;
   } as DateConstructor;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    return begin();
+    const tooLong = new Promise((resolve) => (timer = setTimeout(resolve, longestCall)));
+    const running = call();
+    await Promise.race([running, tooLong]);
+    globalThis.Date = RealDate;
+    await running;
   } finally {
+    clearTimeout(timer);
     globalThis.Date = RealDate;
   }
 }

@@ -36,7 +36,7 @@ export const storeInvariants = {
     "Threads are listed by latest activity: an append or a creation, ordered by the store's own sequence; renaming is none, nor is an append that stores nothing.",
   pages: "Walking the pages, at any instance, meets every thread that stays untouched meanwhile exactly once.",
   lastPage: "The last page has no `nextCursor`.",
-  cursor: "A cursor holds only `A-Z a-z 0-9 - _`.",
+  cursor: "A cursor holds only `A-Z a-z 0-9 - _`, at most 512 of them.",
   foreignCursor: "A cursor that was not handed out rejects, or gives a page of this owner's threads; never another's.",
   getThread: "One thread is given as it is listed, or `undefined` where this owner has none of that id.",
   createOnce: "Creating a thread that is already there leaves it as it is and returns it.",

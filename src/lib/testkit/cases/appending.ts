@@ -35,6 +35,17 @@ const appending: MessageCase[] = [
     },
   },
   {
+    name: "messages that are the same but for their ids are all kept",
+    invariant: "appended",
+    async body(store) {
+      const same = (id: string): StoredMessage => ({ ...answer(id, "a"), message: { role: "assistant", content: "the same" } });
+      const stored = [prompt("a", "the same"), ...["b", "c", "d"].map(same), prompt("e", "the same")];
+      await store.appendMessages(here, stored.slice(0, 3));
+      for (const message of stored.slice(3)) await store.appendMessages(here, [message]);
+      expectEqual(await store.listMessages(here), stored, "The thread of messages with the same text");
+    },
+  },
+  {
     name: "the same id in another thread is another message",
     invariant: "isolation",
     async body(store) {

@@ -1,7 +1,7 @@
 /** Updating and deleting messages. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import { answer, here, idsOf, key, numbered, prompt, prompts, someTime } from "../samples.ts";
+import { answer, here, idsOf, key, numbered, part, prompt, prompts, someTime } from "../samples.ts";
 import type { MessageChange, StoredMessage } from "../../core/store.ts";
 
 const elsewhere = [key("another"), key(here.threadId, "someone")];
@@ -134,6 +134,14 @@ export const changingCases: MessageCase[] = [
       expectEqual(idsOf(await store.listMessages(here)), ["m.0", "m.3", "m.4", "m.5", "m.7"], "The thread after deleting nothing");
       await store.deleteMessages(here, ids);
       expectEqual(await store.listMessages(here), [], "The thread after deleting all");
+      await store.appendMessages(here, [prompt("a"), answer("b", "a"), part("c", "a")]);
+      await store.deleteMessages(here, ["a"]);
+      expectEqual(
+        await store.listMessages(here),
+        [answer("b", "a"), part("c", "a")],
+        "The thread after deleting a prompt, but not its answer",
+      );
+      await store.deleteMessages(here, ["b", "c"]);
       expectEqual(await store.listMessages(here, { last: 3 }), [], "Its last 3");
     },
   },

@@ -2,7 +2,7 @@
 import { expectEqual } from "../expect.ts";
 import type { MessageCase, ThreadCase } from "../case.ts";
 import type { MessageStore, StoredMessage } from "../../core/store.ts";
-import { answer, here, idsOf, key, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, key, part, prompt, prompts } from "../samples.ts";
 
 /** Appends, updates and deletes, and gives what must be there. */
 async function fill(store: MessageStore): Promise<StoredMessage[]> {
@@ -10,7 +10,9 @@ async function fill(store: MessageStore): Promise<StoredMessage[]> {
   await store.updateMessage(here, "b", { status: "stopped", finishReason: "length" });
   await store.appendMessages(here, prompts("c", "also gone"));
   await store.deleteMessages(here, ["gone", "also gone"]);
-  return [prompt("a"), { ...answer("b", "a"), status: "stopped", finishReason: "length" }, prompt("c")];
+  await store.appendMessages(here, [part("old step", "c"), part("d", "c")], { replacesAnswerTo: "c" });
+  await store.appendMessages(here, [part("d", "c")], { replacesAnswerTo: "c" });
+  return [prompt("a"), { ...answer("b", "a"), status: "stopped", finishReason: "length" }, prompt("c"), part("d", "c")];
 }
 
 export const durabilityCases: MessageCase[] = [
@@ -23,11 +25,11 @@ export const durabilityCases: MessageCase[] = [
       const reopened = await reopen();
       expectEqual(await reopened.listMessages(here), stored, "The thread after reopening");
       expectEqual(
-        await reopened.appendMessages(here, [prompt("a", "another text"), prompt("d")]),
-        ["d"],
+        await reopened.appendMessages(here, [prompt("a", "another text"), prompt("f")]),
+        ["f"],
         "The ids of an append after reopening",
       );
-      expectEqual(await reopened.listMessages(here), [...stored, prompt("d")], "The thread after an append");
+      expectEqual(await reopened.listMessages(here), [...stored, prompt("f")], "The thread after an append");
       expectEqual(
         await reopened.appendMessages(here, [answer("e", "a")], { replacesAnswerTo: "a" }),
         ["e"],
@@ -35,7 +37,7 @@ export const durabilityCases: MessageCase[] = [
       );
       expectEqual(
         idsOf(await reopened.listMessages(here)),
-        ["a", "c", "d", "e"],
+        ["a", "c", "d", "f", "e"],
         "The thread after an answer in the place of a stopped one",
       );
     },
@@ -82,9 +84,18 @@ export const threadDurabilityCases: ThreadCase[] = [
       await store.renameThread(key("b"), "New title");
       await store.appendMessages(key("a"), prompts("n"));
       await store.deleteThread(key("gone"));
+      await store.appendMessages(key("a", "gone"), prompts("m"));
+      await store.deleteOwner("gone");
       const { threads } = await store.listThreads("", { limit: 10 });
       const reopened = await reopen();
       expectEqual((await reopened.listThreads("", { limit: 10 })).threads, threads, "The list after reopening");
+      expectEqual(await reopened.listMessages(key("gone")), [], "The messages of a thread that deleteThread removed, after reopening");
+      expectEqual(
+        await reopened.listThreads("gone", { limit: 10 }),
+        { threads: [] },
+        "The list of an owner that deleteOwner removed, after reopening",
+      );
+      expectEqual(await reopened.listMessages(key("a", "gone")), [], "The messages of an owner that deleteOwner removed, after reopening");
       expectEqual(
         threads.map(({ threadId, title }) => [threadId, title]),
         [

@@ -4,7 +4,7 @@ import { walk } from "./walk.ts";
 import { withClock } from "../clock.ts";
 import type { ThreadCase } from "../case.ts";
 import type { ThreadStore } from "../../core/store.ts";
-import { answer, here, key, numbered, oddIds, part, prompt, prompts } from "../samples.ts";
+import { answer, here, key, longId, longIds, numbered, oddIds, part, prompt, prompts } from "../samples.ts";
 
 /** Appends one message to a thread, one that it does not have yet. */
 async function touch(store: ThreadStore, threadId: string, owner = ""): Promise<void> {
@@ -51,6 +51,8 @@ export const pageCases: ThreadCase[] = [
       expectEqual(await store.listThreads("", { limit: 10 }), before, "The list after appends that stored nothing");
       await store.appendMessages(key("a"), [answer("part", "q")], { replacesAnswerTo: "q" });
       expectEqual(await walk(store, 10), ["a", "b"], "The list after an answer in the place of a broken one");
+      await store.appendMessages(key("b"), [prompt("m.0"), prompt("new")]);
+      expectEqual(await walk(store, 10), ["b", "a"], "The list after an append of which one message was new");
     },
   },
   {
@@ -164,11 +166,12 @@ export const pageCases: ThreadCase[] = [
     name: "a cursor survives a URL unencoded",
     invariant: "cursor",
     async body(store) {
-      for (const owner of ["", "o/wner?&#%", "日本"]) {
-        for (const id of oddIds.slice(0, 40)) await store.createThread(key(id, owner), id);
+      for (const owner of ["", "o/wner?&#%", "日本", longId()]) {
+        for (const id of [...oddIds.slice(0, 40), ...longIds]) await store.createThread(key(id, owner), id);
         await walk(store, 7, owner, async (_, cursor) => {
           const survives = cursor === undefined || (typeof cursor === "string" && /^[A-Za-z0-9_-]+$/.test(cursor));
-          expectThat(survives, `A cursor of the owner ${show(owner)} is ${show(cursor)}`);
+          expectThat(survives, `listThreads gave the cursor ${show(cursor)} of the owner ${show(owner)}`);
+          expectThat((cursor?.length ?? 0) <= 512, `listThreads gave a cursor of ${cursor?.length} characters: ${show(cursor)}`);
         });
       }
     },

@@ -1,8 +1,20 @@
 /** Creating, naming and getting threads. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { ThreadCase } from "../case.ts";
+import { withRightClock } from "../clock.ts";
+import type { Thread } from "../../core/store.ts";
 import { hardTexts, here, key, noise, oddTexts, part, prompt, prompts } from "../samples.ts";
 import { theThread } from "./the-thread.ts";
+
+/** Fails unless both times are about now. */
+function expectIsNow({ createdAt, updatedAt }: Thread, after: string): void {
+  const tenMinutes = 600_000; // less than any time zone is away
+  const now = Date.now();
+  for (const [name, time] of Object.entries({ createdAt, updatedAt })) {
+    const isNow = Number.isInteger(time) && Math.abs(time - now) < tenMinutes;
+    expectThat(isNow, `After ${after}, ${name} is ${show(time)}, which is not about now (${now}) in epoch milliseconds`);
+  }
+}
 
 export const threadCases: ThreadCase[] = [
   {
@@ -74,32 +86,37 @@ export const threadCases: ThreadCase[] = [
   {
     name: "a thread says when it was made and when it last grew",
     invariant: "threadTimes",
-    async body(store) {
-      await store.appendMessages(here, [{ ...prompt("a"), createdAt: 1 }]);
-      const first = await theThread(store);
-      expectThat(first !== undefined, "There is no thread after its first message");
-      const { createdAt, updatedAt } = first;
-      const tenMinutes = 600_000; // less than any time zone is away
-      const now = Date.now();
-      for (const [name, time] of Object.entries({ createdAt, updatedAt })) {
-        const isNow = Number.isInteger(time) && Math.abs(time - now) < tenMinutes;
-        expectThat(isNow, `${name} is ${show(time)}, which is not about now (${now}) in epoch milliseconds`);
-      }
+    body: (store) =>
+      withRightClock(async () => {
+        const created = await store.createThread(key("created"), "");
+        expectIsNow(created, "createThread");
+        await store.appendMessages(here, [{ ...prompt("a"), createdAt: 1 }]);
+        const first = await theThread(store);
+        expectThat(first !== undefined, "There is no thread after its first message");
+        expectIsNow(first, "appendMessages");
+        const { createdAt, updatedAt } = first;
 
-      await new Promise((resolve) => setTimeout(resolve, 25));
-      await store.renameThread(here, "New title");
-      await store.updateMessage(here, "a", { status: "stopped" });
-      expectEqual(await theThread(store), { ...first, title: "New title" }, "The thread after a rename and an update");
-      await store.deleteMessages(here, ["a"]);
-      expectEqual(await theThread(store), { ...first, title: "New title" }, "The thread after a deletion of messages");
-      await store.appendMessages(here, prompts("b"));
-      const grown = await theThread(store);
-      expectEqual(grown?.createdAt, createdAt, "createdAt after an append");
-      expectThat(
-        grown !== undefined && grown.updatedAt > updatedAt,
-        `updatedAt was ${updatedAt}, and 25 ms later, after an append, it is ${grown?.updatedAt}`,
-      );
-    },
+        await new Promise((resolve) => setTimeout(resolve, 25));
+        await store.renameThread(here, "New title");
+        await store.updateMessage(here, "a", { status: "stopped" });
+        expectEqual(await theThread(store), { ...first, title: "New title" }, "The thread after a rename and an update");
+        await store.deleteMessages(here, ["a"]);
+        expectEqual(await theThread(store), { ...first, title: "New title" }, "The thread after a deletion of messages");
+        await store.appendMessages(here, prompts("b"));
+        const grown = await theThread(store);
+        expectEqual(grown?.createdAt, createdAt, "createdAt after an append");
+        expectThat(
+          grown !== undefined && grown.updatedAt > updatedAt,
+          `updatedAt was ${updatedAt}, and 25 ms later, after an append, it is ${grown?.updatedAt}`,
+        );
+        await new Promise((resolve) => setTimeout(resolve, 25));
+        await store.appendMessages(here, [part("c", "b")], { replacesAnswerTo: "b" });
+        const answered = await theThread(store);
+        expectThat(
+          answered !== undefined && answered.updatedAt > grown.updatedAt,
+          `updatedAt was ${grown.updatedAt}, and 25 ms later, after an answer, it is ${answered?.updatedAt}`,
+        );
+      }),
   },
   {
     name: "one thread is given as it is listed, to its owner alone",
