@@ -163,7 +163,7 @@ describe("misuse", () => {
     await expect(store.listThreads("", { limit: 1, cursor: "x" })).rejects.toMatchObject({
       code: "invalid_request",
       param: "cursor",
-      message: "cursor was not handed out by this store.",
+      message: "cursor must be a nextCursor of this store.",
     });
   });
 });

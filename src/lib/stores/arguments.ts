@@ -1,48 +1,48 @@
-/** Checks of what the app passes to a store, each naming the fault before the database sees it. */
+/** Checks the arguments of a store, so that an error names the mistake before the database sees it. */
 import { ChatHandlerError, createInvalidRequest } from "../core/errors.ts";
 import { throwUsageError } from "../core/usage-error.ts";
 import type { StoredMessage, ThreadKey, ThreadPage } from "../core/store.ts";
 
-/** Refuses options that do not exist: a misspelt one would silently do nothing. */
+/** Throws for an option that does not exist: a misspelt one would do nothing, silently. */
 export function checkOptionNames(factory: string, options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) throwUsageError(`${factory} has no option "${name}": its options are ${known.join(", ")}`);
   }
 }
 
-/** Refuses a name that would have to be escaped in SQL. Ends of names are ours, so there is room left for them. */
+/** Throws for a name that SQL would have to escape. The limit leaves room for the endings that the stores add. */
 export function checkIdentifier(option: string, name: string): void {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(name)) {
     throwUsageError(`${option} must be a name of at most 40 letters, digits and underscores, not ${JSON.stringify(name)}`);
   }
 }
 
-/** Refuses anything but a whole number from 1. */
+/** Throws unless the value is a positive integer. */
 export function checkCount(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a whole number from 1, not ${String(value)}`);
 }
 
-/** Where a page begins: threads with an activity below this number. Cursors are the activity of the last thread given. */
+/** Returns the number that the activities of a page are below. A cursor is the activity of the last thread on the page before. */
 export function activityBelow({ limit, cursor }: ThreadPage): number {
   checkCount("limit", limit);
   if (cursor === undefined) return Number.MAX_SAFE_INTEGER;
-  if (!/^[0-9]{1,15}$/.test(cursor)) throw createInvalidRequest("cursor", "was not handed out by this store");
+  if (!/^[0-9]{1,15}$/.test(cursor)) throw createInvalidRequest("cursor", "must be a nextCursor of this store");
   return Number(cursor);
 }
 
 /**
- * Refuses texts that the database would change, so that two different ones are never folded into one. They come from clients:
- * the error is theirs, with status 400.
+ * Throws for a text that the database would change, so that two different texts never become one. Such texts come from clients, so the
+ * error has the status 400.
  */
 export interface TextCheck {
   (what: string, text: string): void;
-  /** The same for both parts of a key. */
+  /** Checks the owner and the thread id of a key. */
   key(key: ThreadKey): void;
-  /** The same for the ids of a message. */
+  /** Checks the ids of a message. */
   message(message: StoredMessage): void;
 }
 
-/** Makes the check for a database that cannot hold the characters which `lost` finds. */
+/** Creates the check for a database that cannot hold the characters that `lost` matches. */
 export function textCheck(lost: RegExp, characters: string): TextCheck {
   function check(what: string, text: string): void {
     if (typeof text !== "string") throw new TypeError(`The ${what} must be a string, not ${typeof text}`);

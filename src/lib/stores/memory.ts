@@ -1,53 +1,56 @@
-/** Threads in this process's memory: for demos and tests, and the reference of the store contract. */
+/** Keeps threads in the memory of this process, for demos and tests. */
 import { keyOf, type Thread, type ThreadKey, type ThreadStore } from "../core/store.ts";
 import { resolveNumbers } from "../core/resolve-options.ts";
 import { activityBelow, checkCount } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 
-/** Options of {@link createMemoryStore}. Beyond a bound whole threads are evicted, the longest unused first. */
+/** Options of {@link createMemoryStore}. Beyond a limit, the store evicts whole threads, the longest unused first. */
 export interface MemoryStoreOptions {
-  /** How many threads are kept, of all owners together. A whole number from 1 to 2147483647. @default 10_000 */
+  /** The most threads that the store keeps, of all owners together. An integer from 1 to 2147483647. @default 10_000 */
   maxThreads?: number | undefined;
   /**
-   * How many characters (UTF-16 units) are kept in all: messages as JSON, ids and titles. A character takes one byte
-   * of memory in Latin text and two in any other. A whole number from 1 to 2147483647. @default 50_000_000
+   * The most characters (UTF-16 code units) that the store keeps: messages as JSON, ids and titles. A character needs one byte of
+   * memory in Latin text, two in any other. An integer from 1 to 2147483647. @default 50_000_000
    */
   maxCharacters?: number | undefined;
 }
 
-/** What is kept of one thread. Messages are kept as JSON text, so nothing is ever shared with the caller. */
+/** A stored thread. Its messages are JSON text, so nothing is shared with the caller. */
 interface KeptThread {
   key: string;
   owner: string;
   thread: Thread;
-  /** All threads of its owner by ascending `activity`: an activity goes to the end, a page is a slice. */
+  /** All threads of its owner by ascending `activity`: an active thread moves to the end, a page is a slice. */
   listed: KeptThread[];
   messages: WrittenMessage[];
   byId: Map<string, WrittenMessage>;
-  /** What answers a prompt, by its id. */
+  /** The messages that answer a prompt, by the id of the prompt. */
   answers?: Map<string, WrittenMessage[]>;
-  /** Place among the uses of all threads. */
+  /** The number of its latest use, among the uses of all threads. */
   use: number;
-  /** Place among the activities. */
+  /** The number of its latest activity. */
   activity: number;
   characters: number;
 }
 
 /**
- * A store that keeps threads in this process's memory, within bounds. They are gone when the process ends, and other
+ * Creates a store that keeps threads in the memory of this process, within limits. They are gone when the process ends, and other
  * processes do not see them.
  *
- * A thread is used when it is read by its id, or changed; listing an owner's threads uses none. The thread that is being
- * used is never evicted, so a single thread larger than `maxCharacters` stays until another one is used.
+ * Reading a thread by its id and changing it count as a use; listing an owner's threads does not. The thread in use is never evicted,
+ * so a single thread larger than `maxCharacters` stays until another one is used.
  *
- * @throws TypeError for an unknown option or a bound that is no whole number from 1.
+ * @throws TypeError for an unknown option, or a limit that is not an integer from 1 to 2147483647.
+ *
+ * @example
+ * const store = createMemoryStore({ maxThreads: 1_000 });
  */
 export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore {
   const { maxThreads, maxCharacters } = resolveNumbers("createMemoryStore", options, { maxThreads: 10_000, maxCharacters: 50_000_000 });
 
   const threads = new Map<string, KeptThread>();
   const byOwner = new Map<string, KeptThread[]>();
-  // Longest unused first, each under a new number: a set that one thread leaves and enters again and again gets slow in V8.
+  // Longest unused first. Each use has a new number: V8 gets slow if the same key leaves a map and enters it again and again.
   const byUse = new Map<number, KeptThread>();
   let uses = 0;
   let characters = 0;
@@ -102,7 +105,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     kept.thread.updatedAt = Date.now();
   }
 
-  /** Counts what the thread in use grew by, and makes room for it. */
+  /** Adds the growth of the thread in use to the totals, and evicts other threads if that is too much. */
   function resize(kept: KeptThread, growth: number): void {
     kept.characters += growth;
     characters += growth;
@@ -122,7 +125,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     }
   }
 
-  // Each method runs to its end without awaiting: that is what makes it atomic.
+  // No method awaits anything. That makes each one atomic.
   return {
     async listMessages(key, { last } = {}) {
       if (last !== undefined) checkCount("last", last);
@@ -153,7 +156,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
           else (kept.answers ??= new Map()).set(message.promptId, [message]);
         }
         kept.byId.set(message.id, message);
-        // Of just the length it needs at first: an array that has grown has room for 16 more.
+        // A new array, not a push: an array that has grown reserves room for 16 more, which costs memory in short threads.
         if (kept.messages.length === 0) kept.messages = [message];
         else kept.messages.push(message);
         resize(kept, message.body.length);
@@ -221,7 +224,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
 
 const isAnswer = ({ id, promptId }: WrittenMessage) => promptId !== id;
 
-/** Index of the first thread whose activity is not before the given one. */
+/** Returns the index of the first thread whose activity is not before the given one. */
 function firstFrom(listed: readonly KeptThread[], activity: number): number {
   let low = 0;
   let high = listed.length;

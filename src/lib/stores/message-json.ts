@@ -1,10 +1,10 @@
 /**
- * Messages as the stores keep them: whole, as JSON text. `JSON.stringify` writes NUL and lone surrogates as escapes, so
- * any text survives in any database.
+ * Converts messages to JSON text and back. The stores keep each message whole. `JSON.stringify` writes NUL and half surrogate pairs as
+ * escapes, so any text survives in any database.
  */
 import type { MessageChange, StoredMessage } from "../core/store.ts";
 
-/** A message as JSON text, and what a database has to know of it. */
+/** A message as JSON text, with the fields that a store searches for. */
 export interface WrittenMessage {
   id: string;
   promptId: string;
@@ -13,8 +13,8 @@ export interface WrittenMessage {
 }
 
 /**
- * The messages as they are stored; of an id that is repeated, the first. Written before anything is stored, so that a message
- * that is no JSON leaves nothing of its batch.
+ * Returns the messages as they are stored, and only the first one of each id. Stores call it before they change anything, so a message
+ * that cannot become JSON leaves nothing of its batch behind.
  */
 export function writeBatch(messages: readonly StoredMessage[]): WrittenMessage[] {
   const batch = new Map<string, WrittenMessage>();
@@ -30,14 +30,14 @@ function write(message: StoredMessage): WrittenMessage {
   return { id, promptId, isComplete: status === "complete", body: JSON.stringify(message) };
 }
 
-/** The message of a JSON text. */
+/** Parses the JSON text of a message. */
 export function readMessage(json: string): StoredMessage {
   return JSON.parse(json);
 }
 
-/** The message of a JSON text with a change made; id and prompt id stay, whatever the change says. */
+/** Returns the message with the fields of the change replaced. The ids stay, even if the change contains others. */
 export function changeMessage(json: string, change: MessageChange): WrittenMessage {
   const old = readMessage(json);
-  const defined: object = JSON.parse(JSON.stringify(change)); // without the fields that are undefined
+  const defined: object = JSON.parse(JSON.stringify(change)); // drops the fields that are undefined
   return write({ ...old, ...defined, id: old.id, promptId: old.promptId });
 }

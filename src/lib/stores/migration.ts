@@ -1,11 +1,11 @@
-/** Versioned schemas of the SQL stores. */
+/** The versions of a SQL schema. */
 
-/** One step of a schema. Steps are never changed once published; new ones are added at the end. */
+/** One step of a schema. A published step never changes; a release adds new steps at the end. */
 export interface Migration {
-  /** Steps are applied in this order, each once. */
+  /** The order in which the steps are applied, each once. */
   version: number;
-  /** What it does, in a few words. */
+  /** What the step does, in a few words. */
   name: string;
-  /** The statements, the last of which records the version. To be run in one transaction. */
+  /** The statements, to be run in one transaction. The last one records the version. */
   sql: string;
 }

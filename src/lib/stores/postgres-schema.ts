@@ -4,19 +4,19 @@ import type { Migration } from "./migration.ts";
 
 /** Options of {@link postgresSchema}. */
 export interface PostgresSchemaOptions {
-  /** The schema that holds everything; it must exist. A name as in {@link PostgresSchemaOptions.prefix}. @default "public" */
+  /** The PostgreSQL schema for all objects. It must exist. At most 40 letters, digits and underscores. @default "public" */
   schema?: string | undefined;
-  /** What the names of tables, indexes and functions begin with. At most 40 letters, digits and underscores. @default "chat_" */
+  /** The beginning of the names of tables, indexes and functions. At most 40 letters, digits and underscores. @default "chat_" */
   prefix?: string | undefined;
 }
 
-/** Quoted names of what the schema makes. */
+/** The quoted names of the objects in the schema. */
 export type PostgresNames = Record<
   "threads" | "messages" | "versions" | "activity" | "appendMessages" | "deleteMessages" | "listMessages" | "listThreads",
   string
 >;
 
-/** The names under a schema and a prefix, qualified: they mean the same on every connection of a pool. */
+/** Returns the names under a schema and a prefix. They are qualified, so they mean the same on every connection of a pool. */
 export function postgresNames({ schema = "public", prefix = "chat_" }: PostgresSchemaOptions): PostgresNames {
   checkIdentifier("schema", schema);
   checkIdentifier("prefix", prefix);
@@ -34,11 +34,14 @@ export function postgresNames({ schema = "public", prefix = "chat_" }: PostgresS
 }
 
 /**
- * The schema as SQL, for an app that runs migrations of its own: run each step once, in order, in a transaction. Otherwise call
- * the store's `migrate()`, which does just that. The role that uses the store needs to select, insert, update and delete on the
- * tables, usage of the sequence, and to execute the functions.
+ * Returns the schema as SQL, for an app that runs its own migrations. Run each step once, in order, in a transaction. Otherwise call
+ * the store's `migrate()`, which does the same. The role of the store needs SELECT, INSERT, UPDATE and DELETE on the tables, USAGE on
+ * the sequence and EXECUTE on the functions.
  *
- * @throws TypeError for an unknown option or a name that is none.
+ * @throws TypeError for an unknown option or an invalid name.
+ *
+ * @example
+ * for (const { version, name, sql } of postgresSchema()) console.log(`-- ${version}: ${name}\n${sql}`);
  */
 export function postgresSchema(options: PostgresSchemaOptions = {}): Migration[] {
   checkOptionNames("postgresSchema", options, ["schema", "prefix"]);
@@ -49,8 +52,8 @@ export function postgresSchema(options: PostgresSchemaOptions = {}): Migration[]
     {
       version: 1,
       name: "threads and messages",
-      // Bodies are text and not jsonb, which refuses some of the JSON that models and people write (NUL, halves of surrogate pairs).
-      // So what a statement has to know of a message is a column beside it.
+      // Bodies are text, because jsonb refuses some of the JSON that models and people write (NUL, half surrogate pairs). So whatever a
+      // statement searches for is a column beside the body.
       sql: `
 CREATE TABLE ${versions} (version integer PRIMARY KEY);
 CREATE SEQUENCE ${activity};
@@ -95,14 +98,14 @@ INSERT INTO ${versions} VALUES (2);
 }
 
 /**
- * Appends a batch as one statement of the client, which is why it is a function: under READ COMMITTED each statement within it
- * sees all that was committed before it began. So whatever follows the locking of the thread's row sees what the one who held it
- * before has done; the parts of a single plain statement would all look at the moment before the wait.
+ * Appends a batch with one statement of the client. It is a function because of READ COMMITTED: each statement in a function sees all
+ * that was committed before that statement began. So the statements after the lock see what its last holder did. The parts of
+ * one plain statement would all see the moment before the wait.
  *
- * The batch is a JSON array of `[id, prompt id, complete, body]`, the body being text: its escapes are not resolved here. Returned
- * are the places, from 1, of what was stored, as JSON.
+ * The batch is a JSON array of `[id, prompt id, complete, body]`. The body is text: its escapes are not resolved here. The function
+ * returns the positions of the stored messages in the batch, from 1, as a JSON array.
  *
- * What is stored of an answer is locked as it is looked at: an update under way, which may make it complete, is waited for.
+ * It locks the messages of the answer that it reads. So it waits for an update that may make the answer complete.
  */
 function appendMessages({ threads, messages, activity, appendMessages }: PostgresNames): string {
   return `CREATE FUNCTION ${appendMessages}(p_owner text, p_thread_id text, p_title text, p_now bigint, p_answers text, p_batch text)
@@ -157,8 +160,8 @@ $function$;`;
 }
 
 /**
- * Deletes messages after taking the thread's row, like an append: what comes first is seen by what comes second. The row is
- * updated, not only locked, so that under REPEATABLE READ, too, an append that waited notices and is tried again.
+ * Deletes messages under the lock of the thread's row, like an append. It updates the row and does not only lock it: under REPEATABLE
+ * READ, an append that waited then fails with a serialization error and is retried.
  */
 function deleteMessages({ threads, messages, deleteMessages }: PostgresNames): string {
   return `CREATE FUNCTION ${deleteMessages}(p_owner text, p_thread_id text, p_ids text)
@@ -176,8 +179,8 @@ $function$;`;
 }
 
 /**
- * The newest messages, newest first. The planner is not to sort: where it does not know that a thread is long (fresh statistics, one
- * long thread among short ones) it would read all of the thread to sort it, rather than the end of the index.
+ * Returns the newest messages, newest first. Sorting is switched off: if the planner does not know that a thread is long (old statistics,
+ * one long thread among short ones), it would read and sort the whole thread instead of the end of the index.
  */
 function listMessages({ threads, messages, listMessages }: PostgresNames): string {
   return `CREATE FUNCTION ${listMessages}(p_owner text, p_thread_id text, p_last bigint)
@@ -190,7 +193,7 @@ END
 $function$;`;
 }
 
-/** Threads by latest activity, without a sort for the same reason. */
+/** Returns threads by latest activity, without a sort for the same reason. */
 function listThreads({ threads, listThreads }: PostgresNames): string {
   return `CREATE FUNCTION ${listThreads}(p_owner text, p_below bigint, p_limit bigint)
 RETURNS SETOF ${threads} LANGUAGE plpgsql STABLE SET enable_sort TO off AS $function$

@@ -1,4 +1,4 @@
-/** Threads in PostgreSQL, through the app's own client. */
+/** Keeps threads in PostgreSQL, through the app's own client. */
 import { throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
@@ -8,17 +8,17 @@ import { postgresNames, postgresSchema, type PostgresSchemaOptions } from "./pos
 import { retry } from "./retry.ts";
 
 /**
- * The part of a client that the store uses: `Pool` and `Client` of pg, PGlite and Neon's `Pool` have it. postgres.js takes one
- * line: `{ query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }`.
+ * The method of a client that the store calls. `Pool` and `Client` of pg, PGlite and Neon's `Pool` have it. For postgres.js, pass
+ * `{ query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }`.
  */
 export interface PostgresClient {
   /** Runs one statement with the values of `$1`, `$2` …, as a transaction of its own. */
   query(text: string, values?: (string | null)[]): Promise<PostgresResult>;
 }
 
-/** What a statement gives. */
+/** The result of a statement. */
 export interface PostgresResult {
-  /** The rows, each an object of its columns. */
+  /** The rows, each an object with its columns. */
   rows: unknown[];
 }
 
@@ -40,30 +40,29 @@ export interface PostgresStore extends ThreadStore {
   migrate(): Promise<void>;
 }
 
-/**
- * A thread's row as one JSON text: drivers differ in what they make of a bigint, and PGlite takes a byte order mark off the
- * beginning of a text.
- */
+/** A thread's row as one JSON text: drivers return bigints differently, and PGlite removes a byte order mark at the start of a text. */
 const threadRow = "json_build_array(thread_id, title, created_at, updated_at, activity)::text AS row";
 
 type ThreadRow = [threadId: string, title: string, createdAt: number, updatedAt: number, activity: number];
 
-/** How long a statement is tried again that met another one, in milliseconds. */
+/** The most milliseconds for which a statement is retried that lost a conflict with another one. */
 const conflictTimeout = 5000;
 
 const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair");
 
 /**
- * A store in PostgreSQL. Pass `migrate: true`, or call `migrate()` before the first use.
+ * Creates a store in PostgreSQL. Pass `migrate: true`, or call `migrate()` before the first use.
  *
- * Each call is one statement (an update of a message two), and needs nothing of the session: it works through a proxy that
- * pools transactions. Deadlocks and serialization failures are tried again for five seconds. Any number of processes may use the
- * same tables, under any isolation level.
+ * Each call is one statement, `updateMessage` two. It needs no session, so it works through a proxy that pools transactions. Deadlocks and
+ * serialization failures are retried for five seconds. Any number of processes may use the same tables, under any isolation level.
  *
- * Ids and titles with NUL or half a surrogate pair are refused: PostgreSQL cannot hold them. Messages may have them. Owner and
- * thread id together must fit an index entry (about 2,700 bytes), and so must a message's id.
+ * The store refuses ids and titles with NUL or half a surrogate pair, which PostgreSQL cannot hold. Messages may contain them. Owner and
+ * thread id together must fit into an index entry (about 2,700 bytes), and so must a message id.
  *
- * @throws TypeError when the client has no `query`, or for an option that is unknown or wrong.
+ * @throws TypeError if the client has no `query`, for an unknown option, or for an invalid value.
+ *
+ * @example
+ * const store = createPostgresStore(new Pool({ connectionString: process.env.DATABASE_URL }), { migrate: true });
  */
 export function createPostgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): PostgresStore {
   if (typeof client?.query !== "function") {
@@ -134,7 +133,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       for (;;) {
         const [row] = await query<{ body: string }>(`SELECT body FROM ${table} WHERE ${messagesHere} AND id = $3`, message);
         if (!row) return false;
-        // Swapped only where the body is still the one that was read; whoever came between has succeeded, so this ends.
+        // Writes only if the body is still the one that was read. If not, another update has succeeded, so this loop ends.
         const swap = `UPDATE ${table} SET body = $5, complete = ($6::text = 'complete') WHERE ${messagesHere} AND id = $3 AND body = $4 RETURNING 1`;
         const { isComplete, body } = changeMessage(row.body, change);
         const swapped = await query(swap, [...message, row.body, body, isComplete ? "complete" : ""]);
@@ -168,7 +167,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
     async createThread(key, title) {
       checkText.key(key);
       checkText("title", title);
-      // The update changes nothing: it is there to return the row also where it exists.
+      // The update changes nothing. Without it, nothing is returned if the row exists.
       const [row] = await queryThreads(
         `INSERT INTO ${threads} AS t (owner, thread_id, title, created_at, updated_at, activity)
          VALUES ($1, $2, $3, $4::bigint, $4::bigint, nextval('${activity}'))
@@ -199,7 +198,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
   return migrateFirst(store, migrate);
 }
 
-/** All steps that are still to be made, as one statement and so as one transaction, one process at a time. */
+/** Returns one statement that applies the missing steps: one transaction, in one process at a time. */
 function migration(options: PostgresSchemaOptions, versions: string): string {
   const steps = postgresSchema(options).map(({ version, sql }) => `IF v_version < ${version} THEN${sql}END IF;`);
   return `DO $migration$
@@ -219,13 +218,13 @@ function readThread([threadId, title, createdAt, updatedAt]: ThreadRow): Thread 
   return { threadId, title, createdAt, updatedAt };
 }
 
-/** Whether the statement was undone only because of another one: a serialization failure or a deadlock. */
+/** Returns whether the statement only failed because it met another one: a serialization failure or a deadlock. */
 function isConflict(error: unknown): boolean {
   const { code } = error as { code?: unknown };
   return code === "40001" || code === "40P01";
 }
 
-/** Whether a table, function, column, sequence or schema is not there. */
+/** Returns whether a table, function, column, sequence or schema is missing. */
 function isMissingSchema(error: unknown): boolean {
   const { code } = error as { code?: unknown };
   return code === "42P01" || code === "42883" || code === "42703" || code === "3F000";

@@ -1,33 +1,33 @@
-/** How commands reach Redis through the app's own client. */
+/** Sends commands to Redis through the app's own client. */
 
 import { throwUsageError } from "../core/usage-error.ts";
 
-/** What the store uses of node-redis: a client, a pool, a cluster or a sentinel. */
+/** The methods of node-redis that the store calls: of a client, a pool, a cluster or a sentinel. */
 export interface NodeRedisClient {
   /** Runs a script. */
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
-  /** Runs a script that the server knows. */
+  /** Runs a script that the server has cached. */
   evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
-  /** The members of a sorted set by their index. */
+  /** Returns the members of a sorted set by their index. */
   zRange(key: string, first: number, last: number): Promise<unknown>;
 }
 
-/** What the store uses of ioredis: `Redis` or `Cluster`. */
+/** The methods of ioredis that the store calls: of `Redis` or `Cluster`. */
 export interface IoredisClient {
   /** Sends any command. */
   call(command: string, ...args: string[]): Promise<unknown>;
   /** Runs a script. */
   eval(script: string, keys: number, ...keysAndValues: string[]): Promise<unknown>;
-  /** Runs a script that the server knows. */
+  /** Runs a script that the server has cached. */
   evalsha(sha: string, keys: number, ...keysAndValues: string[]): Promise<unknown>;
 }
 
 /** Any other client. */
 export interface RedisCommandClient {
   /**
-   * Sends one command, the first argument being its name, and resolves to the reply: strings, integers as numbers, `null` and
-   * arrays of these. The first key, for a cluster, is the second argument of ZRANGE, the fourth of EVAL and EVALSHA. An error reply rejects with an `Error` whose
-   * message is that of Redis (`NOSCRIPT …`).
+   * Sends one command, whose name is the first argument, and resolves to the reply: strings, integers as numbers, `null`, and arrays of
+   * these. Rejects with an `Error` that has the message of Redis (`NOSCRIPT …`). For a cluster: the first key is the second argument
+   * of ZRANGE, and the fourth of EVAL and EVALSHA.
    */
   command(args: string[]): Promise<unknown>;
 }
@@ -35,25 +35,25 @@ export interface RedisCommandClient {
 /** The clients that the store can use. */
 export type RedisClient = NodeRedisClient | IoredisClient | RedisCommandClient;
 
-/** A script: the keys it touches are all handed to it, as clusters ask for. */
+/** A Lua script. It receives all keys that it uses, as clusters require. */
 export interface RedisScript {
   lua: string;
-  /** Its name on the server, made when it is first run. */
+  /** Its name on the server, computed when it first runs. */
   sha?: Promise<string>;
 }
 
-/** What the store asks of Redis. */
+/** The commands that the store sends. */
 export interface RedisCommands {
   /** Runs a script on keys and values. */
   run(script: RedisScript, keys: string[], values: string[]): Promise<unknown>;
-  /** The members of a sorted set, from an index (negative: from the end) to the last. */
+  /** Returns the members of a sorted set from an index on. A negative index counts from the end. */
   range(key: string, first: number): Promise<unknown>;
 }
 
 /**
- * The commands through the client. Scripts are called by their hash, and sent only to a server that does not know them yet.
+ * Returns the commands for a client. Scripts are called by their hash; only a server that has not cached a script receives it.
  *
- * @throws TypeError for a client of no known kind.
+ * @throws TypeError for an unknown client.
  */
 export function redisCommands(client: RedisClient): RedisCommands {
   const { range, call, send } = connect(client);
@@ -90,7 +90,7 @@ function connect(client: RedisClient): { range: RedisCommands["range"]; call: Ev
       send: (lua, keys, values) => redis.eval(lua, keys.length, ...keys, ...values),
     };
   }
-  // Last: the libraries have a method of that name, too, for the Redis command COMMAND.
+  // Checked last: the libraries also have a method `command`, for the Redis command COMMAND.
   if (has("command")) {
     const redis = client as RedisCommandClient;
     return {

@@ -1,14 +1,17 @@
 /**
- * What happens in Redis. A script runs to its end before any other command is served, so each is atomic.
+ * The Lua scripts. Redis runs a script to its end before it serves any other command, so each script is atomic.
  *
- * Of an owner there are three keys: `threads` (thread ids by activity), `info` (of each thread "created:updated:title") and, if
- * threads expire, `expiry` (thread ids by the time they do). Of a thread there are two: `messages` (by place) and `places`, which
- * holds of each message its place, with a minus if it is not complete, and its prompt unless it is one; under "to" and a prompt the ids
- * of its answer; and under "last" the last place given. Ids are JSON, in quotes. Messages hold their id, so no two are alike.
+ * An owner has three keys: `threads` (thread ids by activity), `info` ("created:updated:title" of each thread) and, if threads expire,
+ * `expiry` (thread ids by the time at which they expire). A thread has two keys: `messages` (bodies by position) and `places`.
+ * `places` is a hash. It has three kinds of fields:
+ * - a message id: the position, with a minus if the message is not complete, then the prompt id unless the message is a prompt;
+ * - "to" and a prompt id: the ids of the answer;
+ * - "last": the last position that was used.
+ * Ids are JSON, in quotes. A body contains its id, so no two bodies are equal.
  */
 import type { RedisScript } from "./redis-client.ts";
 
-/** Common to the scripts that look at an owner's threads: KEYS 1 to 3 are the owner's. Begins by forgetting what has expired. */
+/** The beginning of scripts on an owner's threads. KEYS 1 to 3 are the owner's. Removes the threads that have expired. */
 const ownersThreads = `
 local threads, info, expiry = KEYS[1], KEYS[2], KEYS[3]
 local expiring = redis.call('EXISTS', expiry) == 1
@@ -29,7 +32,7 @@ if expiring then
 end
 `;
 
-/** Common to the scripts by which a thread becomes active: KEYS 4 and 5 are the thread's. */
+/** The beginning of scripts that make a thread active. KEYS 4 and 5 are the thread's. */
 const activity = `${ownersThreads}
 local messages, places = KEYS[4], KEYS[5]
 
@@ -38,7 +41,7 @@ local function highest(key)
   return top[2] and tonumber(top[2]) or 0
 end
 
--- The keys of a thread expire together; those of the owner with the last thread, if all threads expire.
+-- The keys of a thread expire together. The owner's keys expire with the last thread, if all threads expire.
 local function keepFor(thread, ttl)
   local till = now() + ttl
   redis.call('ZADD', expiry, till, thread)
@@ -60,9 +63,9 @@ local function touch(thread, description, ttl)
 end
 `;
 
-/** Common to the scripts that change what is there, which know a thread's keys as `messages` and `places`. */
+/** The beginning of scripts that change messages. The thread's keys are `messages` and `places`. */
 const finding = `
--- Place and prompt of a message. The place is below zero where it is not complete; a prompt has none.
+-- Returns position and prompt id of a message. The position is negative if it is not complete. A prompt has no prompt id.
 local function find(id)
   local found = redis.call('HGET', places, id)
   if not found then return end
@@ -78,7 +81,7 @@ local function remove(id)
   return prompt
 end
 
--- The ids of what is stored of the answer to a prompt. What was removed may still be noted.
+-- Returns the ids of the answer to a prompt that are still stored. Removed messages may still be listed under the prompt.
 local function answerTo(prompt)
   local ids = {}
   for id in string.gmatch(redis.call('HGET', places, 'to' .. prompt) or '', '[^\\n]+') do
@@ -95,8 +98,8 @@ end
 `;
 
 /**
- * ARGV: thread, now, ttl, title, answered prompt or "", then of each message id, prompt ("" for a prompt), "-" if it is not complete,
- * and body. Gives the places, from 0, of what it stored.
+ * ARGV: thread, now, ttl, title, answered prompt or "". Then for each message: id, prompt ("" for a prompt), "-" if it is not complete,
+ * body. Returns the positions of the stored messages in the batch, from 0.
  */
 export const appendMessages: RedisScript = {
   lua: `${activity}${finding}
@@ -142,7 +145,7 @@ return stored
 `,
 };
 
-/** ARGV: thread, now, ttl, title. Gives the thread's info. */
+/** ARGV: thread, now, ttl, title. Returns the thread's info. */
 export const createThread: RedisScript = {
   lua: `${activity}
 local thread, at, ttl, title = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
@@ -155,7 +158,7 @@ return description
 `,
 };
 
-/** KEYS: messages, places. ARGV: id, the body it must still have, "-" if it is then not complete, the new body. Gives 1, or the body it has, or nothing. */
+/** KEYS: messages, places. ARGV: id, expected body, "-" if the new one is not complete, new body. Returns 1, or the body that is there, or nothing. */
 export const swapMessage: RedisScript = {
   lua: `
 local messages, places = KEYS[1], KEYS[2]
@@ -165,7 +168,7 @@ if not place then return false end
 place = math.abs(place)
 local body = redis.call('ZRANGEBYSCORE', messages, place, place)[1]
 if body ~= ARGV[2] then return body end
--- Added first: a key that is empty for a moment loses the time at which it expires.
+-- Adds first: a key that is empty for a moment loses its time of expiry.
 if body ~= ARGV[4] then
   redis.call('ZADD', messages, place, ARGV[4])
   redis.call('ZREM', messages, body)
@@ -187,7 +190,7 @@ for prompt in pairs(prompts) do note(prompt, answerTo(prompt)) end
 `,
 };
 
-/** ARGV: the activity to begin below, how many. Gives id, activity and info of each thread, in one list. */
+/** ARGV: the activity to begin below, how many. Returns id, activity and info of each thread, in one list. */
 export const listThreads: RedisScript = {
   lua: `${ownersThreads}
 local found = redis.call('ZREVRANGEBYSCORE', threads, '(' .. ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
@@ -201,14 +204,14 @@ return page
 `,
 };
 
-/** ARGV: thread. Gives its info, or nothing. */
+/** ARGV: thread. Returns its info, or nothing. */
 export const getThread: RedisScript = {
   lua: `${ownersThreads}
 return redis.call('HGET', info, ARGV[1])
 `,
 };
 
-/** ARGV: thread, title. Gives whether it was there. */
+/** ARGV: thread, title. Returns 1 if the thread was there. */
 export const renameThread: RedisScript = {
   lua: `${ownersThreads}
 local known = redis.call('HGET', info, ARGV[1])
@@ -218,7 +221,7 @@ return 1
 `,
 };
 
-/** KEYS from 4: messages and places of each thread. ARGV: the threads. Gives how many were there. */
+/** KEYS from 4: messages and places of each thread. ARGV: the threads. Returns how many were there. */
 export const deleteThreads: RedisScript = {
   lua: `${ownersThreads}
 local removed = 0

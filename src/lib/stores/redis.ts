@@ -1,4 +1,4 @@
-/** Threads in Redis, through the app's own client. */
+/** Keeps threads in Redis, through the app's own client. */
 import { throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames } from "./arguments.ts";
@@ -8,26 +8,27 @@ import * as scripts from "./redis-scripts.ts";
 
 /** Options of {@link createRedisStore}. */
 export interface RedisStoreOptions {
-  /** What all keys begin with. No braces: they are for the owner, which is what a cluster places keys by. @default "chat:" */
+  /** The beginning of all keys. Without braces: they mark the owner, by which a cluster assigns slots. @default "chat:" */
   prefix?: string | undefined;
-  /** Seconds after its last append, or its creation, at which a thread expires with all its messages. @default never */
+  /** The seconds after its last append, or its creation, after which a thread expires with all its messages. @default never */
   ttl?: number | undefined;
 }
 
 /**
- * A store in Redis 6 or newer, or a server like it that runs Lua scripts.
+ * Creates a store in Redis 6 or newer, or in a compatible server that runs Lua scripts.
  *
- * Each call is one command or one script, and so atomic; deleting an owner takes two for every hundred threads, changing a
- * message two. All keys of an owner are in one slot of a cluster. Any string is kept exactly. A client that reads from replicas
- * reads what they know, which may not be the latest.
+ * Each call is one command or one script, and so atomic. `updateMessage` needs two, `deleteOwner` two for every hundred threads. All
+ * keys of an owner are in one slot of a cluster. Any string is kept exactly. Do not read from replicas: they may lag.
  *
- * What was acknowledged is as durable as the server is set up: a crash loses nothing with `appendonly yes` and
- * `appendfsync always`, up to a second with `everysec`. The server must not evict keys (`maxmemory-policy noeviction`, or one of the
- * `volatile-` policies where there is no `ttl`): a thread could lose one of its parts. A client that sends a command again when a
- * connection was lost (ioredis, unless `autoResendUnfulfilledCommands` is `false`) stores nothing twice, but an append that had been
- * done already then gives `[]`.
+ * The server's configuration decides what survives a crash: everything with `appendonly yes` and `appendfsync always`, all but the last
+ * second with `everysec`. The server must not evict keys, or a thread could lose one of its parts: use `maxmemory-policy noeviction`,
+ * or a `volatile-` policy if you set no `ttl`. Some clients send a command again after a lost connection (ioredis, unless
+ * `autoResendUnfulfilledCommands` is `false`). Then nothing is stored twice, but an append that had succeeded returns `[]`.
  *
- * @throws TypeError for a client of no known kind, or for an option that is unknown or wrong.
+ * @throws TypeError for an unknown client or option, or an invalid value.
+ *
+ * @example
+ * const store = createRedisStore(await createClient({ url: process.env.REDIS_URL }).connect());
  */
 export function createRedisStore(client: RedisClient, options: RedisStoreOptions = {}): ThreadStore {
   const { prefix = "chat:", ttl } = options;
@@ -49,7 +50,7 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
 
   const allKeys = (key: ThreadKey): string[] => [...ownerKeys(key.owner), ...messageKeys(key)];
 
-  /** A page of threads with the activity of each. */
+  /** Returns a page of threads with their activities. */
   async function readPage(owner: string, below: number, limit: number): Promise<{ thread: Thread; activity: string }[]> {
     const reply = (await run(scripts.listThreads, ownerKeys(owner), [String(below), String(limit)])) as string[];
     return Array.from({ length: reply.length / 3 }, (_, index) => {
@@ -84,7 +85,7 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
       let body = "";
       let changed = ["", ""];
       for (;;) {
-        // Swapped only where the body is still the one that was read; whoever came between has succeeded, so this ends.
+        // Writes only if the body is still the one that was read. If not, another update has succeeded, so this loop ends.
         const reply = await run(scripts.swapMessage, messageKeys(key), [JSON.stringify(id), body, ...changed]);
         if (typeof reply !== "string") return reply === 1;
         body = reply;
@@ -140,13 +141,13 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
   };
 }
 
-/** What stands before the place of a message. */
+/** Returns the sign before the position of a message. */
 const sign = (isComplete: boolean): string => (isComplete ? "" : "-");
 
-/** A hundred years, in seconds: what is longer is a mistake in the unit. */
+/** A hundred years, in seconds. A longer time is probably in the wrong unit. */
 const longestTtl = 100 * 366 * 24 * 3600;
 
-/** Any string as text without braces, colons and lone surrogates, a different one for each: `JSON.stringify` escapes the latter. */
+/** Returns a different text for each string, without braces, colons and half surrogate pairs, which `JSON.stringify` escapes. */
 function escape(text: string): string {
   if (typeof text !== "string") throw new TypeError(`An owner or thread id must be a string, not ${typeof text}`);
   return encodeURIComponent(JSON.stringify(text).slice(1, -1));
@@ -156,7 +157,7 @@ function unescape(text: string): string {
   return JSON.parse(`"${decodeURIComponent(text)}"`);
 }
 
-/** A thread from its info: `created:updated:title`, the title as JSON. */
+/** Parses the info of a thread: `created:updated:title`, with the title as JSON. */
 function readThread(threadId: string, info: string): Thread {
   const [, createdAt, updatedAt, title] = /^(\d+):(\d+):(.*)$/s.exec(info)!;
   return { threadId, title: JSON.parse(title!), createdAt: Number(createdAt), updatedAt: Number(updatedAt) };

@@ -1,10 +1,10 @@
-/** Retrying what a database refused only because someone else was at it. */
+/** Retries what a database rejected only because another call was in the way. */
 
 const longestPause = 32;
 
 /**
- * Runs the attempt until it succeeds, fails for good, or so many milliseconds have passed. Pauses are random and growing, so
- * that those who met do not meet again; nothing blocks meanwhile.
+ * Runs the attempt until it succeeds, fails with an error that is not transient, or so many milliseconds have passed. The pauses grow
+ * and are random, so that two calls that met do not meet again. They block nothing.
  */
 export async function retry<T>(attempt: () => T | Promise<T>, isTransient: (error: unknown) => boolean, milliseconds: number): Promise<T> {
   const deadline = performance.now() + milliseconds;

@@ -4,7 +4,7 @@ import type { Migration } from "./migration.ts";
 
 /** Options of {@link sqliteSchema}. */
 export interface SqliteSchemaOptions {
-  /** What the names of tables and indexes begin with. At most 40 letters, digits and underscores. @default "chat_" */
+  /** The beginning of the names of tables and indexes. At most 40 letters, digits and underscores. @default "chat_" */
   prefix?: string | undefined;
 }
 
@@ -12,22 +12,25 @@ export interface SqliteSchemaOptions {
 export interface SqliteTables {
   threads: string;
   messages: string;
-  /** Holds a row for each version of the schema that was applied. */
+  /** Has a row for each version of the schema that was applied. */
   versions: string;
 }
 
-/** The names of the tables under a prefix. */
+/** Returns the quoted names of the tables under a prefix. */
 export function sqliteTables(prefix: string): SqliteTables {
   checkIdentifier("prefix", prefix);
   return { threads: `"${prefix}threads"`, messages: `"${prefix}messages"`, versions: `"${prefix}versions"` };
 }
 
 /**
- * The schema as SQL, for an app that runs migrations of its own. Run each step once, in order, in a transaction; before the first,
- * outside a transaction, `PRAGMA journal_mode = WAL`, so that readers and a writer do not wait for each other. Otherwise
- * call the store's `migrate()`, which does just that.
+ * Returns the schema as SQL, for an app that runs its own migrations. Before the first step, run `PRAGMA journal_mode = WAL` outside a
+ * transaction, so that readers and a writer do not wait for each other. Then run each step once, in order, in a transaction. Otherwise
+ * call the store's `migrate()`, which does the same.
  *
- * @throws TypeError for an unknown option or a prefix that is no name.
+ * @throws TypeError for an unknown option or an invalid prefix.
+ *
+ * @example
+ * for (const { version, name, sql } of sqliteSchema()) console.log(`-- ${version}: ${name}\n${sql}`);
  */
 export function sqliteSchema(options: SqliteSchemaOptions = {}): Migration[] {
   const { prefix = "chat_" } = options;
@@ -37,8 +40,8 @@ export function sqliteSchema(options: SqliteSchemaOptions = {}): Migration[] {
     {
       version: 1,
       name: "threads and messages",
-      // Messages are in the order of `seq`, the rowid: SQLite has one writer at a time, so a batch is contiguous. Keys of threads
-      // are never used again, so that nothing of a deleted thread can turn up in another.
+      // `seq`, the rowid, orders the messages: SQLite has one writer at a time, so a batch is contiguous. AUTOINCREMENT never uses the
+      // key of a deleted thread again, so nothing of that thread can appear in another.
       sql: `
 CREATE TABLE ${versions} (version INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE ${threads} (

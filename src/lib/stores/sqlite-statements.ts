@@ -1,7 +1,7 @@
-/** The statements of the SQLite store, written out once. */
+/** The SQL statements of the SQLite store. */
 import type { SqliteTables } from "./sqlite-schema.ts";
 
-/** Each with the values it takes, in order. */
+/** Each statement, with its values in order. */
 export interface SqliteStatements {
   /** name */
   hasTable: string;
@@ -28,9 +28,9 @@ export interface SqliteStatements {
   listMessages: string;
   /** key, id */
   getMessage: string;
-  /** key, prompt id; gives what is stored of its answer */
+  /** key, prompt id. Returns the messages of its answer. */
   getAnswer: string;
-  /** key, id, prompt id, 1 if complete, body; gives a row if the id is new */
+  /** key, id, prompt id, 1 if complete, body. Returns a row if the id is new. */
   insertMessage: string;
   /** 1 if complete, body, seq */
   updateMessage: string;
@@ -42,7 +42,7 @@ export interface SqliteStatements {
   deleteMessagesOf: string;
 }
 
-/** The statements on the given tables. */
+/** Returns the statements for the given tables. */
 export function sqliteStatements({ threads, messages, versions }: SqliteTables): SqliteStatements {
   const nextActivity = `(SELECT coalesce(max(activity), 0) + 1 FROM ${threads} WHERE owner = ?)`;
   return {

@@ -1,4 +1,4 @@
-/** Threads in a SQLite database, through the app's own driver. */
+/** Keeps threads in a SQLite database, through the app's own driver. */
 import { throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
@@ -8,17 +8,17 @@ import { retry } from "./retry.ts";
 import { sqliteSchema, sqliteTables, type SqliteSchemaOptions } from "./sqlite-schema.ts";
 import { sqliteStatements, type SqliteStatements } from "./sqlite-statements.ts";
 
-/** The part of a prepared statement that the store uses. */
+/** The methods of a prepared statement that the store calls. */
 export interface SqliteStatement {
-  /** Runs it for its effect. */
+  /** Runs the statement for its effect. */
   run(...values: (string | number)[]): unknown;
-  /** The first row, or nothing. */
+  /** Returns the first row, or nothing. */
   get(...values: (string | number)[]): unknown;
-  /** All rows. */
+  /** Returns all rows. */
   all(...values: (string | number)[]): unknown[];
 }
 
-/** The part of a database that the store uses. `DatabaseSync` of node:sqlite, better-sqlite3 and bun:sqlite have it. */
+/** The methods of a database that the store calls. `DatabaseSync` of node:sqlite, better-sqlite3 and bun:sqlite have them. */
 export interface SqliteDatabase {
   /** Runs SQL without values. */
   exec(sql: string): unknown;
@@ -29,11 +29,11 @@ export interface SqliteDatabase {
 /** Options of {@link createSqliteStore}. */
 export interface SqliteStoreOptions extends SqliteSchemaOptions {
   /**
-   * `"full"`: what was acknowledged survives a power failure. `"normal"` commits several times faster and loses the last moments
-   * then; the end of the process alone loses nothing in either. @default "full"
+   * `"full"`: everything that a call resolved for survives a power failure. `"normal"` commits several times faster, but a power failure
+   * may lose the last moments. With both, nothing is lost when only the process ends. @default "full"
    */
   synchronous?: "full" | "normal" | undefined;
-  /** How long a call waits for other connections that write to the file, in milliseconds. @default 5000 */
+  /** The most milliseconds that a call waits for other connections that write to the file. @default 5000 */
   busyTimeout?: number | undefined;
   /**
    * Runs `migrate()` before the first call of the store: once, and again before the next call if it failed. Nothing happens when the
@@ -54,7 +54,7 @@ export interface SqliteStore extends ThreadStore {
 interface ThreadRow {
   thread_id: string;
   title: string;
-  created_at: number | bigint; // bigint where the driver is set so
+  created_at: number | bigint; // a bigint if the driver is configured for it
   updated_at: number | bigint;
   activity: number | bigint;
 }
@@ -62,15 +62,18 @@ interface ThreadRow {
 const checkText = textCheck(/\p{Surrogate}/u, "half a surrogate pair");
 
 /**
- * A store in a SQLite database. Pass `migrate: true`, or call `migrate()` before the first use.
+ * Creates a store in a SQLite database. Pass `migrate: true`, or call `migrate()` before the first use.
  *
- * Give it a connection of its own: it begins and ends transactions on it, and sets `synchronous`, `foreign_keys` and
- * `busy_timeout` (to 0: it waits for other writers without blocking the process, see `busyTimeout`). Any number of connections
- * and processes may use the same file.
+ * The store needs its own connection: it begins and ends transactions on it, and sets `synchronous`, `foreign_keys` and `busy_timeout`
+ * (to 0, because the store waits for other writers itself and blocks nothing, see `busyTimeout`). Any number of connections and
+ * processes may use the same file.
  *
- * Ids and titles with half a surrogate pair are refused: SQLite's UTF-8 cannot hold them. Messages may have them.
+ * The store refuses ids and titles with half a surrogate pair, which SQLite's UTF-8 cannot hold. Messages may contain them.
  *
- * @throws TypeError when the database lacks a method, or for an option that is unknown or wrong.
+ * @throws TypeError if the database lacks a method, for an unknown option, or for an invalid value.
+ *
+ * @example
+ * const store = createSqliteStore(new DatabaseSync("chat.sqlite"), { migrate: true });
  */
 export function createSqliteStore(database: SqliteDatabase, options: SqliteStoreOptions = {}): SqliteStore {
   const { prefix = "chat_", synchronous = "full", busyTimeout = 5000 } = options;
@@ -82,19 +85,19 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
   if (!(busyTimeout >= 0)) throwUsageError("busyTimeout must be a number of milliseconds");
   const sql = sqliteStatements(sqliteTables(prefix));
 
-  // `synchronous` reads the file, which fails for the moment in which another process closes it or opens it after a crash: wait for that.
+  // Setting `synchronous` reads the file. That fails while another process closes the file, or opens it after a crash: wait for it.
   database.exec(`PRAGMA busy_timeout = 1000; PRAGMA synchronous = ${synchronous}; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 0`);
 
   const statements = new Map<keyof SqliteStatements, SqliteStatement>();
 
-  /** Prepared when first used: the tables may not be there before. */
+  /** Prepares a statement when it is first used: the tables may not exist before. */
   function prepared(name: keyof SqliteStatements): SqliteStatement {
     let statement = statements.get(name);
     if (!statement) statements.set(name, (statement = database.prepare(sql[name])));
     return statement;
   }
 
-  /** Runs the work to its end without awaiting, so nothing else of this process comes between; again while another is writing. */
+  /** Runs the work without awaiting, so no other call of this process comes between. Retries while another connection writes. */
   function whenFree<T>(work: () => T): Promise<T> {
     return retry(work, isBusy, busyTimeout).catch((error: unknown) => {
       if (!/no such (table|column)/.test(String(error))) throw error;
@@ -116,7 +119,7 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
         try {
           database.exec("ROLLBACK");
         } catch {
-          // SQLite ended the transaction by itself, as it does when the disk is full.
+          // SQLite has ended the transaction itself, as it does when the disk is full.
         }
         throw error;
       }
@@ -128,8 +131,8 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
     return (row as { key: number } | undefined)?.key;
   }
 
-  /** Removes what a broken attempt left, and says whether the batch may take its place; where not, nothing is removed. */
-  function makeRoom(thread: number, promptId: string, batch: readonly WrittenMessage[]): boolean {
+  /** Removes what a failed attempt left, and returns whether the batch may replace it. If not, it removes nothing. */
+  function removeFailedAttempt(thread: number, promptId: string, batch: readonly WrittenMessage[]): boolean {
     const isThere = (id: string): boolean => Boolean(prepared("getMessage").get(thread, id));
     const answer = prepared("getAnswer").all(thread, promptId) as { id: string; complete: number | bigint }[];
     const broken = new Set(answer.map(({ id }) => id));
@@ -175,7 +178,7 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       if (batch.length === 0) return [];
       return inTransaction(() => {
         const found = findThread(key);
-        if (replacesAnswerTo !== undefined && !(found !== undefined && makeRoom(found, replacesAnswerTo, batch))) return [];
+        if (replacesAnswerTo !== undefined && !(found !== undefined && removeFailedAttempt(found, replacesAnswerTo, batch))) return [];
 
         const thread = found ?? insertThread(key, title);
         const insert = prepared("insertMessage");
@@ -271,9 +274,9 @@ function readThread({ thread_id, title, created_at, updated_at }: ThreadRow): Th
   return { threadId: thread_id, title, createdAt: Number(created_at), updatedAt: Number(updated_at) };
 }
 
-/** Whether another connection holds the lock: SQLite's primary result code 5, as each driver gives it. */
+/** Returns whether another connection holds the lock: SQLite's primary result code 5, which each driver reports differently. */
 function isBusy(error: unknown): boolean {
   const { code, errno, errcode } = error as { code?: unknown; errno?: unknown; errcode?: unknown };
-  const number = errcode ?? errno; // node:sqlite and bun:sqlite; extended codes keep the primary one in the lowest byte
+  const number = errcode ?? errno; // node:sqlite and bun:sqlite. The lowest byte of an extended code is the primary code
   return typeof number === "number" ? (number & 0xff) === 5 : typeof code === "string" && code.startsWith("SQLITE_BUSY");
 }

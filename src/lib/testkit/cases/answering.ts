@@ -101,7 +101,10 @@ export const answeringCases: MessageCase[] = [
     async body(store) {
       await store.appendMessages(here, thread());
       await store.appendMessages(here, [part("half", "e"), answer("whole", "e"), part("other half", "e", "stopped")]);
-      const result = { ...answer("the result", "f"), message: { role: "tool" as const, tool_call_id: "call", content: "a whole tool result" } };
+      const result = {
+        ...answer("the result", "f"),
+        message: { role: "tool" as const, tool_call_id: "call", content: "a whole tool result" },
+      };
       await store.appendMessages(here, [prompt("f"), part("the call", "f"), result, part("the text", "f")]);
       const stored = await store.listMessages(here);
       for (const id of ["c", "e", "f"]) {
