@@ -20,7 +20,7 @@ export const brokenAnswers: BrokenStore[] = [
   broken("takes an answer for any other append", "replacesAnswerTo", (good) =>
     answering(good, (_, key, messages) => good.appendMessages(key, messages)),
   ),
-  broken("leaves the broken attempt where it is", "replacesAnswerTo", (good, data) =>
+  broken("leaves the failed attempt where it is", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages) => {
       const { rest, isOpen } = openTurn(find(data, key), prompt);
       return isOpen && !isTaken(rest, messages) ? good.appendMessages(key, messages) : [];
@@ -96,7 +96,7 @@ export const brokenAnswers: BrokenStore[] = [
       find(data, key)?.messages.some(({ id }) => id === prompt) ? good.appendMessages(key, messages, options) : new Promise(() => {}),
     ),
   ),
-  broken("removes a broken attempt before it looks whether the answer may be stored", "replacesAnswerTo", (good, data) =>
+  broken("removes a failed attempt before it looks whether the answer may be stored", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const ids = await good.appendMessages(key, messages, options);
       const thread = find(data, key);
@@ -231,7 +231,7 @@ export const brokenAnswers: BrokenStore[] = [
       },
     };
   }),
-  broken("removes at most 100 messages of a broken attempt", "replacesAnswerTo", (good, data) =>
+  broken("removes at most 100 messages of a failed attempt", "replacesAnswerTo", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const before = find(data, key)?.messages.filter(({ id, promptId }) => promptId === prompt && id !== prompt) ?? [];
       const ids = await good.appendMessages(key, messages, options);
@@ -239,7 +239,7 @@ export const brokenAnswers: BrokenStore[] = [
       return ids;
     }),
   ),
-  broken("removes the broken attempts of all threads", "isolation", (good, data) =>
+  broken("removes the failed attempts of all threads", "isolation", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const ids = await good.appendMessages(key, messages, options);
       for (const thread of data.threads) if (ids.length > 0 && thread !== find(data, key)) thread.messages = openTurn(thread, prompt).rest;
@@ -262,14 +262,14 @@ export const brokenAnswers: BrokenStore[] = [
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("removes a broken attempt although the answer cannot be stored", "allOrNothing", (good, data) =>
+  broken("removes a failed attempt although the answer cannot be stored", "allOrNothing", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const thread = find(data, key);
       if (thread && openTurn(thread, prompt).isOpen) thread.messages = openTurn(thread, prompt).rest;
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("removes a broken attempt a round trip before it stores the answer", "readers", (good, data) =>
+  broken("removes a failed attempt a round trip before it stores the answer", "readers", (good, data) =>
     answering(good, async (prompt, key, messages, options) => {
       const thread = find(data, key);
       if (thread && openTurn(thread, prompt).isOpen) thread.messages = openTurn(thread, prompt).rest;
@@ -277,7 +277,7 @@ export const brokenAnswers: BrokenStore[] = [
       return good.appendMessages(key, messages, options);
     }),
   ),
-  broken("stores an answer a moment before it removes the broken attempt", "readers", (good, data) =>
+  broken("stores an answer a moment before it removes the failed attempt", "readers", (good, data) =>
     answering(good, async (prompt, key, messages) => {
       const before = find(data, key)?.messages ?? [];
       const { rest, isOpen } = openTurn(find(data, key), prompt);
@@ -290,7 +290,7 @@ export const brokenAnswers: BrokenStore[] = [
       return good.appendMessages(key, batch);
     }),
   ),
-  broken("removes a broken attempt for an empty batch", "emptyBatch", (good, data) => ({
+  broken("removes a failed attempt for an empty batch", "emptyBatch", (good, data) => ({
     async appendMessages(key, messages, options) {
       const thread = find(data, key);
       if (thread && options?.replacesAnswerTo !== undefined && messages.length === 0)

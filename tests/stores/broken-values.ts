@@ -230,7 +230,7 @@ export const brokenValues: BrokenStore[] = [
   fault(
     "looks for the status anywhere in the JSON",
     "replacesAnswerTo",
-    "a broken answer that mentions another status is replaced",
+    "a partial answer that mentions another status is replaced",
     (good, data) => ({
       async appendMessages(key, messages, options) {
         const prompt = options?.replacesAnswerTo;

@@ -1,5 +1,9 @@
 /** Brings calls to the same moment, so that a store that is not atomic shows it. */
 
+/** Lets other work of the event loop go on: a store may need more than microtasks. As short as the runtime allows. */
+export const pause = (): Promise<void> =>
+  new Promise((resolve) => void (typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve)));
+
 /** Starts all calls at one moment, and waits for every one of them even when one rejects. */
 export async function atOnce<T>(calls: readonly (() => Promise<T>)[]): Promise<T[]> {
   let open = (): void => {};

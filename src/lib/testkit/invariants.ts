@@ -5,7 +5,7 @@ export const storeInvariants = {
   unknownThread: "An unknown thread gives an empty array, never an error.",
   order: "The order of messages is that of appending, by the store's own sequence and never by a clock.",
   last: "`last: n` gives the newest n messages, still oldest first.",
-  copiesOut: "Values handed out share nothing with the store: changing them changes nothing stored.",
+  copiesOut: "Returned values share nothing with the store: changing them changes nothing stored.",
 
   appended: "An append adds its messages at the end of the thread and resolves to the ids it stored.",
   allOrNothing: "When an append rejects, no message of its batch is stored, and none is removed.",
@@ -14,9 +14,9 @@ export const storeInvariants = {
   readers:
     "A reader sees a batch, a deletion or an update whole or not at all, and never the moment between a removal and what takes its place.",
   replacesAnswerTo:
-    "With `replacesAnswerTo`, the whole batch takes the place of what a broken attempt left, in one atomic step; where the prompt is not there or answered, or an id of the batch is taken, nothing is removed or stored, and `[]` returned.",
+    "With `replacesAnswerTo`, the whole batch replaces what a failed attempt left, in one atomic step. If the prompt is not there or has a complete answer, or an id of the batch is taken, nothing is removed or stored, and `[]` is returned.",
   durable: "Once a call resolves, every instance sees what it did, and so does a store opened later.",
-  copiesIn: "Values handed in are neither kept nor changed: changing them later changes nothing stored.",
+  copiesIn: "Arguments are neither kept nor changed: changing them later changes nothing stored.",
   emptyBatch: "An empty batch stores, removes and creates nothing.",
 
   whole: "A message is kept whole and exact, with fields and kinds the store does not know and in their order, or refused with an error.",
@@ -37,7 +37,7 @@ export const storeInvariants = {
   pages: "Walking the pages, at any instance, meets every thread that stays untouched meanwhile exactly once.",
   lastPage: "The last page has no `nextCursor`.",
   cursor: "A cursor holds only `A-Z a-z 0-9 - _`, at most 512 of them.",
-  foreignCursor: "A cursor that was not handed out rejects, or gives a page of this owner's threads; never another's.",
+  foreignCursor: "A cursor that the store did not make rejects, or gives a page of this owner's threads; never another's.",
   getThread: "One thread is given as it is listed, or `undefined` where this owner has none of that id.",
   createOnce: "Creating a thread that is already there leaves it as it is and returns it.",
   rename: "Renaming changes the title alone; an unknown thread gives `false` and is not created.",

@@ -93,7 +93,7 @@ const tierCase: MessageCase = {
   invariant: "tiers",
   async body(store) {
     expectHas(store, messageStoreMethods);
-    // A part of its methods may be work that has just begun.
+    // A store with some of these methods may be work in progress.
     expectThat(missingOf(store, threadStoreMethods).length > 0, remedy);
   },
 };

@@ -31,8 +31,8 @@ export function answer(id: string, promptId: string): StoredMessage {
 }
 
 /** A partial answer with the given id, to the prompt of the given id. */
-export function part(id: string, promptId: string, status: MessageStatus = "failed"): StoredMessage {
-  return { id, promptId, message: { role: "assistant", content: `part ${id}` }, status, createdAt: someTime };
+export function partial(id: string, promptId: string, status: MessageStatus = "failed"): StoredMessage {
+  return { id, promptId, message: { role: "assistant", content: `partial ${id}` }, status, createdAt: someTime };
 }
 
 /** Prompts with the given ids. */

@@ -3,21 +3,21 @@ import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import { atOnce, later } from "../gate.ts";
 import type { MessageStore, StoredMessage, ThreadKey } from "../../core/store.ts";
-import { answer, here, idsOf, key, numbered, part, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, key, numbered, partial, prompt, prompts } from "../samples.ts";
 import { meetings, races } from "./races.ts";
 
-/** A whole answer, or a part of one, with a step before its end; its name is in the step and in the text. */
+/** Stores a complete or a partial answer with a step before its end. Its name is in the step and in the text. */
 async function reply(store: MessageStore, thread = here, name = "", end = answer("b", "a")): Promise<string[]> {
   const message = { role: "assistant" as const, content: `Attempt${name}` };
-  return store.appendMessages(thread, [part(`step${name}`, "a", end.status), { ...end, message }], { replacesAnswerTo: "a" });
+  return store.appendMessages(thread, [partial(`step${name}`, "a", end.status), { ...end, message }], { replacesAnswerTo: "a" });
 }
 
-const broken = (): StoredMessage[] => [prompt("a"), part("old step", "a"), part("b", "a")];
+const broken = (): StoredMessage[] => [prompt("a"), partial("old step", "a"), partial("b", "a")];
 
-/** Two answers to one prompt, under the same id or two, in the place of a broken one or of none: only one is stored. */
+/** Two answers to one prompt, under the same id or two, in the place of a partial one or of none: only one is stored. */
 const twoAnswers = [
-  { what: "in the place of a broken one", before: broken(), second: "b" },
-  { what: "under different ids in the place of a broken one", before: broken(), second: "c" },
+  { what: "in the place of a partial one", before: broken(), second: "b" },
+  { what: "under different ids in the place of a partial one", before: broken(), second: "c" },
   { what: "under different ids to a new prompt", before: prompts("a"), second: "c" },
 ];
 
@@ -53,13 +53,13 @@ export const answerRaceCases: MessageCase[] = races([
     },
   })),
   {
-    name: "a part that meets the whole answer never takes its place",
+    name: "a partial answer that meets the complete one never takes its place",
     invariant: "replacesAnswerTo",
     async race(one, other) {
       await meetingsOver(one, broken(), async (thread, name, first, second) => {
         const [whole] = await atOnce([
           later(first, () => reply(one, thread, " 1")),
-          later(second, () => reply(other, thread, " 2", part("b", "a"))),
+          later(second, () => reply(other, thread, " 2", partial("b", "a"))),
         ]);
         expectEqual([...whole!].sort(), ["b", "step 1"], `The ids of the whole answer (${name})`);
         expectEqual(idsOf(await one.listMessages(thread)), ["a", "step 1", "b"], `The thread (${name})`);
@@ -72,7 +72,7 @@ export const answerRaceCases: MessageCase[] = races([
     async race(one, other) {
       await meetingsOver(one, broken(), async (thread, name, first, second) => {
         const [ids, isUpdated] = await atOnce<unknown>([
-          later(first, () => reply(one, thread, "", part("b", "a"))),
+          later(first, () => reply(one, thread, "", partial("b", "a"))),
           later(second, () => other.updateMessage(thread, "b", { status: "complete" })),
         ]);
         expectEqual(isUpdated, true, `What the update resolved to (${name})`);
@@ -105,7 +105,7 @@ export const answerRaceCases: MessageCase[] = races([
       const asked = numbered("prompt", 6);
       await one.appendMessages(
         here,
-        asked.flatMap((id) => [prompt(id), part(`old ${id}`, id)]),
+        asked.flatMap((id) => [prompt(id), partial(`old ${id}`, id)]),
       );
       await atOnce(
         asked.flatMap((id, index) => [

@@ -1,24 +1,24 @@
-/** Answering: a batch takes the place of what a broken attempt left, never of a whole answer. */
+/** Answering: a batch replaces what a failed attempt left, never a complete answer. */
 import { expectEqual, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import type { StoredMessage } from "../../core/store.ts";
-import { answer, here, idsOf, key, noise, numbered, oddIds, part, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, key, noise, numbered, oddIds, partial, prompt, prompts } from "../samples.ts";
 
-/** A broken attempt that called a tool. */
+/** A failed attempt that called a tool. */
 const steps = (promptId: string, name = ""): StoredMessage[] => [
   {
-    ...part(`call${name}`, promptId),
+    ...partial(`call${name}`, promptId),
     message: {
       role: "assistant",
       content: null,
       tool_calls: [{ id: `id${name}`, type: "function", function: { name: "f", arguments: "{}" } }],
     },
   },
-  { ...part(`result${name}`, promptId), message: { role: "tool", tool_call_id: `id${name}`, content: "result" } },
-  part(`end${name}`, promptId),
+  { ...partial(`result${name}`, promptId), message: { role: "tool", tool_call_id: `id${name}`, content: "result" } },
+  partial(`end${name}`, promptId),
 ];
 
-/** A prompt that is answered in part, one that is answered, and one that is not. */
+/** A prompt with a partial answer, one with a complete answer, and one without. */
 const thread = (): StoredMessage[] => [prompt("a"), ...steps("a"), prompt("c"), answer("d", "c"), prompt("e")];
 
 export const answeringCases: MessageCase[] = [
@@ -26,7 +26,7 @@ export const answeringCases: MessageCase[] = [
     name: "an answer is stored only where its prompt is in the thread",
     invariant: "replacesAnswerTo",
     async body(store) {
-      const batch = [part("b", "a"), part("c", "a")];
+      const batch = [partial("b", "a"), partial("c", "a")];
       expectEqual(await store.appendMessages(here, batch, { replacesAnswerTo: "a" }), [], "The ids of an answer in an unknown thread");
       expectEqual(await store.listMessages(here), [], "The unknown thread");
       await store.appendMessages(here, prompts("x"));
@@ -48,10 +48,10 @@ export const answeringCases: MessageCase[] = [
     },
   },
   {
-    name: "an answer takes the place of a broken attempt in front of its prompt",
+    name: "an answer takes the place of a failed attempt in front of its prompt",
     invariant: "replacesAnswerTo",
     async body(store) {
-      await store.appendMessages(here, [part("b", "a"), part("c", "a"), ...prompts("x", "a")]);
+      await store.appendMessages(here, [partial("b", "a"), partial("c", "a"), ...prompts("x", "a")]);
       const batch = [answer("c", "a")];
       expectEqual(await store.appendMessages(here, batch, { replacesAnswerTo: "a" }), ["c"], "The ids");
       expectEqual(await store.listMessages(here), [...prompts("x", "a"), ...batch], "The thread");
@@ -74,17 +74,17 @@ export const answeringCases: MessageCase[] = [
     },
   },
   {
-    name: "an answer takes the place of a broken attempt, at the end",
+    name: "an answer takes the place of a failed attempt, at the end",
     invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, thread());
       const before = [prompt("a"), prompt("c"), answer("d", "c"), prompt("e")];
       const attempts = [
-        [part("end", "a", "stopped")],
+        [partial("end", "a", "stopped")],
         steps("a"),
         steps("a", " 2"),
-        [part("another", "a")],
-        [part("end 2", "a"), part("call", "a")],
+        [partial("another", "a")],
+        [partial("end 2", "a"), partial("call", "a")],
         [answer("step", "a"), answer("end", "a")],
       ];
       for (const batch of attempts) {
@@ -100,20 +100,20 @@ export const answeringCases: MessageCase[] = [
     invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, thread());
-      await store.appendMessages(here, [part("half", "e"), answer("whole", "e"), part("other half", "e", "stopped")]);
+      await store.appendMessages(here, [partial("half", "e"), answer("whole", "e"), partial("other half", "e", "stopped")]);
       const result = {
         ...answer("the result", "f"),
         message: { role: "tool" as const, tool_call_id: "call", content: "a whole tool result" },
       };
-      await store.appendMessages(here, [prompt("f"), part("the call", "f"), result, part("the text", "f")]);
+      await store.appendMessages(here, [prompt("f"), partial("the call", "f"), result, partial("the text", "f")]);
       const stored = await store.listMessages(here);
       for (const id of ["c", "e", "f"]) {
         for (const batch of [
           [answer("new", id)],
-          [part("late", id)],
+          [partial("late", id)],
           steps(id, " of it"),
           [answer(id === "c" ? "d" : "whole", id)],
-          [part("half", id)],
+          [partial("half", id)],
         ]) {
           expectEqual(
             await store.appendMessages(here, batch, { replacesAnswerTo: id }),
@@ -129,10 +129,10 @@ export const answeringCases: MessageCase[] = [
     name: "an answer with an id that is taken is not stored, nor is anything removed for it",
     invariant: "replacesAnswerTo",
     async body(store) {
-      await store.appendMessages(here, [...thread(), part("broken", "e")]);
+      await store.appendMessages(here, [...thread(), partial("broken", "e")]);
       const stored = await store.listMessages(here);
       for (const taken of ["a", "c", "d", "e", "broken"]) {
-        for (const batch of [[answer(taken, "a")], [part("new", "a"), part(taken, "a")], [part(taken, "a"), answer("end", "a")]]) {
+        for (const batch of [[answer(taken, "a")], [partial("new", "a"), partial(taken, "a")], [partial(taken, "a"), answer("end", "a")]]) {
           expectEqual(await store.appendMessages(here, batch, { replacesAnswerTo: "a" }), [], `The ids of ${show(idsOf(batch))}`);
           expectEqual(await store.listMessages(here), stored, `The thread after ${show(idsOf(batch))}`);
         }
@@ -144,9 +144,11 @@ export const answeringCases: MessageCase[] = [
     invariant: "idOnce",
     async body(store) {
       await store.appendMessages(here, thread());
-      const ids = await store.appendMessages(here, [part("end", "a"), answer("new", "a"), answer("end", "a")], { replacesAnswerTo: "a" });
+      const ids = await store.appendMessages(here, [partial("end", "a"), answer("new", "a"), answer("end", "a")], {
+        replacesAnswerTo: "a",
+      });
       expectEqual([...ids].sort(), ["end", "new"], "The ids of the answer");
-      expectEqual((await store.listMessages(here)).slice(-2), [part("end", "a"), answer("new", "a")], "The end of the thread");
+      expectEqual((await store.listMessages(here)).slice(-2), [partial("end", "a"), answer("new", "a")], "The end of the thread");
     },
   },
   {
@@ -154,9 +156,9 @@ export const answeringCases: MessageCase[] = [
     invariant: "replacesAnswerTo",
     async body(store) {
       const reply = (message: StoredMessage) => store.appendMessages(here, [message], { replacesAnswerTo: "a" });
-      await store.appendMessages(here, [prompt("a"), part("b", "a"), prompt("c")]);
+      await store.appendMessages(here, [prompt("a"), partial("b", "a"), prompt("c")]);
       await store.updateMessage(here, "b", { finishReason: "length" });
-      expectEqual(await reply(part("b", "a", "stopped")), ["b"], "The ids after an update that left the status");
+      expectEqual(await reply(partial("b", "a", "stopped")), ["b"], "The ids after an update that left the status");
       await store.updateMessage(here, "b", { status: "complete" });
       await store.updateMessage(here, "b", { message: { role: "assistant", content: "with form state" } });
       expectEqual(await reply(answer("b", "a")), [], "The ids after an update to complete");
@@ -164,25 +166,25 @@ export const answeringCases: MessageCase[] = [
       await store.updateMessage(here, "a", { status: "failed" });
       expectEqual(await reply(answer("x", "a")), ["x"], "The ids after an update to failed");
       await store.updateMessage(here, "x", { message: { role: "assistant", content: "with form state" } });
-      expectEqual(await reply(part("x", "a")), [], "The ids once it is answered");
+      expectEqual(await reply(partial("x", "a")), [], "The ids once it is answered");
       expectEqual(idsOf(await store.listMessages(here)), ["a", "c", "x"], "The thread");
     },
   },
   {
-    name: "a broken attempt is what is stored of it, whatever was deleted before",
+    name: "a failed attempt is what is stored of it, whatever was deleted before",
     invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, [prompt("a"), prompt("c"), answer("b", "a")]);
-      await store.appendMessages(here, [part("d", "a"), part("e", "a")]);
+      await store.appendMessages(here, [partial("d", "a"), partial("e", "a")]);
       await store.deleteMessages(here, ["b", "d"]);
-      await store.appendMessages(here, [part("d", "c"), part("f", "a")]);
+      await store.appendMessages(here, [partial("d", "c"), partial("f", "a")]);
       expectEqual(
-        await store.appendMessages(here, [part("d", "a")], { replacesAnswerTo: "a" }),
+        await store.appendMessages(here, [partial("d", "a")], { replacesAnswerTo: "a" }),
         [],
         "The ids with one that now belongs to another prompt",
       );
       expectEqual(
-        await store.appendMessages(here, [part("b", "a")], { replacesAnswerTo: "a" }),
+        await store.appendMessages(here, [partial("b", "a")], { replacesAnswerTo: "a" }),
         ["b"],
         "The ids after the deletion of a whole answer",
       );
@@ -208,10 +210,10 @@ export const answeringCases: MessageCase[] = [
       const others = [key("another"), key(here.threadId, "someone")];
       const stored = [
         [prompt("a"), answer("b", "a")],
-        [prompt("a"), part("b", "a"), part("c", "a")],
+        [prompt("a"), partial("b", "a"), partial("c", "a")],
       ];
       for (const [index, other] of others.entries()) await store.appendMessages(other, stored[index]!);
-      await store.appendMessages(here, [prompt("a"), part("b", "a")]);
+      await store.appendMessages(here, [prompt("a"), partial("b", "a")]);
       expectEqual(await store.appendMessages(here, [answer("b", "a")], { replacesAnswerTo: "a" }), ["b"], "The ids of an answer");
       expectEqual(await store.listMessages(here), [prompt("a"), answer("b", "a")], "The thread");
       for (const [index, other] of others.entries())
@@ -223,7 +225,7 @@ export const answeringCases: MessageCase[] = [
     invariant: "messageIds",
     async body(store) {
       const ids = oddIds.filter((id) => id.length < 100);
-      const stored = ids.map((id, index) => [prompt(id), part(`answer ${index}`, id)]);
+      const stored = ids.map((id, index) => [prompt(id), partial(`answer ${index}`, id)]);
       await store.appendMessages(here, stored.flat());
       for (const [index, id] of ids.entries()) {
         const batch = [answer(`answer ${index}`, id)];
@@ -239,11 +241,11 @@ export const answeringCases: MessageCase[] = [
     },
   },
   {
-    name: "a broken attempt of many messages is replaced at once",
+    name: "a failed attempt of many messages is replaced at once",
     invariant: "replacesAnswerTo",
     async body(store) {
       const ids = numbered("m", 1_200);
-      const parts = ids.map((id) => part(id, "a"));
+      const parts = ids.map((id) => partial(id, "a"));
       await store.appendMessages(here, [prompt("a"), ...parts.slice(0, 600)]);
       await store.appendMessages(here, parts.slice(600));
       await store.appendMessages(here, [...parts.slice(600), answer("b", "a")], { replacesAnswerTo: "a" });

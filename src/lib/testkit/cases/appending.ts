@@ -1,8 +1,8 @@
-/** Appending: ids, batches, values handed in. */
+/** Appending: ids, batches, arguments. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import type { MessageStore, StoredMessage } from "../../core/store.ts";
-import { answer, here, idsOf, key, noise, numbered, part, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, key, noise, numbered, partial, prompt, prompts } from "../samples.ts";
 
 const appending: MessageCase[] = [
   {
@@ -35,7 +35,7 @@ const appending: MessageCase[] = [
     },
   },
   {
-    name: "messages that are the same but for their ids are all kept",
+    name: "messages that differ in nothing but their ids are all kept",
     invariant: "appended",
     async body(store) {
       const same = (id: string): StoredMessage => ({ ...answer(id, "a"), message: { role: "assistant", content: "the same" } });
@@ -65,13 +65,13 @@ const appending: MessageCase[] = [
       expectEqual(await store.appendMessages(here, []), [], "The ids of an empty batch");
       expectEqual(await store.listMessages(here), [], "The thread");
       await store.appendMessages(here, prompts("a"));
-      await store.appendMessages(here, [part("b", "a")]);
+      await store.appendMessages(here, [partial("b", "a")]);
       expectEqual(await store.appendMessages(here, [], { replacesAnswerTo: "a", title: "A title" }), [], "The ids of an empty batch");
-      expectEqual(await store.listMessages(here), [prompt("a"), part("b", "a")], "The thread");
+      expectEqual(await store.listMessages(here), [prompt("a"), partial("b", "a")], "The thread");
     },
   },
   {
-    name: "changing what was handed in changes nothing stored",
+    name: "changing the arguments of a call changes nothing stored",
     invariant: "copiesIn",
     async body(store) {
       const thread = { ...here };
@@ -141,9 +141,9 @@ const poisonedAnswer: MessageCase = {
   async body(store) {
     for (const [what, poison] of Object.entries(poisons)) {
       const thread = key(what);
-      const before = [prompt("a"), part("b", "a")];
+      const before = [prompt("a"), partial("b", "a")];
       await store.appendMessages(thread, before);
-      const batch = [part("c", "a"), Object.defineProperty(poison(), "promptId", { value: "a" })];
+      const batch = [partial("c", "a"), Object.defineProperty(poison(), "promptId", { value: "a" })];
       const stored = await store.appendMessages(thread, batch, { replacesAnswerTo: "a" }).then(
         () => true,
         () => false,

@@ -1,7 +1,7 @@
 /** Updates and deletions that meet each other, and other calls. */
 import { expectEqual } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import { answer, here, idsOf, key, numbered, part, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, key, numbered, partial, prompt, prompts } from "../samples.ts";
 import { atOnce, later } from "../gate.ts";
 import { meetings, races } from "./races.ts";
 
@@ -12,7 +12,7 @@ export const changeRaceCases: MessageCase[] = races([
     async race(one, other) {
       await meetings(async (name, first, second) => {
         const thread = key(name);
-        await one.appendMessages(thread, [prompt("a"), part("b", "a"), prompt("gone")]);
+        await one.appendMessages(thread, [prompt("a"), partial("b", "a"), prompt("gone")]);
         await atOnce<unknown>([
           later(first, () => one.deleteMessages(thread, ["gone"])),
           later(second, () => other.appendMessages(thread, prompts("c", "d"))),

@@ -1,7 +1,7 @@
 /** Updating and deleting messages. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import { answer, here, idsOf, key, numbered, part, prompt, prompts, someTime } from "../samples.ts";
+import { answer, here, idsOf, key, numbered, partial, prompt, prompts, someTime } from "../samples.ts";
 import type { MessageChange, StoredMessage } from "../../core/store.ts";
 
 const elsewhere = [key("another"), key(here.threadId, "someone")];
@@ -134,11 +134,11 @@ export const changingCases: MessageCase[] = [
       expectEqual(idsOf(await store.listMessages(here)), ["m.0", "m.3", "m.4", "m.5", "m.7"], "The thread after deleting nothing");
       await store.deleteMessages(here, ids);
       expectEqual(await store.listMessages(here), [], "The thread after deleting all");
-      await store.appendMessages(here, [prompt("a"), answer("b", "a"), part("c", "a")]);
+      await store.appendMessages(here, [prompt("a"), answer("b", "a"), partial("c", "a")]);
       await store.deleteMessages(here, ["a"]);
       expectEqual(
         await store.listMessages(here),
-        [answer("b", "a"), part("c", "a")],
+        [answer("b", "a"), partial("c", "a")],
         "The thread after deleting a prompt, but not its answer",
       );
       await store.deleteMessages(here, ["b", "c"]);
@@ -146,7 +146,7 @@ export const changingCases: MessageCase[] = [
     },
   },
   {
-    name: "a deleted id can be stored anew",
+    name: "a deleted id can be stored again",
     invariant: "deleteMessages",
     async body(store) {
       await store.appendMessages(here, prompts("a", "b", "c"));
@@ -159,7 +159,7 @@ export const changingCases: MessageCase[] = [
       expectEqual(
         await store.appendMessages(here, [answer("e", "a")], { replacesAnswerTo: "a" }),
         ["e"],
-        "The ids of an answer to a prompt stored anew",
+        "The ids of an answer to a prompt stored again",
       );
     },
   },

@@ -2,7 +2,7 @@
 import { expectEqual } from "../expect.ts";
 import type { MessageCase, ThreadCase } from "../case.ts";
 import type { MessageStore, StoredMessage } from "../../core/store.ts";
-import { answer, here, idsOf, key, part, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, key, partial, prompt, prompts } from "../samples.ts";
 
 /** Appends, updates and deletes, and gives what must be there. */
 async function fill(store: MessageStore): Promise<StoredMessage[]> {
@@ -10,9 +10,9 @@ async function fill(store: MessageStore): Promise<StoredMessage[]> {
   await store.updateMessage(here, "b", { status: "stopped", finishReason: "length" });
   await store.appendMessages(here, prompts("c", "also gone"));
   await store.deleteMessages(here, ["gone", "also gone"]);
-  await store.appendMessages(here, [part("old step", "c"), part("d", "c")], { replacesAnswerTo: "c" });
-  await store.appendMessages(here, [part("d", "c")], { replacesAnswerTo: "c" });
-  return [prompt("a"), { ...answer("b", "a"), status: "stopped", finishReason: "length" }, prompt("c"), part("d", "c")];
+  await store.appendMessages(here, [partial("old step", "c"), partial("d", "c")], { replacesAnswerTo: "c" });
+  await store.appendMessages(here, [partial("d", "c")], { replacesAnswerTo: "c" });
+  return [prompt("a"), { ...answer("b", "a"), status: "stopped", finishReason: "length" }, prompt("c"), partial("d", "c")];
 }
 
 export const durabilityCases: MessageCase[] = [

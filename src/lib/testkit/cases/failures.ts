@@ -2,7 +2,7 @@
 import { expectEqual } from "../expect.ts";
 import type { MessageCase, ThreadCase } from "../case.ts";
 import type { MessageChange, StoredMessage } from "../../core/store.ts";
-import { answer, here, key, noise, part, prompt, prompts } from "../samples.ts";
+import { answer, here, key, noise, partial, prompt, prompts } from "../samples.ts";
 import { atOnce } from "../gate.ts";
 
 const settles = (call: Promise<unknown>): Promise<boolean> =>
@@ -54,16 +54,18 @@ export const failureCases: MessageCase[] = [
     name: "a store works on after many calls that failed",
     invariant: "allOrNothing",
     async body(store) {
-      await store.appendMessages(here, [prompt("a"), part("b", "a")]);
+      await store.appendMessages(here, [prompt("a"), partial("b", "a")]);
       const fail = async () => {
         await settles(store.appendMessages(here, [...prompts("x"), broken()]));
-        await settles(store.appendMessages(here, [part("y", "a"), Object.assign(broken(), { promptId: "a" })], { replacesAnswerTo: "a" }));
+        await settles(
+          store.appendMessages(here, [partial("y", "a"), Object.assign(broken(), { promptId: "a" })], { replacesAnswerTo: "a" }),
+        );
         await settles(store.updateMessage(here, "a", { finishReason: 1n } as unknown as MessageChange));
         await settles(store.deleteMessages(here, ["a", "\0", noise(10_000)].slice(1)));
       };
       for (let round = 0; round < 15; round++) await fail();
       await atOnce(Array.from({ length: 15 }, () => fail));
-      expectEqual(await store.listMessages(here), [prompt("a"), part("b", "a")], "The thread after 120 calls that could not be made");
+      expectEqual(await store.listMessages(here), [prompt("a"), partial("b", "a")], "The thread after 120 calls that could not be made");
       await atOnce(Array.from({ length: 15 }, (_, index) => () => store.appendMessages(here, prompts(`m.${index}`))));
       expectEqual((await store.listMessages(here)).length, 17, "How many messages there are after 15 further appends");
     },
@@ -73,7 +75,7 @@ export const failureCases: MessageCase[] = [
     invariant: "copiesIn",
     async body(store) {
       const thread = frozen({ ...here });
-      await store.appendMessages(thread, frozen([prompt("c"), prompt("a"), part("b", "a")]), frozen({ title: "A title" }));
+      await store.appendMessages(thread, frozen([prompt("c"), prompt("a"), partial("b", "a")]), frozen({ title: "A title" }));
       await store.appendMessages(thread, frozen([answer("b", "a")]), frozen({ replacesAnswerTo: "a" }));
       await store.updateMessage(thread, "a", frozen({ message: { role: "user" as const, content: "new text" } }));
       expectEqual(

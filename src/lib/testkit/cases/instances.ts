@@ -2,7 +2,7 @@
 import { expectEqual, expectThat } from "../expect.ts";
 import type { MessageCase, ThreadCase } from "../case.ts";
 import type { MessageStore, StoredMessage, ThreadStore } from "../../core/store.ts";
-import { answer, here, idsOf, key, numbered, part, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, key, numbered, partial, prompt, prompts } from "../samples.ts";
 
 /** A change that one of two instances makes, and what the thread holds afterwards. */
 interface Change<Store extends MessageStore> {
@@ -17,11 +17,11 @@ const messageChanges: Change<MessageStore>[] = [
   { what: "an append", make: (store) => store.appendMessages(here, prompts("a")), messages: prompts("a") },
   {
     what: "an answer",
-    make: (store) => store.appendMessages(here, [part("b", "a")], { replacesAnswerTo: "a" }),
-    messages: [prompt("a"), part("b", "a")],
+    make: (store) => store.appendMessages(here, [partial("b", "a")], { replacesAnswerTo: "a" }),
+    messages: [prompt("a"), partial("b", "a")],
   },
   {
-    what: "an answer in the place of a broken one",
+    what: "an answer in the place of a partial one",
     make: (store) => store.appendMessages(here, [answer("b", "a")], { replacesAnswerTo: "a" }),
     messages: [prompt("a"), answer("b", "a")],
   },
@@ -49,7 +49,7 @@ const threadChanges: (Change<ThreadStore> & { titles: string[] })[] = [
     messages: prompts("a", "b"),
   },
   { what: "a deletion", make: (store) => store.deleteThread(here), titles: ["Another"], messages: [] },
-  { what: "a creation anew", make: (store) => store.createThread(here, "Third"), titles: ["Third", "Another"], messages: [] },
+  { what: "a second creation", make: (store) => store.createThread(here, "Third"), titles: ["Third", "Another"], messages: [] },
   { what: "the deletion of the owner", make: (store) => store.deleteOwner(""), titles: [], messages: [] },
   {
     what: "a first message",
@@ -143,7 +143,7 @@ export const threadInstanceCases: ThreadCase[] = [
     async body(store, { peer }) {
       const other = await peer();
       for (const deletion of [() => other.deleteThread(here), () => other.deleteOwner("")]) {
-        await store.appendMessages(here, [prompt("a"), part("b", "a")]);
+        await store.appendMessages(here, [prompt("a"), partial("b", "a")]);
         await deletion();
         expectEqual(await store.updateMessage(here, "a", { status: "failed" }), false, "What an update in the deleted thread resolved to");
         expectEqual(

@@ -2,7 +2,7 @@
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import type { MessageStore, ThreadKey } from "../../core/store.ts";
-import { hardIds, here, idsOf, key, oddIds, part, prompt, prompts } from "../samples.ts";
+import { hardIds, here, idsOf, key, oddIds, partial, prompt, prompts } from "../samples.ts";
 
 /** Keys whose parts give the same text when joined by some separator. */
 const joined: ThreadKey[] = [":", "/", "|", ",", "-", "_", ".", "#", " ", "::", '","', "\\", "%", "\u001f"].flatMap((separator) => [
@@ -86,7 +86,7 @@ export const keyCases: MessageCase[] = [
       for (const id of oddIds) {
         expectEqual(await store.updateMessage(here, id, { finishReason: `of ${id}` }), true, `What the update of ${show(id)} resolved to`);
         expectEqual(
-          await store.appendMessages(here, [part("x", `${id}?`)], { replacesAnswerTo: `${id}?` }),
+          await store.appendMessages(here, [partial("x", `${id}?`)], { replacesAnswerTo: `${id}?` }),
           [],
           `The ids of an answer to the unknown ${show(`${id}?`)}`,
         );

@@ -1,4 +1,4 @@
-/** Reading a thread: order, the newest n, unknown threads, values handed out. */
+/** Reading a thread: order, the newest n, unknown threads, returned values. */
 import { expectEqual, expectThat } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import { answer, here, idsOf, key, numbered, prompt, prompts, someTime } from "../samples.ts";
@@ -89,7 +89,7 @@ export const listingCases: MessageCase[] = [
     },
   },
   {
-    name: "changing what was handed out changes nothing stored",
+    name: "changing the messages that were returned changes nothing stored",
     invariant: "copiesOut",
     async body(store) {
       const stored = [prompt("a"), answer("b", "a")];
@@ -103,7 +103,7 @@ export const listingCases: MessageCase[] = [
         second.usage.total_tokens = 0;
         const list = await store.listMessages(here, options);
         list.reverse().pop();
-        expectEqual(await store.listMessages(here), stored, "The thread after changes to what was handed out");
+        expectEqual(await store.listMessages(here), stored, "The thread after changes to the messages that were returned");
       }
     },
   },

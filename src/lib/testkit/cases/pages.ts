@@ -4,7 +4,7 @@ import { walk } from "./walk.ts";
 import { withClock } from "../clock.ts";
 import type { ThreadCase } from "../case.ts";
 import type { ThreadStore } from "../../core/store.ts";
-import { answer, here, key, longId, longIds, numbered, oddIds, part, prompt, prompts } from "../samples.ts";
+import { answer, here, key, longId, longIds, numbered, oddIds, partial, prompt, prompts } from "../samples.ts";
 
 /** Appends one message to a thread, one that it does not have yet. */
 async function touch(store: ThreadStore, threadId: string, owner = ""): Promise<void> {
@@ -40,7 +40,7 @@ export const pageCases: ThreadCase[] = [
     name: "an append that stores nothing is no activity",
     invariant: "activity",
     async body(store) {
-      await store.appendMessages(key("a"), [prompt("p"), answer("whole", "p"), prompt("q"), part("part", "q")]);
+      await store.appendMessages(key("a"), [prompt("p"), answer("whole", "p"), prompt("q"), partial("part", "q")]);
       await touch(store, "b");
       const before = await store.listThreads("", { limit: 10 });
       await new Promise((resolve) => setTimeout(resolve, 5)); // so that `updatedAt` would show it, too
@@ -50,7 +50,7 @@ export const pageCases: ThreadCase[] = [
       await store.appendMessages(key("a"), [answer("n", "p")], { replacesAnswerTo: "p" });
       expectEqual(await store.listThreads("", { limit: 10 }), before, "The list after appends that stored nothing");
       await store.appendMessages(key("a"), [answer("part", "q")], { replacesAnswerTo: "q" });
-      expectEqual(await walk(store, 10), ["a", "b"], "The list after an answer in the place of a broken one");
+      expectEqual(await walk(store, 10), ["a", "b"], "The list after an answer in the place of a partial one");
       await store.appendMessages(key("b"), [prompt("m.0"), prompt("new")]);
       expectEqual(await walk(store, 10), ["b", "a"], "The list after an append of which one message was new");
     },

@@ -1,9 +1,9 @@
 /** Readers that come at every moment of a writer's way. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import { atOnce, later } from "../gate.ts";
+import { atOnce, later, pause } from "../gate.ts";
 import type { MessageStore } from "../../core/store.ts";
-import { answer, here, idsOf, numbered, part, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, numbered, partial, prompt, prompts } from "../samples.ts";
 import { offsets, races } from "./races.ts";
 
 /** Reads again and again until the work is done, and returns what each read gave. */
@@ -13,7 +13,7 @@ export async function readDuring<T>(reads: readonly (() => Promise<T>)[], work: 
   async function readOn(read: () => Promise<T>): Promise<void> {
     while (!isDone) {
       seen.push(await read());
-      await new Promise((resolve) => setTimeout(resolve)); // a store may need more than microtasks to go on
+      await pause();
     }
   }
   await atOnce<unknown>([
@@ -65,10 +65,10 @@ export const readingCases: MessageCase[] = races([
     invariant: "readers",
     async race(one, other) {
       const attempts = numbered("attempt", 20).map((name) => [`${name}.step`, "answer"]);
-      await one.appendMessages(here, [prompt("prompt"), part("answer", "prompt")]);
+      await one.appendMessages(here, [prompt("prompt"), partial("answer", "prompt")]);
       const seen = await readDuring(ids(one, other), async () => {
         for (const ids of attempts) {
-          const batch = ids.map((id) => part(id, "prompt"));
+          const batch = ids.map((id) => partial(id, "prompt"));
           await one.appendMessages(here, batch, { replacesAnswerTo: "prompt" });
         }
       });
@@ -84,7 +84,7 @@ export const readingCases: MessageCase[] = races([
       const store = (ids: string[]) =>
         one.appendMessages(
           here,
-          ids.map((id) => part(id, "prompt")),
+          ids.map((id) => partial(id, "prompt")),
           { replacesAnswerTo: "prompt" },
         );
       await one.appendMessages(here, prompts("prompt"));

@@ -2,7 +2,7 @@
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase, ThreadCase } from "../case.ts";
 import type { MessageStore, ThreadKey } from "../../core/store.ts";
-import { answer, hardIds, here, idsOf, key, longId, longIds, part, prompt, prompts } from "../samples.ts";
+import { answer, hardIds, here, idsOf, key, longId, longIds, partial, prompt, prompts } from "../samples.ts";
 import { walk } from "./walk.ts";
 
 /** Stores one message in each thread, then deletes it in every second one, looking at all of them each time. */
@@ -83,13 +83,13 @@ export const similarIdCases: MessageCase[] = [
     name: "prompt ids that share a long beginning are different prompts",
     invariant: "messageIds",
     async body(store) {
-      await store.appendMessages(here, [...prompts(...longIds), ...longIds.map((id, index) => part(`b.${index}`, id))]);
+      await store.appendMessages(here, [...prompts(...longIds), ...longIds.map((id, index) => partial(`b.${index}`, id))]);
       const others = longIds.map((_, index) => `b.${index}`).toSpliced(4, 1);
       const replacesAnswerTo = longIds[4]!;
       const ids = await store.appendMessages(here, [answer("whole", replacesAnswerTo)], { replacesAnswerTo });
       expectEqual(ids, ["whole"], "The ids of an answer to long id 4");
       expectEqual(idsOf(await store.listMessages(here)), [...longIds, ...others, "whole"], "The thread after an answer to long id 4");
-      const unknown = await store.appendMessages(here, [part("x", longId(300))], { replacesAnswerTo: longId(300) });
+      const unknown = await store.appendMessages(here, [partial("x", longId(300))], { replacesAnswerTo: longId(300) });
       expectEqual(unknown, [], "The ids of an answer to a long id that is not there");
     },
   },
@@ -100,7 +100,7 @@ export const similarIdCases: MessageCase[] = [
       const ids = similar.filter((id) => id !== "");
       for (const replacesAnswerTo of ids) {
         const thread = key(replacesAnswerTo, "owner");
-        const parts = ids.map((id, index) => part(`part ${index}`, id));
+        const parts = ids.map((id, index) => partial(`part ${index}`, id));
         await store.appendMessages(thread, [...prompts(...ids), ...parts]);
         await store.appendMessages(thread, [answer("whole", replacesAnswerTo)], { replacesAnswerTo });
         const left = parts.filter(({ promptId }) => promptId !== replacesAnswerTo);
@@ -176,7 +176,7 @@ export const similarIdCases: MessageCase[] = [
     invariant: "replacesAnswerTo",
     async body(store) {
       await store.appendMessages(here, prompts("a"));
-      const ids = await store.appendMessages(here, [part("b", "")], { replacesAnswerTo: "" }).catch(() => []);
+      const ids = await store.appendMessages(here, [partial("b", "")], { replacesAnswerTo: "" }).catch(() => []);
       expectEqual(ids, [], 'The ids of an answer to the prompt "", which is not there');
       expectEqual(await store.listMessages(here), prompts("a"), 'The thread after an answer to the prompt ""');
       const isHeld = (await store.appendMessages(here, prompts("")).catch(() => [])).length > 0;
@@ -209,13 +209,13 @@ export const similarIdCases: MessageCase[] = [
     name: "calls with a message id that cannot be held touch no other message",
     invariant: "messageIds",
     async body(store) {
-      const stored = replacements.flatMap((id) => [prompt(id), part(`part of ${id}`, id)]);
+      const stored = replacements.flatMap((id) => [prompt(id), partial(`part of ${id}`, id)]);
       await store.appendMessages(here, stored);
       for (const id of hardIds.filter((id) => id !== "")) {
         const calls = {
           updateMessage: () => store.updateMessage(here, id, { status: "failed" }),
           deleteMessages: () => store.deleteMessages(here, [id]),
-          "appendMessages with replacesAnswerTo": () => store.appendMessages(here, [part("x", id)], { replacesAnswerTo: id }),
+          "appendMessages with replacesAnswerTo": () => store.appendMessages(here, [partial("x", id)], { replacesAnswerTo: id }),
         };
         await changeNothing(calls, async (call) =>
           expectEqual(await store.listMessages(here), stored, `The thread after ${call} with the id ${show(id)}`),

@@ -2,7 +2,7 @@
 import type { MessageStore, StoredMessage } from "../../core/store.ts";
 import type { MessageCase } from "../case.ts";
 import { expectEqual, expectThat } from "../expect.ts";
-import { answer, here, idsOf, noise, numbered, part, prompt, prompts } from "../samples.ts";
+import { answer, here, idsOf, noise, numbered, partial, prompt, prompts } from "../samples.ts";
 
 /** A thread of 1,200 messages, written in two batches. */
 async function appendMany(store: MessageStore): Promise<StoredMessage[]> {
@@ -71,7 +71,13 @@ export const sizeCases: MessageCase[] = [
     name: "a prompt far back in the thread is answered",
     invariant: "replacesAnswerTo",
     async body(store) {
-      await store.appendMessages(here, [prompt("whole"), answer("b", "whole"), prompt("broken"), part("c", "broken"), part("d", "broken")]);
+      await store.appendMessages(here, [
+        prompt("whole"),
+        answer("b", "whole"),
+        prompt("broken"),
+        partial("c", "broken"),
+        partial("d", "broken"),
+      ]);
       const stored = await appendMany(store);
       const ids = await store.appendMessages(here, [answer("x", "whole")], { replacesAnswerTo: "whole" });
       expectEqual(ids, [], "The ids of an answer to a prompt that was answered 1,200 messages before");

@@ -2,7 +2,7 @@
 import { expectEqual, show } from "../expect.ts";
 import type { ThreadCase } from "../case.ts";
 import type { ThreadKey } from "../../core/store.ts";
-import { hardIds, here, idsOf, key, oddIds, part, prompts } from "../samples.ts";
+import { hardIds, here, idsOf, key, oddIds, partial, prompts } from "../samples.ts";
 import { theThread } from "./the-thread.ts";
 
 export const threadDeletionCases: ThreadCase[] = [
@@ -49,7 +49,7 @@ export const threadDeletionCases: ThreadCase[] = [
       expectEqual(await store.updateMessage(here, "a", { status: "failed" }), false, "What an update in the deleted thread resolved to");
       expectEqual(await store.renameThread(here, "x"), false, "What renaming the deleted thread resolved to");
       expectEqual(
-        await store.appendMessages(here, [part("c", "a")], { replacesAnswerTo: "a" }),
+        await store.appendMessages(here, [partial("c", "a")], { replacesAnswerTo: "a" }),
         [],
         "The ids of an answer to what was deleted",
       );
@@ -57,10 +57,10 @@ export const threadDeletionCases: ThreadCase[] = [
       expectEqual(
         await store.appendMessages(here, prompts("b"), { title: "New title" }),
         ["b"],
-        "The ids of an append to the thread, made anew",
+        "The ids of an append to the thread, made again",
       );
-      expectEqual(idsOf(await store.listMessages(here)), ["b"], "The messages of the thread, made anew");
-      expectEqual((await theThread(store))?.title, "New title", "The title of the thread, made anew");
+      expectEqual(idsOf(await store.listMessages(here)), ["b"], "The messages of the thread, made again");
+      expectEqual((await theThread(store))?.title, "New title", "The title of the thread, made again");
     },
   },
   {
@@ -89,11 +89,11 @@ export const threadDeletionCases: ThreadCase[] = [
         expectEqual(await store.listMessages(key("a", owner)), prompts("m"), `The messages of a thread of the owner ${show(owner)}`);
       }
       await store.appendMessages(key("b", "ada"), prompts("n"), { title: "New title" });
-      expectEqual(idsOf(await store.listMessages(key("b", "ada"))), ["n"], "The messages of a thread made anew");
+      expectEqual(idsOf(await store.listMessages(key("b", "ada"))), ["n"], "The messages of a thread made again");
       expectEqual(
         (await store.listThreads("ada", { limit: 10 })).threads.map(({ title }) => title),
         ["New title"],
-        "The titles of the owner made anew",
+        "The titles of the owner made again",
       );
     },
   },

@@ -3,7 +3,7 @@ import { expectEqual, expectThat, show } from "../expect.ts";
 import type { ThreadCase } from "../case.ts";
 import { withRightClock } from "../clock.ts";
 import type { Thread } from "../../core/store.ts";
-import { hardTexts, here, key, noise, oddTexts, part, prompt, prompts } from "../samples.ts";
+import { hardTexts, here, key, noise, oddTexts, partial, prompt, prompts } from "../samples.ts";
 import { theThread } from "./the-thread.ts";
 
 /** Fails unless both times are about now. */
@@ -43,7 +43,7 @@ export const threadCases: ThreadCase[] = [
       const calls: Record<string, () => Promise<unknown>> = {
         listMessages: () => store.listMessages(here),
         "appendMessages with an answer to nothing": () =>
-          store.appendMessages(here, [part("a", "x")], { replacesAnswerTo: "x", title: "A title" }),
+          store.appendMessages(here, [partial("a", "x")], { replacesAnswerTo: "x", title: "A title" }),
         updateMessage: () => store.updateMessage(here, "a", { status: "failed" }),
         deleteMessages: () => store.deleteMessages(here, ["a"]),
         renameThread: () => store.renameThread(here, "A title"),
@@ -110,7 +110,7 @@ export const threadCases: ThreadCase[] = [
           `updatedAt was ${updatedAt}, and 25 ms later, after an append, it is ${grown?.updatedAt}`,
         );
         await new Promise((resolve) => setTimeout(resolve, 25));
-        await store.appendMessages(here, [part("c", "b")], { replacesAnswerTo: "b" });
+        await store.appendMessages(here, [partial("c", "b")], { replacesAnswerTo: "b" });
         const answered = await theThread(store);
         expectThat(
           answered !== undefined && answered.updatedAt > grown.updatedAt,
@@ -213,7 +213,7 @@ export const threadCases: ThreadCase[] = [
     },
   },
   {
-    name: "changing a thread that was handed out changes nothing stored",
+    name: "changing a thread that was returned changes nothing stored",
     invariant: "copiesOut",
     async body(store) {
       const created = await store.createThread(here, "A title");

@@ -2,7 +2,7 @@
 import { expectEqual, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import type { MessageChange, StoredMessage } from "../../core/store.ts";
-import { answer, here, noise, part, prompt, someTime } from "../samples.ts";
+import { answer, here, noise, partial, prompt, someTime } from "../samples.ts";
 
 /** Names under which databases, libraries and stores keep what is their own. */
 const columns = [
@@ -201,10 +201,10 @@ export const valueCases: MessageCase[] = [
     },
   },
   {
-    name: "a broken answer that mentions another status is replaced",
+    name: "a partial answer that mentions another status is replaced",
     invariant: "replacesAnswerTo",
     async body(store) {
-      const broken = Object.assign(part("b", "a"), { later: { status: "complete" }, isComplete: true, complete: true });
+      const broken = Object.assign(partial("b", "a"), { later: { status: "complete" }, isComplete: true, complete: true });
       await store.appendMessages(here, [
         prompt("a"),
         broken,
