@@ -3,11 +3,11 @@ import type { useThreadListManager, useThreadManager } from "@thesysai/genui-sdk
 import { build } from "esbuild";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { type C1ThreadsOptions, createC1Threads } from "../../src/c1-client.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { gate } from "../support/scripts.ts";
-import { ada, answer, prompt, startThreads, ways } from "../threads/setup.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { createGate } from "../support/model-scripts.ts";
+import { ada, answer, prompt, startThreads, variants } from "../threads/setup.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const wrap = (text: string, context = "") => `<content thesys="true">${text}</content>${context}`;
 
@@ -21,16 +21,16 @@ test("its functions are those that C1Chat's managers ask for", () => {
   expectTypeOf<ThreadParams["threadListManager"]["selectedThreadId"]>().toExtend<Parameters<typeof threads.updateMessage>[0]>();
 });
 
-describe.each(ways)("%s", (via) => {
+describe.each(variants)("%s", (via) => {
   const started = async (options: Partial<C1ThreadsOptions> = {}, pageSize?: number) => {
     const server = await startThreads(via, { pageSize });
     return { ...server, threads: createC1Threads({ url: server.url, fetch: server.fetch, ...options }) };
   };
 
   test("lists all pages, with dates", async () => {
-    const { threads, kept } = await started({}, 7);
+    const { threads, backingStore } = await started({}, 7);
     const ids = Array.from({ length: 30 }, (_, n) => `thread ${n}`);
-    for (const id of ids) await kept.appendMessages(ada(id), [prompt(1)], { title: `Title of ${id}` });
+    for (const id of ids) await backingStore.appendMessages(ada(id), [prompt(1)], { title: `Title of ${id}` });
     const list = await threads.fetchThreadList();
     expect(list.map(({ threadId }) => threadId)).toEqual(ids.toReversed());
     expect(list[0]).toEqual({ threadId: "thread 29", title: "Title of thread 29", createdAt: expect.any(Date) });
@@ -38,8 +38,8 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("lists twenty pages at most", async () => {
-    const { threads, kept, store } = await started({}, 2);
-    for (let n = 0; n < 50; n++) await kept.appendMessages(ada(`thread ${n}`), [prompt(1)]);
+    const { threads, backingStore, store } = await started({}, 2);
+    for (let n = 0; n < 50; n++) await backingStore.appendMessages(ada(`thread ${n}`), [prompt(1)]);
     expect(await threads.fetchThreadList()).toHaveLength(40);
     expect(store.calls).toHaveLength(20);
   });
@@ -58,21 +58,21 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("renames and deletes, whatever the id", async () => {
-    const { threads, kept } = await started();
+    const { threads, backingStore } = await started();
     for (const threadId of ["plain", "a/b", "a%2Fb", "..", "?#&=+", "ü 🙂"]) {
-      await kept.appendMessages(ada(threadId), [prompt(1)], { title: "Old" });
+      await backingStore.appendMessages(ada(threadId), [prompt(1)], { title: "Old" });
       const [thread] = await threads.fetchThreadList();
       expect(await threads.updateThread({ ...thread!, title: " New " })).toEqual({ ...thread, title: "New" });
       await threads.deleteThread(threadId);
-      expect(await kept.getThread(ada(threadId))).toBeUndefined();
+      expect(await backingStore.getThread(ada(threadId))).toBeUndefined();
       await threads.deleteThread(threadId);
     }
   });
 
   test("loads prompts and answers", async () => {
-    const { threads, kept } = await started();
+    const { threads, backingStore } = await started();
     const submit = wrap("Send it", "<context>[&quot;User clicked&quot;,[{&quot;a&quot;:&quot;&#39;&amp;lt;&quot;}]]</context>");
-    await kept.appendMessages(ada("a/b"), [prompt(1, submit), answer(1, wrap("{}", "<context>[broken</context>"))]);
+    await backingStore.appendMessages(ada("a/b"), [prompt(1, submit), answer(1, wrap("{}", "<context>[broken</context>"))]);
     expect(await threads.loadThread("a/b")).toEqual([
       { id: "p1", role: "user", content: submit },
       { id: "r1", role: "assistant", content: wrap("{}", "<context>[broken</context>") },
@@ -80,7 +80,7 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("what would break the whole thread in C1Chat is left out or wrapped", async () => {
-    const { threads, kept } = await started();
+    const { threads, backingStore } = await started();
     const prompts: [stored: unknown, shown: string][] = [
       [wrap("Hi", "<context>[1,</context>"), wrap("Hi")],
       [wrap("Hi", "<context>[1]"), wrap("Hi")],
@@ -106,7 +106,7 @@ describe.each(ways)("%s", (via) => {
       ],
       [[{ type: "image_url", image_url: { url: "https://x.test/a.png" } }], wrap("")],
     ];
-    for (const [n, [stored]] of prompts.entries()) await kept.appendMessages(ada("t"), [prompt(n, stored)]);
+    for (const [n, [stored]] of prompts.entries()) await backingStore.appendMessages(ada("t"), [prompt(n, stored)]);
     const loaded = await threads.loadThread("t");
     expect(loaded.map(({ content }) => content)).toEqual(prompts.map(([, shown]) => shown));
     const readAsC1 = await c1Reader();
@@ -123,8 +123,8 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("saves form state", async () => {
-    const { threads, kept } = await started();
-    await kept.appendMessages(ada("a/b"), [prompt(1), answer(1, wrap("{}"))]);
+    const { threads, backingStore } = await started();
+    await backingStore.appendMessages(ada("a/b"), [prompt(1), answer(1, wrap("{}"))]);
     const content = wrap("{}", "<context>[{&quot;a&quot;:1}]</context>");
     await threads.updateMessage("a/b", { id: "r1", role: "assistant", content });
     expect((await threads.loadThread("a/b"))[1]).toEqual({ id: "r1", role: "assistant", content });
@@ -132,10 +132,10 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("of two saves the later one stays, also after one that failed", async () => {
-    const { threads, kept, store } = await started();
-    await kept.appendMessages(ada("t"), [prompt(1), answer(1, wrap("{}"))]);
-    const slow = gate();
-    store.plan(({ method, nth }) => (method === "updateMessage" && nth === 0 ? { before: slow.opened } : undefined));
+    const { threads, backingStore, store } = await started();
+    await backingStore.appendMessages(ada("t"), [prompt(1), answer(1, wrap("{}"))]);
+    const slow = createGate();
+    store.injectFaults(({ method, nth }) => (method === "updateMessage" && nth === 0 ? { before: slow.opened } : undefined));
     const save = (state: number) =>
       threads.updateMessage("t", { id: "r1", role: "assistant", content: wrap("{}", `<context>[{&quot;a&quot;:${state}}]</context>`) });
     const saves = [save(1), threads.updateMessage("t", { id: "r1", role: "assistant", content: "other" }), save(2), save(3)];
@@ -149,20 +149,20 @@ describe.each(ways)("%s", (via) => {
     await expect(threads.loadThread("unknown")).rejects.toThrow("There is no such thread or answer.");
     await expect(threads.updateThread({ threadId: "t", title: "", createdAt: new Date() })).rejects.toThrow("title must not be empty.");
     await expect(threads.updateMessage("t", { id: "r1", role: "user", content: "" })).rejects.toThrow("message.role must be assistant.");
-    store.plan(() => "reject");
+    store.injectFaults(() => "reject");
     await expect(threads.fetchThreadList()).rejects.toThrow("The conversation could not be read or stored. Try again.");
     await expect(threads.deleteThread("t")).rejects.toThrow("The conversation could not be read or stored. Try again.");
   });
 
   test("sends the app's headers with each request, made anew for each", async () => {
     const fixed = await started({ headers: { "X-Owner": "eve" } });
-    await fixed.kept.appendMessages({ owner: "eve", threadId: "t" }, [prompt(1)], { title: "Old" });
+    await fixed.backingStore.appendMessages({ owner: "eve", threadId: "t" }, [prompt(1)], { title: "Old" });
     expect(await fixed.threads.fetchThreadList()).toHaveLength(1);
     expect(await fixed.threads.updateThread({ threadId: "t", title: "New", createdAt: new Date() })).toMatchObject({ title: "New" });
 
     let made = 0;
     const fresh = await started({ headers: async () => ({ "X-Owner": `owner ${++made}` }) });
-    await fresh.kept.appendMessages({ owner: "owner 2", threadId: "t" }, [prompt(1)]);
+    await fresh.backingStore.appendMessages({ owner: "owner 2", threadId: "t" }, [prompt(1)]);
     expect(await fresh.threads.fetchThreadList()).toEqual([]);
     expect(await fresh.threads.fetchThreadList()).toHaveLength(1);
   });
@@ -223,8 +223,8 @@ test("misuse fails at construction and says what to do", () => {
 });
 
 test("uses the fetch of the page where none is given", async () => {
-  const { url, kept } = await startThreads("server");
-  await kept.appendMessages(ada("t"), [prompt(1)]);
+  const { url, backingStore } = await startThreads("server");
+  await backingStore.appendMessages(ada("t"), [prompt(1)]);
   expect(await createC1Threads({ url }).fetchThreadList()).toHaveLength(1);
 });
 

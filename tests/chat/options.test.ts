@@ -10,11 +10,11 @@ import {
   type TurnContext,
 } from "../../src/index.ts";
 import { type ChatTool, createTools } from "../../src/tools.ts";
-import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { callsTools, gate, hangs, says, saysAfter } from "../support/scripts.ts";
+import { chatBody, expectError, readResponse, startChat, variants } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { callTools, createGate, neverAnswer, answerWith, answerAfter } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const client = { chat: { completions: { create: () => Promise.reject(new Error("never called")) } } };
 const store = createMemoryStore();
@@ -164,12 +164,12 @@ describe("misuse fails at construction and names the remedy:", () => {
   });
 });
 
-describe.each(ways)("$name", ({ way }) => {
+describe.each(variants)("$name", ({ way }) => {
   it("sends the system prompt first, and neither stores it nor shows it", async () => {
     const chat = await startChat({ ...way, systemPrompt: "You are kind." });
-    const first = await read(chat.post(ask("Hi")));
-    await read(chat.post(ask("Again", 2)));
-    await chat.settled();
+    const first = await readResponse(chat.post(chatBody("Hi")));
+    await readResponse(chat.post(chatBody("Again", 2)));
+    await chat.waitForTurns();
     expect(chat.model.calls[1]?.body.messages).toEqual([
       { role: "system", content: "You are kind." },
       { role: "user", content: "Hi" },
@@ -177,7 +177,7 @@ describe.each(ways)("$name", ({ way }) => {
       { role: "user", content: "Again" },
     ]);
     expect(first.text).not.toContain("kind");
-    expect(JSON.stringify(await chat.stored())).not.toContain("kind");
+    expect(JSON.stringify(await chat.listStored())).not.toContain("kind");
   });
 
   it("asks its functions at every turn, with what is known of it", async () => {
@@ -189,7 +189,7 @@ describe.each(ways)("$name", ({ way }) => {
       systemPrompt: (context) => (asked.push(["systemPrompt", context]), `You help ${context.owner}.`),
       params: async (context) => (asked.push(["params", context]), { temperature: 0.5, metadata: { thesys: context.threadId } }),
     });
-    await read(chat.post(ask("Hi")));
+    await readResponse(chat.post(chatBody("Hi")));
     expect(chat.model.calls[0]?.body).toEqual({
       model: "model-for-ada",
       temperature: 0.5,
@@ -205,10 +205,10 @@ describe.each(ways)("$name", ({ way }) => {
       expect(context).toMatchObject({ owner: "ada", threadId: "t", responseId: "r1", prompt: { id: "p1", role: "user", content: "Hi" } });
       expect(context.request).toBeInstanceOf(Request);
     }
-    await read(chat.post(ask("Again", 2)));
+    await readResponse(chat.post(chatBody("Again", 2)));
     expect(asked.length).toBe(6);
     // A replay calls no model, and asks for nothing.
-    await read(chat.post(ask("Hi")));
+    await readResponse(chat.post(chatBody("Hi")));
     expect(asked.length).toBe(6);
   });
 });
@@ -228,41 +228,41 @@ it("takes a store whose methods have need of their object", async () => {
     }
   }
   const chat = await startChat({ store: new OwnStore() });
-  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
-  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
   expect(chat.model.calls.length).toBe(1);
 });
 
 describe("unless said otherwise,", () => {
   it("a turn takes 8 model calls", async () => {
     const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
-    chat.model.always(callsTools({ id: "c1", name: "look", args: {} }));
-    expect((await chat.post(ask("Hi"))).status).toBe(502);
+    chat.model.always(callTools({ id: "c1", name: "look", args: {} }));
+    expect((await chat.post(chatBody("Hi"))).status).toBe(502);
     expect(chat.model.calls.length).toBe(8);
   });
 
   it("an answer has 1,000,000 characters", async () => {
     const chat = await startChat({ flushInterval: 0 });
-    chat.model.next(says("x".repeat(500_000), "y".repeat(500_000)), says("x".repeat(500_000), "y".repeat(500_001)));
-    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
-    expect((await read(chat.post(ask("Ho", 2)))).failed).toBe(true);
+    chat.model.next(answerWith("x".repeat(500_000), "y".repeat(500_000)), answerWith("x".repeat(500_000), "y".repeat(500_001)));
+    expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(false);
+    expect((await readResponse(chat.post(chatBody("Ho", 2)))).failed).toBe(true);
   });
 
   it("a prompt has 100,000 characters, and a request 1 MiB", async () => {
     const chat = await startChat();
-    expect((await read(chat.post(ask("x".repeat(100_000))))).status).toBe(200);
-    await expectError(await chat.post(ask("x".repeat(100_001), 2)), 400, "invalid_request");
-    const padded = (bytes: number) => JSON.stringify(ask("Hi", 3)).padEnd(bytes, " ");
-    expect((await read(chat.post(padded(1024 * 1024)))).text).toBe("Answer to Hi.");
+    expect((await readResponse(chat.post(chatBody("x".repeat(100_000))))).status).toBe(200);
+    await expectError(await chat.post(chatBody("x".repeat(100_001), 2)), 400, "invalid_request");
+    const padded = (bytes: number) => JSON.stringify(chatBody("Hi", 3)).padEnd(bytes, " ");
+    expect((await readResponse(chat.post(padded(1024 * 1024)))).text).toBe("Answer to Hi.");
     await expectError(await chat.post(padded(1024 * 1024 + 1)), 413, "body_too_large");
   });
 
   it("32 turns wait on a thread", async () => {
-    const end = gate();
-    const chat = await startChat({ script: saysAfter([end.opened, "One"]) });
-    const running = Array.from({ length: 33 }, (_, n) => read(chat.post(ask("Hi", n))));
+    const end = createGate();
+    const chat = await startChat({ script: answerAfter([end.opened, "One"]) });
+    const running = Array.from({ length: 33 }, (_, n) => readResponse(chat.post(chatBody("Hi", n))));
     await chat.model.call(0);
-    await expectError(await chat.post(ask("Hi", 33)), 409, "thread_busy");
+    await expectError(await chat.post(chatBody("Hi", 33)), 409, "thread_busy");
     end.open();
     for (const { status } of await Promise.all(running)) expect(status).toBe(200);
   });
@@ -270,14 +270,14 @@ describe("unless said otherwise,", () => {
 
 it("sends static params as they are", async () => {
   const chat = await startChat({ params: { temperature: 0, stream_options: { include_usage: true }, metadata: { thesys: "{}" } } });
-  await read(chat.post(ask("Hi")));
+  await readResponse(chat.post(chatBody("Hi")));
   expect(chat.model.calls[0]?.body).toMatchObject({ temperature: 0, stream_options: { include_usage: true }, metadata: { thesys: "{}" } });
 });
 
 it("lets no params win over what the handler sets itself", async () => {
   const params = () => ({ messages: [], model: "other", stream: false, temperature: 1 }) as object;
   const chat = await startChat({ params });
-  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
   expect(chat.model.calls[0]?.body).toEqual({
     model: "test-model",
     stream: true,
@@ -288,7 +288,7 @@ it("lets no params win over what the handler sets itself", async () => {
 
 it("sends no system message where the system prompt is empty", async () => {
   const chat = await startChat({ systemPrompt: () => "" });
-  await read(chat.post(ask("Hi")));
+  await readResponse(chat.post(chatBody("Hi")));
   expect(chat.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hi" }]);
 });
 
@@ -304,11 +304,11 @@ describe.each(["model", "systemPrompt", "params"] as const)("%s that fails", (op
     ["rejects", () => Promise.reject(new Error(secret))],
   ])("%s: 500 that leaks nothing, the prompt stored, no model call", async (_, fail) => {
     const chat = await startChat({ [option]: fail });
-    const error = await expectError(await chat.post(ask("Hi")), 500, "internal");
+    const error = await expectError(await chat.post(chatBody("Hi")), 500, "internal");
     expect(error.message).not.toContain(secret);
-    await chat.settled();
+    await chat.waitForTurns();
     expect(chat.model.calls).toEqual([]);
-    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1"]);
+    expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1"]);
     expect(chat.errors).toMatchObject([{ code: "internal", cause: { message: secret } }]);
   });
 
@@ -318,23 +318,23 @@ describe.each(["model", "systemPrompt", "params"] as const)("%s that fails", (op
         throw new ChatHandlerError("rate_limited", "Enough for today.", { retryAfter: "3600" });
       },
     });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     expect(response.headers.get("Retry-After")).toBe("3600");
     expect((await expectError(response, 429, "rate_limited")).message).toBe("Enough for today.");
   });
 
   it("hangs: the turn ends at its timeout, or when the client leaves", async () => {
-    const begun = gate();
+    const begun = createGate();
     const hang = () => (begun.open(), new Promise(() => {}));
     const chat = await startChat({ [option]: hang, timeouts: { turn: 100 } });
-    await expectError(await chat.post(ask("Hi")), 504, "turn_timeout");
-    const other = await startChat({ [option]: hang, script: hangs });
+    await expectError(await chat.post(chatBody("Hi")), 504, "turn_timeout");
+    const other = await startChat({ [option]: hang, script: neverAnswer });
     const stop = new AbortController();
-    const response = other.post(ask("Hi"), { signal: stop.signal });
+    const response = other.post(chatBody("Hi"), { signal: stop.signal });
     await begun.opened;
     stop.abort();
     await response;
-    await other.settled();
+    await other.waitForTurns();
     expect(other.model.calls).toEqual([]);
   });
 });

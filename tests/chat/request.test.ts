@@ -2,22 +2,22 @@
 import { request as httpRequest } from "node:http";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { ChatHandlerError } from "../../src/index.ts";
-import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
-import { forEach } from "../support/contract.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { chatBody, expectError, readResponse, startChat, variants } from "../support/chat.ts";
+import { forEachConcurrently } from "../support/expectations.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { post } from "../support/handler-server.ts";
 import { malformedBodies } from "../support/malformed-bodies.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const json = { "Content-Type": "application/json" };
 
-describe.each(ways.slice(0, 2))("$name", ({ way }) => {
+describe.each(variants.slice(0, 2))("$name", ({ way }) => {
   it(`refuses ${malformedBodies.length} malformed bodies with a 4xx that names the fault, before anything else happens`, async () => {
     expect(malformedBodies.length).toBeGreaterThan(100);
     let authorized = 0;
     const chat = await startChat({ ...way, authorize: () => (authorized++, { owner: "" }), limits: { promptCharacters: 1000 } });
-    await forEach(malformedBodies, async ({ name, body, code, param }) => {
+    await forEachConcurrently(malformedBodies, async ({ name, body, code, param }) => {
       const response = await chat.post(typeof body === "string" || body instanceof Uint8Array ? "" : body, {
         ...((typeof body === "string" || body instanceof Uint8Array) && { body: body as BodyInit }),
       });
@@ -44,7 +44,7 @@ describe.each(ways.slice(0, 2))("$name", ({ way }) => {
     "text/plain; application/json",
   ])("refuses the content type %s with 415: no form post gets past it", async (type) => {
     const chat = await startChat(way);
-    const body = new TextEncoder().encode(JSON.stringify(ask("Hi")));
+    const body = new TextEncoder().encode(JSON.stringify(chatBody("Hi")));
     const response = await chat.post("", { headers: type === undefined ? {} : { "Content-Type": type }, body });
     await expectError(response, 415, "unsupported_media_type");
     expect(chat.store.calls).toEqual([]);
@@ -54,7 +54,7 @@ describe.each(ways.slice(0, 2))("$name", ({ way }) => {
     const chat = await startChat(way);
     const form = new FormData();
     form.set("prompt", "Hi");
-    const search = new URLSearchParams({ [JSON.stringify(ask("Hi"))]: "" });
+    const search = new URLSearchParams({ [JSON.stringify(chatBody("Hi"))]: "" });
     for (const body of [form, search]) await expectError(await chat.post("", { headers: {}, body }), 415, "unsupported_media_type");
   });
 
@@ -66,7 +66,7 @@ describe.each(ways.slice(0, 2))("$name", ({ way }) => {
     "application/json ; charset=UTF-8",
   ])("takes the content type %s", async (type) => {
     const chat = await startChat(way);
-    expect((await read(chat.post(ask("Hi"), { headers: { "Content-Type": type } }))).text).toBe("Answer to Hi.");
+    expect((await readResponse(chat.post(chatBody("Hi"), { headers: { "Content-Type": type } }))).text).toBe("Answer to Hi.");
   });
 
   it.each(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])("refuses %s with 405 and says what is allowed", async (method) => {
@@ -78,17 +78,17 @@ describe.each(ways.slice(0, 2))("$name", ({ way }) => {
 
   it("refuses a body that is too large with 413", async () => {
     const chat = await startChat({ ...way, limits: { bodyBytes: 1000 } });
-    const error = await expectError(await chat.post(ask("x".repeat(2000))), 413, "body_too_large");
+    const error = await expectError(await chat.post(chatBody("x".repeat(2000))), 413, "body_too_large");
     expect(error.message).toContain("1000");
     // The very limit is allowed.
-    const spare = 1000 - JSON.stringify(ask("")).length;
-    expect((await chat.post(ask("x".repeat(spare)))).status).toBe(200);
-    await expectError(await chat.post(ask("x".repeat(spare + 1), 2)), 413, "body_too_large");
+    const spare = 1000 - JSON.stringify(chatBody("")).length;
+    expect((await chat.post(chatBody("x".repeat(spare)))).status).toBe(200);
+    await expectError(await chat.post(chatBody("x".repeat(spare + 1), 2)), 413, "body_too_large");
   });
 
   it("keeps of a prompt its id and its content alone, whatever else the client sends", async () => {
     const chat = await startChat(way);
-    const { prompt, ...rest } = ask("Hi");
+    const { prompt, ...rest } = chatBody("Hi");
     const request = {
       ...rest,
       prompt: { ...prompt, name: "root", tool_calls: [{ id: "x" }], createdAt: 1, status: "complete" },
@@ -99,9 +99,9 @@ describe.each(ways.slice(0, 2))("$name", ({ way }) => {
       owner: "someone else",
       __proto__: null,
     };
-    expect((await read(chat.post(request))).text).toBe("Answer to Hi.");
+    expect((await readResponse(chat.post(request))).text).toBe("Answer to Hi.");
     expect(chat.model.calls[0]?.body).toEqual({ model: "test-model", stream: true, messages: [{ role: "user", content: "Hi" }] });
-    expect((await chat.stored())[0]?.message).toEqual({ role: "user", content: "Hi" });
+    expect((await chat.listStored())[0]?.message).toEqual({ role: "user", content: "Hi" });
   });
 });
 
@@ -110,7 +110,7 @@ it.each(["[0]", '[{"type":"text","text":[0]}]', '[{"type":"image_url","image_url
   async (content) => {
     const chat = await startChat();
     const deep = content.replace("[0]", "[".repeat(100_000) + "]".repeat(100_000));
-    const error = await expectError(await chat.post(JSON.stringify(ask("Hi")).replace('"Hi"', deep)), 400, "invalid_request");
+    const error = await expectError(await chat.post(JSON.stringify(chatBody("Hi")).replace('"Hi"', deep)), 400, "invalid_request");
     expect(error.param).toMatch(/^prompt\.content/);
     expect(chat.store.calls).toEqual([]);
   },
@@ -129,13 +129,13 @@ describe("content parts", () => {
 
   it("reach the model and the store as they came", async () => {
     const chat = await startChat();
-    expect((await read(chat.post(ask(parts)))).failed).toBe(false);
+    expect((await readResponse(chat.post(chatBody(parts)))).failed).toBe(false);
     expect(chat.model.calls[0]?.body.messages).toEqual([{ role: "user", content: parts }]);
-    await chat.settled();
-    expect((await chat.stored())[0]?.message.content).toEqual(parts);
+    await chat.waitForTurns();
+    expect((await chat.listStored())[0]?.message.content).toEqual(parts);
     // The same parts again are the same prompt, whatever the order of their fields.
     const turned = parts.map((part) => Object.fromEntries(Object.entries(part).reverse()));
-    expect((await chat.post(ask(turned))).status).toBe(200);
+    expect((await chat.post(chatBody(turned))).status).toBe(200);
     expect(chat.model.calls.length).toBe(1);
   });
 
@@ -147,22 +147,22 @@ describe("content parts", () => {
       const inner = type === "text" ? {} : { [type]: { ...(part as unknown as Record<string, object>)[type], ...extra } };
       return { ...part, ...extra, ...inner };
     });
-    const seen = await read(chat.post(ask(given)));
+    const seen = await readResponse(chat.post(chatBody(given)));
     // Refusing them and leaving them out are both right.
-    const reached = JSON.stringify([chat.model.calls.map(({ body }) => body), await chat.stored()]);
+    const reached = JSON.stringify([chat.model.calls.map(({ body }) => body), await chat.listStored()]);
     for (const name of ["evil", "cache_control", "file_id", "nameless"]) expect(reached).not.toContain(name);
     expect([200, 400]).toContain(seen.status);
   });
 
   it("may have as many characters together as a prompt may have", async () => {
     const chat = await startChat({ limits: { promptCharacters: 8 } });
-    expect((await chat.post(ask([text("1234"), text("5678")]))).status).toBe(200);
-    await expectError(await chat.post(ask([text("1234"), text("56789")], 2)), 400, "invalid_request");
+    expect((await chat.post(chatBody([text("1234"), text("5678")]))).status).toBe(200);
+    await expectError(await chat.post(chatBody([text("1234"), text("56789")], 2)), 400, "invalid_request");
   });
 
   it("may hold an image without a word", async () => {
     const chat = await startChat();
-    expect((await chat.post(ask(parts.slice(1, 2)))).status).toBe(200);
+    expect((await chat.post(chatBody(parts.slice(1, 2)))).status).toBe(200);
   });
 });
 
@@ -170,7 +170,7 @@ it("hands C1's wrapped prompt to the model word for word", async () => {
   const content =
     '<content thesys="true">A &amp; B &lt;i&gt;</content><context>["User clicked on Button: submit",[{"a":{"b":1}}]]</context>';
   const chat = await startChat();
-  await read(chat.post(ask(content)));
+  await readResponse(chat.post(chatBody(content)));
   expect(chat.model.calls[0]?.body.messages).toEqual([{ role: "user", content }]);
 });
 
@@ -178,21 +178,21 @@ it("takes any id that a store can hold", async () => {
   const chat = await startChat();
   for (const id of ["__proto__", "a/b", "%", "_", "'", "é😀", " ", "x".repeat(128)]) {
     const request = { prompt: { id, role: "user", content: "Hi" }, threadId: id, responseId: `${id.slice(0, 120)}-r` };
-    expect((await read(chat.post(request))).text).toBe("Answer to Hi.");
-    expect((await chat.stored(id)).map((message) => message.id)).toEqual([request.prompt.id, request.responseId]);
+    expect((await readResponse(chat.post(request))).text).toBe("Answer to Hi.");
+    expect((await chat.listStored(id)).map((message) => message.id)).toEqual([request.prompt.id, request.responseId]);
   }
 });
 
 it("takes a body that comes byte by byte", async () => {
   const chat = await startChat();
-  const bytes = new TextEncoder().encode(JSON.stringify(ask("Größe 😀")));
+  const bytes = new TextEncoder().encode(JSON.stringify(chatBody("Größe 😀")));
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       for (const byte of bytes) controller.enqueue(Uint8Array.of(byte));
       controller.close();
     },
   });
-  expect((await read(chat.post("", { body, duplex: "half" } as RequestInit))).text).toBe("Answer to Größe 😀.");
+  expect((await readResponse(chat.post("", { body, duplex: "half" } as RequestInit))).text).toBe("Answer to Größe 😀.");
 });
 
 describe("a body that does not end", () => {
@@ -281,19 +281,19 @@ describe("a body of a declared length", () => {
   it("is refused where it is longer than was declared, and too long", async () => {
     const chat = await startChat({ limits: { bodyBytes: 100 } });
     const headers = { ...json, "Content-Length": "10" };
-    await expectError(await chat.post(ask("x".repeat(200)), { headers }), 413, "body_too_large");
+    await expectError(await chat.post(chatBody("x".repeat(200)), { headers }), 413, "body_too_large");
     expect(chat.store.calls).toEqual([]);
   });
 
   it("leaves nothing behind where its client goes away within it", async () => {
     const chat = await startChat({ via: "server" });
-    const body = JSON.stringify(ask("Hi"));
+    const body = JSON.stringify(chatBody("Hi"));
     await new Promise<void>((resolve) => {
       const request = httpRequest(chat.url, { method: "POST", headers: { ...json, "Content-Length": body.length } });
       request.on("error", () => resolve());
       request.write(body.slice(0, -5), () => request.destroy(new Error("gone")));
     });
-    expect((await read(chat.post(ask("Hello", 1)))).text).toBe("Answer to Hello.");
+    expect((await readResponse(chat.post(chatBody("Hello", 1)))).text).toBe("Answer to Hello.");
     expect(chat.errors).toEqual([]);
     expect(chat.store.calls.map(({ method }) => method)).toEqual(["listMessages", "appendMessages", "appendMessages"]);
   });
@@ -303,17 +303,17 @@ describe("a body that was read before the handler received it", () => {
   /** A request whose body is used, locked, or emptied by a parser. */
   const misread: Record<string, () => Promise<Request>> = {
     async used() {
-      const request = new Request("http://chat.test", post(ask("Hi")));
+      const request = new Request("http://chat.test", post(chatBody("Hi")));
       await request.text();
       return request;
     },
     async locked() {
-      const request = new Request("http://chat.test", post(ask("Hi")));
+      const request = new Request("http://chat.test", post(chatBody("Hi")));
       request.body?.getReader();
       return request;
     },
     async "locked, with a declared length"() {
-      const request = new Request("http://chat.test", { ...post(ask("Hi")), headers: { ...json, "Content-Length": "120" } });
+      const request = new Request("http://chat.test", { ...post(chatBody("Hi")), headers: { ...json, "Content-Length": "120" } });
       request.body?.getReader();
       return request;
     },
@@ -336,7 +336,7 @@ describe("a body that was read before the handler received it", () => {
     for (const chat of [await startChat({ onError: undefined }), await startChat({ onError: undefined })]) {
       for (const how of Object.keys(misread)) await chat.handler(await misread[how]!());
       chat.model.always(async (call) => call.head(500));
-      for (const n of [1, 2]) await chat.post(ask("Hi", n));
+      for (const n of [1, 2]) await chat.post(chatBody("Hi", n));
     }
     const codes = log.mock.calls.map(([error]) => (error as ChatHandlerError).code);
     expect(codes).toEqual(["body_already_read", "model_failed", "model_failed", "body_already_read", "model_failed", "model_failed"]);
@@ -411,14 +411,14 @@ it("cuts off a body that an adapter has unpacked, for its length is still that o
 
 it("takes a request without a signal, as a framework may give it", async () => {
   const chat = await startChat();
-  const request = new Request(chat.url, post(ask("Hi")));
+  const request = new Request(chat.url, post(chatBody("Hi")));
   const bare = new Proxy(request, {
     get: (target, name) => {
       const value: unknown = name === "signal" ? undefined : Reflect.get(target, name, target);
       return typeof value === "function" ? (value.bind(target) as unknown) : value;
     },
   });
-  expect((await read(chat.handler(bare))).text).toBe("Answer to Hi.");
+  expect((await readResponse(chat.handler(bare))).text).toBe("Answer to Hi.");
 });
 
 it.each([
@@ -427,7 +427,7 @@ it.each([
   ["nothing", () => undefined],
 ])("says what it takes to whoever gives it %s", async (_, given) => {
   const chat = await startChat();
-  const response = await chat.handler(given(new Request(chat.url, post(ask("Hi")))) as unknown as Request);
+  const response = await chat.handler(given(new Request(chat.url, post(chatBody("Hi")))) as unknown as Request);
   await expectError(response, 500, "internal");
   expect(chat.errors[0]?.cause).toMatchObject({ name: "TypeError" });
 });
@@ -449,10 +449,10 @@ describe("response headers", () => {
   it("are exactly these, on an answer and on its replay", async () => {
     const chat = await startChat();
     for (let times = 0; times < 2; times++) {
-      const response = await chat.post(ask("Hi"));
+      const response = await chat.post(chatBody("Hi"));
       expect(response.status).toBe(200);
       expect(headersOf(response)).toEqual(ofAnAnswer);
-      await read(response);
+      await readResponse(response);
     }
   });
 
@@ -464,9 +464,9 @@ describe("response headers", () => {
 
   it("arrive over a server, which adds only what is its own", async () => {
     const chat = await startChat({ via: "server" });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     const own = new Set(["connection", "date", "keep-alive", "transfer-encoding"]);
     expect(headersOf(response).filter(([name]) => !own.has(name))).toEqual(ofAnAnswer);
-    await read(response);
+    await readResponse(response);
   });
 });

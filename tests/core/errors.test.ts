@@ -1,11 +1,11 @@
 /** The one error class, its form on the wire, and the card that C1Chat can show. */
 import { describe, expect, it } from "vitest";
 import { ChatHandlerError, type ChatHandlerErrorCode } from "../../src/index.ts";
-import { ask, inShort, read, startChat, ways } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { refuses, sends, text } from "../support/scripts.ts";
+import { chatBody, summarize, readResponse, startChat, variants } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { rejectWith, sendPieces, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const statuses: Record<ChatHandlerErrorCode, number> = {
   invalid_json: 400,
@@ -60,7 +60,7 @@ describe("ChatHandlerError", () => {
     };
     for (const showErrors of [false, true]) {
       const chat = await startChat({ authorize, showErrors });
-      expect((await chat.post(ask("Hi"))).status).toBe(showErrors ? 200 : 500);
+      expect((await chat.post(chatBody("Hi"))).status).toBe(showErrors ? 200 : 500);
     }
   });
 
@@ -71,7 +71,7 @@ describe("ChatHandlerError", () => {
         throw new ChatHandlerError("rate_limited", "Slow down.", { retryAfter });
       };
       const chat = await startChat({ authorize });
-      const response = await chat.post(ask("Hi"));
+      const response = await chat.post(chatBody("Hi"));
       expect([response.status, response.headers.has("Retry-After")]).toEqual([429, false]);
     },
   );
@@ -82,7 +82,7 @@ describe("ChatHandlerError", () => {
       throw new ChatHandlerError("rate_limited", "Slow down.", { retryAfter });
     };
     const chat = await startChat({ authorize });
-    expect((await chat.post(ask("Hi"))).headers.get("Retry-After")).toBe(retryAfter);
+    expect((await chat.post(chatBody("Hi"))).headers.get("Retry-After")).toBe(retryAfter);
   });
 
   it.each(["authorize", "model", "onTurnEnd"] as const)("takes what cannot be looked at for what it is: a fault, in %s", async (name) => {
@@ -92,12 +92,12 @@ describe("ChatHandlerError", () => {
       throw proxy as Error;
     };
     const chat = await startChat({ [name]: fail });
-    const seen = await read(chat.post(ask("Hi")));
+    const seen = await readResponse(chat.post(chatBody("Hi")));
     expect(seen.status).toBe(name === "onTurnEnd" ? 200 : 500);
-    await chat.settled();
+    await chat.waitForTurns();
     expect(chat.errors.map(({ code }) => code)).toEqual(["internal"]);
-    const healed = await startChat({ over: chat });
-    expect((await read(healed.post(ask("Next", 2)))).text).toBe("Answer to Next.");
+    const healed = await startChat({ sharesStoreWith: chat });
+    expect((await readResponse(healed.post(chatBody("Next", 2)))).text).toBe("Answer to Next.");
   });
 
   it.each(codes)("%s thrown by authorize gives its status, its words and a type that OpenAI's clients know", async (code, status) => {
@@ -106,7 +106,7 @@ describe("ChatHandlerError", () => {
         throw new ChatHandlerError(code, "In plain words.", { param: "threadId", retryAfter: "7" });
       },
     });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     expect(response.status).toBe(status);
     expect(response.headers.get("Retry-After")).toBe("7");
     const type = status < 500 ? "invalid_request_error" : "server_error";
@@ -114,11 +114,11 @@ describe("ChatHandlerError", () => {
   });
 });
 
-describe.each(ways)("showErrors, $name", ({ way }) => {
+describe.each(variants)("showErrors, $name", ({ way }) => {
   it("answers a failure before the first byte with a C1 card, with its code in a header", async () => {
     const chat = await startChat({ ...way, showErrors: true });
-    chat.model.next(refuses(500, { error: { message: "sk-secret-key" } }));
-    const response = await chat.post(ask("Hi"));
+    chat.model.next(rejectWith(500, { error: { message: "sk-secret-key" } }));
+    const response = await chat.post(chatBody("Hi"));
     expect(response.status).toBe(200);
     expect(response.headers.get("X-Chat-Handler-Error")).toBe("model_failed");
     expect(response.headers.get("Content-Type")).toBe("text/event-stream; charset=utf-8");
@@ -126,17 +126,17 @@ describe.each(ways)("showErrors, $name", ({ way }) => {
     expect(card).toMatch(/could not answer/);
     expect(card).toMatch(/try again/i);
     expect(card).not.toContain("sk-secret-key");
-    await chat.settled();
+    await chat.waitForTurns();
     // It is no answer: neither stored nor replayed.
-    expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"']);
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
-    expect((await chat.post(ask("Hi"))).headers.get("X-Chat-Handler-Error")).toBeNull();
+    expect(summarize(await chat.listStored())).toEqual(['user p1 complete "Hi"']);
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+    expect((await chat.post(chatBody("Hi"))).headers.get("X-Chat-Handler-Error")).toBeNull();
   });
 
   it("still errors the stream when the answer breaks off after its first byte", async () => {
     const chat = await startChat({ ...way, showErrors: true });
-    chat.model.next(sends(text("Half")));
-    expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+    chat.model.next(sendPieces(textEvent("Half")));
+    expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
   });
 });
 
@@ -155,7 +155,7 @@ it.each([
       throw new ChatHandlerError(code, "It failed.");
     },
   });
-  const card = await cardOf(await chat.post(ask("Hi")));
+  const card = await cardOf(await chat.post(chatBody("Hi")));
   expect(card).toContain("It failed.");
   expect(card.includes("Try again.")).toBe(mayPass);
   expect(card.includes("Trying again will not help.")).toBe(!mayPass);
@@ -168,7 +168,7 @@ it("the card of a message that says to try again says so once", async () => {
       throw new ChatHandlerError("thread_busy", "It failed. Try again.");
     },
   });
-  expect((await cardOf(await chat.post(ask("Hi")))).match(/Try again/g)).toHaveLength(1);
+  expect((await cardOf(await chat.post(chatBody("Hi")))).match(/Try again/g)).toHaveLength(1);
 });
 
 it("the card holds any message without breaking", async () => {
@@ -179,7 +179,7 @@ it("the card holds any message without breaking", async () => {
       throw new ChatHandlerError("forbidden", message);
     },
   });
-  expect(await cardOf(await chat.post(ask("Hi")))).toContain(message);
+  expect(await cardOf(await chat.post(chatBody("Hi")))).toContain(message);
 });
 
 /** The text of a C1 card, read as C1's browser client reads it. */

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { testChatRoute } from "../support/chat-route-suite.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
-import { answers } from "../support/scripts.ts";
+import { echoPrompt } from "../support/model-scripts.ts";
 import { type Example, prepare, type Running } from "./example.ts";
 
 /** The examples, and the routes that `extras` adds to their copies. */
@@ -20,7 +20,7 @@ describe.each(Object.keys(routes))("examples/%s", (name) => {
   let running: Running;
 
   beforeAll(async () => {
-    model = await startModelServer(answers);
+    model = await startModelServer(echoPrompt);
     example = await prepare(name, inject("tarball"));
     running = await example.start({ THESYS_API_KEY: "sk-test", THESYS_BASE_URL: model.baseURL });
   });

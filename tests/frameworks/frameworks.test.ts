@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { type ChatHandler, type ChatHandlerError, createChatHandler, createMemoryStore } from "../../src/index.ts";
 import { testChatRoute } from "../support/chat-route-suite.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
-import { answers } from "../support/scripts.ts";
+import { echoPrompt } from "../support/model-scripts.ts";
 import { readPages } from "../docs/markdown.ts";
 import { compileSkippedSnippets } from "../docs/snippets.ts";
 import { root, run } from "../package/pack.ts";
@@ -19,7 +19,7 @@ describe.each(names)("%s", (name) => {
   let app: App;
 
   beforeAll(async () => {
-    model = await startModelServer(answers);
+    model = await startModelServer(echoPrompt);
     const onError = (error: ChatHandlerError) => void errors.push(error);
     app = await apps[name]!(createChatHandler({ client: model.client(), model: "test-model", store: createMemoryStore(), onError }));
   });
@@ -38,7 +38,7 @@ describe.each(names)("%s", (name) => {
 });
 
 async function start(mount: (chat: ChatHandler) => Promise<App>): Promise<string> {
-  const model = await startModelServer(answers);
+  const model = await startModelServer(echoPrompt);
   const chat = createChatHandler({ client: model.client(), model: "test-model", store: createMemoryStore(), onError() {} });
   const app = await mount(chat);
   onTestFinished(async () => {

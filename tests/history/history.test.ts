@@ -6,12 +6,22 @@ import { describe, expect, it } from "vitest";
 import { createChatHandler, createMemoryStore, type ModelClient, type StoredMessage } from "../../src/index.ts";
 import { findProblem } from "../../src/lib/demo-model/history.ts";
 import { createTools } from "../../src/tools.ts";
-import { ask, inShort, read, startChat } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { chatBody, summarize, readResponse, startChat } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { post } from "../support/handler-server.ts";
-import { chunk, done, event, finish, gate, says, saysAfter, sends, text } from "../support/scripts.ts";
+import {
+  chunk,
+  doneEvent,
+  toEvent,
+  finishEvent,
+  createGate,
+  answerWith,
+  answerAfter,
+  sendPieces,
+  textEvent,
+} from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 type Message = ChatCompletionMessageParam;
 
@@ -139,18 +149,18 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     ["a name", [{ ...user("a"), name: "Ada" } as Message], [{ ...user("a"), name: "Ada" } as Message]],
   ])("%s", async (_, history, sent) => {
     const chat = await startChat();
-    await chat.kept.appendMessages({ owner: "", threadId: "t" }, stored(history));
-    const before = await chat.stored();
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+    await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, stored(history));
+    const before = await chat.listStored();
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
     expect(chat.model.calls[0]?.body.messages).toEqual([...sent, hi]);
-    expect((await chat.stored()).slice(0, before.length)).toEqual(before);
+    expect((await chat.listStored()).slice(0, before.length)).toEqual(before);
   });
 
   it("messages that a store gives twice", async () => {
     const kept = createMemoryStore();
     const twice = stored([user("a"), assistant("b")]);
     const chat = await startChat({ store: { ...kept, listMessages: async () => [...twice, ...twice] } });
-    await read(chat.post(ask("Hi")));
+    await readResponse(chat.post(chatBody("Hi")));
     expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("b"), hi]);
   });
 
@@ -161,20 +171,20 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
       return [...messages, ...messages];
     };
     const chat = await startChat({ store: { ...kept, listMessages } });
-    for (let times = 0; times < 2; times++) expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+    for (let times = 0; times < 2; times++) expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
     expect(chat.model.calls.length).toBe(1);
   });
 
   it("an answer that was made anew after the next prompt, when that is answered anew, too", async () => {
     const chat = await startChat();
-    chat.model.next(sends(text("Half")), sends(text("Half")));
+    chat.model.next(sendPieces(textEvent("Half")), sendPieces(textEvent("Half")));
     for (const [content, n] of [
       ["a", 1],
       ["b", 2],
       ["a", 1],
       ["b", 2],
     ] as const)
-      await read(chat.post(ask(content, n)));
+      await readResponse(chat.post(chatBody(content, n)));
     expect(chat.model.calls[3]?.body.messages).toEqual([user("a"), assistant("Answer to a."), user("b")]);
   });
 
@@ -182,15 +192,15 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     const kept = createMemoryStore();
     const history = [null, undefined, {}, { id: "x" }, ...stored([user("a"), assistant("b")])] as StoredMessage[];
     const chat = await startChat({ store: { ...kept, listMessages: async () => history } });
-    await read(chat.post(ask("Hi")));
+    await readResponse(chat.post(chatBody("Hi")));
     expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("b"), hi]);
   });
 
   it("turns that two processes stored into one another", async () => {
     const chat = await startChat();
     const [one, two] = [stored([user("a"), assistant("A")], "one"), stored([user("b"), assistant("B")], "two")];
-    await chat.kept.appendMessages({ owner: "", threadId: "t" }, [one[0], two[0], two[1], one[1]] as StoredMessage[]);
-    await read(chat.post(ask("Hi")));
+    await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, [one[0], two[0], two[1], one[1]] as StoredMessage[]);
+    await readResponse(chat.post(chatBody("Hi")));
     expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("A"), user("b"), assistant("B"), hi]);
   });
 });
@@ -199,8 +209,8 @@ it("an answer that was made anew goes to the model with its prompt, or not at al
   const chat = await startChat({ history: { maxMessages: 6 } });
   const turns = [1, 2, 3, 4].flatMap((n) => stored([user(`Q${n}`), assistant(`A${n}`)], `q${n}`));
   const late = { ...stored([user("Q1"), assistant("A1")], "q1")[1]!, id: "late" };
-  await chat.kept.appendMessages({ owner: "", threadId: "t" }, [...turns, late]);
-  await read(chat.post(ask("Hi")));
+  await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, [...turns, late]);
+  await readResponse(chat.post(chatBody("Hi")));
   const texts = chat.model.calls[0]?.body.messages.map(({ content }) => content);
   expect(texts).toEqual(["Q3", "A3", "Q4", "A4", "Hi"]);
 });
@@ -235,7 +245,7 @@ describe("any history at all", () => {
         const kept = createMemoryStore();
         const store = { ...kept, listMessages: async () => messages as unknown as StoredMessage[] };
         const handler = createChatHandler({ store, client: listening(sent), model: "m", history: { maxMessages: last } });
-        const seen = await read(handler(new Request("http://chat.test", post(ask("Hi")))));
+        const seen = await readResponse(handler(new Request("http://chat.test", post(chatBody("Hi")))));
         expect(seen).toEqual({ status: 200, text: "Hello.", failed: false });
         const [request = []] = sent;
         expect(findProblem(request)).toBeUndefined();
@@ -255,8 +265,8 @@ describe("history.maxMessages", () => {
     "sends at most the newest %d, the prompt among them, beginning with a prompt, and asks the store for no more",
     async (last) => {
       const chat = await startChat({ history: { maxMessages: last } });
-      await chat.kept.appendMessages({ owner: "", threadId: "t" }, turns(30));
-      await read(chat.post(ask("Hi")));
+      await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, turns(30));
+      await readResponse(chat.post(chatBody("Hi")));
       const sent = chat.model.calls[0]?.body.messages ?? [];
       const whole = last - 1 - ((last - 1) % 2);
       expect(sent).toEqual([
@@ -271,8 +281,8 @@ describe("history.maxMessages", () => {
 
   it("is 100 unless said otherwise", async () => {
     const chat = await startChat();
-    await chat.kept.appendMessages({ owner: "", threadId: "t" }, turns(200));
-    await read(chat.post(ask("Hi")));
+    await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, turns(200));
+    await readResponse(chat.post(chatBody("Hi")));
     expect(chat.model.calls[0]?.body.messages.length).toBe(99);
     expect(chat.store.calls[0]?.args[1]).toEqual({ last: 100 });
   });
@@ -280,8 +290,8 @@ describe("history.maxMessages", () => {
   it.each([2, 3, 4, 5, 6])("never splits a call from its results (last: %d)", async (last) => {
     const chat = await startChat({ history: { maxMessages: last } });
     const turn = [user("a"), assistant(null, "c1", "c2"), result("c1"), result("c2"), assistant("b")];
-    await chat.kept.appendMessages({ owner: "", threadId: "t" }, stored(turn));
-    await read(chat.post(ask("Hi")));
+    await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, stored(turn));
+    await readResponse(chat.post(chatBody("Hi")));
     expect(chat.model.calls[0]?.body.messages).toEqual(last === 6 ? [...turn, hi] : [hi]);
   });
 
@@ -289,57 +299,64 @@ describe("history.maxMessages", () => {
     const tools = createTools([{ name: "look", run: () => "seen" }]);
     const options = { tools, history: { maxMessages: 2 } };
     const chat = await startChat(options);
-    chat.model.next(sends(text("Let me look. "), callEvent(), finish("tool_calls"), done), says("Done."));
-    const first = await read(chat.post(ask("Hi")));
+    chat.model.next(sendPieces(textEvent("Let me look. "), callEvent(), finishEvent("tool_calls"), doneEvent), answerWith("Done."));
+    const first = await readResponse(chat.post(chatBody("Hi")));
     expect(first).toEqual({ status: 200, text: "Let me look. Done.", failed: false });
-    await chat.settled();
-    expect((await chat.stored()).length).toBe(4);
-    expect(await read(chat.post(ask("Hi")))).toEqual(first);
+    await chat.waitForTurns();
+    expect((await chat.listStored()).length).toBe(4);
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(first);
     // Also while another turn of the thread runs, when a replay waits for nobody.
-    const end = gate();
-    chat.model.next(saysAfter([end.opened, "Later"]));
-    const running = chat.post(ask("More", 2));
+    const end = createGate();
+    chat.model.next(answerAfter([end.opened, "Later"]));
+    const running = chat.post(chatBody("More", 2));
     await chat.model.call(2);
-    expect(await read(chat.post(ask("Hi")))).toEqual(first);
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(first);
     end.open();
-    expect((await read(running)).text).toBe("Later");
+    expect((await readResponse(running)).text).toBe("Later");
   });
 
   it("replays an answer whose last step says nothing and whose words are further back than the window", async () => {
     const chat = await startChat({ history: { maxMessages: 1 }, tools: createTools([{ name: "look", run: () => "seen" }]) });
-    chat.model.next(sends(text("Sunny, I think."), event(chunk({ tool_calls: [call("c1")] } as object, "tool_calls"))), sends(finish()));
-    for (let times = 0; times < 2; times++) expect((await read(chat.post(ask("Hi")))).text).toBe("Sunny, I think.");
+    chat.model.next(
+      sendPieces(textEvent("Sunny, I think."), toEvent(chunk({ tool_calls: [call("c1")] } as object, "tool_calls"))),
+      sendPieces(finishEvent()),
+    );
+    for (let times = 0; times < 2; times++) expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Sunny, I think.");
     expect(chat.model.calls.length).toBe(2);
   });
 
   it("replays, and makes anew in its place, an answer further back than the window", async () => {
     const chat = await startChat({ history: { maxMessages: 4 } });
-    chat.model.next(sends(text("Half")));
-    await read(chat.post(ask("First", 1)));
-    for (let n = 2; n <= 10; n++) await read(chat.post(ask(`Prompt ${n}`, n)));
+    chat.model.next(sendPieces(textEvent("Half")));
+    await readResponse(chat.post(chatBody("First", 1)));
+    for (let n = 2; n <= 10; n++) await readResponse(chat.post(chatBody(`Prompt ${n}`, n)));
     const calls = chat.model.calls.length;
-    expect((await read(chat.post(ask("Prompt 2", 2)))).text).toBe("Answer to Prompt 2.");
+    expect((await readResponse(chat.post(chatBody("Prompt 2", 2)))).text).toBe("Answer to Prompt 2.");
     expect(chat.model.calls.length).toBe(calls);
-    expect((await read(chat.post(ask("First", 1)))).text).toBe("Answer to First.");
+    expect((await readResponse(chat.post(chatBody("First", 1)))).text).toBe("Answer to First.");
     // What came after the prompt is no part of what it is answered with.
     expect(chat.model.calls.at(-1)?.body.messages).toEqual([user("First")]);
-    await chat.settled();
-    expect(inShort(await chat.stored()).at(-1)).toBe('assistant r1 complete "Answer to First."');
-    expect((await chat.stored()).length).toBe(20);
+    await chat.waitForTurns();
+    expect(summarize(await chat.listStored()).at(-1)).toBe('assistant r1 complete "Answer to First."');
+    expect((await chat.listStored()).length).toBe(20);
   });
 
   it("refuses an id that was used for something else further back than the window", async () => {
     const chat = await startChat({ history: { maxMessages: 2 } });
-    for (let n = 1; n <= 5; n++) await read(chat.post(ask(`Prompt ${n}`, n)));
-    await chat.settled();
-    const before = await chat.stored();
-    for (const request of [ask("Other", 1), { ...ask("Prompt 1", 1), responseId: "new" }, { ...ask("New", "new"), responseId: "r1" }]) {
-      const seen = await read(chat.post(request));
+    for (let n = 1; n <= 5; n++) await readResponse(chat.post(chatBody(`Prompt ${n}`, n)));
+    await chat.waitForTurns();
+    const before = await chat.listStored();
+    for (const request of [
+      chatBody("Other", 1),
+      { ...chatBody("Prompt 1", 1), responseId: "new" },
+      { ...chatBody("New", "new"), responseId: "r1" },
+    ]) {
+      const seen = await readResponse(chat.post(request));
       expect(seen.status === 409 || seen.failed).toBe(true);
     }
-    await chat.settled();
+    await chat.waitForTurns();
     // A prompt with an answer that cannot be stored may stay; nothing that was there is changed.
-    expect((await chat.stored()).slice(0, before.length)).toEqual(before);
+    expect((await chat.listStored()).slice(0, before.length)).toEqual(before);
   });
 });
 

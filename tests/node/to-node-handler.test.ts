@@ -6,9 +6,9 @@ import { json, text } from "node:stream/consumers";
 import { setTimeout } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { toNodeHandler } from "../../src/node.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => unknown;
 

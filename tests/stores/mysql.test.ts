@@ -5,7 +5,7 @@ import type { ThreadStore } from "../../src/index.ts";
 import { createMySqlStore, type MySqlClient } from "../../src/mysql.ts";
 import { messageStoreCases, testMessageStore, type ThreadStoreSubject } from "../../src/testkit.ts";
 import { describeWith, installed } from "../services/include.ts";
-import { inSpace } from "../support/in-space.ts";
+import { prefixOwners } from "../support/prefix-owners.ts";
 import { onEachConnection, onMysql, useMysqlDatabase } from "../support/mysql-database.ts";
 
 interface MariaPool {
@@ -29,7 +29,7 @@ onMysql("MySQL", () => {
       const { client, close } = open();
       const store = createMySqlStore(client, { prefix });
       await store.migrate();
-      return { ...inSpace(store, space), space, close };
+      return { ...prefixOwners(store, space), space, close };
     };
     return {
       threads: true,

@@ -2,7 +2,18 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { ModelServer, Script } from "./model-server.ts";
-import { answers, answerTo, finish, gate, hangs, promptOf, says, saysAfter, stalls, text } from "./scripts.ts";
+import {
+  echoPrompt,
+  echoOf,
+  finishEvent,
+  createGate,
+  neverAnswer,
+  lastPrompt,
+  answerWith,
+  answerAfter,
+  answerThenStall,
+  textEvent,
+} from "./model-scripts.ts";
 
 /** A mounted route and the model behind it. */
 export interface ChatRoute {
@@ -26,8 +37,8 @@ export function testChatRoute(route: () => ChatRoute): void {
   };
 
   test("the first token arrives before the answer ends", async () => {
-    const rest = gate();
-    route().model.next(saysAfter([Promise.resolve(), "First"], [rest.opened, ", and the rest."]));
+    const rest = createGate();
+    route().model.next(answerAfter([Promise.resolve(), "First"], [rest.opened, ", and the rest."]));
     const response = await send("Hello");
     expect(response.status).toBe(200);
     expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
@@ -40,13 +51,13 @@ export function testChatRoute(route: () => ChatRoute): void {
 
   test("a long answer arrives byte for byte", async () => {
     const middle = Math.floor(longAnswer.length / 2);
-    route().model.next(says(longAnswer.slice(0, middle), longAnswer.slice(middle)));
+    route().model.next(answerWith(longAnswer.slice(0, middle), longAnswer.slice(middle)));
     expect((await (await send("Hello")).text()) === longAnswer).toBe(true);
   });
 
   test("a client that disconnects in mid-stream ends the model call", async () => {
     const { model } = route();
-    model.next(stalls("Once upon a time"));
+    model.next(answerThenStall("Once upon a time"));
     const number = model.calls.length;
     const client = new AbortController();
     const response = await send("A story", {}, client.signal);
@@ -54,12 +65,12 @@ export function testChatRoute(route: () => ChatRoute): void {
     const call = await model.call(number);
     const leaving = performance.now();
     client.abort();
-    expect((await call.left) - leaving).toBeLessThan(soon);
+    expect((await call.disconnected) - leaving).toBeLessThan(soon);
   });
 
   test("a client that disconnects before the first token ends the model call", async () => {
     const { model } = route();
-    model.next(hangs);
+    model.next(neverAnswer);
     const number = model.calls.length;
     const client = new AbortController();
     const response = send("A story", {}, client.signal);
@@ -67,13 +78,13 @@ export function testChatRoute(route: () => ChatRoute): void {
     const leaving = performance.now();
     client.abort();
     await expect(response).rejects.toThrow("abort");
-    expect((await call.left) - leaving).toBeLessThan(soon);
+    expect((await call.disconnected) - leaving).toBeLessThan(soon);
   });
 
   test("an answer that breaks off is broken for the client, and whole when it is sent again", async () => {
-    const seen = gate();
+    const seen = createGate();
     const breaksOff: Script = async (call) => {
-      await call.send(text("A part"));
+      await call.send(textEvent("A part"));
       await seen.opened;
       call.cut();
     };
@@ -83,17 +94,17 @@ export function testChatRoute(route: () => ChatRoute): void {
     expect((await reader.read()).value).toBe("A part");
     seen.open();
     await expect(reader.read()).rejects.toThrow("terminated");
-    expect(await (await send("", ids)).text()).toBe(answerTo("Hello"));
+    expect(await (await send("", ids)).text()).toBe(echoOf("Hello"));
   });
 
   test("a second turn sends the first one to the model", async () => {
     const threadId = randomUUID();
-    expect(await (await send("One", { threadId })).text()).toBe(answerTo("One"));
-    expect(await (await send("Two", { threadId })).text()).toBe(answerTo("Two"));
+    expect(await (await send("One", { threadId })).text()).toBe(echoOf("One"));
+    expect(await (await send("Two", { threadId })).text()).toBe(echoOf("Two"));
     const messages = route()
       .model.calls.at(-1)
       ?.body.messages.map(({ content }) => content);
-    expect(messages).toEqual(["One", answerTo("One"), "Two"]);
+    expect(messages).toEqual(["One", echoOf("One"), "Two"]);
   });
 
   test("the same ids are answered again without the model", async () => {
@@ -137,20 +148,20 @@ export function testChatRoute(route: () => ChatRoute): void {
 
   test("100 answers stream at once", async () => {
     const { model } = route();
-    const all = gate();
+    const all = createGate();
     let arrived = 0;
     model.always(async (call) => {
-      await call.send(text("Answer to "));
+      await call.send(textEvent("Answer to "));
       if (++arrived === 100) all.open();
       await all.opened;
-      await call.send(text(`${promptOf(call.body)}.`) + finish());
+      await call.send(textEvent(`${lastPrompt(call.body)}.`) + finishEvent());
     });
     try {
       const prompts = Array.from({ length: 100 }, (_, n) => `prompt ${n}`);
       const texts = await Promise.all(prompts.map(async (prompt) => (await send(prompt)).text()));
-      expect(texts).toEqual(prompts.map(answerTo));
+      expect(texts).toEqual(prompts.map(echoOf));
     } finally {
-      model.always(answers);
+      model.always(echoPrompt);
     }
   });
 }

@@ -14,7 +14,7 @@ import {
 import { createFaultyStore, type FaultyStore } from "./faulty-store.ts";
 import { mount, type Post, type Via } from "./handler-server.ts";
 import { type ModelServer, type Script, startModelServer } from "./model-server.ts";
-import { answers } from "./scripts.ts";
+import { echoPrompt } from "./model-scripts.ts";
 
 /** What a chat is made of; all optional. */
 export interface ChatSetup extends Partial<ChatHandlerOptions> {
@@ -26,9 +26,9 @@ export interface ChatSetup extends Partial<ChatHandlerOptions> {
   clientKind?: "openai" | "wrapped" | "traced" | "logged";
   script?: Script;
   /** What is stored in. @default a memory store of its own */
-  kept?: ThreadStore;
+  backingStore?: ThreadStore;
   /** Another chat, whose data this one takes over: with it, a fault of the one is healed by the other. */
-  over?: Chat;
+  sharesStoreWith?: Chat;
 }
 
 /** A chat endpoint under test. */
@@ -37,22 +37,22 @@ export interface Chat {
   /** What the handler stores in. */
   readonly store: FaultyStore;
   /** What is really stored. */
-  readonly kept: ThreadStore;
+  readonly backingStore: ThreadStore;
   readonly handler: ChatHandler;
   readonly url: string;
   post: Post;
   /** All that `onError` got. */
   readonly errors: ChatHandlerError[];
   /** All that `onTurnEnd` got. */
-  readonly ended: TurnEndEvent[];
+  readonly turnEnds: TurnEndEvent[];
   /** Resolves when every turn so far is through. */
-  settled(): Promise<void>;
+  waitForTurns(): Promise<void>;
   /** The stored messages of a thread. */
-  stored(threadId?: string, owner?: string): Promise<StoredMessage[]>;
+  listStored(threadId?: string, owner?: string): Promise<StoredMessage[]>;
 }
 
 /** The ways in which every behaviour should be the same. */
-export const ways = [
+export const variants = [
   { name: "called directly", way: { via: "direct", clientKind: "openai" } },
   { name: "over a server", way: { via: "server", clientKind: "openai" } },
   { name: "with a wrapped client", way: { via: "direct", clientKind: "wrapped" } },
@@ -62,20 +62,20 @@ export const ways = [
 export async function startChat({
   via = "direct",
   clientKind = "openai",
-  script = answers,
-  over,
-  kept = over?.kept ?? createMemoryStore(),
+  script = echoPrompt,
+  sharesStoreWith,
+  backingStore = sharesStoreWith?.backingStore ?? createMemoryStore(),
   ...given
 }: ChatSetup = {}): Promise<Chat> {
   const model = await startModelServer(script);
-  const store = createFaultyStore(kept);
+  const store = createFaultyStore(backingStore);
   const errors: ChatHandlerError[] = [];
   const ended: TurnEndEvent[] = [];
   const turns: Promise<void>[] = [];
-  const client = model.client(clientKind === "logged" ? { fetch: logged } : {});
+  const client = model.client(clientKind === "logged" ? { fetch: fetchAndLog } : {});
   const handler = createChatHandler({
     store,
-    client: clientKind === "wrapped" ? wrapped(client) : clientKind === "traced" ? traced(client) : client,
+    client: clientKind === "wrapped" ? wrapClient(client) : clientKind === "traced" ? traceClient(client) : client,
     model: "test-model",
     onError: (error) => void errors.push(error),
     onTurnEnd: (turn) => void ended.push(turn),
@@ -93,24 +93,24 @@ export async function startChat({
   return {
     model,
     store,
-    kept,
+    backingStore,
     handler,
     url: mounted.url,
     post: mounted.post,
     errors,
-    ended,
-    settled: async () => void (await Promise.all(turns)),
-    stored: (threadId = "t", owner = "") => kept.listMessages({ owner, threadId }),
+    turnEnds: ended,
+    waitForTurns: async () => void (await Promise.all(turns)),
+    listStored: (threadId = "t", owner = "") => backingStore.listMessages({ owner, threadId }),
   };
 }
 
 /** A client as tracing wrappers make it: `create()` gives a plain promise of an async iterable. */
-function wrapped(client: ModelClient): ModelClient {
+function wrapClient(client: ModelClient): ModelClient {
   return { chat: { completions: { create: async (body, options) => client.chat.completions.create(body, options) } } };
 }
 
 /** A client as Sentry wraps it: its own promise awaits the answer, too, and `asResponse` is that of the call. */
-function traced(client: ModelClient): ModelClient {
+function traceClient(client: ModelClient): ModelClient {
   return {
     chat: {
       completions: {
@@ -125,7 +125,7 @@ function traced(client: ModelClient): ModelClient {
 }
 
 /** A `fetch` that logs what it gets. Cancelling the body of what it gives does not end the call: the copy still reads. */
-async function logged(...call: Parameters<typeof fetch>): Promise<Response> {
+async function fetchAndLog(...call: Parameters<typeof fetch>): Promise<Response> {
   const response = await fetch(...call);
   void response
     .clone()
@@ -135,14 +135,14 @@ async function logged(...call: Parameters<typeof fetch>): Promise<Response> {
 }
 
 /** The body of a request: prompt `p<n>`, answer `r<n>`, thread `t`. */
-export const ask = (content: unknown, n: number | string = 1, threadId = "t") => ({
+export const chatBody = (content: unknown, n: number | string = 1, threadId = "t") => ({
   prompt: { id: `p${n}`, role: "user", content },
   threadId,
   responseId: `r${n}`,
 });
 
 /** What a client saw of an answer. */
-export interface Seen {
+export interface ReceivedResponse {
   status: number;
   text: string;
   /** Whether the body errored; a clean end says that the answer is whole and stored. */
@@ -150,7 +150,7 @@ export interface Seen {
 }
 
 /** Reads a response as far as it goes. */
-export async function read(response: Response | Promise<Response>): Promise<Seen> {
+export async function readResponse(response: Response | Promise<Response>): Promise<ReceivedResponse> {
   const { status, body } = await response;
   const decoder = new TextDecoder();
   let text = "";
@@ -163,7 +163,7 @@ export async function read(response: Response | Promise<Response>): Promise<Seen
 }
 
 /** Stored messages in short: `role id status "content"`. */
-export const inShort = (messages: readonly StoredMessage[]): string[] =>
+export const summarize = (messages: readonly StoredMessage[]): string[] =>
   messages.map(({ id, message, status }) => `${message.role} ${id} ${status} ${JSON.stringify(message.content)}`);
 
 /** Who said each stored message, and how it ended: what a test of tools looks at, for their ids are random. */

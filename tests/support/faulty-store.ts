@@ -1,23 +1,23 @@
-/** A store whose calls fail on demand, each in its own way, and that remembers what it was asked. */
+/** A store whose calls fail as a test plans, and that records its calls. */
 import type { MessageStore, ThreadStore } from "../../src/index.ts";
 
-/** How a store call goes wrong. */
+/** How a store call fails. */
 export type Fault =
-  /** Rejects and does nothing. */
+  /** Rejects without an effect. */
   | "reject"
-  /** Throws before it gives a promise, and does nothing. */
+  /** Throws synchronously, without an effect. */
   | "throw"
-  /** Never settles, and does nothing. */
+  /** Never settles, without an effect. */
   | "hang"
-  /** Does its work and rejects all the same. */
+  /** Takes effect, then rejects. */
   | "act-reject"
-  /** Does its work and never settles. */
+  /** Takes effect, then never settles. */
   | "act-hang"
-  /** Does its work twice and gives what the second time gave, as a client does that sends again what was not answered. */
+  /** Takes effect twice and returns the second result, like a database client that retries after a lost reply. */
   | "twice"
-  /** Does its work when the promise resolves. */
+  /** Takes effect when the promise resolves. */
   | { before: Promise<unknown> }
-  /** Does its work at once and settles when the promise resolves. */
+  /** Takes effect at once and settles when the promise resolves. */
   | { after: Promise<unknown> };
 
 export const faults = ["reject", "throw", "hang", "act-reject", "act-hang"] as const satisfies readonly Fault[];
@@ -26,28 +26,28 @@ export const faults = ["reject", "throw", "hang", "act-reject", "act-hang"] as c
 export interface StoreCall {
   readonly method: string;
   readonly args: readonly unknown[];
-  /** Its place among all calls, from 0. */
+  /** Its index among all calls. */
   readonly number: number;
-  /** Its place among the calls of this method, from 0. */
+  /** Its index among the calls of this method. */
   readonly nth: number;
 }
 
-/** What a store's own error would say: none of it may reach a client. */
-export const storeSecret = "connect ECONNREFUSED postgres://app:hunter2@10.0.0.7/chat";
+/** The message of a store's error. Nothing of it may reach a client. */
+export const secretStoreError = "connect ECONNREFUSED postgres://app:hunter2@10.0.0.7/chat";
 
-/** A store with a record of its calls and a plan of its faults. */
+/** A store with a record of its calls and with faults. */
 export type FaultyStore<S extends MessageStore = ThreadStore> = S & {
   readonly calls: readonly StoreCall[];
-  /** Chooses the fault of each later call; without a plan all goes well. */
-  plan(fault?: (call: StoreCall) => Fault | undefined): void;
-  /** Resolves when all is done that was begun, also what nobody waits for any more. */
-  quiet(): Promise<void>;
+  /** Sets a function that chooses the fault of each later call. Without one, calls succeed. */
+  injectFaults(fault?: (call: StoreCall) => Fault | undefined): void;
+  /** Resolves when all calls have taken effect, including calls that timed out. */
+  waitForCalls(): Promise<void>;
 };
 
-/** Puts faults in the way of a store. The store itself stays as it is, for looking at what was really stored. */
+/** Wraps a store. The wrapped store does not change, so a test can read what was really stored. */
 export function createFaultyStore<S extends MessageStore>(store: S): FaultyStore<S> {
   const calls: StoreCall[] = [];
-  const underWay = new Set<Promise<unknown>>();
+  const pending = new Set<Promise<unknown>>();
   let faultOf: (call: StoreCall) => Fault | undefined = () => undefined;
 
   const methods: Record<string, unknown> = {};
@@ -57,11 +57,11 @@ export function createFaultyStore<S extends MessageStore>(store: S): FaultyStore
       const call = { method, args: structuredClone(args), number: calls.length, nth };
       calls.push(call);
       const fault = faultOf(call);
-      if (fault === "throw") throw new Error(storeSecret);
+      if (fault === "throw") throw new Error(secretStoreError);
       return perform(fault, () => {
-        const acting = act(...args);
-        underWay.add(acting);
-        return acting.finally(() => underWay.delete(acting));
+        const result = act(...args);
+        pending.add(result);
+        return result.finally(() => pending.delete(result));
       });
     };
   }
@@ -69,23 +69,23 @@ export function createFaultyStore<S extends MessageStore>(store: S): FaultyStore
     ...store,
     ...methods,
     calls,
-    plan: (plan = () => undefined) => void (faultOf = plan),
-    async quiet() {
+    injectFaults: (chooseFault = () => undefined) => void (faultOf = chooseFault),
+    async waitForCalls() {
       do {
-        await Promise.allSettled(underWay);
-        await new Promise((resolve) => setImmediate(resolve)); // what waited for that may go on with the next
-      } while (underWay.size > 0);
+        await Promise.allSettled(pending);
+        await new Promise((resolve) => setImmediate(resolve)); // a caller may continue with the next call
+      } while (pending.size > 0);
     },
   };
 }
 
 async function perform(fault: Fault | undefined, act: () => Promise<unknown>): Promise<unknown> {
-  if (fault === "reject") throw new Error(storeSecret);
+  if (fault === "reject") throw new Error(secretStoreError);
   if (fault === "hang") return never();
   if (typeof fault === "object" && "before" in fault) await fault.before;
   const result = await act();
   if (fault === "twice") return act();
-  if (fault === "act-reject") throw new Error(storeSecret);
+  if (fault === "act-reject") throw new Error(secretStoreError);
   if (fault === "act-hang") return never();
   if (typeof fault === "object" && "after" in fault) await fault.after;
   return result;

@@ -1,5 +1,5 @@
 /** Bodies that a handler must refuse, each with the code of the error and the path it names. */
-import { ask } from "./chat.ts";
+import { chatBody } from "./chat.ts";
 
 /** One malformed body; strings and bytes are sent as they are, anything else as JSON. */
 export interface MalformedBody {
@@ -9,7 +9,7 @@ export interface MalformedBody {
   param?: string;
 }
 
-const good = ask("Hi");
+const good = chatBody("Hi");
 const without = <T extends object>(value: T, name: keyof T) => Object.fromEntries(Object.entries(value).filter(([key]) => key !== name));
 
 const notJson: MalformedBody[] = [

@@ -37,9 +37,9 @@ export interface ModelCall {
   /** Resolves when the connection of this call has closed or its response is through. */
   readonly closed: Promise<void>;
   /** When the client closed the connection before the response was through, by `performance.now()`. */
-  readonly leftAt: number | undefined;
-  /** Resolves to the moment of {@link ModelCall.leftAt}. */
-  readonly left: Promise<number>;
+  readonly disconnectedAt: number | undefined;
+  /** Resolves to the moment of {@link ModelCall.disconnectedAt}. */
+  readonly disconnected: Promise<number>;
 }
 
 /** A running model server. */
@@ -68,9 +68,9 @@ export async function startModelServer(script: Script): Promise<ModelServer> {
 
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     void (async () => {
-      const body = await bodyOf(request);
+      const body = await readBody(request);
       if (body === undefined) return;
-      const call = callOf(calls.length, body, request, response);
+      const call = createCall(calls.length, body, request, response);
       calls.push(call);
       awaited.get(call.number)?.(call);
       try {
@@ -112,7 +112,12 @@ async function rejectHistory(call: ModelCall, { message, param }: HistoryProblem
   await call.send(JSON.stringify({ error: { message, param } }));
 }
 
-function callOf(number: number, body: ChatCompletionCreateParamsStreaming, request: IncomingMessage, response: ServerResponse): ModelCall {
+function createCall(
+  number: number,
+  body: ChatCompletionCreateParamsStreaming,
+  request: IncomingMessage,
+  response: ServerResponse,
+): ModelCall {
   const { socket } = request;
   let written = 0;
   let leftAt: number | undefined;
@@ -172,14 +177,14 @@ function callOf(number: number, body: ChatCompletionCreateParamsStreaming, reque
       return written;
     },
     closed: closed.promise,
-    get leftAt() {
+    get disconnectedAt() {
       return leftAt;
     },
-    left: left.promise,
+    disconnected: left.promise,
   };
 }
 
-async function bodyOf(request: IncomingMessage): Promise<ChatCompletionCreateParamsStreaming | undefined> {
+async function readBody(request: IncomingMessage): Promise<ChatCompletionCreateParamsStreaming | undefined> {
   try {
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece as Buffer);

@@ -12,7 +12,7 @@ import { createPostgresStore } from "../../src/postgres.ts";
 import { createRedisStore } from "../../src/redis.ts";
 import { createSqliteStore } from "../../src/sqlite.ts";
 import { describeWith, remedyFor, type Variable } from "../services/include.ts";
-import { inSpace } from "./in-space.ts";
+import { prefixOwners } from "./prefix-owners.ts";
 import { createMysqlDatabase } from "./mysql-database.ts";
 
 interface Opened {
@@ -23,7 +23,7 @@ interface Opened {
 interface Kind {
   name: string;
   /** Milliseconds within which it answers even on a busy machine: what takes longer hangs. */
-  patience: number;
+  responseTime: number;
   /** Where it needs a server that was not given: how to give one. */
   remedy?: string;
   open(): Promise<Opened>;
@@ -34,10 +34,10 @@ const { DATABASE_URL = "", REDIS_URL = "" } = process.env;
 const needs = (variable: Variable) => (process.env[variable] ? {} : { remedy: remedyFor(variable) });
 
 const kinds: Kind[] = [
-  { name: "memory", patience: 20, open: async () => ({ store: createMemoryStore(), close: async () => {} }) },
+  { name: "memory", responseTime: 20, open: async () => ({ store: createMemoryStore(), close: async () => {} }) },
   {
     name: "node:sqlite",
-    patience: 50,
+    responseTime: 50,
     async open() {
       const database = new DatabaseSync(":memory:");
       const store = createSqliteStore(database);
@@ -47,7 +47,7 @@ const kinds: Kind[] = [
   },
   {
     name: "PGlite",
-    patience: 300,
+    responseTime: 300,
     async open() {
       const database = await PGlite.create();
       const store = createPostgresStore(database);
@@ -57,7 +57,7 @@ const kinds: Kind[] = [
   },
   {
     name: "PostgreSQL",
-    patience: 300,
+    responseTime: 300,
     ...needs("DATABASE_URL"),
     async open() {
       const pool = new Pool({ connectionString: DATABASE_URL });
@@ -74,7 +74,7 @@ const kinds: Kind[] = [
   },
   {
     name: "MySQL",
-    patience: 300,
+    responseTime: 300,
     ...needs("MYSQL_URL"),
     async open() {
       const { url, drop } = await createMysqlDatabase();
@@ -90,7 +90,7 @@ const kinds: Kind[] = [
   },
   {
     name: "Redis",
-    patience: 300,
+    responseTime: 300,
     ...needs("REDIS_URL"),
     async open() {
       const client = createClient({ url: REDIS_URL });
@@ -109,14 +109,14 @@ const kinds: Kind[] = [
 export interface StoreUnderTest {
   name: string;
   /** Milliseconds within which it answers even on a busy machine: what takes longer hangs. */
-  patience: number;
+  responseTime: number;
   /** A store on no data; those of one kind share one database. */
   create(): ThreadStore;
 }
 
 /** Registers the tests once for each store; where a server is not given, as skipped, with the remedy in the name. */
-export function overEveryStore(register: (store: StoreUnderTest) => void): void {
-  for (const { name, patience, remedy, open } of kinds) {
+export function describeEveryStore(register: (store: StoreUnderTest) => void): void {
+  for (const { name, responseTime, remedy, open } of kinds) {
     const title = remedy === undefined ? `over ${name}` : `over ${name} (${remedy})`;
     describeWith(
       name,
@@ -126,9 +126,10 @@ export function overEveryStore(register: (store: StoreUnderTest) => void): void 
       let opened: Opened;
       beforeAll(async () => {
         opened = await open();
-      });
+        // PGlite takes long to start on a busy machine.
+      }, 60_000);
       afterAll(() => opened.close());
-      register({ name, patience, create: () => inSpace(opened.store, `${randomUUID()} `) });
+      register({ name, responseTime, create: () => prefixOwners(opened.store, `${randomUUID()} `) });
     });
   }
 }

@@ -2,11 +2,11 @@ import { expect, test, vi } from "vitest";
 import { createMemoryStore } from "../../src/index.ts";
 import { createThreadHandler } from "../../src/threads.ts";
 import { expectError } from "../support/chat.ts";
-import { faults, storeSecret } from "../support/faulty-store.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { ada, answer, ownerInHeader, prompt, startThreads, ways } from "./setup.ts";
+import { faults, secretStoreError } from "../support/faulty-store.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { ada, answer, ownerInHeader, prompt, startThreads, variants } from "./setup.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const filled = { id: "r1", role: "assistant", content: "Answer 1<context>[{}]</context>" };
 
@@ -20,23 +20,23 @@ const calls: [path: string, init: { method?: string; body?: unknown }, methods: 
   ["/delete/t", { method: "DELETE" }, ["deleteThread"]],
 ];
 
-const cases = ways.flatMap((via) => calls.flatMap(([path, init, methods]) => methods.map((method) => ({ via, path, init, method }))));
+const cases = variants.flatMap((via) => calls.flatMap(([path, init, methods]) => methods.map((method) => ({ via, path, init, method }))));
 
 test.each(cases)("$via: $path survives a fault of $method()", async ({ via, path, init, method }) => {
   for (const fault of faults) {
-    const { send, store, kept, errors } = await startThreads(via, { timeouts: { store: 25 } });
-    await kept.appendMessages(ada("t"), [prompt(1), answer(1)], { title: "Old" });
-    store.plan((call) => (call.method === method ? fault : undefined));
+    const { send, store, backingStore, errors } = await startThreads(via, { timeouts: { store: 25 } });
+    await backingStore.appendMessages(ada("t"), [prompt(1), answer(1)], { title: "Old" });
+    store.injectFaults((call) => (call.method === method ? fault : undefined));
     const error = await expectError(await send(path, init), 503, "store_failed");
     expect(error.message).not.toContain("ECONNREFUSED");
     expect(errors).toHaveLength(1);
-    const cause = fault.endsWith("hang") ? `The store's ${method}() took longer than 25 ms.` : storeSecret;
+    const cause = fault.endsWith("hang") ? `The store's ${method}() took longer than 25 ms.` : secretStoreError;
     expect(errors[0]?.cause).toEqual(new Error(cause));
 
     // What is there is whole, and the same request goes through once the store is well.
-    const isThere = (await kept.getThread(ada("t"))) !== undefined;
-    expect(await kept.listMessages(ada("t"))).toHaveLength(isThere ? 2 : 0);
-    store.plan();
+    const isThere = (await backingStore.getThread(ada("t"))) !== undefined;
+    expect(await backingStore.listMessages(ada("t"))).toHaveLength(isThere ? 2 : 0);
+    store.injectFaults();
     const { status } = await send(path, init);
     expect(status).toBe(!isThere ? 404 : path === "/message" || path === "/delete/t" ? 204 : 200);
   }
@@ -44,14 +44,14 @@ test.each(cases)("$via: $path survives a fault of $method()", async ({ via, path
 
 test("tells the app of each error, with what was known by then", async () => {
   const told: [code: string, threadId: string | undefined, owner: string | undefined][] = [];
-  const { send, store, kept } = await startThreads("direct", {
+  const { send, store, backingStore } = await startThreads("direct", {
     onError: ({ code }, { threadId, owner }) => void told.push([code, threadId, owner]),
   });
-  await kept.appendMessages(ada("t"), [prompt(1), answer(1)]);
+  await backingStore.appendMessages(ada("t"), [prompt(1), answer(1)]);
   await send("/nowhere");
   await send("/get/unknown");
   await send("/update/t", { method: "PATCH", body: { title: 1 } });
-  store.plan(() => "reject");
+  store.injectFaults(() => "reject");
   await send("/get");
   await send("/get/t");
   await send("/message", { method: "PATCH", body: { threadId: "t", message: filled } });

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { ask, expectError, read, startChat } from "../support/chat.ts";
-import { forEach } from "../support/contract.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { says, stalls } from "../support/scripts.ts";
-import { ada, answer, message, ok, prompt, startThreads, type Threads, ways } from "./setup.ts";
+import { chatBody, expectError, readResponse, startChat } from "../support/chat.ts";
+import { forEachConcurrently } from "../support/expectations.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { answerWith, answerThenStall } from "../support/model-scripts.ts";
+import { ada, answer, message, readJson, prompt, startThreads, type Threads, variants } from "./setup.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const card = '<content thesys="true">{"component":"Form","props":{"name":"contact"}}</content>';
 
@@ -17,12 +17,12 @@ const save = ({ send }: Pick<Threads, "send">, content: unknown, more: object = 
   send("/message", { method: "PATCH", body: { threadId, message: { id: "r1", role: "assistant", content, ...more } } });
 
 const loaded = async ({ send }: Threads, id = "r1", threadId = "t") =>
-  (await ok<{ id: string; content: unknown }[]>(send(`/get/${threadId}`))).find((message) => message.id === id)?.content;
+  (await readJson<{ id: string; content: unknown }[]>(send(`/get/${threadId}`))).find((message) => message.id === id)?.content;
 
-describe.each(ways)("%s", (via) => {
+describe.each(variants)("%s", (via) => {
   const started = async (content = card) => {
     const threads = await startThreads(via);
-    await threads.kept.appendMessages(ada("t"), [prompt(1), answer(1, content, { finishReason: "stop" }), prompt(2), answer(2)], {
+    await threads.backingStore.appendMessages(ada("t"), [prompt(1), answer(1, content, { finishReason: "stop" }), prompt(2), answer(2)], {
       title: "T",
     });
     return threads;
@@ -31,22 +31,22 @@ describe.each(ways)("%s", (via) => {
 
   test("is stored in the answer and given back with it; all else stays as it was", async () => {
     const threads = await started();
-    const before = await threads.kept.listMessages(ada("t"));
+    const before = await threads.backingStore.listMessages(ada("t"));
     const response = await save(threads, card + context("Ada"));
     expect([response.status, await response.text()]).toEqual([204, ""]);
     expect(await loaded(threads)).toBe(card + context("Ada"));
     const after = structuredClone(before);
     after[1]!.message.content = card + context("Ada");
-    expect(await threads.kept.listMessages(ada("t"))).toEqual(after);
+    expect(await threads.backingStore.listMessages(ada("t"))).toEqual(after);
   });
 
   test("is stored in an answer whose prompt was deleted, and what else the answer has stays", async () => {
     const threads = await startThreads(via);
     const said = { role: "assistant", content: card, name: "form_filler", refusal: null };
-    await threads.kept.appendMessages(ada("t"), [prompt(1), message("r1", "p1", said)]);
-    await threads.kept.deleteMessages(ada("t"), ["p1"]);
+    await threads.backingStore.appendMessages(ada("t"), [prompt(1), message("r1", "p1", said)]);
+    await threads.backingStore.deleteMessages(ada("t"), ["p1"]);
     expect((await save(threads, card + context("Ada"))).status).toBe(204);
-    expect((await threads.kept.listMessages(ada("t")))[0]?.message).toEqual({ ...said, content: card + context("Ada") });
+    expect((await threads.backingStore.listMessages(ada("t")))[0]?.message).toEqual({ ...said, content: card + context("Ada") });
   });
 
   test("changes, and goes away where it is left out", async () => {
@@ -97,7 +97,7 @@ describe.each(ways)("%s", (via) => {
       `${card}<context>[{}]`,
       `${card}</context>[{}]<context>`,
     ];
-    await forEach(rewritten, async (content) => {
+    await forEachConcurrently(rewritten, async (content) => {
       expect(await expectError(await save(threads, content), 409, "form_mismatch")).toMatchObject({ param: "message.content" });
     });
     expect(await loaded(threads)).toBe(card);
@@ -110,7 +110,7 @@ describe.each(ways)("%s", (via) => {
       'Send <context>{"a":1}</context> with it.',
       "It is <context>x</context>",
     ];
-    await forEach(spoken, async (said) => {
+    await forEachConcurrently(spoken, async (said) => {
       const threads = await started(said);
       for (const cut of [said.replace(/<context>.*<\/context>/, ""), said.split("<context>")[0]!]) {
         await expectError(await save(threads, cut + context("Ada")), 409, "form_mismatch");
@@ -138,11 +138,11 @@ describe.each(ways)("%s", (via) => {
       "[{},null]",
       "&lt;b&gt;",
     ];
-    await forEach(broken, async (state) => {
+    await forEachConcurrently(broken, async (state) => {
       const error = await expectError(await save(threads, `${card}<context>${state}</context>`), 400, "invalid_request");
       expect(error).toMatchObject({ param: "message.content" });
     });
-    await forEach(["{}", "[]", "[{}]", '[{"a":"&amp;&#39;"}]', "{&quot;a&quot;:null}", '[{"a":"b < c"}]'], async (state) => {
+    await forEachConcurrently(["{}", "[]", "[{}]", '[{"a":"&amp;&#39;"}]', "{&quot;a&quot;:null}", '[{"a":"b < c"}]'], async (state) => {
       expect((await save(threads, `${card}<context>${state}</context>`)).status).toBe(204);
     });
     expect((await save(threads, `${card}<context>[{"a":"${"x".repeat(20_000)}"}]</context>`)).status).toBe(400);
@@ -151,7 +151,7 @@ describe.each(ways)("%s", (via) => {
   test("only whole answers have it", async () => {
     const threads = await startThreads(via);
     const call = { id: "x", type: "function", function: { name: "look", arguments: "{}" } };
-    await threads.kept.appendMessages(ada("t"), [
+    await threads.backingStore.appendMessages(ada("t"), [
       prompt(1, card),
       message("s", "p1", { role: "system", content: card }),
       message("c", "p1", { role: "assistant", content: card, tool_calls: [call] }),
@@ -169,15 +169,15 @@ describe.each(ways)("%s", (via) => {
       prompt(6),
       answer(6, [{ type: "text", text: card }]),
     ]);
-    const before = await threads.kept.listMessages(ada("t"));
-    await forEach(["p1", "s", "c", "x", "c4", "x4", "r5", "r6", "unknown", "__proto__"], async (id) => {
+    const before = await threads.backingStore.listMessages(ada("t"));
+    await forEachConcurrently(["p1", "s", "c", "x", "c4", "x4", "r5", "r6", "unknown", "__proto__"], async (id) => {
       const error = await expectError(await save(threads, card + context("Ada"), { id }), 404, "not_found");
       expect(error.message).toBe("There is no such thread or answer.");
     });
     for (const id of ["r2", "r3"]) await expectError(await save(threads, card + context("Ada"), { id }), 409, "form_mismatch");
     await expectError(await save(threads, card + context("Ada"), {}, "unknown"), 404, "not_found");
-    expect(await threads.kept.listMessages(ada("t"))).toEqual(before);
-    expect(await threads.kept.getThread(ada("unknown"))).toBeUndefined();
+    expect(await threads.backingStore.listMessages(ada("t"))).toEqual(before);
+    expect(await threads.backingStore.getThread(ada("unknown"))).toBeUndefined();
   });
 
   test("an answer that called tools is filled in as it was streamed", async () => {
@@ -185,17 +185,17 @@ describe.each(ways)("%s", (via) => {
     const call = { id: "x", type: "function", function: { name: "look", arguments: "{}" } };
     const step = message("c", "p1", { role: "assistant", content: "Let me look. ", tool_calls: [call] });
     const result = message("x", "p1", { role: "tool", content: "42", tool_call_id: "x" });
-    await threads.kept.appendMessages(ada("t"), [prompt(1), step, result, answer(1, card)]);
+    await threads.backingStore.appendMessages(ada("t"), [prompt(1), step, result, answer(1, card)]);
     await expectError(await save(threads, card + context("Ada")), 409, "form_mismatch");
     expect((await save(threads, `Let me look. ${card}${context("Ada")}`)).status).toBe(204);
     expect(await loaded(threads)).toBe(`Let me look. ${card}${context("Ada")}`);
-    expect(await threads.kept.listMessages(ada("t"))).toEqual([prompt(1), step, result, answer(1, card + context("Ada"))]);
+    expect(await threads.backingStore.listMessages(ada("t"))).toEqual([prompt(1), step, result, answer(1, card + context("Ada"))]);
   });
 
   test("is found far back in a long thread, where few messages are read for an answer at its end", async () => {
     const threads = await startThreads(via);
     const all = Array.from({ length: 200 }, (_, n) => [prompt(n), answer(n, card)]).flat();
-    await threads.kept.appendMessages(ada("t"), all);
+    await threads.backingStore.appendMessages(ada("t"), all);
     expect((await save(threads, card + context("Ada"), { id: "r199" })).status).toBe(204);
     expect(threads.store.calls.map(({ method, args }) => [method, args[1]])).toEqual([
       ["listMessages", { last: 50 }],
@@ -211,7 +211,7 @@ describe.each(ways)("%s", (via) => {
     const threads = await startThreads(via);
     const call = { id: "x", type: "function", function: { name: "look", arguments: "{}" } };
     const later = Array.from({ length: 24 }, (_, n) => [prompt(n + 2), answer(n + 2)]).flat();
-    await threads.kept.appendMessages(ada("t"), [
+    await threads.backingStore.appendMessages(ada("t"), [
       prompt(1),
       message("c", "p1", { role: "assistant", content: "Let me look. ", tool_calls: [call] }),
       message("x", "p1", { role: "tool", content: "42", tool_call_id: "x" }),
@@ -223,7 +223,7 @@ describe.each(ways)("%s", (via) => {
 
   test("of one owner stays apart from another's", async () => {
     const threads = await started();
-    await threads.kept.appendMessages({ owner: "eve", threadId: "t" }, [prompt(1), answer(1, card)]);
+    await threads.backingStore.appendMessages({ owner: "eve", threadId: "t" }, [prompt(1), answer(1, card)]);
     const body = { threadId: "t", message: { id: "r1", role: "assistant", content: card + context("Eve") } };
     expect((await threads.send("/message", { method: "PATCH", body, headers: { "X-Owner": "eve" } })).status).toBe(204);
     expect(await loaded(threads)).toBe(card);
@@ -232,48 +232,50 @@ describe.each(ways)("%s", (via) => {
   test("of odd ids is found by exactly these", async () => {
     const threads = await startThreads(via);
     for (const threadId of ["a/b", "a%2Fb", "..", "?#"]) {
-      await threads.kept.appendMessages(ada(threadId), [prompt(1), answer(1, card), prompt("%2F"), answer("%2F", card)]);
+      await threads.backingStore.appendMessages(ada(threadId), [prompt(1), answer(1, card), prompt("%2F"), answer("%2F", card)]);
       expect((await save(threads, card + context(threadId), { id: "r%2F" }, threadId)).status).toBe(204);
     }
     for (const threadId of ["a/b", "a%2Fb", "..", "?#"]) {
-      const stored = await threads.kept.listMessages(ada(threadId));
+      const stored = await threads.backingStore.listMessages(ada(threadId));
       expect(stored.map(({ message }) => message.content)).toEqual(["Prompt 1", card, "Prompt %2F", card + context(threadId)]);
     }
   });
 
   test("can come the moment the answer has ended, and is what a later turn and a repeated request see", async () => {
-    const chat = await startChat({ via, authorize: () => ({ owner: "ada" }), script: says(card.slice(0, 20), card.slice(20)) });
-    const threads = await startThreads(via, { store: chat.kept });
-    const { text } = await read(chat.post(ask("Form, please")));
+    const chat = await startChat({ via, authorize: () => ({ owner: "ada" }), script: answerWith(card.slice(0, 20), card.slice(20)) });
+    const threads = await startThreads(via, { store: chat.backingStore });
+    const { text } = await readResponse(chat.post(chatBody("Form, please")));
     expect((await save(threads, text + context("Ada"))).status).toBe(204);
     expect(await loaded(threads)).toBe(card + context("Ada"));
-    expect(await read(chat.post(ask("Form, please")))).toEqual({ status: 200, text: card + context("Ada"), failed: false });
-    await read(chat.post(ask("Go on", 2)));
+    expect(await readResponse(chat.post(chatBody("Form, please")))).toEqual({ status: 200, text: card + context("Ada"), failed: false });
+    await readResponse(chat.post(chatBody("Go on", 2)));
     expect(chat.model.calls.at(-1)?.body.messages[1]).toEqual({ role: "assistant", content: card + context("Ada") });
     expect(chat.model.calls).toHaveLength(2);
   });
 
   test("waits for nothing while the answer is still written: there is none yet", async () => {
-    const chat = await startChat({ via, authorize: () => ({ owner: "ada" }), script: stalls(card) });
-    const threads = await startThreads(via, { store: chat.kept });
+    const chat = await startChat({ via, authorize: () => ({ owner: "ada" }), script: answerThenStall(card) });
+    const threads = await startThreads(via, { store: chat.backingStore });
     const leaving = new AbortController();
-    const response = await chat.post(ask("Form, please"), { signal: leaving.signal });
+    const response = await chat.post(chatBody("Form, please"), { signal: leaving.signal });
     await response.body?.getReader().read();
     await expectError(await save(threads, card + context("Ada")), 404, "not_found");
     leaving.abort();
-    await chat.settled();
+    await chat.waitForTurns();
     await expectError(await save(threads, card + context("Ada")), 409, "form_mismatch");
     expect(await loaded(threads)).toBe(card);
     // Made anew, it is whole, and can be filled in.
-    chat.model.always(says(card, "!"));
-    await read(chat.post(ask("Form, please")));
+    chat.model.always(answerWith(card, "!"));
+    await readResponse(chat.post(chatBody("Form, please")));
     expect((await save(threads, `${card}!${context("Ada")}`)).status).toBe(204);
   });
 
   test("of a thread deleted meanwhile does not bring it back", async () => {
     const threads = await started();
-    threads.store.plan(({ method }) => (method === "updateMessage" ? { before: threads.kept.deleteThread(ada("t")) } : undefined));
+    threads.store.injectFaults(({ method }) =>
+      method === "updateMessage" ? { before: threads.backingStore.deleteThread(ada("t")) } : undefined,
+    );
     await expectError(await save(threads, card + context("Ada")), 404, "not_found");
-    expect(await threads.kept.getThread(ada("t"))).toBeUndefined();
+    expect(await threads.backingStore.getThread(ada("t"))).toBeUndefined();
   });
 });

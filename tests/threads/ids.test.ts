@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { ChatHandlerError } from "../../src/index.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { expectError } from "../support/chat.ts";
-import { forEach } from "../support/contract.ts";
-import { ada, ok, prompt, startThreads, ways } from "./setup.ts";
+import { forEachConcurrently } from "../support/expectations.ts";
+import { ada, readJson, prompt, startThreads, variants } from "./setup.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 /** All of them stored at once, so that reading one for another cannot go unseen. */
 const odd = [
@@ -35,42 +35,42 @@ const odd = [
   `${"x".repeat(125)}%41`,
 ];
 
-describe.each(ways)("%s", (via) => {
+describe.each(variants)("%s", (via) => {
   const started = async () => {
     const threads = await startThreads(via);
-    for (const id of odd) await threads.kept.appendMessages(ada(id), [prompt(1, `In ${id}`)], { title: "Old" });
+    for (const id of odd) await threads.backingStore.appendMessages(ada(id), [prompt(1, `In ${id}`)], { title: "Old" });
     return threads;
   };
 
   test("an id in the path comes as it is", async () => {
-    const { send, kept } = await started();
-    await forEach(odd, async (id) => {
-      expect(await ok(send(`/get/${id}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
-      expect(await ok(send(`/update/${id}`, { method: "PATCH", body: { title: `Of ${id}` } }))).toMatchObject({ id });
+    const { send, backingStore } = await started();
+    await forEachConcurrently(odd, async (id) => {
+      expect(await readJson(send(`/get/${id}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
+      expect(await readJson(send(`/update/${id}`, { method: "PATCH", body: { title: `Of ${id}` } }))).toMatchObject({ id });
     });
-    await forEach(odd, async (id) => {
+    await forEachConcurrently(odd, async (id) => {
       expect((await send(`/delete/${id}`, { method: "DELETE" })).status).toBe(204);
-      expect(await kept.getThread(ada(id))).toBeUndefined();
+      expect(await backingStore.getThread(ada(id))).toBeUndefined();
     });
-    expect(await ok(send("/get"))).toEqual({ threads: [] });
+    expect(await readJson(send("/get"))).toEqual({ threads: [] });
   });
 
   test("an id in the path may be percent-encoded", async () => {
-    await forEach(odd, async (id) => {
-      const { send, kept } = await startThreads(via);
-      await kept.appendMessages(ada(id), [prompt(1, `In ${id}`)], { title: "Old" });
+    await forEachConcurrently(odd, async (id) => {
+      const { send, backingStore } = await startThreads(via);
+      await backingStore.appendMessages(ada(id), [prompt(1, `In ${id}`)], { title: "Old" });
       const path = encodeURIComponent(id);
-      expect(await ok(send(`/get/${path}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
-      expect(await ok(send(`/update/${path}`, { method: "PATCH", body: { title: "New" } }))).toMatchObject({ id, title: "New" });
+      expect(await readJson(send(`/get/${path}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
+      expect(await readJson(send(`/update/${path}`, { method: "PATCH", body: { title: "New" } }))).toMatchObject({ id, title: "New" });
       expect((await send(`/delete/${path}`, { method: "DELETE" })).status).toBe(204);
-      expect(await kept.getThread(ada(id))).toBeUndefined();
+      expect(await backingStore.getThread(ada(id))).toBeUndefined();
     });
   });
 
   test("an id in the query is exact", async () => {
     const { send } = await started();
-    await forEach(odd, async (id) => {
-      expect(await ok(send(`/get?threadId=${encodeURIComponent(id)}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
+    await forEachConcurrently(odd, async (id) => {
+      expect(await readJson(send(`/get?threadId=${encodeURIComponent(id)}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
     });
     // Decoded once: what the path might mean, the query does not.
     await expectError(await send("/get?threadId=%25C3%25A9"), 404, "not_found");
@@ -79,16 +79,16 @@ describe.each(ways)("%s", (via) => {
   test("authorize is asked for the very thread that is used", async () => {
     const asked: (string | undefined)[] = [];
     const owners: Record<string, string> = { "a%2Fb": "eve", "a/b": "ada" };
-    const { send, kept } = await startThreads(via, {
+    const { send, backingStore } = await startThreads(via, {
       authorize({ threadId }) {
         asked.push(threadId);
         const owner = owners[threadId ?? ""];
         return owner === undefined ? new Response("no", { status: 403 }) : { owner };
       },
     });
-    await kept.appendMessages(ada("a/b"), [prompt(1, "of ada")]);
-    await kept.appendMessages(ada("a%2Fb"), [prompt(1, "also of ada")]);
-    expect(await ok(send("/get/a%2Fb"))).toMatchObject([{ content: "of ada" }]);
+    await backingStore.appendMessages(ada("a/b"), [prompt(1, "of ada")]);
+    await backingStore.appendMessages(ada("a%2Fb"), [prompt(1, "also of ada")]);
+    expect(await readJson(send("/get/a%2Fb"))).toMatchObject([{ content: "of ada" }]);
     expect(asked).toEqual(["a%2Fb", "a/b"]);
     expect((await send("/get/c%2Fd")).status).toBe(403);
     expect((await send("/get")).status).toBe(403);
@@ -98,10 +98,12 @@ describe.each(ways)("%s", (via) => {
 
   test("authorize may refuse one reading of an id by an error as by a response", async () => {
     const refusals = [() => new Response("no", { status: 403 }), () => raise(new ChatHandlerError("forbidden", "no"))];
-    await forEach(refusals, async (refuse) => {
-      const { send, kept } = await startThreads(via, { authorize: ({ threadId }) => (threadId === "a b" ? { owner: "ada" } : refuse()) });
-      await kept.appendMessages(ada("a b"), [prompt(1, "of ada")]);
-      expect(await ok(send("/get/a%20b"))).toMatchObject([{ content: "of ada" }]);
+    await forEachConcurrently(refusals, async (refuse) => {
+      const { send, backingStore } = await startThreads(via, {
+        authorize: ({ threadId }) => (threadId === "a b" ? { owner: "ada" } : refuse()),
+      });
+      await backingStore.appendMessages(ada("a b"), [prompt(1, "of ada")]);
+      expect(await readJson(send("/get/a%20b"))).toMatchObject([{ content: "of ada" }]);
       expect((await send("/get/c%20d")).status).toBe(403);
     });
     // A fault is none of these.
@@ -132,10 +134,10 @@ describe.each(ways)("%s", (via) => {
 });
 
 test("the bound of ids is the app's to set", async () => {
-  const { send, kept, store } = await startThreads("direct", { limits: { idCharacters: 200 } });
+  const { send, backingStore, store } = await startThreads("direct", { limits: { idCharacters: 200 } });
   const id = "é".repeat(200);
-  await kept.appendMessages(ada(id), [prompt(1)]);
-  expect(await ok(send(`/get/${id}`))).toHaveLength(1);
+  await backingStore.appendMessages(ada(id), [prompt(1)]);
+  expect(await readJson(send(`/get/${id}`))).toHaveLength(1);
   await expectError(await send(`/get/${id}e`), 400, "invalid_request");
   expect(new Set(store.calls.map(({ args }) => (args[0] as { threadId: string }).threadId))).toEqual(new Set([id]));
 });

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { expectError } from "../support/chat.ts";
-import { ada, answer, message, ok, prompt, startThreads, ways } from "./setup.ts";
+import { ada, answer, message, readJson, prompt, startThreads, variants } from "./setup.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const call = (id: string) => ({ id, type: "function", function: { name: "look", arguments: "{}" } });
 const parts = [
@@ -11,10 +11,10 @@ const parts = [
   { type: "image_url", image_url: { url: "https://example.test/a.png" } },
 ];
 
-describe.each(ways)("%s", (via) => {
+describe.each(variants)("%s", (via) => {
   test("gives prompts and answers with their ids, and nothing else", async () => {
-    const { send, kept } = await startThreads(via);
-    await kept.appendMessages(ada("t"), [
+    const { send, backingStore } = await startThreads(via);
+    await backingStore.appendMessages(ada("t"), [
       message("s", "p1", { role: "system", content: "Be kind." }),
       message("d", "p1", { role: "developer", content: "Be brief." }),
       prompt(1, '<content thesys="true">A &amp; B</content>'),
@@ -41,7 +41,7 @@ describe.each(ways)("%s", (via) => {
     ]);
     const response = await send("/get/t");
     expect(response.headers.get("Content-Type")).toBe("application/json");
-    expect(await ok(response)).toEqual([
+    expect(await readJson(response)).toEqual([
       { id: "p1", role: "user", content: '<content thesys="true">A &amp; B</content>' },
       { id: "r1", role: "assistant", content: "<content>Done</content>" },
       { id: "p2", role: "user", content: parts },
@@ -58,14 +58,14 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("an answer made anew stands behind its prompt, not at the end", async () => {
-    const { send, kept } = await startThreads(via);
-    await kept.appendMessages(ada("t"), [prompt(1), prompt(2), answer(2), answer(1)]);
-    expect((await ok<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
+    const { send, backingStore } = await startThreads(via);
+    await backingStore.appendMessages(ada("t"), [prompt(1), prompt(2), answer(2), answer(1)]);
+    expect((await readJson<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
   });
 
   test("an answer that called tools is one message, as it was streamed", async () => {
-    const { send, kept } = await startThreads(via);
-    await kept.appendMessages(ada("t"), [
+    const { send, backingStore } = await startThreads(via);
+    await backingStore.appendMessages(ada("t"), [
       prompt(1),
       message("c1", "p1", { role: "assistant", content: "Let me look. ", tool_calls: [call("x")] }),
       message("x1", "p1", { role: "tool", content: "42", tool_call_id: "x" }),
@@ -86,7 +86,7 @@ describe.each(ways)("%s", (via) => {
       answer(4, "Answ", { status: "stopped" }),
       message("other", "p4", { role: "assistant", content: "Ans" }, { status: "failed" }),
     ]);
-    expect(await ok(send("/get/t"))).toEqual([
+    expect(await readJson(send("/get/t"))).toEqual([
       { id: "p1", role: "user", content: "Prompt 1" },
       { id: "r1", role: "assistant", content: "Let me look. It is 43." },
       { id: "p2", role: "user", content: "Prompt 2" },
@@ -100,24 +100,24 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("a thread without messages is an empty array, not an unknown one", async () => {
-    const { send, kept } = await startThreads(via);
-    await kept.createThread(ada("t"), "Empty");
-    expect(await ok(send("/get/t"))).toEqual([]);
+    const { send, backingStore } = await startThreads(via);
+    await backingStore.createThread(ada("t"), "Empty");
+    expect(await readJson(send("/get/t"))).toEqual([]);
   });
 
   test("a longer thread than the bound begins at a whole turn", async () => {
-    const { send, kept, store } = await startThreads(via, { limits: { messages: 5 } });
-    for (let n = 1; n <= 10; n++) await kept.appendMessages(ada("t"), [prompt(n), answer(n)]);
-    expect((await ok<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p9", "r9", "p10", "r10"]);
+    const { send, backingStore, store } = await startThreads(via, { limits: { messages: 5 } });
+    for (let n = 1; n <= 10; n++) await backingStore.appendMessages(ada("t"), [prompt(n), answer(n)]);
+    expect((await readJson<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p9", "r9", "p10", "r10"]);
     expect(store.calls.at(-1)).toMatchObject({ method: "listMessages", args: [ada("t"), { last: 5 }] });
     // At the bound, and so whole as far as anybody knows, it begins with what it begins with.
-    await kept.appendMessages(ada("u"), [answer(1), prompt(2), answer(2), prompt(3)]);
-    expect((await ok<{ id: string }[]>(send("/get/u"))).map(({ id }) => id)).toEqual(["r1", "p2", "r2", "p3"]);
+    await backingStore.appendMessages(ada("u"), [answer(1), prompt(2), answer(2), prompt(3)]);
+    expect((await readJson<{ id: string }[]>(send("/get/u"))).map(({ id }) => id)).toEqual(["r1", "p2", "r2", "p3"]);
   });
 
   test("what should never have been stored does not break the thread", async () => {
-    const { send, kept } = await startThreads(via);
-    await kept.appendMessages(ada("t"), [
+    const { send, backingStore } = await startThreads(via);
+    await backingStore.appendMessages(ada("t"), [
       prompt(1),
       message("m2", "p1", {}),
       message("m3", "p1", { role: "assistant" }),
@@ -126,12 +126,12 @@ describe.each(ways)("%s", (via) => {
       message("m6", "p1", { role: "assistant", content: [null] }),
       answer(1),
     ]);
-    expect((await ok<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p1", "r1"]);
+    expect((await readJson<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p1", "r1"]);
   });
 
   test("unknown and foreign threads give the same 404, byte for byte, on every route", async () => {
-    const { send, kept } = await startThreads(via);
-    await kept.appendMessages(ada("hers"), [prompt(1), answer(1, "Hello")], { title: "Hers" });
+    const { send, backingStore } = await startThreads(via);
+    await backingStore.appendMessages(ada("hers"), [prompt(1), answer(1, "Hello")], { title: "Hers" });
     const headers = { "X-Owner": "eve" };
     const content = "Hello<context>[{}]</context>";
     const requests = (id: string) =>
@@ -154,26 +154,27 @@ describe.each(ways)("%s", (via) => {
       told.push(answers.join("\n"));
     }
     expect(told[0]).toBe(told[1]);
-    expect(await ok(send("/get", { headers }))).toEqual({ threads: [] });
+    expect(await readJson(send("/get", { headers }))).toEqual({ threads: [] });
     // And nothing of hers was touched.
-    expect(await kept.getThread(ada("hers"))).toMatchObject({ title: "Hers" });
-    expect(await kept.listMessages(ada("hers"))).toEqual([prompt(1), answer(1, "Hello")]);
+    expect(await backingStore.getThread(ada("hers"))).toMatchObject({ title: "Hers" });
+    expect(await backingStore.listMessages(ada("hers"))).toEqual([prompt(1), answer(1, "Hello")]);
     await expectError(await send("/get/none"), 404, "not_found");
   });
 
   test("the same thread id of two owners is two threads", async () => {
-    const { send, kept } = await startThreads(via);
-    for (const owner of ["ada", "eve"]) await kept.appendMessages({ owner, threadId: "t" }, [prompt(1, `by ${owner}`)], { title: owner });
+    const { send, backingStore } = await startThreads(via);
+    for (const owner of ["ada", "eve"])
+      await backingStore.appendMessages({ owner, threadId: "t" }, [prompt(1, `by ${owner}`)], { title: owner });
     await send("/update/t", { method: "PATCH", body: { title: "Renamed" }, headers: { "X-Owner": "eve" } });
-    expect(await ok(send("/get"))).toMatchObject({ threads: [{ id: "t", title: "ada" }] });
-    expect(await ok(send("/get/t"))).toMatchObject([{ content: "by ada" }]);
+    expect(await readJson(send("/get"))).toMatchObject({ threads: [{ id: "t", title: "ada" }] });
+    expect(await readJson(send("/get/t"))).toMatchObject([{ content: "by ada" }]);
     expect((await send("/delete/t", { method: "DELETE" })).status).toBe(204);
-    expect(await ok(send("/get/t", { headers: { "X-Owner": "eve" } }))).toMatchObject([{ content: "by eve" }]);
+    expect(await readJson(send("/get/t", { headers: { "X-Owner": "eve" } }))).toMatchObject([{ content: "by eve" }]);
   });
 });
 
 test("the newest messages are shown as they are where no turn begins among them", async () => {
-  const { send, kept } = await startThreads("direct", { limits: { messages: 2 } });
-  await kept.appendMessages(ada("t"), [prompt(1), answer(1), message("r2", "p1", { role: "assistant", content: "More" })]);
-  expect((await ok<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["r1", "r2"]);
+  const { send, backingStore } = await startThreads("direct", { limits: { messages: 2 } });
+  await backingStore.appendMessages(ada("t"), [prompt(1), answer(1), message("r2", "p1", { role: "assistant", content: "More" })]);
+  expect((await readJson<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["r1", "r2"]);
 });

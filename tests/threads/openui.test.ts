@@ -1,10 +1,10 @@
 /** The routes as OpenUI's own client uses them. */
 import { expect, test } from "vitest";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { describeWith, installed } from "../services/include.ts";
-import { ada, answer, message, prompt, startThreads, ways } from "./setup.ts";
+import { ada, answer, message, prompt, startThreads, variants } from "./setup.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 interface OpenUIThread {
   id: string;
@@ -27,7 +27,7 @@ interface OpenUI {
 const openui = await installed<OpenUI>("./node_modules/@openuidev/react-headless/dist/index.cjs");
 const describeOpenUI = describeWith("@openuidev/react-headless", openui !== undefined, "npm install --prefix tests/services");
 
-describeOpenUI.each(ways)("restStorage, %s", (via) => {
+describeOpenUI.each(variants)("restStorage, %s", (via) => {
   const started = async (options: Parameters<typeof startThreads>[1] = {}) => {
     const server = await startThreads(via, options);
     const { thread: storage } = openui!.restStorage({ baseUrl: server.url, fetch: server.fetch });
@@ -35,9 +35,9 @@ describeOpenUI.each(ways)("restStorage, %s", (via) => {
   };
 
   test("lists page by page to the end", async () => {
-    const { storage, kept } = await started({ pageSize: 40 });
+    const { storage, backingStore } = await started({ pageSize: 40 });
     const ids = Array.from({ length: 110 }, (_, n) => `thread ${n}`);
-    for (const id of ids) await kept.appendMessages(ada(id), [prompt(1)], { title: `Title of ${id}` });
+    for (const id of ids) await backingStore.appendMessages(ada(id), [prompt(1)], { title: `Title of ${id}` });
     // As its store does it: a page that has the field, whatever it holds, is followed by another.
     const met: OpenUIThread[] = [];
     let cursor: string | undefined;
@@ -51,7 +51,7 @@ describeOpenUI.each(ways)("restStorage, %s", (via) => {
   });
 
   test("makes, loads, renames and deletes a thread", async () => {
-    const { storage, kept } = await started();
+    const { storage, backingStore } = await started();
     const first = { id: crypto.randomUUID(), role: "user" as const, content: "Hello" };
     const thread = await storage.createThread(first);
     expect(thread).toEqual({ id: expect.any(String), title: "Hello", createdAt: expect.any(Number) });
@@ -59,7 +59,7 @@ describeOpenUI.each(ways)("restStorage, %s", (via) => {
     expect(await storage.getMessages(thread.id)).toEqual([first]);
 
     const promptId = first.id;
-    await kept.appendMessages(ada(thread.id), [
+    await backingStore.appendMessages(ada(thread.id), [
       message("c", promptId, { role: "assistant", content: null, tool_calls: [] }),
       message("r", promptId, { role: "assistant", content: "Hi" }),
     ]);
@@ -72,15 +72,15 @@ describeOpenUI.each(ways)("restStorage, %s", (via) => {
   });
 
   test("reaches threads of odd ids", async () => {
-    const { storage, kept } = await started();
+    const { storage, backingStore } = await started();
     for (const id of ["a/b", "a/get/b", "100%", "a%2Fb", "a b", "ü/🙂", "get"]) {
-      await kept.appendMessages(ada(id), [prompt(1), answer(1, `In ${id}`)], { title: "Old" });
+      await backingStore.appendMessages(ada(id), [prompt(1), answer(1, `In ${id}`)], { title: "Old" });
     }
     for (const thread of (await storage.listThreads()).threads) {
       expect(await storage.getMessages(thread.id)).toContainEqual({ id: "r1", role: "assistant", content: `In ${thread.id}` });
       expect(await storage.updateThread({ ...thread, title: "New" })).toEqual({ ...thread, title: "New" });
       await storage.deleteThread(thread.id);
-      expect(await kept.getThread(ada(thread.id))).toBeUndefined();
+      expect(await backingStore.getThread(ada(thread.id))).toBeUndefined();
     }
   });
 
@@ -88,7 +88,7 @@ describeOpenUI.each(ways)("restStorage, %s", (via) => {
     const { storage, store } = await started();
     await expect(storage.getMessages("unknown")).rejects.toThrow("404");
     await expect(storage.deleteThread("unknown")).rejects.toThrow("404");
-    store.plan(() => "reject");
+    store.injectFaults(() => "reject");
     await expect(storage.listThreads()).rejects.toThrow("503");
   });
 });

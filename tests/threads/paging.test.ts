@@ -1,25 +1,25 @@
 import { describe, expect, test } from "vitest";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { expectError } from "../support/chat.ts";
-import { ada, answer, type List, ok, prompt, startThreads, type Threads, ways } from "./setup.ts";
+import { ada, answer, type ThreadListBody, readJson, prompt, startThreads, type Threads, variants } from "./setup.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const names = (count: number) => Array.from({ length: count }, (_, n) => `thread ${n}`);
 
-async function fill(kept: Threads["kept"], count: number, owner = "ada"): Promise<void> {
+async function fill(kept: Threads["backingStore"], count: number, owner = "ada"): Promise<void> {
   for (const threadId of names(count)) await kept.appendMessages({ owner, threadId }, [prompt(1)], { title: threadId });
 }
 
-describe.each(ways)("%s", (via) => {
+describe.each(variants)("%s", (via) => {
   test("pages hold 50 threads, and the cursor survives an address without encoding", async () => {
-    const { send, kept } = await startThreads(via);
-    await fill(kept, 125);
+    const { send, backingStore } = await startThreads(via);
+    await fill(backingStore, 125);
     const sizes: number[] = [];
     const met: string[] = [];
     let path: string | undefined = "/get";
     for (let page = 0; path && page < 10; page++) {
-      const list: List = await ok(send(path));
+      const list: ThreadListBody = await readJson(send(path));
       sizes.push(list.threads.length);
       met.push(...list.threads.map(({ id }) => id));
       // `null` would be taken for a next page, and anything else might not survive the address.
@@ -31,19 +31,19 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("activity between two pages neither doubles nor hides a thread that stays as it is", async () => {
-    const { send, kept } = await startThreads(via, { pageSize: 10 });
-    await fill(kept, 120);
+    const { send, backingStore } = await startThreads(via, { pageSize: 10 });
+    await fill(backingStore, 120);
     const touched = new Set<string>();
     const met: string[] = [];
     let path: string | undefined = "/get";
     for (let page = 0; path && page < 50; page++) {
-      const list: List = await ok(send(path));
+      const list: ThreadListBody = await readJson(send(path));
       met.push(...list.threads.map(({ id }) => id));
       const [again, renamed, gone] = [`thread ${page * 3}`, `thread ${page * 3 + 1}`, `thread ${page * 3 + 2}`];
-      await kept.appendMessages(ada(again), [answer(1)]);
-      await kept.renameThread(ada(renamed), "New");
-      await kept.deleteThread(ada(gone));
-      await kept.appendMessages(ada(`late ${page}`), [prompt(1)]);
+      await backingStore.appendMessages(ada(again), [answer(1)]);
+      await backingStore.renameThread(ada(renamed), "New");
+      await backingStore.deleteThread(ada(gone));
+      await backingStore.appendMessages(ada(`late ${page}`), [prompt(1)]);
       for (const id of [again, gone]) touched.add(id);
       path = list.nextCursor && `/get?cursor=${list.nextCursor}`;
     }
@@ -54,35 +54,38 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("a page that ends with the last thread has no cursor", async () => {
-    const { send, kept } = await startThreads(via, { pageSize: 4 });
-    await fill(kept, 8);
-    const first = await ok<List>(send("/get"));
-    const second = await ok<List>(send(`/get?cursor=${first.nextCursor}`));
+    const { send, backingStore } = await startThreads(via, { pageSize: 4 });
+    await fill(backingStore, 8);
+    const first = await readJson<ThreadListBody>(send("/get"));
+    const second = await readJson<ThreadListBody>(send(`/get?cursor=${first.nextCursor}`));
     expect(Object.keys(second)).toEqual(["threads"]);
     expect(second.threads).toHaveLength(4);
   });
 
   test("a cursor that was not handed out is refused, or shows the owner's own threads", async () => {
-    const { send, kept, store, errors } = await startThreads(via, { pageSize: 2 });
-    await fill(kept, 6);
-    await fill(kept, 3, "eve");
+    const { send, backingStore, store, errors } = await startThreads(via, { pageSize: 2 });
+    await fill(backingStore, 6);
+    await fill(backingStore, 3, "eve");
     for (const cursor of ["abc", "-1", "1.5", "%00", "a/b", "' OR 1=1", "9".repeat(600)]) {
       expect(await expectError(await send(`/get?cursor=${cursor}`), 400, "invalid_request")).toMatchObject({ param: "cursor" });
     }
     expect(store.calls.map(({ args }) => (args[1] as { cursor: string }).cursor)).toEqual(["abc", "-1"]);
     expect(errors.map(({ code }) => code)).toEqual(Array.from({ length: 7 }, () => "invalid_request"));
-    const { nextCursor } = await ok<List>(send("/get"));
-    const foreign = await ok<List>(send(`/get?cursor=${nextCursor}`, { headers: { "X-Owner": "eve" } }));
-    for (const { id } of foreign.threads) expect(await kept.getThread({ owner: "eve", threadId: id })).toBeDefined();
-    expect((await ok<List>(send("/get?cursor="))).threads).toHaveLength(2);
+    const { nextCursor } = await readJson<ThreadListBody>(send("/get"));
+    const foreign = await readJson<ThreadListBody>(send(`/get?cursor=${nextCursor}`, { headers: { "X-Owner": "eve" } }));
+    for (const { id } of foreign.threads) expect(await backingStore.getThread({ owner: "eve", threadId: id })).toBeDefined();
+    expect((await readJson<ThreadListBody>(send("/get?cursor="))).threads).toHaveLength(2);
   });
 });
 
 test("a store that says null for no cursor does no harm", async () => {
-  const { send, kept } = await startThreads("direct");
-  await fill(kept, 3);
-  const store = { ...kept, listThreads: async () => ({ ...(await kept.listThreads("ada", { limit: 2 })), nextCursor: null as never }) };
+  const { send, backingStore } = await startThreads("direct");
+  await fill(backingStore, 3);
+  const store = {
+    ...backingStore,
+    listThreads: async () => ({ ...(await backingStore.listThreads("ada", { limit: 2 })), nextCursor: null as never }),
+  };
   const { send: sendOther } = await startThreads("direct", { store });
-  expect(Object.keys(await ok<object>(sendOther("/get")))).toEqual(["threads"]);
-  expect((await ok<List>(send("/get"))).threads).toHaveLength(3);
+  expect(Object.keys(await readJson<object>(sendOther("/get")))).toEqual(["threads"]);
+  expect((await readJson<ThreadListBody>(send("/get"))).threads).toHaveLength(3);
 });

@@ -2,11 +2,11 @@ import { describe, expect, test } from "vitest";
 import { ChatHandlerError } from "../../src/index.ts";
 import { allowAnyone, createThreadHandler, type ThreadHandlerOptions } from "../../src/threads.ts";
 import { expectError } from "../support/chat.ts";
-import { forEach } from "../support/contract.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { ada, answer, type List, ok, prompt, startThreads, ways } from "./setup.ts";
+import { forEachConcurrently } from "../support/expectations.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { ada, answer, type ThreadListBody, readJson, prompt, startThreads, variants } from "./setup.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const first = { id: "m1", role: "user", content: "Hello" };
 const filled = { id: "r1", role: "assistant", content: "Answer 1<context>[{}]</context>" };
@@ -81,17 +81,17 @@ const malformed: [path: string, method: string, body: string, param: string | un
   ["/message", "PATCH", `{"threadId":"t","message":{"id":"r1","role":"assistant","content":${halfPair}}}`, "message.content"],
 ];
 
-describe.each(ways)("%s", (via) => {
+describe.each(variants)("%s", (via) => {
   const started = async (options: Partial<ThreadHandlerOptions> = {}) => {
     const threads = await startThreads(via, options);
-    await threads.kept.appendMessages(ada("t"), [prompt(1), answer(1)], { title: "Old" });
+    await threads.backingStore.appendMessages(ada("t"), [prompt(1), answer(1)], { title: "Old" });
     return threads;
   };
 
   test(`${malformed.length} malformed bodies are refused, each with the field at fault, before the store or the app are asked`, async () => {
     let asked = 0;
     const { send, store } = await started({ authorize: () => ({ owner: `ada${++asked}` }) });
-    await forEach(malformed, async ([path, method, body, param]) => {
+    await forEachConcurrently(malformed, async ([path, method, body, param]) => {
       expect((await expectError(await send(path, { method, body }), 400, "invalid_request")).param).toBe(param);
     });
     expect([asked, store.calls]).toEqual([0, []]);
@@ -134,7 +134,8 @@ describe.each(ways)("%s", (via) => {
 
   test("a title is one line of at most 80 characters", async () => {
     const { send } = await started();
-    const rename = async (title: string) => (await ok<{ title: string }>(send("/update/t", { method: "PATCH", body: { title } }))).title;
+    const rename = async (title: string) =>
+      (await readJson<{ title: string }>(send("/update/t", { method: "PATCH", body: { title } }))).title;
     expect(await rename(" a\r\n\tb\u0007 c ")).toBe("a b c");
     expect(await rename("🙂".repeat(80))).toBe("🙂".repeat(80));
     expect(await rename("🙂".repeat(81))).toBe(`${"🙂".repeat(79)}…`);
@@ -167,7 +168,7 @@ describe.each(ways)("%s", (via) => {
       [new Error("the session database at 10.0.0.7 is down"), 500, "internal", "Something went wrong."],
       ["text", 500, "internal", "Something went wrong."],
     ];
-    await forEach(refusals, async ([error, status, code, message]) => {
+    await forEachConcurrently(refusals, async ([error, status, code, message]) => {
       for (const authorize of [() => raise(error), async () => raise(error)]) {
         const { send, store } = await started({ authorize });
         for (const [path, init] of requests) expect(await expectError(await send(path, init), status, code)).toMatchObject({ message });
@@ -191,7 +192,7 @@ describe.each(ways)("%s", (via) => {
       { owner: 1 },
       { user: "ada" },
     ];
-    await forEach(slips, async (slip) => {
+    await forEachConcurrently(slips, async (slip) => {
       const { send, store, errors } = await started({ authorize: () => slip as never });
       await expectError(await send("/get"), 500, "internal");
       await expectError(await send("/delete/t", { method: "DELETE" }), 500, "internal");
@@ -225,15 +226,15 @@ describe.each(ways)("%s", (via) => {
   });
 
   test('allowAnyone is how to say that all see everything of owner ""', async () => {
-    const { send, kept } = await started({ authorize: allowAnyone });
-    expect(await ok<List>(send("/get"))).toEqual({ threads: [] });
-    await kept.appendMessages({ owner: "", threadId: "open" }, [prompt(1)]);
-    expect((await ok<List>(send("/get"))).threads).toHaveLength(1);
+    const { send, backingStore } = await started({ authorize: allowAnyone });
+    expect(await readJson<ThreadListBody>(send("/get"))).toEqual({ threads: [] });
+    await backingStore.appendMessages({ owner: "", threadId: "open" }, [prompt(1)]);
+    expect((await readJson<ThreadListBody>(send("/get"))).threads).toHaveLength(1);
   });
 });
 
 test("misuse fails at construction and says what to do", async () => {
-  const { kept: store } = await startThreads("direct");
+  const { backingStore: store } = await startThreads("direct");
   const authorize = allowAnyone;
   const misuses: [options: unknown, message: RegExp][] = [
     [undefined, /one object/],

@@ -1,19 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { createMemoryStore } from "../../src/index.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { startChat, read, expectError } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { startChat, readResponse, expectError } from "../support/chat.ts";
 import { createThreadHandler } from "../../src/threads.ts";
-import { ada, answer, type List, ok, ownerInHeader, prompt, startThreads, ways } from "./setup.ts";
+import { ada, answer, type ThreadListBody, readJson, ownerInHeader, prompt, startThreads, variants } from "./setup.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
-describe.each(ways)("%s", (via) => {
+describe.each(variants)("%s", (via) => {
   test("lists threads, latest activity first, in the fields the client knows and no others", async () => {
-    const { send, kept } = await startThreads(via);
+    const { send, backingStore } = await startThreads(via);
     const before = Date.now();
-    for (const id of ["a", "b", "c"]) await kept.appendMessages(ada(id), [prompt(1)], { title: `Thread ${id}` });
-    await kept.appendMessages(ada("a"), [answer(1)]);
-    const list = await ok<List>(send("/get"));
+    for (const id of ["a", "b", "c"]) await backingStore.appendMessages(ada(id), [prompt(1)], { title: `Thread ${id}` });
+    await backingStore.appendMessages(ada("a"), [answer(1)]);
+    const list = await readJson<ThreadListBody>(send("/get"));
     expect(list).toEqual({
       threads: ["a", "c", "b"].map((id) => ({ id, title: `Thread ${id}`, createdAt: expect.any(Number) })),
     });
@@ -24,19 +24,19 @@ describe.each(ways)("%s", (via) => {
 
   test("an owner without threads has an empty list", async () => {
     const { send } = await startThreads(via);
-    expect(await ok(send("/get"))).toEqual({ threads: [] });
-    expect(await ok(send("/get/"))).toEqual({ threads: [] });
+    expect(await readJson(send("/get"))).toEqual({ threads: [] });
+    expect(await readJson(send("/get/"))).toEqual({ threads: [] });
   });
 
   test("makes a thread from its first message and titles it", async () => {
-    const { send, kept } = await startThreads(via, { now: () => 1234 });
+    const { send, backingStore } = await startThreads(via, { now: () => 1234 });
     const content = '<content thesys="true">Tom &amp; Jerry</content><context>["x"]</context>';
-    const made = await ok<List["threads"][0]>(
+    const made = await readJson<ThreadListBody["threads"][0]>(
       send("/create", { method: "POST", body: { messages: [{ role: "user", content, id: "m1" }] } }),
     );
     expect(made).toEqual({ id: expect.stringMatching(/^[\da-f-]{36}$/), title: "Tom & Jerry", createdAt: expect.any(Number) });
-    expect(await ok<List>(send("/get"))).toEqual({ threads: [made] });
-    expect(await kept.listMessages(ada(made.id))).toEqual([
+    expect(await readJson<ThreadListBody>(send("/get"))).toEqual({ threads: [made] });
+    expect(await backingStore.listMessages(ada(made.id))).toEqual([
       { id: "m1", promptId: "m1", message: { role: "user", content }, status: "complete", createdAt: 1234 },
     ]);
   });
@@ -47,17 +47,17 @@ describe.each(ways)("%s", (via) => {
     const body = { messages: [{ role: "user", content: "Hello", id: "m1" }] };
     await send("/create", { method: "POST", body });
     await send("/create", { method: "POST", body });
-    expect((await ok<List>(send("/get"))).threads.map(({ id }) => id)).toEqual(["thread-2", "thread-1"]);
+    expect((await readJson<ThreadListBody>(send("/get"))).threads.map(({ id }) => id)).toEqual(["thread-2", "thread-1"]);
   });
 
   test("the chat request that follows a create stores its prompt once", async () => {
     const chat = await startChat({ via, authorize: () => ({ owner: "ada" }) });
-    const { send } = await startThreads(via, { store: chat.kept });
+    const { send } = await startThreads(via, { store: chat.backingStore });
     const first = { role: "user", content: "Hello", id: "m1" };
-    const { id: threadId } = await ok<{ id: string }>(send("/create", { method: "POST", body: { messages: [first] } }));
-    const seen = await read(chat.post({ prompt: first, threadId, responseId: "r1" }));
+    const { id: threadId } = await readJson<{ id: string }>(send("/create", { method: "POST", body: { messages: [first] } }));
+    const seen = await readResponse(chat.post({ prompt: first, threadId, responseId: "r1" }));
     expect(seen).toEqual({ status: 200, text: "Answer to Hello.", failed: false });
-    expect(await ok(send(`/get/${threadId}`))).toEqual([
+    expect(await readJson(send(`/get/${threadId}`))).toEqual([
       { id: "m1", role: "user", content: "Hello" },
       { id: "r1", role: "assistant", content: "Answer to Hello." },
     ]);
@@ -65,13 +65,13 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("renames a thread and gives it back whole, taking nothing but the title", async () => {
-    const { send, kept } = await startThreads(via);
-    await kept.appendMessages(ada("t"), [prompt(1)], { title: "Old" });
-    const { createdAt } = (await kept.getThread(ada("t")))!;
+    const { send, backingStore } = await startThreads(via);
+    await backingStore.appendMessages(ada("t"), [prompt(1)], { title: "Old" });
+    const { createdAt } = (await backingStore.getThread(ada("t")))!;
     const body = { id: "other", title: "  New\n title ", createdAt: 5, isPending: true, owner: "eve" };
-    expect(await ok(send("/update/t", { method: "PATCH", body }))).toEqual({ id: "t", title: "New title", createdAt });
-    expect(await kept.getThread(ada("t"))).toMatchObject({ threadId: "t", title: "New title", createdAt });
-    expect(await kept.getThread(ada("other"))).toBeUndefined();
+    expect(await readJson(send("/update/t", { method: "PATCH", body }))).toEqual({ id: "t", title: "New title", createdAt });
+    expect(await backingStore.getThread(ada("t"))).toMatchObject({ threadId: "t", title: "New title", createdAt });
+    expect(await backingStore.getThread(ada("other"))).toBeUndefined();
   });
 
   test("knows nothing of a thread that is deleted while it is renamed", async () => {
@@ -83,30 +83,30 @@ describe.each(ways)("%s", (via) => {
   });
 
   test("deletes a thread with all its messages", async () => {
-    const { send, kept } = await startThreads(via);
-    for (const id of ["t", "u"]) await kept.appendMessages(ada(id), [prompt(1), answer(1)]);
+    const { send, backingStore } = await startThreads(via);
+    for (const id of ["t", "u"]) await backingStore.appendMessages(ada(id), [prompt(1), answer(1)]);
     const response = await send("/delete/t", { method: "DELETE" });
     expect([response.status, await response.text()]).toEqual([204, ""]);
-    expect(await kept.listMessages(ada("t"))).toEqual([]);
-    expect((await ok<List>(send("/get"))).threads.map(({ id }) => id)).toEqual(["u"]);
+    expect(await backingStore.listMessages(ada("t"))).toEqual([]);
+    expect((await readJson<ThreadListBody>(send("/get"))).threads.map(({ id }) => id)).toEqual(["u"]);
     await expectError(await send("/delete/t", { method: "DELETE" }), 404, "not_found");
   });
 
   test("takes an id from the query, too, where any id survives", async () => {
-    const { send, kept } = await startThreads(via);
+    const { send, backingStore } = await startThreads(via);
     for (const id of ["..", "a#b?c/d%2Fe", " ü "]) {
       const query = `?threadId=${encodeURIComponent(id)}`;
-      await kept.appendMessages(ada(id), [prompt(1)], { title: "Old" });
-      expect(await ok(send(`/get${query}`))).toHaveLength(1);
-      expect(await ok(send(`/update${query}`, { method: "PATCH", body: { title: "New" } }))).toMatchObject({ id, title: "New" });
+      await backingStore.appendMessages(ada(id), [prompt(1)], { title: "Old" });
+      expect(await readJson(send(`/get${query}`))).toHaveLength(1);
+      expect(await readJson(send(`/update${query}`, { method: "PATCH", body: { title: "New" } }))).toMatchObject({ id, title: "New" });
       expect((await send(`/delete${query}`, { method: "DELETE" })).status).toBe(204);
-      expect(await kept.getThread(ada(id))).toBeUndefined();
+      expect(await backingStore.getThread(ada(id))).toBeUndefined();
     }
   });
 
   test("nothing is cached or sniffed", async () => {
-    const { send, kept } = await startThreads(via);
-    await kept.appendMessages(ada("t"), [prompt(1), answer(1, "Hello")]);
+    const { send, backingStore } = await startThreads(via);
+    await backingStore.appendMessages(ada("t"), [prompt(1), answer(1, "Hello")]);
     const message = { id: "r1", role: "assistant", content: "Hello<context>[{}]</context>" };
     const responses = [
       await send("/get"),
@@ -124,30 +124,30 @@ describe.each(ways)("%s", (via) => {
   });
 
   test.each(["", "/threads", "/api/v1/create/threads", "/message/threads"])("can be mounted at %j without being told", async (path) => {
-    const { send, kept } = await startThreads(via, { path });
-    await kept.appendMessages(ada("get/get"), [prompt(1)], { title: "Old" });
-    expect((await ok<List>(send("/get"))).threads).toHaveLength(1);
-    expect(await ok(send("/get/get/get"))).toHaveLength(1);
-    expect(await ok(send("/update/get/get", { method: "PATCH", body: { title: "New" } }))).toMatchObject({ title: "New" });
+    const { send, backingStore } = await startThreads(via, { path });
+    await backingStore.appendMessages(ada("get/get"), [prompt(1)], { title: "Old" });
+    expect((await readJson<ThreadListBody>(send("/get"))).threads).toHaveLength(1);
+    expect(await readJson(send("/get/get/get"))).toHaveLength(1);
+    expect(await readJson(send("/update/get/get", { method: "PATCH", body: { title: "New" } }))).toMatchObject({ title: "New" });
     expect((await send("/delete/get/get", { method: "DELETE" })).status).toBe(204);
   });
 
   test("a slash behind a route without an id is no other route", async () => {
-    const { send, kept } = await startThreads(via);
-    await kept.appendMessages(ada("t"), [prompt(1), answer(1, "Hello")]);
+    const { send, backingStore } = await startThreads(via);
+    await backingStore.appendMessages(ada("t"), [prompt(1), answer(1, "Hello")]);
     const messages = [{ id: "m", role: "user", content: "Hi" }];
     const message = { id: "r1", role: "assistant", content: "Hello" };
     expect((await send("/create/", { method: "POST", body: { messages } })).status).toBe(200);
     expect((await send("/message/", { method: "PATCH", body: { threadId: "t", message } })).status).toBe(204);
-    expect((await ok<List>(send("/get/"))).threads).toHaveLength(2);
+    expect((await readJson<ThreadListBody>(send("/get/"))).threads).toHaveLength(2);
   });
 
   test("needs basePath where the path of the mount names a route itself", async () => {
     const path = "/get/it/update";
-    const { send, kept, url, fetch } = await startThreads(via, { path, basePath: path });
-    await kept.appendMessages(ada("t"), [prompt(1)]);
-    expect(await ok(send("/get/t"))).toHaveLength(1);
-    expect((await ok<List>(send("/get"))).threads).toHaveLength(1);
+    const { send, backingStore, url, fetch } = await startThreads(via, { path, basePath: path });
+    await backingStore.appendMessages(ada("t"), [prompt(1)]);
+    expect(await readJson(send("/get/t"))).toHaveLength(1);
+    expect((await readJson<ThreadListBody>(send("/get"))).threads).toHaveLength(1);
     for (const other of ["/got/it/update/get", "/get/it", "/get/it/update", "/get/it/updates/get", "/x/get/it/update/get"]) {
       await expectError(await fetch(new URL(other, url)), 404, "not_found");
     }
@@ -183,8 +183,8 @@ test("knows no other routes", async () => {
 
 test("answers a request even if its own code is at fault", async () => {
   const errors: unknown[] = [];
-  const { kept } = await startThreads("direct");
-  const handler = createThreadHandler({ store: kept, authorize: ownerInHeader, onError: (error) => void errors.push(error) });
+  const { backingStore } = await startThreads("direct");
+  const handler = createThreadHandler({ store: backingStore, authorize: ownerInHeader, onError: (error) => void errors.push(error) });
   const broken = { url: "not an address", method: "GET" } as Request;
   await expectError(await handler(broken), 500, "internal");
   expect(errors).toHaveLength(1);

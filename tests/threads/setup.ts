@@ -15,13 +15,13 @@ export interface Threads {
   /** What the handler stores in. */
   readonly store: FaultyStore;
   /** What is really stored. */
-  readonly kept: ThreadStore;
+  readonly backingStore: ThreadStore;
   /** All that `onError` got. */
   readonly errors: ChatHandlerError[];
 }
 
 /** The ways in which every behaviour should be the same. */
-export const ways: Via[] = ["direct", "server"];
+export const variants: Via[] = ["direct", "server"];
 
 /** The owner is who the request says it is: enough for a test. */
 export const ownerInHeader: ThreadHandlerOptions["authorize"] = ({ request }) => ({ owner: request.headers.get("X-Owner") ?? "ada" });
@@ -40,7 +40,7 @@ export async function startThreads(via: Via, options: Partial<ThreadHandlerOptio
     url,
     fetch: reach,
     store,
-    kept: given,
+    backingStore: given,
     errors,
     send: (path, { method = "GET", body, headers } = {}) =>
       reach(url + path, {
@@ -72,13 +72,13 @@ export const message = (id: string, promptId: string, message: unknown, rest: Pa
 });
 
 /** A list of threads, as the route gives it. */
-export interface List {
+export interface ThreadListBody {
   threads: { id: string; title: string; createdAt: number }[];
   nextCursor?: string;
 }
 
 /** The JSON of a successful answer. */
-export async function ok<T>(response: Response | Promise<Response>): Promise<T> {
+export async function readJson<T>(response: Response | Promise<Response>): Promise<T> {
   const { status, ok } = await response;
   if (!ok) throw new Error(`${status}: ${await (await response).text()}`);
   return (await (await response).json()) as T;

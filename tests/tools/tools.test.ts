@@ -4,11 +4,22 @@ import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/res
 import { describe, expect, it } from "vitest";
 import type { ModelClient } from "../../src/index.ts";
 import { type ChatTool, createTools, type ToolContext } from "../../src/tools.ts";
-import { ask, contentOf, expectError, inShort, read, rolesOf, startChat, ways } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { callsTools, chunk, done, event, finish, gate, says, sends, text, toolCall } from "../support/scripts.ts";
+import { chatBody, contentOf, expectError, summarize, readResponse, rolesOf, startChat, variants } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import {
+  callTools,
+  chunk,
+  doneEvent,
+  toEvent,
+  finishEvent,
+  createGate,
+  answerWith,
+  sendPieces,
+  textEvent,
+  toolCall,
+} from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 type ToolCallDelta = NonNullable<ChatCompletionChunk.Choice.Delta["tool_calls"]>[number];
 
@@ -20,24 +31,24 @@ const weather: ChatTool = {
   run: (args) => ({ ...(args as object), degrees: 21 }),
 };
 const tools = createTools([weather]);
-const callsWeather = callsTools({ id: "c1", name: "weather", args: { city: "Rome" } });
+const callsWeather = callTools({ id: "c1", name: "weather", args: { city: "Rome" } });
 const resultsOf = (messages: readonly ChatCompletionMessageParam[]) =>
   messages.filter(({ role }) => role === "tool").map(({ content }) => (typeof content === "string" ? content : ""));
 
-describe.each(ways)("$name", ({ way }) => {
+describe.each(variants)("$name", ({ way }) => {
   it("runs a tool, gives the model its result, and stores calls, results and answer as one batch", async () => {
     const chat = await startChat({ ...way, tools, generateId: counter() });
     chat.model.next(
-      sends(
-        text("Let me look. "),
-        event(chunk({ tool_calls: [toolCall("c1", "weather", '{"city":"Rome"}')] })),
-        finish("tool_calls"),
-        done,
+      sendPieces(
+        textEvent("Let me look. "),
+        toEvent(chunk({ tool_calls: [toolCall("c1", "weather", '{"city":"Rome"}')] })),
+        finishEvent("tool_calls"),
+        doneEvent,
       ),
-      says("It is 21 degrees."),
+      answerWith("It is 21 degrees."),
     );
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Let me look. It is 21 degrees.", failed: false });
-    await chat.settled();
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Let me look. It is 21 degrees.", failed: false });
+    await chat.waitForTurns();
     const tool_calls = [{ id: "c1", type: "function", function: { name: "weather", arguments: '{"city":"Rome"}' } }];
     const step = [
       { role: "assistant", content: "Let me look. ", tool_calls },
@@ -50,7 +61,7 @@ describe.each(ways)("$name", ({ way }) => {
     const { name, description, parameters, strict } = weather;
     for (const { body } of chat.model.calls)
       expect(body.tools).toEqual([{ type: "function", function: { name, description, parameters, strict } }]);
-    expect((await chat.stored()).map(({ id, promptId, message }) => ({ id, promptId, message }))).toEqual([
+    expect((await chat.listStored()).map(({ id, promptId, message }) => ({ id, promptId, message }))).toEqual([
       { id: "p1", promptId: "p1", message: { role: "user", content: "Hi" } },
       { id: "id1", promptId: "p1", message: step[0] },
       { id: "id2", promptId: "p1", message: step[1] },
@@ -58,10 +69,10 @@ describe.each(ways)("$name", ({ way }) => {
     ]);
     const appended = chat.store.calls.filter(({ method }) => method === "appendMessages").map(({ args }) => (args[1] as unknown[]).length);
     expect(appended).toEqual([1, 3]);
-    expect(chat.ended).toMatchObject([{ status: "complete", steps: 2, finishReason: "stop" }]);
+    expect(chat.turnEnds).toMatchObject([{ status: "complete", steps: 2, finishReason: "stop" }]);
     // A replay is all of the text, byte for byte; the next turn is told all of the steps.
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Let me look. It is 21 degrees.");
-    await read(chat.post(ask("And now?", 2)));
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Let me look. It is 21 degrees.");
+    await readResponse(chat.post(chatBody("And now?", 2)));
     expect(chat.model.calls[2]?.body.messages.slice(0, 4)).toEqual([
       { role: "user", content: "Hi" },
       ...step,
@@ -70,7 +81,7 @@ describe.each(ways)("$name", ({ way }) => {
   });
 
   it("aborts a tool and calls no model any more when the client leaves in the middle of it", async () => {
-    const begun = gate();
+    const begun = createGate();
     let given: ToolContext | undefined;
     const slow: ChatTool = {
       name: "slow",
@@ -81,24 +92,24 @@ describe.each(ways)("$name", ({ way }) => {
       },
     };
     const chat = await startChat({ ...way, tools: createTools([slow]) });
-    chat.model.next(callsTools({ id: "c1", name: "slow", args: {} }));
+    chat.model.next(callTools({ id: "c1", name: "slow", args: {} }));
     const stop = new AbortController();
-    const response = chat.post(ask("Hi"), { signal: stop.signal }).then(read, () => undefined);
+    const response = chat.post(chatBody("Hi"), { signal: stop.signal }).then(readResponse, () => undefined);
     await begun.opened;
     const leftAt = performance.now();
     stop.abort();
     if (!given?.signal.aborted) await new Promise((resolve) => given?.signal.addEventListener("abort", resolve));
     expect(performance.now() - leftAt).toBeLessThan(1000);
     await response;
-    while (chat.ended.length === 0) await delay(1);
-    expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant stopped", "tool stopped"]);
+    while (chat.turnEnds.length === 0) await delay(1);
+    expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant stopped", "tool stopped"]);
     expect(chat.model.calls.length).toBe(1);
-    expect(chat.ended).toMatchObject([{ status: "stopped" }]);
+    expect(chat.turnEnds).toMatchObject([{ status: "stopped" }]);
     // The thread can go on, and the same ids make the answer anew.
-    expect((await read(chat.post(ask("Next", 2)))).text).toBe("Answer to Next.");
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
-    await chat.settled();
-    const short = inShort(await chat.stored());
+    expect((await readResponse(chat.post(chatBody("Next", 2)))).text).toBe("Answer to Next.");
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+    await chat.waitForTurns();
+    const short = summarize(await chat.listStored());
     expect(short).toContain('assistant r1 complete "Answer to Hi."');
     expect(short.length).toBe(4);
   });
@@ -136,16 +147,16 @@ describe("what a tool does becomes a result:", () => {
     ["a bigint, which is no JSON", () => 1n, /failed/, true],
   ])("%s", async (_, run, result, isError = false) => {
     const chat = await startChat({ tools: createTools([{ name: "tool", run }]) });
-    chat.model.next(callsTools({ id: "c1", name: "tool", args: {} }), says("Done."));
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
-    await chat.settled();
+    chat.model.next(callTools({ id: "c1", name: "tool", args: {} }), answerWith("Done."));
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+    await chat.waitForTurns();
     const [told] = resultsOf(chat.model.calls[1]?.body.messages ?? []);
     const matched = typeof result === "string" ? told === result : result.test(told ?? "");
     expect({ told, matched }).toEqual({ told, matched: true });
     expect(told).not.toContain(secret);
     const failure = { code: "internal", message: "A tool failed.", cause: { message: "The tool tool failed.", cause: expect.any(Error) } };
     expect(chat.errors).toMatchObject(isError ? [failure] : []);
-    expect(contentOf((await chat.stored())[2])).toBe(told);
+    expect(contentOf((await chat.listStored())[2])).toBe(told);
   });
 });
 
@@ -164,16 +175,16 @@ describe("what the model asks for:", () => {
   ])("%s", async (_, { name, args }, expected) => {
     const got: unknown[] = [];
     const chat = await startChat({ tools: createTools([{ name: "tool", run: (given) => (got.push(given), "ok") }]) });
-    chat.model.next(callsTools({ id: "c1", name, args }), says("Done."));
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    chat.model.next(callTools({ id: "c1", name, args }), answerWith("Done."));
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
     expect(got).toEqual(expected === undefined ? [] : [expected]);
     const [told] = resultsOf(chat.model.calls[1]?.body.messages ?? []);
     expect(told === "ok").toBe(expected !== undefined);
     expect(told ?? "").toMatch(/ok|error/);
     // The model's server takes no broken call back: not in this turn, and not in the next.
-    expect((await read(chat.post(ask("And now?", 2)))).text).toBe("Answer to And now?.");
+    expect((await readResponse(chat.post(chatBody("And now?", 2)))).text).toBe("Answer to And now?.");
     // What the model makes up is no fault of the app's.
-    await chat.settled();
+    await chat.waitForTurns();
     expect(chat.errors).toEqual([]);
   });
 
@@ -218,8 +229,11 @@ describe("what the model asks for:", () => {
     ],
   ])("%s", async (_, deltas) => {
     const chat = await startChat({ tools: createTools([{ name: "tool", run: (args) => args }]) });
-    chat.model.next(sends(...deltas.map((tool_calls) => event(chunk({ tool_calls }))), finish("tool_calls"), done), says("Done."));
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    chat.model.next(
+      sendPieces(...deltas.map((tool_calls) => toEvent(chunk({ tool_calls }))), finishEvent("tool_calls"), doneEvent),
+      answerWith("Done."),
+    );
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
     const [, asked, ...results] = chat.model.calls[1]?.body.messages ?? [];
     expect(asked).toMatchObject({ role: "assistant", tool_calls: whole });
     expect(results).toEqual([
@@ -230,14 +244,14 @@ describe("what the model asks for:", () => {
 
   it("calls without ids get ids of their own", async () => {
     const chat = await startChat({ tools });
-    chat.model.next(callsTools({ id: "", name: "weather", args: {} }, { id: "", name: "weather", args: {} }), says("Done."));
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    chat.model.next(callTools({ id: "", name: "weather", args: {} }, { id: "", name: "weather", args: {} }), answerWith("Done."));
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
   });
 
   it("calls with one id get different ones, each with its result", async () => {
     const chat = await startChat({ tools: createTools([{ name: "tool", run: (args) => args }]) });
-    chat.model.next(callsTools({ id: "c1", name: "tool", args: { n: 1 } }, { id: "c1", name: "tool", args: { n: 2 } }), says("Done."));
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    chat.model.next(callTools({ id: "c1", name: "tool", args: { n: 1 } }, { id: "c1", name: "tool", args: { n: 2 } }), answerWith("Done."));
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
     const [, asked, ...results] = chat.model.calls[1]?.body.messages ?? [];
     const ids = asked?.role === "assistant" ? asked.tool_calls?.map(({ id }) => id) : undefined;
     expect(results).toEqual([1, 2].map((n, index) => ({ role: "tool", tool_call_id: ids?.[index], content: `{"n":${n}}` })));
@@ -245,25 +259,25 @@ describe("what the model asks for:", () => {
 
   it("what else a provider says of a call goes back to it, and counts as text of the answer", async () => {
     const extra_content = { google: { thought_signature: "s".repeat(500) } };
-    const signed = sends(
-      event(chunk({ tool_calls: [{ ...toolCall("c1", "weather", "{}"), extra_content } as ToolCallDelta] })),
-      finish("tool_calls"),
-      done,
+    const signed = sendPieces(
+      toEvent(chunk({ tool_calls: [{ ...toolCall("c1", "weather", "{}"), extra_content } as ToolCallDelta] })),
+      finishEvent("tool_calls"),
+      doneEvent,
     );
     const chat = await startChat({ tools });
-    chat.model.next(signed, says("Done."));
-    await read(chat.post(ask("Hi")));
-    await read(chat.post(ask("And now?", 2)));
+    chat.model.next(signed, answerWith("Done."));
+    await readResponse(chat.post(chatBody("Hi")));
+    await readResponse(chat.post(chatBody("And now?", 2)));
     for (const { body } of chat.model.calls.slice(1)) expect(body.messages[1]).toMatchObject({ tool_calls: [{ id: "c1", extra_content }] });
 
     const small = await startChat({ tools, limits: { answerCharacters: 500 } });
     small.model.next(signed);
-    expect((await read(small.post(ask("Hi")))).status).toBe(502);
+    expect((await readResponse(small.post(chatBody("Hi")))).status).toBe(502);
     expect(small.errors).toMatchObject([{ code: "answer_too_large" }]);
   });
 
   it("several at once run at the same time, their results in the order of the calls", async () => {
-    const both = gate();
+    const both = createGate();
     let running = 0;
     const run = async (args: unknown) => {
       if (++running === 2) both.open();
@@ -273,36 +287,39 @@ describe("what the model asks for:", () => {
     };
     const chat = await startChat({ tools: createTools([{ name: "tool", run }]) });
     chat.model.next(
-      callsTools({ id: "c1", name: "tool", args: { wait: 10 } }, { id: "c2", name: "tool", args: { wait: 0 } }),
-      says("Done."),
+      callTools({ id: "c1", name: "tool", args: { wait: 10 } }, { id: "c2", name: "tool", args: { wait: 0 } }),
+      answerWith("Done."),
     );
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
     expect(resultsOf(chat.model.calls[1]?.body.messages ?? [])).toEqual(['{"wait":10}', '{"wait":0}']);
   });
 
   it("tools with a finish reason of stop, as some providers say", async () => {
     const chat = await startChat({ tools });
-    chat.model.next(sends(event(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] })), finish("stop"), done), says("Done."));
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    chat.model.next(
+      sendPieces(toEvent(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] })), finishEvent("stop"), doneEvent),
+      answerWith("Done."),
+    );
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
   });
 
   it("tools where the app has none fails the turn", async () => {
     const chat = await startChat();
     chat.model.next(callsWeather);
-    expect((await read(chat.post(ask("Hi")))).status).toBe(502);
-    await chat.settled();
-    expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
+    expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(502);
+    await chat.waitForTurns();
+    expect(rolesOf(await chat.listStored())).toEqual(["user complete"]);
     expect(chat.errors).toMatchObject([{ code: "answer_incomplete" }]);
   });
 });
 
 it("shows all that was said before a tool while the tool runs", async () => {
-  const end = gate();
+  const end = createGate();
   const slow = createTools([{ name: "look", run: () => end.opened }]);
   const chat = await startChat({ tools: slow, flushInterval: 300 });
-  const calls = event(chunk({ tool_calls: [toolCall("c1", "look", "{}")] }, "tool_calls"));
-  chat.model.next(sends(text("Let me"), text(" look."), calls), says(" Done."));
-  const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
+  const calls = toEvent(chunk({ tool_calls: [toolCall("c1", "look", "{}")] }, "tool_calls"));
+  chat.model.next(sendPieces(textEvent("Let me"), textEvent(" look."), calls), answerWith(" Done."));
+  const reader = (await chat.post(chatBody("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
   let got = "";
   while (got !== "Let me look.") got += (await reader?.read())?.value ?? "";
   end.open();
@@ -312,22 +329,22 @@ it("shows all that was said before a tool while the tool runs", async () => {
 it("keeps of each step what was said in it, and replays each once", async () => {
   const chat = await startChat({ tools });
   const calls = (said: string, id: string) =>
-    sends(text(said), event(chunk({ tool_calls: [toolCall(id, "weather", "{}")] }, "tool_calls")));
-  chat.model.next(calls("One, ", "c1"), calls("two, ", "c2"), says("three."));
+    sendPieces(textEvent(said), toEvent(chunk({ tool_calls: [toolCall(id, "weather", "{}")] }, "tool_calls")));
+  chat.model.next(calls("One, ", "c1"), calls("two, ", "c2"), answerWith("three."));
   const whole = { status: 200, text: "One, two, three.", failed: false };
-  expect(await read(chat.post(ask("Hi")))).toEqual(whole);
-  await chat.settled();
-  const said = (await chat.stored()).filter(({ message }) => message.role === "assistant").map(contentOf);
+  expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
+  await chat.waitForTurns();
+  const said = (await chat.listStored()).filter(({ message }) => message.role === "assistant").map(contentOf);
   expect(said).toEqual(["One, ", "two, ", "three."]);
-  expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+  expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
 });
 
 it("is refused with 409 to name an answer as the result of a tool is named", async () => {
   const chat = await startChat({ tools });
-  chat.model.next(callsWeather, says("Sunny."));
-  await read(chat.post(ask("Hi")));
-  const result = (await chat.stored()).find(({ message }) => message.role === "tool");
-  await expectError(await chat.post({ ...ask("Hi"), responseId: result!.id }), 409, "id_conflict");
+  chat.model.next(callsWeather, answerWith("Sunny."));
+  await readResponse(chat.post(chatBody("Hi")));
+  const result = (await chat.listStored()).find(({ message }) => message.role === "tool");
+  await expectError(await chat.post({ ...chatBody("Hi"), responseId: result!.id }), 409, "id_conflict");
 });
 
 it("aborts neither the tools nor the model calls of a finished turn when its client disconnects before it has read the answer", async () => {
@@ -345,9 +362,9 @@ it("aborts neither the tools nor the model calls of a finished turn when its cli
   };
   const look: ChatTool = { name: "look", run: (_, { signal }) => void toolSignals.push(signal) };
   const chat = await startChat({ client, tools: createTools([look]) });
-  chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
-  const response = await chat.post(ask("Hi"));
-  await chat.settled();
+  chat.model.next(callTools({ id: "c1", name: "look", args: {} }), answerWith("Done."));
+  const response = await chat.post(chatBody("Hi"));
+  await chat.waitForTurns();
   await response.body?.cancel();
   expect(toolSignals.map(({ aborted }) => aborted)).toEqual([false]);
   expect(modelSignals.map(({ aborted }) => aborted)).toEqual([false, false]);
@@ -359,8 +376,8 @@ it("gives a tool what is known of the turn", async () => {
     authorize: () => ({ owner: "ada" }),
     tools: createTools([{ name: "tool", run: (_, context) => void contexts.push(context) }]),
   });
-  chat.model.next(callsTools({ id: "c1", name: "tool", args: {} }), says("Done."));
-  await read(chat.post(ask("Hi")));
+  chat.model.next(callTools({ id: "c1", name: "tool", args: {} }), answerWith("Done."));
+  await readResponse(chat.post(chatBody("Hi")));
   const prompt = { id: "p1", role: "user", content: "Hi" };
   expect(contexts).toMatchObject([{ owner: "ada", threadId: "t", responseId: "r1", prompt }]);
   expect(contexts[0]?.request).toBeInstanceOf(Request);

@@ -1,19 +1,19 @@
 /** An answer that breaks off, at every place and in every way a provider can break it. */
 import { describe, expect, it } from "vitest";
 import { allowAnyone, createThreadHandler } from "../../src/threads.ts";
-import { ask, read, startChat, ways } from "../support/chat.ts";
-import { expectAgreement, expectHealing, forEach } from "../support/contract.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { chatBody, readResponse, startChat, variants } from "../support/chat.ts";
+import { expectStoreMatchesResponse, expectRetrySucceeds, forEachConcurrently } from "../support/expectations.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import type { Script } from "../support/model-server.ts";
-import { done, event, finish, promptOf, says, sends, text } from "../support/scripts.ts";
+import { doneEvent, toEvent, finishEvent, lastPrompt, answerWith, sendPieces, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const whole = "Größe 😀.";
 /** With it the answer is whole. */
 const ending = '{"choices":[{"finish_reason":"stop"}]}';
-const short = (content: string) => event({ choices: [{ delta: { content } }] });
-const events = [short("Grö"), short("ße 😀."), event(ending), done];
+const short = (content: string) => toEvent({ choices: [{ delta: { content } }] });
+const events = [short("Grö"), short("ße 😀."), toEvent(ending), doneEvent];
 const upstreamSecret = "org-42 has no credit left, key sk-live-7";
 
 /** HTTP responses that carry the events: in chunks, where a cut is an error, and until the close, where it looks like the end. */
@@ -24,7 +24,7 @@ const responses = {
   "a response that ends with its connection": { bytes: httpResponse("Connection: close", events.join("")) },
 };
 
-describe.each(ways)("$name", ({ way }) => {
+describe.each(variants)("$name", ({ way }) => {
   it.each(Object.entries(responses))("survives a cut at every byte of %s", async (_, { bytes }) => {
     const chat = await startChat({ ...way, script: onceThenWhole((position) => [cutAfter(bytes.subarray(0, position))]) });
     // As soon as the event with the finish reason is there, the answer is whole.
@@ -35,47 +35,47 @@ describe.each(ways)("$name", ({ way }) => {
     const positions = [0, 5, 15, 30, ...Array.from({ length: bytes.length + 1 - body }, (_, index) => body + index)];
     // Between us and the client the place of the cut makes no difference: over a server, some of them do.
     const tried = way.via === "server" ? positions.filter((_, index) => index % 5 === 0) : positions;
-    await forEach(tried, async (position) => {
-      const request = ask(String(position), position, `t${position}`);
-      const seen = await read(chat.post(request));
-      await chat.settled();
+    await forEachConcurrently(tried, async (position) => {
+      const request = chatBody(String(position), position, `t${position}`);
+      const seen = await readResponse(chat.post(request));
+      await chat.waitForTurns();
       const isClean = seen.status === 200 && !seen.failed;
       expect(isClean && position < finished).toBe(false);
       if (isClean) cleanEnds++;
       // Over a server, a client that sees the connection break may drop what it has not read yet.
       expect(seen.text === "" && seen.status === 200 && way.via === "direct").toBe(false);
-      await expectAgreement(chat, request, seen, { whole });
-      await expectHealing(chat, request, whole);
+      await expectStoreMatchesResponse(chat, request, seen, { whole });
+      await expectRetrySucceeds(chat, request, whole);
     });
     expect(cleanEnds).toBeGreaterThan(0);
   });
 
   it.each([
-    ["an error event", event({ error: { message: upstreamSecret, type: "server_error", code: null } })],
-    ["a named error event", `event: error\n${event({ message: upstreamSecret })}`],
+    ["an error event", toEvent({ error: { message: upstreamSecret, type: "server_error", code: null } })],
+    ["a named error event", `event: error\n${toEvent({ message: upstreamSecret })}`],
     ["bad JSON", `data: {"choices":[{"index":0,"delta":{"content":"${upstreamSecret}"\n\n`],
-    ["JSON that is no chunk", event("null")],
-    ["a number for a chunk", event("42")],
+    ["JSON that is no chunk", toEvent("null")],
+    ["a number for a chunk", toEvent("42")],
     ["a close without a finish reason", undefined],
-    ["nothing but the end marker", done],
+    ["nothing but the end marker", doneEvent],
   ])("survives %s at every event boundary", async (_, poison) => {
     const chat = await startChat({
       ...way,
       script: onceThenWhole((position) => [
-        sends(...events.slice(0, position), ...(poison === undefined ? [] : [poison, ...events.slice(position)])),
+        sendPieces(...events.slice(0, position), ...(poison === undefined ? [] : [poison, ...events.slice(position)])),
       ]),
     });
-    await forEach([...events.keys()], async (position) => {
-      const request = ask(String(position), position, `t${position}`);
+    await forEachConcurrently([...events.keys()], async (position) => {
+      const request = chatBody(String(position), position, `t${position}`);
       const response = await chat.post(request);
-      const seen = await read(response);
-      await chat.settled();
+      const seen = await readResponse(response);
+      await chat.waitForTurns();
       const isClean = seen.status === 200 && !seen.failed;
       expect(isClean && position < 3).toBe(false);
       expect(seen.text).not.toContain(upstreamSecret);
       expect([...response.headers].join()).not.toContain(upstreamSecret);
-      await expectAgreement(chat, request, seen, { whole });
-      await expectHealing(chat, request, whole);
+      await expectStoreMatchesResponse(chat, request, seen, { whole });
+      await expectRetrySucceeds(chat, request, whole);
     });
     expect(chat.errors.length).toBeGreaterThan(2);
     for (const error of chat.errors) expect(error).toMatchObject({ name: "ChatHandlerError", code: "model_failed" });
@@ -84,16 +84,16 @@ describe.each(ways)("$name", ({ way }) => {
   it("survives a reset of the connection in the middle", async () => {
     const chat = await startChat(way);
     chat.model.next(async (call) => {
-      await call.send(text("Half of "));
-      await call.send(text("it"));
+      await call.send(textEvent("Half of "));
+      await call.send(textEvent("it"));
       call.reset();
     });
-    const request = ask("Hi");
-    const seen = await read(chat.post(request));
+    const request = chatBody("Hi");
+    const seen = await readResponse(chat.post(request));
     expect(seen.failed).toBe(true);
-    await chat.settled();
-    await expectAgreement(chat, request, seen, { whole: "Half of it all", partMayBeMissing: true });
-    await expectHealing(chat, request, "Answer to Hi.");
+    await chat.waitForTurns();
+    await expectStoreMatchesResponse(chat, request, seen, { whole: "Half of it all", partialMayBeMissing: true });
+    await expectRetrySucceeds(chat, request, "Answer to Hi.");
   });
 
   it.each([
@@ -101,75 +101,75 @@ describe.each(ways)("$name", ({ way }) => {
     ...["insufficient_system_resource", "sensitive", "SAFETY", "abort", "null", "unknown", "a word of tomorrow"],
   ])("takes an answer that ended with %s for a part", async (reason) => {
     const chat = await startChat(way);
-    chat.model.next(sends(text("As I was say"), finish(reason as "length"), done));
-    const request = ask("Hi");
-    const seen = await read(chat.post(request));
+    chat.model.next(sendPieces(textEvent("As I was say"), finishEvent(reason as "length"), doneEvent));
+    const request = chatBody("Hi");
+    const seen = await readResponse(chat.post(request));
     expect(seen).toEqual({ status: 200, text: "As I was say", failed: true });
-    await chat.settled();
-    expect(await chat.stored()).toMatchObject([
+    await chat.waitForTurns();
+    expect(await chat.listStored()).toMatchObject([
       { id: "p1" },
       { id: "r1", status: "failed", finishReason: reason, message: { content: "As I was say" } },
     ]);
     expect(chat.errors).toMatchObject([{ code: "answer_incomplete", status: 502 }]);
-    await expectHealing(chat, request, "Answer to Hi.");
+    await expectRetrySucceeds(chat, request, "Answer to Hi.");
   });
 
   it("takes an answer for a part where a later finish reason takes back an earlier one", async () => {
     const chat = await startChat(way);
-    chat.model.next(sends(text("As I was say"), finish("length"), finish("stop"), done));
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "As I was say", failed: true });
-    await chat.settled();
-    expect((await chat.stored())[1]).toMatchObject({ status: "failed", finishReason: "length" });
+    chat.model.next(sendPieces(textEvent("As I was say"), finishEvent("length"), finishEvent("stop"), doneEvent));
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "As I was say", failed: true });
+    await chat.waitForTurns();
+    expect((await chat.listStored())[1]).toMatchObject({ status: "failed", finishReason: "length" });
   });
 
   it.each(["stop", "STOP", "stop_sequence", "end_turn", "eos", "eos_token", "tool_calls", "function_call", "COMPLETE"])(
     "takes an answer that ended with %s for whole",
     async (reason) => {
       const chat = await startChat(way);
-      chat.model.next(sends(text("As I said."), finish(reason as "stop"), done));
-      expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "As I said.", failed: false });
+      chat.model.next(sendPieces(textEvent("As I said."), finishEvent(reason as "stop"), doneEvent));
+      expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "As I said.", failed: false });
     },
   );
 
   it.each([
-    ["an empty answer", sends(finish(), done)],
-    ["an answer of empty deltas", says("", "")],
-    ["an empty body", sends()],
+    ["an empty answer", sendPieces(finishEvent(), doneEvent)],
+    ["an answer of empty deltas", answerWith("", "")],
+    ["an empty body", sendPieces()],
   ])("fails on %s, stores the prompt alone, and heals", async (_, script) => {
     const chat = await startChat(way);
     chat.model.next(script);
-    const request = ask("Hi");
+    const request = chatBody("Hi");
     const response = await chat.post(request);
     expect(response.status).toBe(502);
     expect(await response.json()).toMatchObject({ error: { code: "model_failed", type: "server_error" } });
-    await chat.settled();
-    expect(await chat.stored()).toMatchObject([{ id: "p1" }]);
-    await expectHealing(chat, request, "Answer to Hi.");
+    await chat.waitForTurns();
+    expect(await chat.listStored()).toMatchObject([{ id: "p1" }]);
+    await expectRetrySucceeds(chat, request, "Answer to Hi.");
   });
 });
 
 it("puts an answer that is made anew later behind its prompt, for the model and for people", async () => {
   const chat = await startChat();
-  chat.model.next(sends(text("Half")));
-  await read(chat.post(ask("first", 1)));
-  await read(chat.post(ask("second", 2)));
-  expect(await read(chat.post(ask("first", 1)))).toMatchObject({ text: "Answer to first.", failed: false });
-  await read(chat.post(ask("third", 3)));
-  await chat.settled();
+  chat.model.next(sendPieces(textEvent("Half")));
+  await readResponse(chat.post(chatBody("first", 1)));
+  await readResponse(chat.post(chatBody("second", 2)));
+  expect(await readResponse(chat.post(chatBody("first", 1)))).toMatchObject({ text: "Answer to first.", failed: false });
+  await readResponse(chat.post(chatBody("third", 3)));
+  await chat.waitForTurns();
   const inOrder = ["first", "Answer to first.", "second", "Answer to second.", "third"];
   expect(chat.model.calls.at(-1)?.body.messages.map(({ content }) => content)).toEqual(inOrder);
-  const threads = createThreadHandler({ store: chat.kept, authorize: allowAnyone });
+  const threads = createThreadHandler({ store: chat.backingStore, authorize: allowAnyone });
   const shown = (await (await threads(new Request("http://localhost/get/t"))).json()) as { content: string }[];
   expect(shown.map(({ content }) => content)).toEqual([...inOrder, "Answer to third."]);
   // Nothing is left of the part.
-  expect(await chat.stored()).toHaveLength(6);
+  expect(await chat.listStored()).toHaveLength(6);
 });
 
 it("tells the model of a part that was kept, as of any message", async () => {
   const chat = await startChat();
-  chat.model.next(sends(text("Half")));
-  await read(chat.post(ask("first", 1)));
-  await read(chat.post(ask("second", 2)));
+  chat.model.next(sendPieces(textEvent("Half")));
+  await readResponse(chat.post(chatBody("first", 1)));
+  await readResponse(chat.post(chatBody("second", 2)));
   expect(chat.model.calls[1]?.body.messages).toEqual([
     { role: "user", content: "first" },
     { role: "assistant", content: "Half" },
@@ -181,8 +181,8 @@ it("tells the model of a part that was kept, as of any message", async () => {
 function onceThenWhole(poison: (position: number) => [Script]): Script {
   const met = new Set<string>();
   return (call) => {
-    const prompt = promptOf(call.body);
-    if (met.has(prompt)) return says("Größe", " 😀.")(call);
+    const prompt = lastPrompt(call.body);
+    if (met.has(prompt)) return answerWith("Größe", " 😀.")(call);
     met.add(prompt);
     return poison(Number(prompt))[0](call);
   };

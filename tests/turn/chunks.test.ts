@@ -1,49 +1,58 @@
 /** Every shape of chunk that providers send, and every way to cut a stream of them into reads. */
 import { describe, expect, it } from "vitest";
-import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
-import { forEach } from "../support/contract.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { chunk, done, event, finish, promptOf, says, sends, text } from "../support/scripts.ts";
+import { chatBody, expectError, readResponse, startChat, variants } from "../support/chat.ts";
+import { forEachConcurrently } from "../support/expectations.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { chunk, doneEvent, toEvent, finishEvent, lastPrompt, answerWith, sendPieces, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
 const base = { id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "m" };
-const raw = (fields: object) => event({ ...base, ...fields });
+const raw = (fields: object) => toEvent({ ...base, ...fields });
 
 const shapes: [name: string, events: string[]][] = [
   [
     "a role first, with empty content",
-    [raw({ choices: [{ index: 0, delta: { role: "assistant", content: "" } }] }), text("Hello."), finish()],
+    [raw({ choices: [{ index: 0, delta: { role: "assistant", content: "" } }] }), textEvent("Hello."), finishEvent()],
   ],
   [
     "a role first, with null content",
-    [raw({ choices: [{ index: 0, delta: { role: "assistant", content: null } }] }), text("Hello."), finish()],
+    [raw({ choices: [{ index: 0, delta: { role: "assistant", content: null } }] }), textEvent("Hello."), finishEvent()],
   ],
-  ["Azure's first chunk: no choices", [raw({ choices: [], prompt_filter_results: [{ prompt_index: 0 }] }), text("Hello."), finish()]],
-  ["usage last, without choices", [text("Hello."), finish(), raw({ choices: [], usage })]],
-  ["usage that is none", [text("Hello."), finish(), raw({ choices: [], usage: "lots" })]],
-  ["usage in every chunk", [raw({ ...chunk({ content: "Hel" }), usage: null }), raw({ ...chunk({ content: "lo." }), usage }), finish()]],
-  ["choices: null", [raw({ choices: null }), text("Hello."), finish()]],
-  ["no choices at all", [raw({}), text("Hello."), finish()]],
-  ["a choice that is null", [raw({ choices: [null] }), text("Hello."), finish()]],
+  [
+    "Azure's first chunk: no choices",
+    [raw({ choices: [], prompt_filter_results: [{ prompt_index: 0 }] }), textEvent("Hello."), finishEvent()],
+  ],
+  ["usage last, without choices", [textEvent("Hello."), finishEvent(), raw({ choices: [], usage })]],
+  ["usage that is none", [textEvent("Hello."), finishEvent(), raw({ choices: [], usage: "lots" })]],
+  [
+    "usage in every chunk",
+    [raw({ ...chunk({ content: "Hel" }), usage: null }), raw({ ...chunk({ content: "lo." }), usage }), finishEvent()],
+  ],
+  ["choices: null", [raw({ choices: null }), textEvent("Hello."), finishEvent()]],
+  ["no choices at all", [raw({}), textEvent("Hello."), finishEvent()]],
+  ["a choice that is null", [raw({ choices: [null] }), textEvent("Hello."), finishEvent()]],
   [
     "a choice without delta",
-    [raw({ choices: [{ index: 0, finish_reason: null }] }), text("Hello."), raw({ choices: [{ index: 0, finish_reason: "stop" }] })],
+    [raw({ choices: [{ index: 0, finish_reason: null }] }), textEvent("Hello."), raw({ choices: [{ index: 0, finish_reason: "stop" }] })],
   ],
-  ["a delta that is null", [raw({ choices: [{ index: 0, delta: null }] }), text("Hello."), finish()]],
-  ["null content between", [text("Hel"), raw({ choices: [{ index: 0, delta: { content: null } }] }), text("lo."), finish()]],
+  ["a delta that is null", [raw({ choices: [{ index: 0, delta: null }] }), textEvent("Hello."), finishEvent()]],
+  ["null content between", [textEvent("Hel"), raw({ choices: [{ index: 0, delta: { content: null } }] }), textEvent("lo."), finishEvent()]],
   [
     "a choice without index",
     [raw({ choices: [{ delta: { content: "Hello." } }] }), raw({ choices: [{ delta: {}, finish_reason: "stop" }] })],
   ],
   [
     "the finish reason with the last text",
-    [text("Hel"), raw({ choices: [{ index: 0, delta: { content: "lo." }, finish_reason: "stop" }] })],
+    [textEvent("Hel"), raw({ choices: [{ index: 0, delta: { content: "lo." }, finish_reason: "stop" }] })],
   ],
   [
     "fields it does not know",
-    [raw({ choices: [{ index: 0, delta: { content: "Hello.", reasoning_content: "hm", audio: {} }, logprobs: {} }], x: [1] }), finish()],
+    [
+      raw({ choices: [{ index: 0, delta: { content: "Hello.", reasoning_content: "hm", audio: {} }, logprobs: {} }], x: [1] }),
+      finishEvent(),
+    ],
   ],
   [
     "several choices: the first is the answer",
@@ -62,57 +71,61 @@ const shapes: [name: string, events: string[]][] = [
       }),
     ],
   ],
-  ["a refusal beside empty content", [raw({ choices: [{ index: 0, delta: { content: "", refusal: "Hello." } }] }), finish()]],
+  ["a refusal beside empty content", [raw({ choices: [{ index: 0, delta: { content: "", refusal: "Hello." } }] }), finishEvent()]],
   [
     "a refusal",
-    [raw({ choices: [{ index: 0, delta: { refusal: "Hel" } }] }), raw({ choices: [{ index: 0, delta: { refusal: "lo." } }] }), finish()],
+    [
+      raw({ choices: [{ index: 0, delta: { refusal: "Hel" } }] }),
+      raw({ choices: [{ index: 0, delta: { refusal: "lo." } }] }),
+      finishEvent(),
+    ],
   ],
-  ["empty tool calls", [raw({ choices: [{ index: 0, delta: { content: "Hello.", tool_calls: [] } }] }), finish()]],
-  ["an event without data", ["event: ping\n\n", text("Hello."), ": comment\n\n", finish()]],
+  ["empty tool calls", [raw({ choices: [{ index: 0, delta: { content: "Hello.", tool_calls: [] } }] }), finishEvent()]],
+  ["an event without data", ["event: ping\n\n", textEvent("Hello."), ": comment\n\n", finishEvent()]],
 ];
 
-describe.each(ways)("$name", ({ way }) => {
+describe.each(variants)("$name", ({ way }) => {
   // The SDK itself cannot read these two; where we read, they do no harm.
   const own = new Set(["a choice that is null", "an event without data"]);
   it.each(shapes.filter(([name]) => way.clientKind === "openai" || !own.has(name)))("reads %s", async (_, events) => {
-    const chat = await startChat({ ...way, script: sends(...events, done) });
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
-    await chat.settled();
-    const [, answer] = await chat.stored();
+    const chat = await startChat({ ...way, script: sendPieces(...events, doneEvent) });
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
+    await chat.waitForTurns();
+    const [, answer] = await chat.listStored();
     expect(answer).toMatchObject({ status: "complete", finishReason: "stop", message: { role: "assistant", content: "Hello." } });
     expect(answer?.usage).toEqual(events.join().includes('"usage":{') ? usage : undefined);
-    expect(chat.ended[0]).toMatchObject({ status: "complete", finishReason: "stop", usage: answer?.usage });
+    expect(chat.turnEnds[0]).toMatchObject({ status: "complete", finishReason: "stop", usage: answer?.usage });
   });
 
   it("joins a surrogate pair that is split over two deltas, each sent by itself", async () => {
-    const chat = await startChat({ ...way, flushInterval: 0, script: says("a\ud83d", "\ude00b", "\ud83d", "\ude00") });
-    expect((await read(chat.post(ask("Hi")))).text).toBe("a😀b😀");
-    await chat.settled();
-    expect((await chat.stored())[1]?.message.content).toBe("a😀b😀");
+    const chat = await startChat({ ...way, flushInterval: 0, script: answerWith("a\ud83d", "\ude00b", "\ud83d", "\ude00") });
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("a😀b😀");
+    await chat.waitForTurns();
+    expect((await chat.listStored())[1]?.message.content).toBe("a😀b😀");
   });
 
   it("stores well-formed text where a surrogate has no other half, the same as it shows", async () => {
-    const chat = await startChat({ ...way, script: says("a\ud83d", "b", "\ude00c\ud83d") });
-    const first = await read(chat.post(ask("Hi")));
+    const chat = await startChat({ ...way, script: answerWith("a\ud83d", "b", "\ude00c\ud83d") });
+    const first = await readResponse(chat.post(chatBody("Hi")));
     expect(first).toEqual({ status: 200, text: "a\ufffdb\ufffdc\ufffd", failed: false });
-    await chat.settled();
-    expect((await chat.stored())[1]?.message.content).toBe(first.text);
-    expect(await read(chat.post(ask("Hi")))).toEqual(first);
+    await chat.waitForTurns();
+    expect((await chat.listStored())[1]?.message.content).toBe(first.text);
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(first);
   });
 
   it("shows all that the model said, whatever characters", async () => {
     const odd = '\0\u0001\t\r\n\u2028\u2029\ufeff</script>"\\ &amp; data: x\n\ndata: [DONE]\n\n' + "é".normalize("NFD") + "👩‍👩‍👧";
-    const chat = await startChat({ ...way, script: says("\ufeff", odd, "[DONE]") });
-    const bytes = Buffer.from(await (await chat.post(ask("Hi"))).arrayBuffer());
+    const chat = await startChat({ ...way, script: answerWith("\ufeff", odd, "[DONE]") });
+    const bytes = Buffer.from(await (await chat.post(chatBody("Hi"))).arrayBuffer());
     expect(bytes.toString()).toBe(`\ufeff${odd}[DONE]`);
-    await chat.settled();
-    expect((await chat.stored())[1]?.message.content).toBe(`\ufeff${odd}[DONE]`);
+    await chat.waitForTurns();
+    expect((await chat.listStored())[1]?.message.content).toBe(`\ufeff${odd}[DONE]`);
   });
 });
 
 /** One answer as every kind of event stream. What the kinds have in common is what they say. */
 const plain = ['{"choices":[{"delta":{"content":"Grö"}}]}', '{"choices":[{"delta":{"content":"ße 😀."},"finish_reason":"stop"}]}', "[DONE]"]
-  .map(event)
+  .map(toEvent)
   .join("");
 const streams: Record<string, string> = {
   "line feeds": plain,
@@ -123,9 +136,9 @@ const streams: Record<string, string> = {
   "data: without a space": plain.replaceAll("data: ", "data:"),
   "other fields": plain.replaceAll("data:", "id: 1\nretry: 10\nevent: message\nunknown: x\ndata:"),
   "data over several lines": plain.replaceAll('"choices":[', '"choices":\ndata: ['),
-  "no blank line at the end": plain.replace(done, "").trimEnd(),
+  "no blank line at the end": plain.replace(doneEvent, "").trimEnd(),
   "white space behind [DONE]": plain.replace("[DONE]", "[DONE] "),
-  "no [DONE]": plain.replace(done, ""),
+  "no [DONE]": plain.replace(doneEvent, ""),
 };
 
 describe("decodes an event stream split at every byte", () => {
@@ -140,26 +153,26 @@ describe("decodes an event stream split at every byte", () => {
     const bytes = Buffer.from(stream);
     const chat = await startChat({
       script: (call) => {
-        const position = Number(promptOf(call.body));
-        return sends(bytes.subarray(0, position), bytes.subarray(position))(call);
+        const position = Number(lastPrompt(call.body));
+        return sendPieces(bytes.subarray(0, position), bytes.subarray(position))(call);
       },
     });
     // In their sockets, too many streams at once would mix the order of writes and reads: a few at a time.
-    await forEach([...bytes.keys()].slice(1), async (position) => {
-      const seen = await read(chat.post(ask(String(position), position, `t${position}`)));
+    await forEachConcurrently([...bytes.keys()].slice(1), async (position) => {
+      const seen = await readResponse(chat.post(chatBody(String(position), position, `t${position}`)));
       expect(seen).toEqual({ status: 200, text: "Größe 😀.", failed: false });
     });
   });
 
   it.each(Object.entries(streams))("%s, each byte by itself", async (_, stream) => {
     const pieces = Array.from(Buffer.from(stream), (byte) => Uint8Array.of(byte));
-    const chat = await startChat({ script: sends(...pieces) });
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Größe 😀.", failed: false });
+    const chat = await startChat({ script: sendPieces(...pieces) });
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Größe 😀.", failed: false });
   });
 
   it("an answer all in one read", async () => {
-    const chat = await startChat({ script: sends(plain) });
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Größe 😀.");
+    const chat = await startChat({ script: sendPieces(plain) });
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Größe 😀.");
   });
 });
 
@@ -171,25 +184,25 @@ it("fails on an answer in one piece from a provider that ignores `stream`, and s
       await call.send(JSON.stringify(completion));
     },
   });
-  await expectError(await chat.post(ask("Hi")), 502, "model_failed");
+  await expectError(await chat.post(chatBody("Hi")), 502, "model_failed");
 });
 
 describe("what is no answer", () => {
   it.each<[string, string]>([
-    ["content that is a number", event({ choices: [{ index: 0, delta: { content: 5 } }] })],
-    ["content that is an object", event({ choices: [{ index: 0, delta: { content: { text: "x" } } }] })],
+    ["content that is a number", toEvent({ choices: [{ index: 0, delta: { content: 5 } }] })],
+    ["content that is an object", toEvent({ choices: [{ index: 0, delta: { content: { text: "x" } } }] })],
   ])("fails the turn: %s", async (_, poison) => {
-    const chat = await startChat({ script: sends(text("Half"), poison, finish(), done) });
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Half", failed: true });
-    await chat.settled();
+    const chat = await startChat({ script: sendPieces(textEvent("Half"), poison, finishEvent(), doneEvent) });
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Half", failed: true });
+    await chat.waitForTurns();
     expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
-    expect((await chat.stored())[1]?.status).toBe("failed");
+    expect((await chat.listStored())[1]?.status).toBe("failed");
   });
 
   it("is told to the app no further than a log can take", async () => {
-    const chat = await startChat({ script: sends(event({ error: { message: "x".repeat(100_000) } })) });
-    await expectError(await chat.post(ask("Hi")), 502, "model_failed");
-    await chat.settled();
+    const chat = await startChat({ script: sendPieces(toEvent({ error: { message: "x".repeat(100_000) } })) });
+    await expectError(await chat.post(chatBody("Hi")), 502, "model_failed");
+    await chat.waitForTurns();
     expect(String(chat.errors[0]?.cause)).toMatch(/^.{100,2000}$/);
   });
 
@@ -199,12 +212,12 @@ describe("what is no answer", () => {
       limits: { answerCharacters: 100_000_000 },
       script: async (call) => {
         await call.send('data: {"choices":[{"delta":{"content":"');
-        for (let sent = 0; sent < 32 * 1024 * 1024 && call.leftAt === undefined; sent += piece.length) await call.send(piece);
-        await call.send(`"}}]}\n\n${finish()}${done}`);
+        for (let sent = 0; sent < 32 * 1024 * 1024 && call.disconnectedAt === undefined; sent += piece.length) await call.send(piece);
+        await call.send(`"}}]}\n\n${finishEvent()}${doneEvent}`);
       },
     });
-    await expectError(await chat.post(ask("Hi")), 502, "model_failed");
-    await chat.model.calls[0]?.left;
+    await expectError(await chat.post(chatBody("Hi")), 502, "model_failed");
+    await chat.model.calls[0]?.disconnected;
   });
 
   it("fails the turn at once at an event that grows too large before the model falls silent", async () => {
@@ -214,24 +227,24 @@ describe("what is no answer", () => {
         await call.closed;
       },
     });
-    await expectError(await chat.post(ask("Hi")), 502, "model_failed");
-    await chat.model.calls[0]?.left;
+    await expectError(await chat.post(chatBody("Hi")), 502, "model_failed");
+    await chat.model.calls[0]?.disconnected;
   });
 
   it("fails the turn when it is longer than `limits.answerCharacters`, and keeps what was said", async () => {
-    const chat = await startChat({ limits: { answerCharacters: 10 }, script: says("12345", "67890", "1") });
-    const seen = await read(chat.post(ask("Hi")));
+    const chat = await startChat({ limits: { answerCharacters: 10 }, script: answerWith("12345", "67890", "1") });
+    const seen = await readResponse(chat.post(chatBody("Hi")));
     expect(seen.failed).toBe(true);
     await chat.model.calls[0]?.closed;
-    await chat.settled();
+    await chat.waitForTurns();
     expect(chat.errors).toMatchObject([{ code: "answer_too_large", status: 502 }]);
-    const [, answer] = await chat.stored();
+    const [, answer] = await chat.listStored();
     expect(answer?.status).toBe("failed");
     expect(answer?.message.content).toMatch(/^1234567890/);
   });
 
   it("may be exactly as long as `limits.answerCharacters`", async () => {
-    const chat = await startChat({ limits: { answerCharacters: 10 }, script: says("12345", "67890") });
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "1234567890", failed: false });
+    const chat = await startChat({ limits: { answerCharacters: 10 }, script: answerWith("12345", "67890") });
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "1234567890", failed: false });
   });
 });

@@ -1,22 +1,22 @@
 /** What becomes of the model's connection once its answer is there. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { ask, read, startChat } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { chatBody, readResponse, startChat } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import type { ModelCall } from "../support/model-server.ts";
-import { done, finish, text } from "../support/scripts.ts";
+import { doneEvent, finishEvent, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const whole = { status: 200, text: "All.", failed: false };
-const sayAll = (call: ModelCall) => call.send(text("All.") + finish() + done);
+const sayAll = (call: ModelCall) => call.send(textEvent("All.") + finishEvent() + doneEvent);
 
 describe("the connection of a model's call", () => {
   it("serves the next call", async () => {
     const chat = await startChat();
     for (const number of [1, 2, 3]) {
-      await read(chat.post(ask("Hi", number)));
-      await chat.settled();
+      await readResponse(chat.post(chatBody("Hi", number)));
+      await chat.waitForTurns();
       // The end of the response comes behind its last event; a single delay could be over before a busy machine has read it.
       for (let look = 0; look < 5; look++) await delay(10);
     }
@@ -29,23 +29,23 @@ describe("the connection of a model's call", () => {
       await sayAll(call);
       await call.closed;
     });
-    expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
     const [call] = chat.model.calls;
-    expect(await Promise.race([call?.left, delay(5_000)])).toBeDefined();
+    expect(await Promise.race([call?.disconnected, delay(5_000)])).toBeDefined();
   });
 
   it("is let go of when the model goes on after its last event", async () => {
     const chat = await startChat();
     chat.model.next(async (call) => {
       await sayAll(call);
-      while (call.leftAt === undefined) {
+      while (call.disconnectedAt === undefined) {
         await call.send(": still here\n\n");
         await delay(10);
       }
     });
-    expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
     const [call] = chat.model.calls;
-    expect(await Promise.race([call?.left, delay(5_000)])).toBeDefined();
+    expect(await Promise.race([call?.disconnected, delay(5_000)])).toBeDefined();
   });
 
   it.each(["openai", "wrapped"] as const)(
@@ -53,23 +53,23 @@ describe("the connection of a model's call", () => {
     async (clientKind) => {
       const chat = await startChat({ clientKind });
       chat.model.next(async (call) => {
-        await call.send(text("All.") + finish());
+        await call.send(textEvent("All.") + finishEvent());
         await call.closed;
       });
-      expect(await read(chat.post(ask("Hi")))).toEqual(whole);
+      expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
       const [call] = chat.model.calls;
-      expect(await Promise.race([call?.left, delay(5_000)])).toBeDefined();
+      expect(await Promise.race([call?.disconnected, delay(5_000)])).toBeDefined();
     },
   );
 
   it("is let go of when the answer is too large, also through a client that logs", async () => {
     const chat = await startChat({ clientKind: "logged", limits: { answerCharacters: 3 } });
     chat.model.next(async (call) => {
-      await call.send(text("All."));
+      await call.send(textEvent("All."));
       await call.closed;
     });
-    await read(chat.post(ask("Hi")));
+    await readResponse(chat.post(chatBody("Hi")));
     const [call] = chat.model.calls;
-    expect(await Promise.race([call?.left, delay(5_000)])).toBeDefined();
+    expect(await Promise.race([call?.disconnected, delay(5_000)])).toBeDefined();
   });
 });

@@ -1,100 +1,110 @@
 /** A turn with tools that goes wrong: the calls that have their results are kept, and replaced when the answer is made anew. */
 import { describe, expect, it } from "vitest";
 import { createTools } from "../../src/tools.ts";
-import { ask, inShort, read, rolesOf, startChat } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { chatBody, summarize, readResponse, rolesOf, startChat } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import type { Script } from "../support/model-server.ts";
-import { callsTools, chunk, event, finish, hangs, says, sends, text, toolCall } from "../support/scripts.ts";
+import {
+  callTools,
+  chunk,
+  toEvent,
+  finishEvent,
+  neverAnswer,
+  answerWith,
+  sendPieces,
+  textEvent,
+  toolCall,
+} from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const tools = createTools([{ name: "weather", run: () => "Sunny" }]);
-const callsWeather = callsTools({ id: "c1", name: "weather", args: { city: "Rome" } });
+const callsWeather = callTools({ id: "c1", name: "weather", args: { city: "Rome" } });
 
 describe("a turn with tools", () => {
   it("ends after limits.steps model calls, and keeps what was done", async () => {
     const chat = await startChat({ tools, limits: { steps: 3 }, script: callsWeather });
-    const seen = await read(chat.post(ask("Hi")));
+    const seen = await readResponse(chat.post(chatBody("Hi")));
     expect(seen.status === 502 || seen.failed).toBe(true);
-    await chat.settled();
+    await chat.waitForTurns();
     expect(chat.model.calls.length).toBe(3);
-    expect(chat.ended).toMatchObject([{ steps: 3 }]);
+    expect(chat.turnEnds).toMatchObject([{ steps: 3 }]);
     expect(chat.errors).toMatchObject([{ code: "answer_incomplete" }]);
     const step = ["assistant failed", "tool failed"];
-    expect(rolesOf(await chat.stored())).toEqual(["user complete", ...step, ...step, ...step]);
+    expect(rolesOf(await chat.listStored())).toEqual(["user complete", ...step, ...step, ...step]);
   });
 
   it("never ends cleanly where the ids of its messages leave no place for the answer", async () => {
     const chat = await startChat({ tools, generateId: () => "r1" });
-    chat.model.next(callsWeather, says("Done."));
-    expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+    chat.model.next(callsWeather, answerWith("Done."));
+    expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
   });
 
   it("stores nothing of an answer where generateId gives an id twice, and heals", async () => {
     for (const generateId of [() => "r1", () => "x"]) {
       const chat = await startChat({ tools, generateId });
-      chat.model.next(callsWeather, says("Done."));
-      expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
-      await chat.settled();
-      expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
+      chat.model.next(callsWeather, answerWith("Done."));
+      expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
+      await chat.waitForTurns();
+      expect(rolesOf(await chat.listStored())).toEqual(["user complete"]);
       const causes = chat.errors.map(({ cause }) => (cause as Error | undefined)?.message);
       expect(causes).toContain("generateId() must return a new id at each call.");
-      const healed = await startChat({ over: chat, tools });
-      healed.model.next(callsWeather, says("Done."));
-      expect(await read(healed.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+      const healed = await startChat({ sharesStoreWith: chat, tools });
+      healed.model.next(callsWeather, answerWith("Done."));
+      expect(await readResponse(healed.post(chatBody("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
     }
   });
 
   it("may take exactly limits.steps model calls", async () => {
     const chat = await startChat({ tools, limits: { steps: 2 } });
-    chat.model.next(callsWeather, says("Done."));
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
+    chat.model.next(callsWeather, answerWith("Done."));
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
   });
 
   it.each<[string, Script, firstChunk?: number]>([
-    ["a cut", sends(text("Half"))],
+    ["a cut", sendPieces(textEvent("Half"))],
     ["a refusal", async (call) => call.head(500)],
-    ["silence", hangs, 500],
+    ["silence", neverAnswer, 500],
   ])(
     "keeps the steps that were whole when the next breaks off (%s), and replaces all of them when it is made anew",
     async (_, script, firstChunk) => {
       const chat = await startChat({ tools, timeouts: { firstChunk } });
       chat.model.next(callsWeather, script);
-      const seen = await read(chat.post(ask("Hi")));
+      const seen = await readResponse(chat.post(chatBody("Hi")));
       expect(seen.status !== 200 || seen.failed).toBe(true);
-      await chat.settled();
-      expect(rolesOf(await chat.stored())).toEqual([
+      await chat.waitForTurns();
+      expect(rolesOf(await chat.listStored())).toEqual([
         "user complete",
         "assistant failed",
         "tool failed",
         ...(seen.text === "Half" ? ["assistant failed"] : []),
       ]);
-      const patient = await startChat({ over: chat, tools });
-      patient.model.next(callsWeather, says("Done."));
-      expect(await read(patient.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
-      await patient.settled();
+      const patient = await startChat({ sharesStoreWith: chat, tools });
+      patient.model.next(callsWeather, answerWith("Done."));
+      expect(await readResponse(patient.post(chatBody("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+      await patient.waitForTurns();
       // The model was told nothing of the attempt that failed.
       expect(patient.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hi" }]);
-      expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
+      expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
     },
   );
 
   it("is made anew without tools as well, and nothing of the old attempt stays", async () => {
     const chat = await startChat({ tools });
-    chat.model.next(callsWeather, sends(text("Half")));
-    await read(chat.post(ask("Hi")));
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
-    await chat.settled();
-    expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
+    chat.model.next(callsWeather, sendPieces(textEvent("Half")));
+    await readResponse(chat.post(chatBody("Hi")));
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+    await chat.waitForTurns();
+    expect(summarize(await chat.listStored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
   });
 
   it("ends at the turn's timeout while a tool hangs, with a result for its call", async () => {
     const chat = await startChat({ tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]), timeouts: { turn: 600 } });
     chat.model.next(callsWeather);
-    expect((await read(chat.post(ask("Hi")))).status).toBe(504);
-    await chat.settled();
+    expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(504);
+    await chat.waitForTurns();
     expect(chat.errors).toMatchObject([{ code: "turn_timeout" }]);
-    expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant failed", "tool failed"]);
+    expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant failed", "tool failed"]);
   });
 
   it("ends at the turn's timeout while a tool hangs that was called by a model which keeps its connection open", async () => {
@@ -103,33 +113,33 @@ describe("a turn with tools", () => {
       timeouts: { turn: 3_000 },
     });
     chat.model.next(async (call) => {
-      await call.send(event(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls")));
+      await call.send(toEvent(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls")));
       await call.closed;
     });
-    expect((await read(chat.post(ask("Hi")))).status).toBe(504);
-    await chat.settled();
-    expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant failed", "tool failed"]);
+    expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(504);
+    await chat.waitForTurns();
+    expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant failed", "tool failed"]);
   });
 
   it("keeps what was said before its tools once, and counts its tokens once, where the turn ends in a tool", async () => {
     const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
     const chat = await startChat({ tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]), timeouts: { turn: 600 } });
-    const calls = event(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls"));
-    chat.model.next(sends(text("Let me look."), calls, event({ choices: [], usage })));
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Let me look.", failed: true });
-    await chat.settled();
-    expect(chat.ended).toMatchObject([{ status: "failed", usage }]);
-    const stored = await chat.stored();
+    const calls = toEvent(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls"));
+    chat.model.next(sendPieces(textEvent("Let me look."), calls, toEvent({ choices: [], usage })));
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Let me look.", failed: true });
+    await chat.waitForTurns();
+    expect(chat.turnEnds).toMatchObject([{ status: "failed", usage }]);
+    const stored = await chat.listStored();
     expect(rolesOf(stored)).toEqual(["user complete", "assistant failed", "tool failed"]);
     expect(stored[1]).toMatchObject({ message: { content: "Let me look." }, usage });
   });
 
   it("keeps no call whose arguments broke off", async () => {
     const chat = await startChat({ tools });
-    chat.model.next(sends(event(chunk({ tool_calls: [toolCall("c1", "weather", '{"ci')] }))));
-    expect((await read(chat.post(ask("Hi")))).status).toBe(502);
-    await chat.settled();
-    expect(rolesOf(await chat.stored())).toEqual(["user complete"]);
+    chat.model.next(sendPieces(toEvent(chunk({ tool_calls: [toolCall("c1", "weather", '{"ci')] }))));
+    expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(502);
+    await chat.waitForTurns();
+    expect(rolesOf(await chat.listStored())).toEqual(["user complete"]);
   });
 
   it.each([
@@ -139,34 +149,34 @@ describe("a turn with tools", () => {
     ["the number", Array.from({ length: 200 }, (_, index) => ({ index }))],
   ])("counts %s of calls as part of the answer's size", async (_, tool_calls) => {
     const chat = await startChat({ tools, limits: { answerCharacters: 100 } });
-    chat.model.next(sends(...tool_calls.map((call) => event(chunk({ tool_calls: [call] }))), finish("tool_calls")));
-    expect((await read(chat.post(ask("Hi")))).status).toBe(502);
+    chat.model.next(sendPieces(...tool_calls.map((call) => toEvent(chunk({ tool_calls: [call] }))), finishEvent("tool_calls")));
+    expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(502);
     expect(chat.errors).toMatchObject([{ code: "answer_too_large" }]);
   });
 
   it("may end without another word: what it said before its tools is the answer, and is replayed", async () => {
     const chat = await startChat({ tools });
-    const says = sends(text("Sunny, I think."), event(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls")));
-    chat.model.next(says, sends(finish()));
+    const says = sendPieces(textEvent("Sunny, I think."), toEvent(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls")));
+    chat.model.next(says, sendPieces(finishEvent()));
     const whole = { status: 200, text: "Sunny, I think.", failed: false };
-    expect(await read(chat.post(ask("Hi")))).toEqual(whole);
-    await chat.settled();
-    const stored = await chat.stored();
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
+    await chat.waitForTurns();
+    const stored = await chat.listStored();
     expect(rolesOf(stored)).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
     expect(stored.at(-1)?.id).toBe("r1");
-    expect(await read(chat.post(ask("Hi")))).toEqual(whole);
-    expect((await chat.post({ ...ask("Hi"), responseId: "r9" })).status).toBe(409);
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
+    expect((await chat.post({ ...chatBody("Hi"), responseId: "r9" })).status).toBe(409);
     expect(chat.model.calls.length).toBe(2);
-    expect(await chat.stored()).toEqual(stored);
-    expect((await read(chat.post(ask("Next", 2)))).text).toBe("Answer to Next.");
+    expect(await chat.listStored()).toEqual(stored);
+    expect((await readResponse(chat.post(chatBody("Next", 2)))).text).toBe("Answer to Next.");
   });
 
   it("fails when it says nothing in any of its steps", async () => {
     const chat = await startChat({ tools });
-    chat.model.next(callsWeather, sends(finish()));
-    expect((await read(chat.post(ask("Hi")))).status).toBe(502);
-    await chat.settled();
+    chat.model.next(callsWeather, sendPieces(finishEvent()));
+    expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(502);
+    await chat.waitForTurns();
     expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
-    expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
   });
 });

@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm";
 import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { expect, test } from "vitest";
 import { type ChatHandler, createChatHandler, createMemoryStore, type ModelClient } from "../../src/index.ts";
-import { gate } from "../support/scripts.ts";
+import { createGate } from "../support/model-scripts.ts";
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -147,7 +147,7 @@ test("10,000 turns, half of them given up, leave nothing behind", { timeout: 120
 test.each(["a raw response", "an iterable"])("an answer that takes its time keeps nothing of the thread before it (%s)", async (kind) => {
   const threads: WeakRef<object>[] = [];
   const sent: WeakRef<object>[] = [];
-  const end = gate();
+  const end = createGate();
   async function* slowly<T>(parts: readonly T[]) {
     yield parts[0]!;
     await end.opened;

@@ -3,14 +3,28 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { ChatHandlerError, type ChatHandlerOptions, type TurnEndEvent, type ErrorContext } from "../../src/index.ts";
 import { createTools } from "../../src/tools.ts";
-import { ask, inShort, read, rolesOf, startChat, ways } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { callsTools, chunk, done, event, finish, gate, hangs, says, saysAfter, sends, stalls, text, toolCall } from "../support/scripts.ts";
+import { chatBody, summarize, readResponse, rolesOf, startChat, variants } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import {
+  callTools,
+  chunk,
+  doneEvent,
+  toEvent,
+  finishEvent,
+  createGate,
+  neverAnswer,
+  answerWith,
+  answerAfter,
+  sendPieces,
+  answerThenStall,
+  textEvent,
+  toolCall,
+} from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
-const withUsage = sends(text("Hello."), finish(), event({ choices: [], usage }), event("[DONE]"));
+const withUsage = sendPieces(textEvent("Hello."), finishEvent(), toEvent({ choices: [], usage }), toEvent("[DONE]"));
 
 describe("onTurnEnd", () => {
   it("tells all of a complete turn, after it is stored", async () => {
@@ -18,10 +32,10 @@ describe("onTurnEnd", () => {
     const chat = await startChat({
       script: withUsage,
       authorize: () => ({ owner: "ada" }),
-      onTurnEnd: async (turn) => void ended.push([turn, (await chat.stored("t", "ada")).length]),
+      onTurnEnd: async (turn) => void ended.push([turn, (await chat.listStored("t", "ada")).length]),
     });
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
     expect(ended.length).toBe(1);
     const [[turn, stored] = []] = ended;
     expect(stored).toBe(2);
@@ -45,33 +59,33 @@ describe("onTurnEnd", () => {
 
   it("adds up the tokens of all steps", async () => {
     const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
-    const calls = event(chunk({ tool_calls: [toolCall("c1", "look", "{}")] }));
-    chat.model.next(sends(calls, finish("tool_calls"), event({ choices: [], usage }), done), withUsage);
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
-    expect(chat.ended).toMatchObject([{ steps: 2, usage: { prompt_tokens: 14, completion_tokens: 6, total_tokens: 20 } }]);
+    const calls = toEvent(chunk({ tool_calls: [toolCall("c1", "look", "{}")] }));
+    chat.model.next(sendPieces(calls, finishEvent("tool_calls"), toEvent({ choices: [], usage }), doneEvent), withUsage);
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
+    expect(chat.turnEnds).toMatchObject([{ steps: 2, usage: { prompt_tokens: 14, completion_tokens: 6, total_tokens: 20 } }]);
   });
 
   it("tells the tokens of a step that broke off, too, where the model had reported them", async () => {
-    const chat = await startChat({ script: sends(event({ ...chunk({ content: "Half" }), usage })) });
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
-    expect(chat.ended).toMatchObject([{ status: "failed", usage }]);
+    const chat = await startChat({ script: sendPieces(toEvent({ ...chunk({ content: "Half" }), usage })) });
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
+    expect(chat.turnEnds).toMatchObject([{ status: "failed", usage }]);
   });
 
   it("tells of a failed and of a stopped turn, once each, and of no replay", async () => {
     const chat = await startChat();
-    chat.model.next(sends(text("Half")));
-    await read(chat.post(ask("First", 1)));
-    chat.model.next(stalls("Half"));
+    chat.model.next(sendPieces(textEvent("Half")));
+    await readResponse(chat.post(chatBody("First", 1)));
+    chat.model.next(answerThenStall("Half"));
     const stop = new AbortController();
-    const stopped = read(await chat.post(ask("Second", 2), { signal: stop.signal }));
+    const stopped = readResponse(await chat.post(chatBody("Second", 2), { signal: stop.signal }));
     stop.abort();
     await stopped;
-    await read(chat.post(ask("Third", 3)));
-    await read(chat.post(ask("Third", 3)));
-    await chat.settled();
-    expect(chat.ended.map(({ responseId, status, error, finishReason }) => [responseId, status, error?.code, finishReason])).toEqual([
+    await readResponse(chat.post(chatBody("Third", 3)));
+    await readResponse(chat.post(chatBody("Third", 3)));
+    await chat.waitForTurns();
+    expect(chat.turnEnds.map(({ responseId, status, error, finishReason }) => [responseId, status, error?.code, finishReason])).toEqual([
       ["r1", "failed", "model_failed", undefined],
       ["r2", "stopped", "client_gone", undefined],
       ["r3", "complete", undefined, "stop"],
@@ -79,29 +93,29 @@ describe("onTurnEnd", () => {
   });
 
   it("tells when the first text came, not the last", async () => {
-    const end = gate();
-    const chat = await startChat({ flushInterval: 0, script: saysAfter([Promise.resolve(), "One,"], [end.opened, " two."]) });
-    const seen = read(chat.post(ask("Hi")));
+    const end = createGate();
+    const chat = await startChat({ flushInterval: 0, script: answerAfter([Promise.resolve(), "One,"], [end.opened, " two."]) });
+    const seen = readResponse(chat.post(chatBody("Hi")));
     await chat.model.call(0);
     await delay(100);
     end.open();
     await seen;
-    await chat.settled();
-    const { firstText = NaN, total } = chat.ended[0]!.timings;
+    await chat.waitForTurns();
+    const { firstText = NaN, total } = chat.turnEnds[0]!.timings;
     expect(total - firstText).toBeGreaterThan(50);
   });
 
   it("tells how long a turn waited in its queue", async () => {
-    const end = gate();
+    const end = createGate();
     const chat = await startChat();
-    chat.model.next(saysAfter([end.opened, "One"]));
-    const both = [read(chat.post(ask("First", 1))), read(chat.post(ask("Second", 2)))];
+    chat.model.next(answerAfter([end.opened, "One"]));
+    const both = [readResponse(chat.post(chatBody("First", 1))), readResponse(chat.post(chatBody("Second", 2)))];
     await chat.model.call(0);
     await delay(30);
     end.open();
     await Promise.all(both);
-    await chat.settled();
-    expect(chat.ended[1]?.timings.queued).toBeGreaterThan(25);
+    await chat.waitForTurns();
+    expect(chat.turnEnds[1]?.timings.queued).toBeGreaterThan(25);
   });
 });
 
@@ -121,17 +135,17 @@ it("each of the app's functions may do with its context what it likes", async ()
     onTurnEnd: spoil,
     onError: (_, context) => spoil(context),
   });
-  const look = callsTools({ id: "c1", name: "look", args: {} });
-  chat.model.next(look, sends(text("Half")), look, says("Done."));
-  expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
-  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
-  expect((await read(chat.post(ask("Ho", 2)))).text).toBe("Answer to Ho.");
-  await chat.settled();
+  const look = callTools({ id: "c1", name: "look", args: {} });
+  chat.model.next(look, sendPieces(textEvent("Half")), look, answerWith("Done."));
+  expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
+  expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+  expect((await readResponse(chat.post(chatBody("Ho", 2)))).text).toBe("Answer to Ho.");
+  await chat.waitForTurns();
   expect(chat.model.calls.map(({ body }) => body.messages[1])).toEqual(Array.from({ length: 5 }, () => ({ role: "user", content: "Hi" })));
   const turn = ["user p1", "assistant", "tool", "assistant r1", "user p2", "assistant r2"];
-  expect(inShort(await chat.stored("t", "ada")).map((line, index) => line.slice(0, turn[index]?.length))).toEqual(turn);
-  expect(await chat.kept.getThread({ owner: "ada", threadId: "t" })).toMatchObject({ title: "Greeting" });
-  expect((await chat.kept.listThreads("bob", { limit: 1 })).threads).toEqual([]);
+  expect(summarize(await chat.listStored("t", "ada")).map((line, index) => line.slice(0, turn[index]?.length))).toEqual(turn);
+  expect(await chat.backingStore.getThread({ owner: "ada", threadId: "t" })).toMatchObject({ title: "Greeting" });
+  expect((await chat.backingStore.listThreads("bob", { limit: 1 })).threads).toEqual([]);
 });
 
 it("leaves nothing floating where two of the app's functions fail, one of them at once", async () => {
@@ -141,8 +155,8 @@ it("leaves nothing floating where two of the app's functions fail, one of them a
       throw new Error("no system prompt");
     },
   });
-  expect((await chat.post(ask("Hi"))).status).toBe(500);
-  await chat.settled();
+  expect((await chat.post(chatBody("Hi"))).status).toBe(500);
+  await chat.waitForTurns();
   expect(chat.errors).toMatchObject([{ code: "internal" }]);
 });
 
@@ -150,12 +164,12 @@ it("asks nothing of the app for a turn whose client has left", async () => {
   const stop = new AbortController();
   const asked: string[] = [];
   const chat = await startChat({ model: () => (asked.push("model"), "test-model"), params: () => (asked.push("params"), {}) });
-  chat.store.plan(({ method }) => {
+  chat.store.injectFaults(({ method }) => {
     if (method === "appendMessages") stop.abort();
     return undefined;
   });
-  expect((await chat.post(ask("Hi"), { signal: stop.signal })).status).toBe(499);
-  await chat.settled();
+  expect((await chat.post(chatBody("Hi"), { signal: stop.signal })).status).toBe(499);
+  await chat.waitForTurns();
   expect(asked).toEqual([]);
 });
 
@@ -167,8 +181,8 @@ it("does not wait for a function of the app's in which the client left", async (
       return new Promise(() => {});
     },
   });
-  expect((await chat.post(ask("Hi"), { signal: stop.signal })).status).toBe(499);
-  await chat.settled();
+  expect((await chat.post(chatBody("Hi"), { signal: stop.signal })).status).toBe(499);
+  await chat.waitForTurns();
   expect(chat.model.calls).toEqual([]);
 });
 
@@ -176,12 +190,17 @@ it("counts the tokens of its steps, and takes no harm from usage that makes no s
   const odd = { prompt_tokens: { toString: 1, valueOf: 1 }, completion_tokens: "3", total_tokens: 4 };
   const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
   chat.model.next(
-    sends(event(chunk({ tool_calls: [toolCall("c1", "look", "{}")] })), finish("tool_calls"), event({ choices: [], usage }), done),
-    sends(text("Done."), finish(), event({ choices: [], usage: odd }), done),
+    sendPieces(
+      toEvent(chunk({ tool_calls: [toolCall("c1", "look", "{}")] })),
+      finishEvent("tool_calls"),
+      toEvent({ choices: [], usage }),
+      doneEvent,
+    ),
+    sendPieces(textEvent("Done."), finishEvent(), toEvent({ choices: [], usage: odd }), doneEvent),
   );
-  expect((await read(chat.post(ask("Hi")))).text).toBe("Done.");
-  await chat.settled();
-  expect(chat.ended).toMatchObject([{ usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 14 } }]);
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
+  await chat.waitForTurns();
+  expect(chat.turnEnds).toMatchObject([{ usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 14 } }]);
 });
 
 describe("onError", () => {
@@ -189,10 +208,10 @@ describe("onError", () => {
     const told: [ChatHandlerError, ErrorContext][] = [];
     const chat = await startChat({ authorize: () => ({ owner: "ada" }), onError: (error, context) => void told.push([error, context]) });
     await chat.post("{");
-    await chat.post(ask("Hi", 1), { method: "PUT" });
+    await chat.post(chatBody("Hi", 1), { method: "PUT" });
     chat.model.next(async (call) => call.head(500));
-    await chat.post(ask("Hi", 1));
-    await chat.settled();
+    await chat.post(chatBody("Hi", 1));
+    await chat.waitForTurns();
     expect(told.map(([{ code }]) => code)).toEqual(["invalid_json", "method_not_allowed", "model_failed"]);
     expect(told.map(([, context]) => context.threadId)).toEqual([undefined, undefined, "t"]);
     expect(told[2]?.[1]).toMatchObject({ owner: "ada", responseId: "r1", prompt: { id: "p1" } });
@@ -212,21 +231,21 @@ describe("onError", () => {
         throw cause as Error;
       },
     });
-    chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
-    expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
-    await chat.settled();
+    chat.model.next(callTools({ id: "c1", name: "look", args: {} }), answerWith("Done."));
+    expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
+    await chat.waitForTurns();
     expect(chat.errors.length).toBeGreaterThan(0);
     for (const error of chat.errors) expect(error).toMatchObject({ name: "ChatHandlerError", code: "internal", cause });
   });
 
   it("hears nothing of a client that left", async () => {
-    const chat = await startChat({ script: hangs });
+    const chat = await startChat({ script: neverAnswer });
     const stop = new AbortController();
-    const response = chat.post(ask("Hi"), { signal: stop.signal });
+    const response = chat.post(chatBody("Hi"), { signal: stop.signal });
     await chat.model.call(0);
     stop.abort();
     await response;
-    await chat.settled();
+    await chat.waitForTurns();
     expect(chat.errors).toEqual([]);
   });
 
@@ -237,13 +256,13 @@ describe("onError", () => {
       await chat.post("{");
       expect(log).not.toHaveBeenCalled();
       chat.model.next(async (call) => call.head(500));
-      await chat.post(ask("Hi"));
-      await chat.settled();
+      await chat.post(chatBody("Hi"));
+      await chat.waitForTurns();
       expect(log).toHaveBeenCalledTimes(1);
       expect(log.mock.calls[0]?.[0]).toMatchObject({ code: "model_failed" });
       chat.model.next(async (call) => call.head(429));
-      await chat.post(ask("Hi"));
-      await chat.settled();
+      await chat.post(chatBody("Hi"));
+      await chat.waitForTurns();
       expect(log).toHaveBeenCalledTimes(2);
     } finally {
       log.mockRestore();
@@ -270,7 +289,7 @@ const faulty: [name: string, hook: () => unknown][] = [
 ];
 
 describe.each(faulty)("a hook that %s harms nothing:", (name, hook) => {
-  describe.each(ways.slice(0, 2))("$name", ({ way }) => {
+  describe.each(variants.slice(0, 2))("$name", ({ way }) => {
     it.each(["onTurnEnd", "onError", "waitUntil", "generateTitle"] as const)("%s", async (option) => {
       const errors: ChatHandlerError[] = [];
       const options = {
@@ -279,12 +298,12 @@ describe.each(faulty)("a hook that %s harms nothing:", (name, hook) => {
         [option]: hook,
       } as Partial<ChatHandlerOptions>;
       const chat = await startChat({ ...way, ...options });
-      chat.model.next(sends(text("Half")), says("Whole."));
-      expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
-      expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Whole.", failed: false });
-      expect((await read(chat.post(ask("Next", 2)))).text).toBe("Answer to Next.");
+      chat.model.next(sendPieces(textEvent("Half")), answerWith("Whole."));
+      expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
+      expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Whole.", failed: false });
+      expect((await readResponse(chat.post(chatBody("Next", 2)))).text).toBe("Answer to Next.");
       await delay(5);
-      expect((await chat.stored()).map(({ id, status }) => `${id} ${status}`)).toEqual([
+      expect((await chat.listStored()).map(({ id, status }) => `${id} ${status}`)).toEqual([
         "p1 complete",
         "r1 complete",
         "p2 complete",
@@ -300,11 +319,11 @@ describe.each(faulty)("a hook that %s harms nothing:", (name, hook) => {
 describe("waitUntil", () => {
   it("gets a promise that settles when the turn is stored and told, and never rejects", async () => {
     const promises: Promise<void>[] = [];
-    const held = gate();
+    const held = createGate();
     const chat = await startChat({ waitUntil: (promise) => void promises.push(promise) });
-    chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth === 1 ? { before: held.opened } : undefined));
+    chat.store.injectFaults(({ method, nth }) => (method === "appendMessages" && nth === 1 ? { before: held.opened } : undefined));
     let isSettled = false;
-    const seen = read(chat.post(ask("Hi")));
+    const seen = readResponse(chat.post(chatBody("Hi")));
     await chat.model.call(0);
     expect(promises.length).toBe(1);
     void promises[0]?.then(() => (isSettled = true));
@@ -313,9 +332,9 @@ describe("waitUntil", () => {
     held.open();
     await seen;
     await promises[0];
-    expect(chat.ended.length).toBe(1);
-    chat.store.plan(() => "reject");
-    await chat.post(ask("Other", 2));
+    expect(chat.turnEnds.length).toBe(1);
+    chat.store.injectFaults(() => "reject");
+    await chat.post(chatBody("Other", 2));
     expect(await promises[1]).toBeUndefined();
   });
 });
@@ -328,21 +347,21 @@ describe("the ids and the clock", () => {
       generateId: () => `id-${time}`,
       tools: createTools([{ name: "look", run: () => "seen" }]),
     });
-    chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
-    const stored = await chat.stored();
+    chat.model.next(callTools({ id: "c1", name: "look", args: {} }), answerWith("Done."));
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
+    const stored = await chat.listStored();
     expect(stored.every(({ createdAt }) => createdAt >= 1_000 && createdAt < time)).toBe(true);
     expect(stored.slice(1, 3).every(({ id }) => id.startsWith("id-1"))).toBe(true);
   });
 
   it("are of this moment, and distinct, where it gives none", async () => {
     const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
-    chat.model.next(callsTools({ id: "c1", name: "look", args: {} }), says("Done."));
+    chat.model.next(callTools({ id: "c1", name: "look", args: {} }), answerWith("Done."));
     const before = Date.now();
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
-    const stored = await chat.stored();
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
+    const stored = await chat.listStored();
     for (const { createdAt } of stored) expect(createdAt >= before && createdAt <= Date.now()).toBe(true);
     expect(new Set(stored.map(({ id }) => id)).size).toBe(4);
   });
@@ -354,17 +373,17 @@ describe("the ids and the clock", () => {
       return option === "now" ? 1 : crypto.randomUUID();
     };
     const chat = await startChat({ [option]: make, tools: createTools([{ name: "look", run: () => "seen" }]) });
-    const answerWithTool = [callsTools({ id: "c1", name: "look", args: {} }), says("Done.")];
+    const answerWithTool = [callTools({ id: "c1", name: "look", args: {} }), answerWith("Done.")];
     chat.model.next(...answerWithTool);
     isBroken = true;
-    const seen = await read(chat.post(ask("Hi")));
+    const seen = await readResponse(chat.post(chatBody("Hi")));
     expect(seen.failed || seen.status === 500).toBe(true);
     expect(seen.text).not.toContain("hunter2");
-    await chat.settled();
+    await chat.waitForTurns();
     isBroken = false;
-    const healthy = await startChat({ over: chat, tools: createTools([{ name: "look", run: () => "seen" }]) });
+    const healthy = await startChat({ sharesStoreWith: chat, tools: createTools([{ name: "look", run: () => "seen" }]) });
     healthy.model.next(...answerWithTool);
-    expect((await read(healthy.post(ask("Hi")))).text).toBe("Done.");
-    expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
+    expect((await readResponse(healthy.post(chatBody("Hi")))).text).toBe("Done.");
+    expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
   });
 });

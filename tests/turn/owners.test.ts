@@ -1,33 +1,39 @@
 /** Who asks: `authorize` decides before anything is read or stored, and nobody meets another's thread. */
 import { describe, expect, it } from "vitest";
 import { allowAnyone, type AuthorizeResult, ChatHandlerError, type RequestContext } from "../../src/index.ts";
-import { ask, expectError, inShort, read, startChat, ways } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { gate, saysAfter } from "../support/scripts.ts";
+import { chatBody, expectError, summarize, readResponse, startChat, variants } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { createGate, answerAfter } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const as = (owner: string) => ({ headers: { "Content-Type": "application/json", Cookie: `user=${owner}` } });
 const byCookie = ({ request }: RequestContext) => ({ owner: /user=(.*)/.exec(request.headers.get("Cookie") ?? "")?.[1] ?? "" });
 
-describe.each(ways)("$name", ({ way }) => {
+describe.each(variants)("$name", ({ way }) => {
   it("keeps the same thread id of two owners apart, and every store call has the owner", async () => {
     const chat = await startChat({ ...way, authorize: byCookie });
-    expect((await read(chat.post(ask("I am Ada"), as("ada")))).text).toBe("Answer to I am Ada.");
-    expect((await read(chat.post(ask("I am Bob"), as("bob")))).text).toBe("Answer to I am Bob.");
-    await chat.settled();
+    expect((await readResponse(chat.post(chatBody("I am Ada"), as("ada")))).text).toBe("Answer to I am Ada.");
+    expect((await readResponse(chat.post(chatBody("I am Bob"), as("bob")))).text).toBe("Answer to I am Bob.");
+    await chat.waitForTurns();
     expect(chat.model.calls[1]?.body.messages).toEqual([{ role: "user", content: "I am Bob" }]);
-    expect(inShort(await chat.stored("t", "ada"))).toEqual(['user p1 complete "I am Ada"', 'assistant r1 complete "Answer to I am Ada."']);
-    expect(inShort(await chat.stored("t", "bob"))).toEqual(['user p1 complete "I am Bob"', 'assistant r1 complete "Answer to I am Bob."']);
-    expect(await chat.stored("t", "")).toEqual([]);
+    expect(summarize(await chat.listStored("t", "ada"))).toEqual([
+      'user p1 complete "I am Ada"',
+      'assistant r1 complete "Answer to I am Ada."',
+    ]);
+    expect(summarize(await chat.listStored("t", "bob"))).toEqual([
+      'user p1 complete "I am Bob"',
+      'assistant r1 complete "Answer to I am Bob."',
+    ]);
+    expect(await chat.listStored("t", "")).toEqual([]);
     const owners = chat.store.calls.map(({ args }) => (args[0] as { owner: string }).owner);
     expect(owners).toEqual(["ada", "ada", "ada", "bob", "bob", "bob"]);
   });
 
   it("neither replays nor joins another's answer, however well its ids are known", async () => {
     const chat = await startChat({ ...way, authorize: byCookie });
-    await Promise.all([read(chat.post(ask("Secret"), as("ada"))), read(chat.post(ask("Secret"), as("eve")))]);
-    await read(chat.post(ask("Secret"), as("mallory")));
+    await Promise.all([readResponse(chat.post(chatBody("Secret"), as("ada"))), readResponse(chat.post(chatBody("Secret"), as("eve")))]);
+    await readResponse(chat.post(chatBody("Secret"), as("mallory")));
     // Three model calls: each owner was answered by itself.
     expect(chat.model.calls.length).toBe(3);
     for (const { body } of chat.model.calls) expect(body.messages.length).toBe(1);
@@ -44,7 +50,7 @@ describe.each(ways)("$name", ({ way }) => {
         throw new ChatHandlerError(code, "Not you.");
       },
     });
-    const error = await expectError(await chat.post(ask("Hi")), status, code);
+    const error = await expectError(await chat.post(chatBody("Hi")), status, code);
     expect(error.message).toBe("Not you.");
     expectNothingDone(chat);
   });
@@ -54,7 +60,7 @@ describe.each(ways)("$name", ({ way }) => {
       ...way,
       authorize: async () => new Response("Log in first", { status: 418, headers: { "X-Login": "/login" } }),
     });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     expect([response.status, response.headers.get("X-Login"), await response.text()]).toEqual([418, "/login", "Log in first"]);
     expectNothingDone(chat);
     expect(chat.errors).toEqual([]);
@@ -67,7 +73,7 @@ describe.each(ways)("$name", ({ way }) => {
     ["the clone of a response", async () => new Response("Log in first").clone()],
   ])("refuses with %s", async (_, authorize) => {
     const chat = await startChat({ ...way, authorize });
-    expect(await (await chat.post(ask("Hi"))).text()).toBe("Log in first");
+    expect(await (await chat.post(chatBody("Hi"))).text()).toBe("Log in first");
     expectNothingDone(chat);
     expect(chat.errors).toEqual([]);
   });
@@ -96,7 +102,7 @@ describe("fails closed with 500", () => {
     ["on an array", () => ["ada"]],
   ])("%s", async (_, authorize) => {
     const chat = await startChat({ authorize: authorize as () => AuthorizeResult });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     const error = await expectError(response, 500, "internal");
     expect(error.message).not.toContain(secret);
     expectNothingDone(chat);
@@ -109,16 +115,16 @@ describe("fails closed with 500", () => {
 it('takes no authorize, or allowAnyone, for an app without users: owner ""', async () => {
   for (const authorize of [undefined, allowAnyone]) {
     const chat = await startChat({ authorize });
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
-    expect((await chat.stored("t", "")).length).toBe(2);
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
+    expect((await chat.listStored("t", "")).length).toBe(2);
   }
 });
 
 it("is given the request and what it asks for, and not the right to change it", async () => {
   const contexts: RequestContext[] = [];
   const chat = await startChat({ authorize: (context) => (contexts.push(context), { owner: "ada" }) });
-  await read(chat.post(ask("Hi"), as("ada")));
+  await readResponse(chat.post(chatBody("Hi"), as("ada")));
   expect(contexts).toMatchObject([{ threadId: "t", responseId: "r1", prompt: { id: "p1", role: "user", content: "Hi" } }]);
   expect(contexts[0]?.request.headers.get("Cookie")).toBe("user=ada");
   expect(contexts[0]).not.toHaveProperty("owner");
@@ -127,22 +133,22 @@ it("is given the request and what it asks for, and not the right to change it", 
 it("says who asks, and nothing else, whatever more is in what it returns", async () => {
   const session = { owner: "ada", threadId: "elsewhere", responseId: "r9", prompt: { id: "p9", role: "user", content: "Other" } };
   const chat = await startChat({ authorize: () => session });
-  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
-  await chat.settled();
-  expect(inShort(await chat.stored("t", "ada"))).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+  await chat.waitForTurns();
+  expect(summarize(await chat.listStored("t", "ada"))).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
 });
 
 it("is asked at every request, also at a replay and a join", async () => {
   let isAllowed = true;
-  const end = gate();
+  const end = createGate();
   const authorize = () => (isAllowed ? { owner: "" } : new Response(null, { status: 403 }));
-  const chat = await startChat({ authorize, script: saysAfter([Promise.resolve(), "Sec"], [end.opened, "ret"]) });
-  const running = await chat.post(ask("Hi"));
+  const chat = await startChat({ authorize, script: answerAfter([Promise.resolve(), "Sec"], [end.opened, "ret"]) });
+  const running = await chat.post(chatBody("Hi"));
   isAllowed = false;
-  const joining = await chat.post(ask("Hi"));
+  const joining = await chat.post(chatBody("Hi"));
   end.open();
-  expect((await read(running)).text).toBe("Secret");
-  const replaying = await chat.post(ask("Hi"));
+  expect((await readResponse(running)).text).toBe("Secret");
+  const replaying = await chat.post(chatBody("Hi"));
   expect([joining.status, replaying.status]).toEqual([403, 403]);
   expect(await joining.text()).toBe("");
 });
@@ -151,10 +157,10 @@ it("keeps odd owners apart", async () => {
   const owners = ["", "a", "a/b", "a:t", "__proto__", "constructor", "ä", "%", "'; DROP TABLE x; --"];
   let owner = "";
   const chat = await startChat({ authorize: () => ({ owner }) });
-  for (owner of owners) await read(chat.post(ask(`I am ${owner}`)));
-  await chat.settled();
+  for (owner of owners) await readResponse(chat.post(chatBody(`I am ${owner}`)));
+  await chat.waitForTurns();
   for (const one of owners)
-    expect((await chat.stored("t", one)).map(({ message }) => message.content)).toEqual([`I am ${one}`, `Answer to I am ${one}.`]);
+    expect((await chat.listStored("t", one)).map(({ message }) => message.content)).toEqual([`I am ${one}`, `Answer to I am ${one}.`]);
 });
 
 function expectNothingDone({ store, model }: Awaited<ReturnType<typeof startChat>>): void {

@@ -1,17 +1,17 @@
 /** Several prompts on one thread: one turn at a time, in order. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { ask, type Chat, expectError, inShort, read, startChat, ways } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { answerTo, gate, hangs, saysAfter, sends, stalls, text } from "../support/scripts.ts";
+import { chatBody, type Chat, expectError, summarize, readResponse, startChat, variants } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { echoOf, createGate, neverAnswer, answerAfter, sendPieces, answerThenStall, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 /** Holds the storing of the first answer once it is reached. */
 function holdAnswer({ store }: Chat) {
-  const held = gate();
-  const reached = gate();
-  store.plan(({ method, nth }) => {
+  const held = createGate();
+  const reached = createGate();
+  store.injectFaults(({ method, nth }) => {
     if (method !== "appendMessages" || nth !== 1) return undefined;
     reached.open();
     return { before: held.opened };
@@ -19,43 +19,43 @@ function holdAnswer({ store }: Chat) {
   return { held, reached };
 }
 
-describe.each(ways)("$name", ({ way }) => {
+describe.each(variants)("$name", ({ way }) => {
   it("answers 20 prompts at once in order, each next to its answer, each with all before it", async () => {
     const chat = await startChat(way);
     const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
-    const seen = await Promise.all(numbers.map(async (n) => read(chat.post(ask(`Prompt ${n}`, n)))));
+    const seen = await Promise.all(numbers.map(async (n) => readResponse(chat.post(chatBody(`Prompt ${n}`, n)))));
     for (const [index, { text, failed }] of seen.entries())
-      expect({ text, failed }).toEqual({ text: answerTo(`Prompt ${index + 1}`), failed: false });
-    await chat.settled();
-    const stored = await chat.stored();
+      expect({ text, failed }).toEqual({ text: echoOf(`Prompt ${index + 1}`), failed: false });
+    await chat.waitForTurns();
+    const stored = await chat.listStored();
     // Over a server the requests may arrive in another order than they were sent in; what counts is one order for all.
     const order = stored.filter(({ message }) => message.role === "user").map(({ id }) => Number(id.slice(1)));
     expect(order.toSorted((a, b) => a - b)).toEqual(numbers);
     expect(way.via === "direct" ? order : numbers).toEqual(numbers);
-    expect(inShort(stored)).toEqual(
-      order.flatMap((n) => [`user p${n} complete "Prompt ${n}"`, `assistant r${n} complete "${answerTo(`Prompt ${n}`)}"`]),
+    expect(summarize(stored)).toEqual(
+      order.flatMap((n) => [`user p${n} complete "Prompt ${n}"`, `assistant r${n} complete "${echoOf(`Prompt ${n}`)}"`]),
     );
     // Each model call was sent the whole conversation before it.
     for (const [index, { body }] of chat.model.calls.entries()) {
       expect(body.messages.map(({ content }) => content)).toEqual(
-        order.slice(0, index + 1).flatMap((n, place) => (place === index ? [`Prompt ${n}`] : [`Prompt ${n}`, answerTo(`Prompt ${n}`)])),
+        order.slice(0, index + 1).flatMap((n, place) => (place === index ? [`Prompt ${n}`] : [`Prompt ${n}`, echoOf(`Prompt ${n}`)])),
       );
     }
   });
 
   it("answers the next prompt that comes right after a stop, behind the part that was kept", async () => {
     const chat = await startChat(way);
-    chat.model.next(stalls("Stopped he"));
+    chat.model.next(answerThenStall("Stopped he"));
     const stop = new AbortController();
-    const first = await chat.post(ask("First", 1), { signal: stop.signal });
-    const seen = read(first);
+    const first = await chat.post(chatBody("First", 1), { signal: stop.signal });
+    const seen = readResponse(first);
     await delay(5);
     stop.abort();
-    const next = chat.post(ask("Second", 2));
-    expect(await read(next)).toEqual({ status: 200, text: "Answer to Second.", failed: false });
+    const next = chat.post(chatBody("Second", 2));
+    expect(await readResponse(next)).toEqual({ status: 200, text: "Answer to Second.", failed: false });
     await seen;
-    await chat.settled();
-    expect(inShort(await chat.stored())).toEqual([
+    await chat.waitForTurns();
+    expect(summarize(await chat.listStored())).toEqual([
       'user p1 complete "First"',
       'assistant r1 stopped "Stopped he"',
       'user p2 complete "Second"',
@@ -66,86 +66,86 @@ describe.each(ways)("$name", ({ way }) => {
 
   it("sees the stopped part stored before it answers the next prompt, however slow the store", async () => {
     const chat = await startChat(way);
-    chat.model.next(stalls("Stopped he"));
+    chat.model.next(answerThenStall("Stopped he"));
     const { held, reached } = holdAnswer(chat);
     const stop = new AbortController();
-    const seen = read(await chat.post(ask("First", 1), { signal: stop.signal }));
+    const seen = readResponse(await chat.post(chatBody("First", 1), { signal: stop.signal }));
     await delay(5);
     stop.abort();
     await reached.opened;
-    const next = read(chat.post(ask("Second", 2)));
+    const next = readResponse(chat.post(chatBody("Second", 2)));
     await delay(10);
     expect(chat.model.calls.length).toBe(1);
     held.open();
     await Promise.all([seen, next]);
-    await chat.settled();
-    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
+    await chat.waitForTurns();
+    expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
   });
 
   it("answers at once on other threads and for other owners", async () => {
     const chat = await startChat({ ...way, authorize: ({ request }) => ({ owner: request.headers.get("X-Owner") ?? "" }) });
-    chat.model.next(stalls("A"));
+    chat.model.next(answerThenStall("A"));
     const stop = new AbortController();
-    const running = read(await chat.post(ask("Wait", 1), { signal: stop.signal }));
-    expect((await read(chat.post(ask("Other thread", 1, "t2")))).text).toBe("Answer to Other thread.");
+    const running = readResponse(await chat.post(chatBody("Wait", 1), { signal: stop.signal }));
+    expect((await readResponse(chat.post(chatBody("Other thread", 1, "t2")))).text).toBe("Answer to Other thread.");
     const headers = { "Content-Type": "application/json", "X-Owner": "b" };
-    expect((await read(chat.post(ask("Other owner", 1), { headers }))).text).toBe("Answer to Other owner.");
+    expect((await readResponse(chat.post(chatBody("Other owner", 1), { headers }))).text).toBe("Answer to Other owner.");
     stop.abort();
     await running;
   });
 
   it('refuses a second prompt with 409 under "reject", and stores nothing of it', async () => {
-    const end = gate();
-    const chat = await startChat({ ...way, concurrency: "reject", script: saysAfter([Promise.resolve(), "One"], [end.opened, "."]) });
-    const first = await chat.post(ask("First", 1));
-    const second = await chat.post(ask("Second", 2));
+    const end = createGate();
+    const chat = await startChat({ ...way, concurrency: "reject", script: answerAfter([Promise.resolve(), "One"], [end.opened, "."]) });
+    const first = await chat.post(chatBody("First", 1));
+    const second = await chat.post(chatBody("Second", 2));
     expect(second.headers.get("Retry-After")).toMatch(/^\d+$/);
     await expectError(second, 409, "thread_busy");
     end.open();
-    expect((await read(first)).text).toBe("One.");
-    await chat.settled();
-    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1"]);
-    expect((await read(chat.post(ask("Second", 2)))).failed).toBe(false);
+    expect((await readResponse(first)).text).toBe("One.");
+    await chat.waitForTurns();
+    expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1"]);
+    expect((await readResponse(chat.post(chatBody("Second", 2)))).failed).toBe(false);
   });
 });
 
 it('joins and replays under "reject" all the same', async () => {
-  const end = gate();
+  const end = createGate();
   const chat = await startChat({ concurrency: "reject" });
-  await read(chat.post(ask("Old", 0)));
-  chat.model.next(saysAfter([end.opened, "One"]));
-  const [first, joined] = [chat.post(ask("First", 1)), chat.post(ask("First", 1))];
+  await readResponse(chat.post(chatBody("Old", 0)));
+  chat.model.next(answerAfter([end.opened, "One"]));
+  const [first, joined] = [chat.post(chatBody("First", 1)), chat.post(chatBody("First", 1))];
   await chat.model.call(1);
-  expect((await read(chat.post(ask("Old", 0)))).text).toBe("Answer to Old.");
+  expect((await readResponse(chat.post(chatBody("Old", 0)))).text).toBe("Answer to Old.");
   end.open();
-  expect([(await read(first)).text, (await read(joined)).text]).toEqual(["One", "One"]);
+  expect([(await readResponse(first)).text, (await readResponse(joined)).text]).toEqual(["One", "One"]);
 });
 
 it('lets a prompt come right after a stop under "reject": the stopped turn is no longer one that runs', async () => {
   const chat = await startChat({ concurrency: "reject" });
-  chat.model.next(stalls("Stopped he"));
+  chat.model.next(answerThenStall("Stopped he"));
   const { held, reached } = holdAnswer(chat);
   const stop = new AbortController();
-  const seen = read(await chat.post(ask("First", 1), { signal: stop.signal }));
+  const seen = readResponse(await chat.post(chatBody("First", 1), { signal: stop.signal }));
   await delay(5);
   stop.abort();
   await reached.opened; // its part is being stored: it is in the line yet
-  const next = read(chat.post(ask("Second", 2)));
+  const next = readResponse(chat.post(chatBody("Second", 2)));
   await delay(5);
   held.open();
   expect((await next).text).toBe("Answer to Second.");
   await seen;
-  await chat.settled();
-  expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
+  await chat.waitForTurns();
+  expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
 });
 
 it("gives one turn to a request that is sent again while it waits", async () => {
-  const end = gate();
+  const end = createGate();
   const chat = await startChat();
-  chat.model.next(saysAfter([end.opened, "One"]));
-  const first = read(chat.post(ask("First", 1)));
+  chat.model.next(answerAfter([end.opened, "One"]));
+  const first = readResponse(chat.post(chatBody("First", 1)));
   await chat.model.call(0);
-  const both = [read(chat.post(ask("Second", 2))), read(chat.post(ask("Second", 2)))];
+  const both = [readResponse(chat.post(chatBody("Second", 2))), readResponse(chat.post(chatBody("Second", 2)))];
   await delay(5);
   end.open();
   await first;
@@ -155,63 +155,63 @@ it("gives one turn to a request that is sent again while it waits", async () => 
 
 describe("the queue is bounded", () => {
   it("in length: one prompt too many is refused with 409, nothing of it stored", async () => {
-    const end = gate();
+    const end = createGate();
     const chat = await startChat({ limits: { queue: 2 } });
-    chat.model.next(saysAfter([end.opened, "One"]));
-    const first = read(chat.post(ask("First", 1)));
+    chat.model.next(answerAfter([end.opened, "One"]));
+    const first = readResponse(chat.post(chatBody("First", 1)));
     await chat.model.call(0);
-    const waiting = [read(chat.post(ask("Second", 2))), read(chat.post(ask("Third", 3)))];
-    await expectError(await chat.post(ask("Fourth", 4)), 409, "thread_busy");
+    const waiting = [readResponse(chat.post(chatBody("Second", 2))), readResponse(chat.post(chatBody("Third", 3)))];
+    await expectError(await chat.post(chatBody("Fourth", 4)), 409, "thread_busy");
     end.open();
     await Promise.all([first, ...waiting]);
-    await chat.settled();
-    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2", "p3", "r3"]);
+    await chat.waitForTurns();
+    expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2", "p3", "r3"]);
   });
 
   it.each([
     ["behind it keep their order", false],
     ["that come after it still wait for the turn that runs", true],
   ])("in time: a prompt that waited too long is refused with 409, and those %s", async (_, comesLater) => {
-    const end = gate();
+    const end = createGate();
     const chat = await startChat({ timeouts: { queue: 30 } });
     const patient = await startChat({ store: chat.store });
-    chat.model.next(saysAfter([end.opened, "One"]));
-    const first = read(chat.post(ask("First", 1)));
+    chat.model.next(answerAfter([end.opened, "One"]));
+    const first = readResponse(chat.post(chatBody("First", 1)));
     await chat.model.call(0);
-    const second = chat.post(ask("Second", 2));
+    const second = chat.post(chatBody("Second", 2));
     if (comesLater) await second;
-    const third = read(patient.post(ask("Third", 3)));
+    const third = readResponse(patient.post(chatBody("Third", 3)));
     await expectError(await second, 409, "thread_busy");
     await delay(20);
     expect(patient.model.calls).toEqual([]);
     end.open();
     await first;
     expect((await third).text).toBe("Answer to Third.");
-    await chat.settled();
-    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p3", "r3"]);
+    await chat.waitForTurns();
+    expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p3", "r3"]);
   });
 });
 
 it.each<[what: string, (chat: Chat) => Promise<unknown>]>([
-  ["its thread", (chat) => chat.kept.deleteThread({ owner: "", threadId: "t" })],
-  ["all of its owner", (chat) => chat.kept.deleteOwner("")],
+  ["its thread", (chat) => chat.backingStore.deleteThread({ owner: "", threadId: "t" })],
+  ["all of its owner", (chat) => chat.backingStore.deleteOwner("")],
 ])("a prompt that waits is not stored any more when someone has deleted %s", async (_, remove) => {
   const chat = await startChat();
-  const end = gate();
-  chat.model.next(saysAfter([Promise.resolve(), "Begin"], [end.opened, " end."]));
-  const first = read(chat.post(ask("First", 1)));
+  const end = createGate();
+  chat.model.next(answerAfter([Promise.resolve(), "Begin"], [end.opened, " end."]));
+  const first = readResponse(chat.post(chatBody("First", 1)));
   await chat.model.call(0);
-  const waiting = [chat.post(ask("My secret", 2)), chat.post(ask("Another", 3))];
+  const waiting = [chat.post(chatBody("My secret", 2)), chat.post(chatBody("Another", 3))];
   while (chat.store.calls.length < 4) await new Promise(setImmediate);
   await remove(chat);
   end.open();
   expect((await first).failed).toBe(true);
   for (const response of waiting) await expectError(await response, 409, "thread_deleted");
-  await chat.settled();
-  expect((await chat.kept.listThreads("", { limit: 10 })).threads).toEqual([]);
+  await chat.waitForTurns();
+  expect((await chat.backingStore.listThreads("", { limit: 10 })).threads).toEqual([]);
   expect(chat.model.calls.length).toBe(1);
   // Sent again, it is a new thread's first.
-  expect((await read(chat.post(ask("My secret", 2)))).text).toBe("Answer to My secret.");
+  expect((await readResponse(chat.post(chatBody("My secret", 2)))).text).toBe("Answer to My secret.");
 });
 
 it.each([
@@ -220,57 +220,57 @@ it.each([
 ])("a prompt that waits is not stored any more when someone has deleted its thread, $when", async ({ isSentAgain }) => {
   const chat = await startChat();
   if (isSentAgain) {
-    chat.model.next(sends(text("Half")));
-    await read(chat.post(ask("Mine", 2)));
-    await chat.settled();
+    chat.model.next(sendPieces(textEvent("Half")));
+    await readResponse(chat.post(chatBody("Mine", 2)));
+    await chat.waitForTurns();
   }
-  const stored = gate();
-  const deleted = gate();
-  chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth === 0 ? { before: stored.opened } : undefined));
+  const stored = createGate();
+  const deleted = createGate();
+  chat.store.injectFaults(({ method, nth }) => (method === "appendMessages" && nth === 0 ? { before: stored.opened } : undefined));
   const calls = chat.model.calls.length;
-  chat.model.next(saysAfter([deleted.opened, "Late."]));
-  const first = read(chat.post(ask("First", 1)));
+  chat.model.next(answerAfter([deleted.opened, "Late."]));
+  const first = readResponse(chat.post(chatBody("First", 1)));
   if (isSentAgain) await chat.model.call(calls);
   const looked = chat.store.calls.length;
-  const mine = chat.post(ask("Mine", 2));
+  const mine = chat.post(chatBody("Mine", 2));
   while (chat.store.calls.length === looked) await new Promise(setImmediate);
   await delay(5);
   stored.open();
   await chat.model.call(calls);
-  await chat.kept.deleteThread({ owner: "", threadId: "t" });
+  await chat.backingStore.deleteThread({ owner: "", threadId: "t" });
   deleted.open();
   expect((await first).failed || (await first).status === 409).toBe(true);
   await expectError(await mine, 409, "thread_deleted");
-  await chat.settled();
-  expect((await chat.kept.listThreads("", { limit: 10 })).threads).toEqual([]);
+  await chat.waitForTurns();
+  expect((await chat.backingStore.listThreads("", { limit: 10 })).threads).toEqual([]);
 });
 
 it("a prompt whose client has left waits on, however long: nobody would hear that it is busy", async () => {
-  const end = gate();
+  const end = createGate();
   const chat = await startChat({ timeouts: { queue: 30 } });
-  chat.model.next(saysAfter([end.opened, "One"]));
-  const first = read(chat.post(ask("First", 1)));
+  chat.model.next(answerAfter([end.opened, "One"]));
+  const first = readResponse(chat.post(chatBody("First", 1)));
   await chat.model.call(0);
   const stop = new AbortController();
-  const second = chat.post(ask("Second", 2), { signal: stop.signal });
+  const second = chat.post(chatBody("Second", 2), { signal: stop.signal });
   await delay(10);
   stop.abort();
   await expectError(await second, 499, "client_gone");
   await delay(60);
   end.open();
   await first;
-  await chat.settled();
-  expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2"]);
+  await chat.waitForTurns();
+  expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2"]);
   expect([chat.model.calls.length, chat.errors.length]).toEqual([1, 0]);
 });
 
 it("waiting in line is no part of the time that a turn may take", async () => {
-  const end = gate();
-  const slow = await startChat({ script: saysAfter([end.opened, "One"]) });
+  const end = createGate();
+  const slow = await startChat({ script: answerAfter([end.opened, "One"]) });
   const chat = await startChat({ store: slow.store, timeouts: { turn: 500 } });
-  const first = read(slow.post(ask("First", 1)));
+  const first = readResponse(slow.post(chatBody("First", 1)));
   await slow.model.call(0);
-  const second = read(chat.post(ask("Second", 2)));
+  const second = readResponse(chat.post(chatBody("Second", 2)));
   await delay(700);
   end.open();
   await first;
@@ -279,20 +279,23 @@ it("waiting in line is no part of the time that a turn may take", async () => {
 
 describe("the next turn comes", () => {
   it.each<[string, (chat: Chat) => Promise<unknown>]>([
-    ["after an answer that broke off", (chat) => (chat.model.next(sends(text("Half"))), read(chat.post(ask("First", 1))))],
+    [
+      "after an answer that broke off",
+      (chat) => (chat.model.next(sendPieces(textEvent("Half"))), readResponse(chat.post(chatBody("First", 1)))),
+    ],
     [
       "after a store that failed",
       (chat) => {
-        chat.store.plan(({ number }) => (number === 0 ? "throw" : undefined));
-        return read(chat.post(ask("First", 1)));
+        chat.store.injectFaults(({ number }) => (number === 0 ? "throw" : undefined));
+        return readResponse(chat.post(chatBody("First", 1)));
       },
     ],
     [
       "after a client that left before the first byte",
       async (chat) => {
-        chat.model.next(hangs);
+        chat.model.next(neverAnswer);
         const stop = new AbortController();
-        const first = chat.post(ask("First", 1), { signal: stop.signal });
+        const first = chat.post(chatBody("First", 1), { signal: stop.signal });
         await chat.model.call(0);
         stop.abort();
         return first;
@@ -301,6 +304,6 @@ describe("the next turn comes", () => {
   ])("%s", async (_, act) => {
     const chat = await startChat();
     await act(chat);
-    expect((await read(chat.post(ask("Second", 2)))).text).toBe("Answer to Second.");
+    expect((await readResponse(chat.post(chatBody("Second", 2)))).text).toBe("Answer to Second.");
   });
 });

@@ -2,31 +2,31 @@
 import OpenAI from "openai";
 import { describe, expect, it } from "vitest";
 import { freePort } from "../services/service.ts";
-import { ask, expectError, read, startChat, ways } from "../support/chat.ts";
-import { expectHealing } from "../support/contract.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { finish, hangs, refuses, sends, stalls, text } from "../support/scripts.ts";
+import { chatBody, expectError, readResponse, startChat, variants } from "../support/chat.ts";
+import { expectRetrySucceeds } from "../support/expectations.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { finishEvent, neverAnswer, rejectWith, sendPieces, answerThenStall, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const upstream = {
   error: { message: "Incorrect API key provided: sk-secret-key. You are org-42.", type: "invalid_request_error", code: "invalid_api_key" },
 };
 const secrets = ["sk-secret-key", "org-42", "127.0.0.1", "invalid_api_key", "Incorrect"];
 
-describe.each(ways)("$name", ({ way }) => {
+describe.each(variants)("$name", ({ way }) => {
   it.each([400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 529])("answers 502 to the provider's %d", async (status) => {
     const chat = await startChat(way);
-    chat.model.next(refuses(status, upstream, { "Retry-After": "7" }));
-    const response = await chat.post(ask("Hi"));
+    chat.model.next(rejectWith(status, upstream, { "Retry-After": "7" }));
+    const response = await chat.post(chatBody("Hi"));
     expect(response.headers.get("Retry-After")).toBeNull();
     await expectNoSecret(response.clone());
     await expectError(response, 502, "model_failed");
-    await chat.settled();
+    await chat.waitForTurns();
     // The app learns all of it.
     expect(chat.errors).toMatchObject([{ code: "model_failed", cause: { status } }]);
-    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1"]);
-    await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+    expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1"]);
+    await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
   });
 
   it.each([
@@ -38,47 +38,47 @@ describe.each(ways)("$name", ({ way }) => {
     [undefined, null],
   ])("answers 429 to the provider's 429 with Retry-After: %s", async (given, passedOn) => {
     const chat = await startChat(way);
-    chat.model.next(refuses(429, upstream, given === undefined ? {} : { "Retry-After": given }));
-    const response = await chat.post(ask("Hi"));
+    chat.model.next(rejectWith(429, upstream, given === undefined ? {} : { "Retry-After": given }));
+    const response = await chat.post(chatBody("Hi"));
     expect(response.headers.get("Retry-After")).toBe(passedOn);
     await expectNoSecret(response.clone());
     await expectError(response, 429, "rate_limited");
-    await chat.settled();
-    await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+    await chat.waitForTurns();
+    await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
   });
 
   it.each([
-    ["an HTML page", refuses(500, "<html>sk-secret-key</html>", { "Content-Type": "text/html" })],
-    ["a status that is no error and no answer", refuses(204, "")],
+    ["an HTML page", rejectWith(500, "<html>sk-secret-key</html>", { "Content-Type": "text/html" })],
+    ["a status that is no error and no answer", rejectWith(204, "")],
     ["a page instead of an event stream", sendsPage],
-    ["a redirect to nowhere", refuses(302, "", { Location: "http://127.0.0.1:1/sk-secret-key" })],
+    ["a redirect to nowhere", rejectWith(302, "", { Location: "http://127.0.0.1:1/sk-secret-key" })],
   ])("answers 502 to %s", async (_, script) => {
     const chat = await startChat(way);
     chat.model.next(script);
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     await expectNoSecret(response.clone());
     await expectError(response, 502, "model_failed");
-    await chat.settled();
-    await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+    await chat.waitForTurns();
+    await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
   });
 
   it("answers 502 where nobody listens", async () => {
     const client = new OpenAI({ apiKey: "sk-secret-key", baseURL: `http://127.0.0.1:${await freePort()}/v1`, maxRetries: 0 });
     const chat = await startChat({ ...way, client });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     await expectNoSecret(response.clone());
     await expectError(response, 502, "model_failed");
-    await chat.settled();
-    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1"]);
+    await chat.waitForTurns();
+    expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1"]);
   });
 
   it("answers 504 when the model never answers, and closes its connection", async () => {
     const chat = await startChat({ ...way, timeouts: { firstChunk: 40 } });
-    chat.model.next(hangs);
-    await expectError(await chat.post(ask("Hi")), 504, "model_timeout");
-    await chat.model.calls[0]?.left;
-    await chat.settled();
-    await expectHealing(await startChat({ over: chat }), ask("Hi"), "Answer to Hi.");
+    chat.model.next(neverAnswer);
+    await expectError(await chat.post(chatBody("Hi")), 504, "model_timeout");
+    await chat.model.calls[0]?.disconnected;
+    await chat.waitForTurns();
+    await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
   it("answers 504 when the model sends headers and nothing more", async () => {
@@ -87,10 +87,10 @@ describe.each(ways)("$name", ({ way }) => {
       call.head();
       await call.closed;
     });
-    await expectError(await chat.post(ask("Hi")), 504, "model_timeout");
-    await chat.model.calls[0]?.left;
-    await chat.settled();
-    await expectHealing(await startChat({ over: chat }), ask("Hi"), "Answer to Hi.");
+    await expectError(await chat.post(chatBody("Hi")), 504, "model_timeout");
+    await chat.model.calls[0]?.disconnected;
+    await chat.waitForTurns();
+    await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
   it("answers 504 when the model only sends comments", async () => {
@@ -103,21 +103,21 @@ describe.each(ways)("$name", ({ way }) => {
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     });
-    await expectError(await chat.post(ask("Hi")), 504, "model_timeout");
-    await chat.settled();
-    await expectHealing(await startChat({ over: chat }), ask("Hi"), "Answer to Hi.");
+    await expectError(await chat.post(chatBody("Hi")), 504, "model_timeout");
+    await chat.waitForTurns();
+    await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
   it("errors the stream when the model falls silent, keeps what was said, and closes its connection", async () => {
     const chat = await startChat({ ...way, timeouts: { idle: 40 } });
-    chat.model.next(stalls("Half"));
-    const seen = await read(chat.post(ask("Hi")));
+    chat.model.next(answerThenStall("Half"));
+    const seen = await readResponse(chat.post(chatBody("Hi")));
     expect(seen).toEqual({ status: 200, text: "Half", failed: true });
-    await chat.model.calls[0]?.left;
-    await chat.settled();
+    await chat.model.calls[0]?.disconnected;
+    await chat.waitForTurns();
     expect(chat.errors).toMatchObject([{ code: "model_timeout", status: 504 }]);
-    expect((await chat.stored())[1]).toMatchObject({ id: "r1", status: "failed", message: { content: "Half" } });
-    await expectHealing(await startChat({ over: chat }), ask("Hi"), "Answer to Hi.");
+    expect((await chat.listStored())[1]).toMatchObject({ id: "r1", status: "failed", message: { content: "Half" } });
+    await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
   it("errors the stream when the whole turn takes too long, however lively the model", async () => {
@@ -126,39 +126,39 @@ describe.each(ways)("$name", ({ way }) => {
     chat.model.next(async (call) => {
       void call.closed.then(() => (isOver = true));
       while (!isOver) {
-        await call.send(text("."));
+        await call.send(textEvent("."));
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     });
-    const seen = await read(chat.post(ask("Hi")));
+    const seen = await readResponse(chat.post(chatBody("Hi")));
     expect(seen).toMatchObject({ status: 200, failed: true });
-    await chat.model.calls[0]?.left;
-    await chat.settled();
+    await chat.model.calls[0]?.disconnected;
+    await chat.waitForTurns();
     expect(chat.errors).toMatchObject([{ code: "turn_timeout", status: 504 }]);
-    expect((await chat.stored())[1]).toMatchObject({ id: "r1", status: "failed" });
-    await expectHealing(await startChat({ over: chat }), ask("Hi"), "Answer to Hi.");
+    expect((await chat.listStored())[1]).toMatchObject({ id: "r1", status: "failed" });
+    await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
   it("answers 504 when the whole turn takes too long before the first byte", async () => {
     const chat = await startChat({ ...way, timeouts: { turn: 40 } });
-    chat.model.next(hangs);
-    await expectError(await chat.post(ask("Hi")), 504, "turn_timeout");
-    await chat.model.calls[0]?.left;
+    chat.model.next(neverAnswer);
+    await expectError(await chat.post(chatBody("Hi")), 504, "turn_timeout");
+    await chat.model.calls[0]?.disconnected;
   });
 });
 
 it("waits for the usage after a finish reason, but not for ever", async () => {
   const chat = await startChat({ timeouts: { idle: 10_000 } });
   chat.model.next(async (call) => {
-    await call.send(text("All."));
+    await call.send(textEvent("All."));
     await call.send('data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n');
     await call.closed;
   });
   const started = performance.now();
-  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "All.", failed: false });
+  expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "All.", failed: false });
   expect(performance.now() - started).toBeLessThan(8_000);
-  await chat.settled();
-  expect((await chat.stored())[1]?.status).toBe("complete");
+  await chat.waitForTurns();
+  expect((await chat.listStored())[1]?.status).toBe("complete");
 });
 
 it("waits as long for the usage however soon the model had to say more", async () => {
@@ -167,13 +167,13 @@ it("waits as long for the usage however soon the model had to say more", async (
   chat.model.next(async (call) => {
     call.head();
     await pause(700);
-    await call.send(text("All.") + finish());
+    await call.send(textEvent("All.") + finishEvent());
     await pause(700);
     await call.send('data: {"choices":[],"usage":{"total_tokens":7}}\n\ndata: [DONE]\n\n');
   });
-  expect((await read(chat.post(ask("Hi")))).text).toBe("All.");
-  await chat.settled();
-  expect((await chat.stored())[1]).toMatchObject({ status: "complete", usage: { total_tokens: 7 } });
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("All.");
+  await chat.waitForTurns();
+  expect((await chat.listStored())[1]).toMatchObject({ status: "complete", usage: { total_tokens: 7 } });
 });
 
 it.each([
@@ -186,23 +186,23 @@ it.each([
   chat.model.next(async (call) => {
     let isOver = false;
     void call.closed.then(() => (isOver = true));
-    await call.send(text("All."));
+    await call.send(textEvent("All."));
     await call.send('data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n');
     while (!isOver) {
       if (keepAlive) await call.send(keepAlive);
       await Promise.race([call.closed, new Promise((resolve) => setTimeout(resolve, 200))]);
     }
   });
-  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "All.", failed: false });
-  await chat.settled();
-  expect((await chat.stored())[1]?.status).toBe("complete");
+  expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "All.", failed: false });
+  await chat.waitForTurns();
+  expect((await chat.listStored())[1]?.status).toBe("complete");
 });
 
 it("lets the client try again by itself, where the app's client does", async () => {
   const chat = await startChat();
   const patient = await startChat({ client: chat.model.client({ maxRetries: 2 }) });
-  chat.model.next(refuses(500, upstream, { "Retry-After-Ms": "1" }), refuses(503, upstream, { "Retry-After-Ms": "1" }));
-  expect((await read(patient.post(ask("Hi")))).text).toBe("Answer to Hi.");
+  chat.model.next(rejectWith(500, upstream, { "Retry-After-Ms": "1" }), rejectWith(503, upstream, { "Retry-After-Ms": "1" }));
+  expect((await readResponse(patient.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
   expect(chat.model.calls.length).toBe(3);
 });
 
@@ -210,10 +210,11 @@ it("gives the same error to all who joined before the first byte", async () => {
   const chat = await startChat();
   chat.model.next(async (call) => {
     await new Promise((resolve) => setTimeout(resolve, 10));
-    await refuses(500, upstream)(call);
+    await rejectWith(500, upstream)(call);
   });
-  for (const response of await Promise.all([chat.post(ask("Hi")), chat.post(ask("Hi"))])) await expectError(response, 502, "model_failed");
-  await chat.settled();
+  for (const response of await Promise.all([chat.post(chatBody("Hi")), chat.post(chatBody("Hi"))]))
+    await expectError(response, 502, "model_failed");
+  await chat.waitForTurns();
   expect(chat.errors.length).toBe(1);
 });
 
@@ -222,7 +223,7 @@ async function expectNoSecret(response: Response): Promise<void> {
   for (const secret of secrets) expect(all).not.toContain(secret);
 }
 
-async function sendsPage(call: Parameters<ReturnType<typeof sends>>[0]): Promise<void> {
+async function sendsPage(call: Parameters<ReturnType<typeof sendPieces>>[0]): Promise<void> {
   call.head(200, { "Content-Type": "text/html" });
   await call.send("<html>sk-secret-key</html>");
 }

@@ -2,148 +2,158 @@
 import { describe, expect, it } from "vitest";
 import { createMemoryStore } from "../../src/index.ts";
 import { createTools } from "../../src/tools.ts";
-import { ask, type Chat, type ChatSetup, expectError, inShort, read, rolesOf, startChat, ways } from "../support/chat.ts";
-import { callsFor, expectAgreement, expectHealing, forEach } from "../support/contract.ts";
-import { type Fault, faults, type StoreCall, storeSecret } from "../support/faulty-store.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { overEveryStore } from "../support/stores.ts";
-import { answers, callsTools, gate, says, sends, text } from "../support/scripts.ts";
+import {
+  chatBody,
+  type Chat,
+  type ChatSetup,
+  expectError,
+  summarize,
+  readResponse,
+  rolesOf,
+  startChat,
+  variants,
+} from "../support/chat.ts";
+import { countModelCalls, expectStoreMatchesResponse, expectRetrySucceeds, forEachConcurrently } from "../support/expectations.ts";
+import { type Fault, faults, type StoreCall, secretStoreError } from "../support/faulty-store.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { describeEveryStore } from "../support/stores.ts";
+import { echoPrompt, callTools, createGate, answerWith, sendPieces, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const acts = (fault: Fault) => fault === "act-reject" || fault === "act-hang";
 
-overEveryStore(({ name, patience, create }) => {
-  const start = (setup?: ChatSetup) => startChat({ kept: create(), ...setup });
+describeEveryStore(({ name, responseTime, create }) => {
+  const start = (setup?: ChatSetup) => startChat({ backingStore: create(), ...setup });
   /** Gives up soon on what hangs, and on nothing else: a real database may take its time. */
-  const timeoutsFor = (fault: Fault) => (fault === "hang" || fault === "act-hang" ? { store: patience } : {});
+  const timeoutsFor = (fault: Fault) => (fault === "hang" || fault === "act-hang" ? { store: responseTime } : {});
 
-  describe.each(name === "memory" ? ways : ways.slice(0, 1))("$name", ({ way }) => {
+  describe.each(name === "memory" ? variants : variants.slice(0, 1))("$name", ({ way }) => {
     it.each(faults)("refuses with 503 and asks no model when reading the history fails (%s)", async (fault) => {
       const chat = await start({ ...way, timeouts: timeoutsFor(fault) });
-      chat.store.plan(only("listMessages", 0, fault));
-      const response = await chat.post(ask("Hi"));
+      chat.store.injectFaults(only("listMessages", 0, fault));
+      const response = await chat.post(chatBody("Hi"));
       expectNoSecret(JSON.stringify(await expectError(response, 503, "store_failed")));
-      await chat.settled();
+      await chat.waitForTurns();
       expect(chat.model.calls).toEqual([]);
-      expect(await chat.stored()).toEqual([]);
+      expect(await chat.listStored()).toEqual([]);
       expectReported(chat);
-      await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+      await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
     });
 
     it.each(faults)("refuses with 503 and asks no model when storing the prompt fails (%s)", async (fault) => {
       const chat = await start({ ...way, timeouts: timeoutsFor(fault) });
-      chat.store.plan(only("appendMessages", 0, fault));
-      const response = await chat.post(ask("Hi"));
+      chat.store.injectFaults(only("appendMessages", 0, fault));
+      const response = await chat.post(chatBody("Hi"));
       expectNoSecret(JSON.stringify(await expectError(response, 503, "store_failed")));
-      await chat.settled();
+      await chat.waitForTurns();
       expect(chat.model.calls).toEqual([]);
-      expect(inShort(await chat.stored())).toEqual(acts(fault) ? ['user p1 complete "Hi"'] : []);
+      expect(summarize(await chat.listStored())).toEqual(acts(fault) ? ['user p1 complete "Hi"'] : []);
       expectReported(chat);
-      await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+      await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
     });
 
     it.each(faults)("errors the stream when storing the answer fails, unless it is there all the same (%s)", async (fault) => {
       const chat = await start({ ...way, timeouts: timeoutsFor(fault) });
-      chat.store.plan(only("appendMessages", 1, fault));
-      const seen = await read(chat.post(ask("Hi")));
+      chat.store.injectFaults(only("appendMessages", 1, fault));
+      const seen = await readResponse(chat.post(chatBody("Hi")));
       expect(seen).toMatchObject({ status: 200, failed: !acts(fault) });
-      await chat.settled();
+      await chat.waitForTurns();
       expectReported(chat);
       // What was done was done, whatever the store said of it; otherwise the text is kept as a part.
-      expect(inShort(await chat.stored())).toEqual([
+      expect(summarize(await chat.listStored())).toEqual([
         'user p1 complete "Hi"',
         `assistant r1 ${acts(fault) ? "complete" : "failed"} "Answer to Hi."`,
       ]);
-      await expectAgreement(chat, ask("Hi"), seen, { whole: "Answer to Hi." });
-      await expectHealing(chat, ask("Hi"), "Answer to Hi.");
-      expect(callsFor(chat, ask("Hi"))).toBe(acts(fault) ? 1 : 2);
+      await expectStoreMatchesResponse(chat, chatBody("Hi"), seen, { whole: "Answer to Hi." });
+      await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
+      expect(countModelCalls(chat, chatBody("Hi"))).toBe(acts(fault) ? 1 : 2);
     });
 
     it.each(faults)("errors the stream and keeps the prompt when nothing can be stored any more (%s)", async (fault) => {
       const chat = await start({ ...way, timeouts: timeoutsFor(fault) });
-      chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth > 0 ? fault : undefined));
-      const seen = await read(chat.post(ask("Hi")));
+      chat.store.injectFaults(({ method, nth }) => (method === "appendMessages" && nth > 0 ? fault : undefined));
+      const seen = await readResponse(chat.post(chatBody("Hi")));
       expect(seen.failed).toBe(!acts(fault));
-      await chat.settled();
-      await expectAgreement(chat, ask("Hi"), seen, { whole: "Answer to Hi.", partMayBeMissing: true });
-      chat.store.plan();
-      await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+      await chat.waitForTurns();
+      await expectStoreMatchesResponse(chat, chatBody("Hi"), seen, { whole: "Answer to Hi.", partialMayBeMissing: true });
+      chat.store.injectFaults();
+      await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
     });
 
     it("stays right when a store call that was given up happens all the same, later", async () => {
-      await forEach([0, 1, 2], async (number) => {
-        const chat = await start({ ...way, timeouts: { store: patience } });
-        const late = gate();
-        chat.store.plan((call) => (call.number === number ? { before: late.opened } : undefined));
-        const seen = await read(chat.post(ask("Hi")));
+      await forEachConcurrently([0, 1, 2], async (number) => {
+        const chat = await start({ ...way, timeouts: { store: responseTime } });
+        const late = createGate();
+        chat.store.injectFaults((call) => (call.number === number ? { before: late.opened } : undefined));
+        const seen = await readResponse(chat.post(chatBody("Hi")));
         expect(seen.failed || seen.status === 503).toBe(true);
-        await chat.settled();
+        await chat.waitForTurns();
         late.open();
-        await chat.store.quiet();
-        chat.store.plan();
-        await expectAgreement(chat, ask("Hi"), seen, { whole: "Answer to Hi.", promptMayBeMissing: true });
-        await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+        await chat.store.waitForCalls();
+        chat.store.injectFaults();
+        await expectStoreMatchesResponse(chat, chatBody("Hi"), seen, { whole: "Answer to Hi.", promptMayBeMissing: true });
+        await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
       });
     });
 
     it("does not show the end before the store has acknowledged the answer", async () => {
       const chat = await start(way);
-      const held = gate();
-      const reached = gate();
-      chat.store.plan(({ method, nth }) => {
+      const held = createGate();
+      const reached = createGate();
+      chat.store.injectFaults(({ method, nth }) => {
         if (method !== "appendMessages" || nth !== 1) return undefined;
         reached.open();
         return { after: held.opened };
       });
       let hasEnded = false;
-      const seen = read(chat.post(ask("Hi"))).finally(() => (hasEnded = true));
+      const seen = readResponse(chat.post(chatBody("Hi"))).finally(() => (hasEnded = true));
       await reached.opened;
       await new Promise((resolve) => setTimeout(resolve, 20));
       expect(hasEnded).toBe(false);
       held.open();
       expect(await seen).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
       // C1's client may save a form of the answer at once, by its response id.
-      expect(await chat.kept.updateMessage({ owner: "", threadId: "t" }, "r1", { message: { role: "assistant", content: "Form" } })).toBe(
-        true,
-      );
+      expect(
+        await chat.backingStore.updateMessage({ owner: "", threadId: "t" }, "r1", { message: { role: "assistant", content: "Form" } }),
+      ).toBe(true);
     });
   });
 
   describe("a retry of a failed answer", () => {
-    const request = ask("Hi");
+    const request = chatBody("Hi");
 
     it.each(faults)("stays right when replacing the old part fails (%s)", async (fault) => {
       const chat = await start({ timeouts: timeoutsFor(fault) });
-      chat.model.next(sends(text("Half")));
-      await read(chat.post(request));
+      chat.model.next(sendPieces(textEvent("Half")));
+      await readResponse(chat.post(request));
       // After the prompt and the part.
-      chat.store.plan(only("appendMessages", 2, fault));
-      const seen = await read(chat.post(request));
+      chat.store.injectFaults(only("appendMessages", 2, fault));
+      const seen = await readResponse(chat.post(request));
       expect(seen.failed).toBe(!acts(fault));
-      await chat.settled();
-      const [, answer] = await chat.stored();
+      await chat.waitForTurns();
+      const [, answer] = await chat.listStored();
       expect(answer?.status).toBe(acts(fault) ? "complete" : "failed");
-      await expectAgreement(chat, request, seen, { whole: "Answer to Hi." });
-      await expectHealing(chat, request, "Answer to Hi.");
+      await expectStoreMatchesResponse(chat, request, seen, { whole: "Answer to Hi." });
+      await expectRetrySucceeds(chat, request, "Answer to Hi.");
     });
 
     it.each(faults)("stays right when storing fails (%s) while a turn with tools is made anew", async (fault) => {
       const tools = createTools([{ name: "look", run: () => "seen" }]);
       const chat = await start({ tools, timeouts: timeoutsFor(fault) });
-      const callsTool = callsTools({ id: "c1", name: "look", args: {} });
-      chat.model.next(callsTool, sends(text("Half")), callsTool, says("All"));
-      await read(chat.post(request));
-      await chat.settled();
-      expect(rolesOf(await chat.stored())).toEqual(["user complete", "assistant failed", "tool failed", "assistant failed"]);
-      chat.store.plan(only("appendMessages", 2, fault));
-      const seen = await read(chat.post(request));
+      const callsTool = callTools({ id: "c1", name: "look", args: {} });
+      chat.model.next(callsTool, sendPieces(textEvent("Half")), callsTool, answerWith("All"));
+      await readResponse(chat.post(request));
+      await chat.waitForTurns();
+      expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant failed", "tool failed", "assistant failed"]);
+      chat.store.injectFaults(only("appendMessages", 2, fault));
+      const seen = await readResponse(chat.post(request));
       expect(seen).toMatchObject({ status: 200, failed: !acts(fault) });
-      await chat.settled();
-      if (!acts(fault)) chat.model.next(callsTool, says("All"));
-      expect(await read(chat.post(request))).toEqual({ status: 200, text: "All", failed: false });
-      await chat.settled();
-      const stored = await chat.stored();
+      await chat.waitForTurns();
+      if (!acts(fault)) chat.model.next(callsTool, answerWith("All"));
+      expect(await readResponse(chat.post(request))).toEqual({ status: 200, text: "All", failed: false });
+      await chat.waitForTurns();
+      const stored = await chat.listStored();
       expect(rolesOf(stored)).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
       expect(stored.at(-1)).toMatchObject({ id: "r1", message: { content: "All" } });
     });
@@ -152,29 +162,29 @@ overEveryStore(({ name, patience, create }) => {
   it.each(["before", "after"])(
     "lets no write that was given up replace a later answer (it happens %s that one is stored)",
     async (when) => {
-      const chat = await start({ timeouts: { store: patience } });
-      chat.model.next(sends(text("Half")), sends(text("More")));
-      await read(chat.post(ask("Hi")));
+      const chat = await start({ timeouts: { store: responseTime } });
+      chat.model.next(sendPieces(textEvent("Half")), sendPieces(textEvent("More")));
+      await readResponse(chat.post(chatBody("Hi")));
       // The second attempt cannot store its part in time; the store does it all the same, but later.
-      const late = gate();
-      chat.store.plan(({ method }) => (method === "appendMessages" ? { before: late.opened } : undefined));
-      expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
-      await chat.settled();
-      chat.store.plan();
+      const late = createGate();
+      chat.store.injectFaults(({ method }) => (method === "appendMessages" ? { before: late.opened } : undefined));
+      expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
+      await chat.waitForTurns();
+      chat.store.injectFaults();
       if (when === "before") late.open();
-      expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+      expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
       late.open();
-      await chat.settled();
-      await chat.store.quiet();
-      expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
+      await chat.waitForTurns();
+      await chat.store.waitForCalls();
+      expect(summarize(await chat.listStored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
     },
   );
 
   it("tells nobody that a conflict arose where the store sent the answer twice and so says that it stored nothing", async () => {
     const chat = await start();
-    chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth === 1 ? "twice" : undefined));
-    expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
-    await chat.settled();
+    chat.store.injectFaults(({ method, nth }) => (method === "appendMessages" && nth === 1 ? "twice" : undefined));
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+    await chat.waitForTurns();
     expect(chat.errors).toEqual([]);
   });
 
@@ -182,32 +192,32 @@ overEveryStore(({ name, patience, create }) => {
     const chat = await start({ timeouts: timeoutsFor(fault) });
     const controller = new AbortController();
     chat.model.next(async (call) => {
-      await call.send(text("Half"));
+      await call.send(textEvent("Half"));
       await call.closed;
     });
-    chat.store.plan(only("appendMessages", 1, fault));
-    const response = await chat.post(ask("Hi"), { signal: controller.signal });
-    const seen = read(response);
+    chat.store.injectFaults(only("appendMessages", 1, fault));
+    const response = await chat.post(chatBody("Hi"), { signal: controller.signal });
+    const seen = readResponse(response);
     await new Promise((resolve) => setTimeout(resolve, 5));
     controller.abort();
     expect((await seen).failed).toBe(true);
-    await chat.settled();
+    await chat.waitForTurns();
     expectReported(chat);
-    await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+    await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
   });
 
   it("makes the answer anew for one who asks again while the part of a broken one is being stored", async () => {
     const chat = await start();
-    const [held, reached] = [gate(), gate()];
-    chat.model.next(sends(text("Half")));
-    chat.store.plan(({ method, nth }) => {
+    const [held, reached] = [createGate(), createGate()];
+    chat.model.next(sendPieces(textEvent("Half")));
+    chat.store.injectFaults(({ method, nth }) => {
       if (method !== "appendMessages" || nth !== 1) return undefined;
       reached.open();
       return { before: held.opened };
     });
-    const first = read(chat.post(ask("Hi")));
+    const first = readResponse(chat.post(chatBody("Hi")));
     await reached.opened;
-    const again = read(chat.post(ask("Hi")));
+    const again = readResponse(chat.post(chatBody("Hi")));
     await new Promise((resolve) => setTimeout(resolve, 10));
     held.open();
     expect((await first).failed).toBe(true);
@@ -216,30 +226,30 @@ overEveryStore(({ name, patience, create }) => {
 
   it("makes three store calls for a plain turn, and one for a replay", async () => {
     const chat = await start();
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
     expect(chat.store.calls.map(({ method }) => method)).toEqual(["listMessages", "appendMessages", "appendMessages"]);
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
     expect(chat.store.calls.map(({ method }) => method).slice(3)).toEqual(["listMessages"]);
   });
 
   it("brings nothing back when the thread is deleted while its answer is written", async () => {
     const chat = await start();
-    const held = gate();
+    const held = createGate();
     chat.model.next(async (call) => {
-      await call.send(text("Ans"));
+      await call.send(textEvent("Ans"));
       await held.opened;
-      await answers(call);
+      await echoPrompt(call);
     });
-    const seen = read(chat.post(ask("Hi")));
+    const seen = readResponse(chat.post(chatBody("Hi")));
     await chat.model.call(0);
-    await chat.kept.deleteThread({ owner: "", threadId: "t" });
+    await chat.backingStore.deleteThread({ owner: "", threadId: "t" });
     held.open();
     expect((await seen).failed).toBe(true);
-    await chat.settled();
-    expect(await chat.stored()).toEqual([]);
-    expect(await chat.kept.getThread({ owner: "", threadId: "t" })).toBeUndefined();
+    await chat.waitForTurns();
+    expect(await chat.listStored()).toEqual([]);
+    expect(await chat.backingStore.getThread({ owner: "", threadId: "t" })).toBeUndefined();
     expect(chat.errors).toMatchObject([{ code: "thread_deleted" }]);
   });
 });
@@ -249,7 +259,7 @@ function only(method: string, nth: number, fault: Fault): (call: StoreCall) => F
 }
 
 function expectNoSecret(said: string): void {
-  for (const word of [storeSecret, "hunter2", "postgres", "10.0.0.7"]) expect(said).not.toContain(word);
+  for (const word of [secretStoreError, "hunter2", "postgres", "10.0.0.7"]) expect(said).not.toContain(word);
 }
 
 function expectReported(chat: Chat): void {
@@ -267,7 +277,7 @@ describe("a store that is none", () => {
     ["appendMessages", true],
   ])("is named when its %s() gives %j", async (method, gives) => {
     const chat = await startChat({ store: { ...createMemoryStore(), [method]: async () => gives } });
-    await expectError(await chat.post(ask("Hi")), 503, "store_failed");
+    await expectError(await chat.post(chatBody("Hi")), 503, "store_failed");
     expect(chat.errors[0]?.cause).toMatchObject({ message: `${method}() must resolve to an array. Check your store's implementation.` });
   });
 
@@ -280,6 +290,6 @@ describe("a store that is none", () => {
       return [];
     };
     const chat = await startChat({ store: { ...kept, appendMessages } });
-    expect((await read(chat.post(ask("Hi")))).failed).toBe(true);
+    expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
   });
 });

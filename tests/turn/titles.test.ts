@@ -1,13 +1,13 @@
 /** A thread's title: the first prompt's plain text, or the app's own, and in the end whatever the person calls it. */
 import { describe, expect, it } from "vitest";
 import { promptText } from "../../src/index.ts";
-import { ask, type Chat, read, startChat } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { gate, sends, text } from "../support/scripts.ts";
+import { chatBody, type Chat, readResponse, startChat } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { createGate, sendPieces, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
-const titleOf = async (chat: Chat) => (await chat.kept.getThread({ owner: "", threadId: "t" }))?.title;
+const titleOf = async (chat: Chat) => (await chat.backingStore.getThread({ owner: "", threadId: "t" }))?.title;
 
 /** Prompts with the text that a person typed. */
 const prompts: [prompt: unknown, typed: string][] = [
@@ -38,9 +38,9 @@ const prompts: [prompt: unknown, typed: string][] = [
 
 it.each(prompts)("is the plain text of the first prompt: %j", async (prompt, typed) => {
   const chat = await startChat();
-  await read(chat.post(ask(prompt)));
-  await read(chat.post(ask("Another", 2)));
-  await chat.settled();
+  await readResponse(chat.post(chatBody(prompt)));
+  await readResponse(chat.post(chatBody("Another", 2)));
+  await chat.waitForTurns();
   expect((await titleOf(chat))?.split(/\s+/)).toEqual(typed.split(/\s+/));
   expect(promptText(prompt as Parameters<typeof promptText>[0]).split(/\s+/)).toEqual(typed.split(/\s+/));
 });
@@ -53,16 +53,16 @@ it.each([
   ["a\u0007b\u0085c", "a b c"],
 ])("is one line of at most 80 characters: %j", async (prompt, title) => {
   const chat = await startChat();
-  await read(chat.post(ask(prompt)));
-  await chat.settled();
+  await readResponse(chat.post(chatBody(prompt)));
+  await chat.waitForTurns();
   expect(await titleOf(chat)).toBe(title);
 });
 
 it("is there with the first message, before the model answers", async () => {
   const chat = await startChat();
-  const end = gate();
+  const end = createGate();
   chat.model.next(() => end.opened);
-  const response = chat.post(ask("Hi"));
+  const response = chat.post(chatBody("Hi"));
   await chat.model.call(0);
   expect(await titleOf(chat)).toBe("Hi");
   end.open();
@@ -73,7 +73,7 @@ it("is quick to make from a long prompt", async () => {
   const chat = await startChat({ limits: { bodyBytes: 10_000_000, promptCharacters: 5_000_000 } });
   const started = performance.now();
   for (const content of ["<content ".repeat(100_000), `<content>${"&".repeat(900_000)}`, " ".repeat(900_000) + "x"])
-    await read(chat.post(ask(content, content[1])));
+    await readResponse(chat.post(chatBody(content, content[1])));
   expect(performance.now() - started).toBeLessThan(5_000);
 });
 
@@ -83,7 +83,7 @@ it("is of the text without white space around it", () => {
 
 describe("the title hook", () => {
   it("gives the title, once, from the first prompt, without the turn waiting for it", async () => {
-    const made = gate();
+    const made = createGate();
     const asked: string[] = [];
     const chat = await startChat({
       generateTitle: async ({ prompt }) => {
@@ -92,48 +92,48 @@ describe("the title hook", () => {
         return "  A better\n title ";
       },
     });
-    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
-    expect((await read(chat.post(ask("Again", 2)))).failed).toBe(false);
+    expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(false);
+    expect((await readResponse(chat.post(chatBody("Again", 2)))).failed).toBe(false);
     expect(await titleOf(chat)).toBe("Hi");
     made.open();
-    await chat.settled();
+    await chat.waitForTurns();
     expect(await titleOf(chat)).toBe("A better title");
     expect(asked).toEqual(["p1"]);
   });
 
   it("titles a first prompt without a word, too", async () => {
     const chat = await startChat({ generateTitle: () => "A picture" });
-    await read(chat.post(ask([{ type: "image_url", image_url: { url: "https://a.b/c" } }])));
-    await chat.settled();
+    await readResponse(chat.post(chatBody([{ type: "image_url", image_url: { url: "https://a.b/c" } }])));
+    await chat.waitForTurns();
     expect(await titleOf(chat)).toBe("A picture");
   });
 
   it("gives the title also where the first prompt was stored before its turn", async () => {
     const chat = await startChat({ generateTitle: () => "Better" });
     const prompt = { id: "p1", promptId: "p1", message: { role: "user", content: "Hi" }, status: "complete", createdAt: 0 } as const;
-    await chat.kept.appendMessages({ owner: "", threadId: "t" }, [prompt], { title: "Hi" });
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
+    await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, [prompt], { title: "Hi" });
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
     expect(await titleOf(chat)).toBe("Better");
   });
 
   it("leaves a title alone that the person changed meanwhile", async () => {
-    const made = gate();
+    const made = createGate();
     const chat = await startChat({ generateTitle: () => made.opened.then(() => "Made up") });
-    await read(chat.post(ask("Hi")));
-    await chat.kept.renameThread({ owner: "", threadId: "t" }, "My own");
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.backingStore.renameThread({ owner: "", threadId: "t" }, "My own");
     made.open();
-    await chat.settled();
+    await chat.waitForTurns();
     expect(await titleOf(chat)).toBe("My own");
   });
 
   it("brings no thread back that was deleted meanwhile", async () => {
-    const made = gate();
+    const made = createGate();
     const chat = await startChat({ generateTitle: () => made.opened.then(() => "Made up") });
-    await read(chat.post(ask("Hi")));
-    await chat.kept.deleteThread({ owner: "", threadId: "t" });
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.backingStore.deleteThread({ owner: "", threadId: "t" });
     made.open();
-    await chat.settled();
+    await chat.waitForTurns();
     expect(await titleOf(chat)).toBeUndefined();
     expect(chat.errors).toEqual([]);
   });
@@ -145,23 +145,23 @@ describe("the title hook", () => {
     ["a\ud83d", "a\ufffd"],
   ])("may give %j", async (given, title) => {
     const chat = await startChat({ generateTitle: () => given });
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
     expect(await titleOf(chat)).toBe(title);
   });
 
   it.each<[unknown]>([[undefined], [null], [5], [{}]])("harms nothing when it gives %j", async (given) => {
     const chat = await startChat({ generateTitle: () => given as string });
-    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
-    await chat.settled();
+    expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(false);
+    await chat.waitForTurns();
     expect(await titleOf(chat)).toBe("Hi");
   });
 
   it.each(["getThread", "renameThread"])("harms nothing when the store's %s() fails", async (method) => {
     const chat = await startChat({ generateTitle: () => "Better" });
-    chat.store.plan((call) => (call.method === method ? "reject" : undefined));
-    expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
-    await chat.settled();
+    chat.store.injectFaults((call) => (call.method === method ? "reject" : undefined));
+    expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(false);
+    await chat.waitForTurns();
     expect(await titleOf(chat)).toBe("Hi");
     expect(chat.errors).toMatchObject([{ code: "store_failed" }]);
   });
@@ -169,10 +169,10 @@ describe("the title hook", () => {
   it("is asked although the first answer breaks off, and not again when it is made anew", async () => {
     let asked = 0;
     const chat = await startChat({ generateTitle: () => `Title ${++asked}` });
-    chat.model.next(sends(text("Half")));
-    await read(chat.post(ask("Hi")));
-    await read(chat.post(ask("Hi")));
-    await chat.settled();
+    chat.model.next(sendPieces(textEvent("Half")));
+    await readResponse(chat.post(chatBody("Hi")));
+    await readResponse(chat.post(chatBody("Hi")));
+    await chat.waitForTurns();
     expect([asked, await titleOf(chat)]).toEqual([1, "Title 1"]);
   });
 });

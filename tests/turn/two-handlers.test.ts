@@ -1,36 +1,36 @@
 /** Two handlers on one store, whichever it is: in one process, and where they cannot see each other, as in two. */
 import { expect, it } from "vitest";
-import { ask, inShort, read, startChat } from "../support/chat.ts";
+import { chatBody, summarize, readResponse, startChat } from "../support/chat.ts";
 import { createFaultyStore } from "../support/faulty-store.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { overEveryStore } from "../support/stores.ts";
-import { answers, gate, saysAfter, sends, text } from "../support/scripts.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { describeEveryStore } from "../support/stores.ts";
+import { echoPrompt, createGate, answerAfter, sendPieces, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
-overEveryStore(({ create }) => {
+describeEveryStore(({ create }) => {
   it("keep one order on one store object", async () => {
-    const one = await startChat({ kept: create(), script: answers });
+    const one = await startChat({ backingStore: create(), script: echoPrompt });
     const two = await startChat({ store: one.store });
-    await Promise.all(Array.from({ length: 10 }, async (_, n) => read((n % 2 ? one : two).post(ask(`Prompt ${n}`, n)))));
-    await Promise.all([one.settled(), two.settled()]);
-    const ids = (await one.stored()).map(({ id }) => id);
+    await Promise.all(Array.from({ length: 10 }, async (_, n) => readResponse((n % 2 ? one : two).post(chatBody(`Prompt ${n}`, n)))));
+    await Promise.all([one.waitForTurns(), two.waitForTurns()]);
+    const ids = (await one.listStored()).map(({ id }) => id);
     expect(ids).toEqual(Array.from({ length: 10 }, (_, n) => [`p${n}`, `r${n}`]).flat());
   });
 
   it("keep batches and history valid even where they cannot see each other, as in two processes", async () => {
-    const one = await startChat({ kept: create() });
+    const one = await startChat({ backingStore: create() });
     // Another object over the same data: nothing tells the handlers that it is the same store.
     const two = await startChat({ store: { ...one.store } });
-    await Promise.all(Array.from({ length: 10 }, async (_, n) => read((n % 2 ? one : two).post(ask(`Prompt ${n}`, n)))));
-    await Promise.all([one.settled(), two.settled()]);
-    const stored = await one.stored();
+    await Promise.all(Array.from({ length: 10 }, async (_, n) => readResponse((n % 2 ? one : two).post(chatBody(`Prompt ${n}`, n)))));
+    await Promise.all([one.waitForTurns(), two.waitForTurns()]);
+    const stored = await one.listStored();
     expect(stored.map(({ id }) => id).toSorted()).toEqual(
       Array.from({ length: 10 }, (_, n) => [`p${n}`, `r${n}`])
         .flat()
         .toSorted(),
     );
-    expect((await read(one.post(ask("After", 99)))).text).toBe("Answer to After.");
+    expect((await readResponse(one.post(chatBody("After", 99)))).text).toBe("Answer to After.");
     // Each answer is told to the model behind its prompt, wherever it is stored.
     const told = one.model.calls.at(-1)?.body.messages.map(({ content }) => JSON.stringify(content)) ?? [];
     for (let place = 0; place + 1 < told.length; place += 2)
@@ -38,52 +38,52 @@ overEveryStore(({ create }) => {
   });
 
   it("take one answer for the same ids, where both made one", async () => {
-    const end = gate();
-    const one = await startChat({ kept: create(), script: saysAfter([end.opened, "From one"]) });
-    const two = await startChat({ store: { ...one.store }, script: saysAfter([end.opened, "From two"]) });
-    const seen = [read(one.post(ask("Hi"))), read(two.post(ask("Hi")))];
+    const end = createGate();
+    const one = await startChat({ backingStore: create(), script: answerAfter([end.opened, "From one"]) });
+    const two = await startChat({ store: { ...one.store }, script: answerAfter([end.opened, "From two"]) });
+    const seen = [readResponse(one.post(chatBody("Hi"))), readResponse(two.post(chatBody("Hi")))];
     await Promise.all([one.model.call(0), two.model.call(0)]);
     end.open();
     const clean = (await Promise.all(seen)).filter(({ failed }) => !failed);
-    await Promise.all([one.settled(), two.settled()]);
-    const stored = await one.stored();
+    await Promise.all([one.waitForTurns(), two.waitForTurns()]);
+    const stored = await one.listStored();
     expect(stored.map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", "r1 complete"]);
     expect(clean.map(({ text }) => text)).toEqual([stored[1]?.message.content]);
-    expect((await read(two.post(ask("Hi")))).text).toBe(stored[1]?.message.content);
+    expect((await readResponse(two.post(chatBody("Hi")))).text).toBe(stored[1]?.message.content);
   });
 
   it("take one answer for the same ids, where both made a broken one anew", async () => {
-    const [first, second] = [gate(), gate()];
-    const one = await startChat({ kept: create(), script: saysAfter([first.opened, "From one"]) });
-    one.model.next(sends(text("Half")));
-    await read(one.post(ask("Hi")));
-    const two = await startChat({ store: { ...one.store }, script: saysAfter([second.opened, "From two"]) });
-    const seen = [read(one.post(ask("Hi"))), read(two.post(ask("Hi")))];
+    const [first, second] = [createGate(), createGate()];
+    const one = await startChat({ backingStore: create(), script: answerAfter([first.opened, "From one"]) });
+    one.model.next(sendPieces(textEvent("Half")));
+    await readResponse(one.post(chatBody("Hi")));
+    const two = await startChat({ store: { ...one.store }, script: answerAfter([second.opened, "From two"]) });
+    const seen = [readResponse(one.post(chatBody("Hi"))), readResponse(two.post(chatBody("Hi")))];
     await Promise.all([one.model.call(1), two.model.call(0)]);
     first.open();
     expect(await seen[0]).toEqual({ status: 200, text: "From one", failed: false });
     second.open();
     expect((await seen[1])?.failed).toBe(true);
-    await Promise.all([one.settled(), two.settled()]);
-    expect(inShort(await one.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "From one"']);
+    await Promise.all([one.waitForTurns(), two.waitForTurns()]);
+    expect(summarize(await one.listStored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "From one"']);
   });
 
   it("show no clean end of an answer that is not the stored one, where the store failed in one of them", async () => {
-    const end = gate();
-    const one = await startChat({ kept: create(), script: saysAfter([end.opened, "From one"]) });
-    const late = createFaultyStore(one.kept);
-    const two = await startChat({ store: late, script: saysAfter([end.opened, "From two"]) });
-    const isStored = gate();
-    late.plan(({ method, nth }) =>
+    const end = createGate();
+    const one = await startChat({ backingStore: create(), script: answerAfter([end.opened, "From one"]) });
+    const late = createFaultyStore(one.backingStore);
+    const two = await startChat({ store: late, script: answerAfter([end.opened, "From two"]) });
+    const isStored = createGate();
+    late.injectFaults(({ method, nth }) =>
       method === "appendMessages" && nth === 1 ? { before: isStored.opened.then(() => Promise.reject(new Error("lost"))) } : undefined,
     );
-    const seen = [read(one.post(ask("Hi"))), read(two.post(ask("Hi")))];
+    const seen = [readResponse(one.post(chatBody("Hi"))), readResponse(two.post(chatBody("Hi")))];
     await Promise.all([one.model.call(0), two.model.call(0)]);
     end.open();
     expect(await seen[0]).toEqual({ status: 200, text: "From one", failed: false });
     isStored.open();
     expect((await seen[1])?.failed).toBe(true);
-    await Promise.all([one.settled(), two.settled()]);
-    expect(inShort(await one.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "From one"']);
+    await Promise.all([one.waitForTurns(), two.waitForTurns()]);
+    expect(summarize(await one.listStored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "From one"']);
   });
 });

@@ -1,7 +1,7 @@
 /** One run of the kit over a store that another run uses at the same time. */
 import type { ThreadStore } from "../../../src/index.ts";
 import { messageStoreCases, type ThreadStoreSubject } from "../../../src/testkit.ts";
-import { inSpace } from "../../support/in-space.ts";
+import { prefixOwners } from "../../support/prefix-owners.ts";
 import { prompts } from "../samples.ts";
 
 /** Where each run leaves a message with its name: whoever reads both sees that it was one store. */
@@ -30,7 +30,7 @@ export async function runKit(name: string, open: () => Promise<Instance>, many: 
   type Opened = ThreadStore & { space: string; close(): Promise<unknown> };
   const openIn = async (space: string): Promise<Opened> => {
     const { store, close } = await open();
-    return { ...inSpace(store, space), space, close: async () => close?.() };
+    return { ...prefixOwners(store, space), space, close: async () => close?.() };
   };
   let spaces = 0;
   const subject: ThreadStoreSubject<Opened> = {

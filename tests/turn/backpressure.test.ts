@@ -4,12 +4,12 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
-import { ask, read, startChat, ways } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
+import { chatBody, readResponse, startChat, variants } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import type { ModelCall, Script } from "../support/model-server.ts";
-import { chunk, done, finish, gate, says, saysAfter, text } from "../support/scripts.ts";
+import { chunk, doneEvent, finishEvent, createGate, answerWith, answerAfter, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -22,17 +22,17 @@ const delta = "0123456789abcdef".repeat(1024);
 const saysMuch =
   (bytes: number): Script =>
   async (call) => {
-    for (let sent = 0; sent < bytes && call.leftAt === undefined; sent += delta.length) await call.send(text(delta));
-    await call.send(finish() + done);
+    for (let sent = 0; sent < bytes && call.disconnectedAt === undefined; sent += delta.length) await call.send(textEvent(delta));
+    await call.send(finishEvent() + doneEvent);
   };
 
-describe.each(ways)("$name", ({ way }) => {
+describe.each(variants)("$name", ({ way }) => {
   it("holds the model back while the client does not read, and lets go of it when the client leaves", async () => {
     // Once before, so that what is loaded and compiled at the first turn does not count.
-    await read((await startChat(way)).post(ask("Hi")));
+    await readResponse((await startChat(way)).post(chatBody("Hi")));
     const before = await occupied();
     const chat = await startChat({ ...way, limits, script: saysMuch(64 * MiB) });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     const reader = response.body?.getReader();
     expect((await reader?.read())?.value?.length).toBeGreaterThan(0);
     const call = await chat.model.call(0);
@@ -45,64 +45,64 @@ describe.each(ways)("$name", ({ way }) => {
     await delay(50);
     expect(call.written).toBe(written);
     await reader?.cancel();
-    await call.left;
-    await chat.settled();
-    expect((await chat.stored()).map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", "r1 stopped"]);
+    await call.disconnected;
+    await chat.waitForTurns();
+    expect((await chat.listStored()).map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", "r1 stopped"]);
   });
 
   it("goes on where it stood when the client reads again", async () => {
     const size = 8 * MiB;
     const chat = await startChat({ ...way, limits, script: saysMuch(size) });
-    const reader = (await chat.post(ask("Hi"))).body?.getReader();
+    const reader = (await chat.post(chatBody("Hi"))).body?.getReader();
     const first = await reader?.read();
     await standsStill(await chat.model.call(0));
     let length = first?.value?.length ?? 0;
     for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) length += part.value.length;
     expect(length).toBe(size);
-    await chat.settled();
-    expect((await chat.stored())[1]).toMatchObject({ status: "complete", message: { content: delta.repeat(size / delta.length) } });
+    await chat.waitForTurns();
+    expect((await chat.listStored())[1]).toMatchObject({ status: "complete", message: { content: delta.repeat(size / delta.length) } });
   });
 
   it("expects nothing of the model while it holds it back", async () => {
     const size = 8 * MiB;
     const chat = await startChat({ ...way, limits, script: saysMuch(size), timeouts: { firstChunk: 500, idle: 500 } });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     const call = await chat.model.call(0);
     await standsStill(call);
     await delay(1200);
-    expect(call.leftAt).toBeUndefined();
-    const { text, failed } = await read(response);
+    expect(call.disconnectedAt).toBeUndefined();
+    const { text, failed } = await readResponse(response);
     expect({ length: text.length, failed }).toEqual({ length: size, failed: false });
   });
 
   it("stores a short answer that its client never reads", async () => {
     const chat = await startChat(way);
-    const response = await chat.post(ask("Hi"));
-    await chat.settled();
-    expect((await chat.stored())[1]).toMatchObject({ id: "r1", status: "complete", message: { content: "Answer to Hi." } });
-    expect((await read(response)).text).toBe("Answer to Hi.");
+    const response = await chat.post(chatBody("Hi"));
+    await chat.waitForTurns();
+    expect((await chat.listStored())[1]).toMatchObject({ id: "r1", status: "complete", message: { content: "Answer to Hi." } });
+    expect((await readResponse(response)).text).toBe("Answer to Hi.");
   });
 
   it("ends a long answer that its client never reads when the turn has taken too long", async () => {
     const chat = await startChat({ ...way, limits, script: saysMuch(64 * MiB), timeouts: { turn: 600 } });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     const call = await chat.model.call(0);
-    await call.left;
-    await chat.settled();
+    await call.disconnected;
+    await chat.waitForTurns();
     expect(chat.errors).toMatchObject([{ code: "turn_timeout", status: 504 }]);
-    expect((await chat.stored()).map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", "r1 failed"]);
-    expect((await read(response)).failed).toBe(true);
-    const patient = await startChat({ over: chat });
-    expect((await read(patient.post(ask("Hi")))).text).toBe("Answer to Hi.");
+    expect((await chat.listStored()).map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", "r1 failed"]);
+    expect((await readResponse(response)).failed).toBe(true);
+    const patient = await startChat({ sharesStoreWith: chat });
+    expect((await readResponse(patient.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
   });
 
   it("shows the first text at once, and later text while the model is still speaking", async () => {
-    const [second, end] = [gate(), gate()];
+    const [second, end] = [createGate(), createGate()];
     const chat = await startChat({
       ...way,
-      script: saysAfter([Promise.resolve(), "First"], [second.opened, " second"], [end.opened, "."]),
+      script: answerAfter([Promise.resolve(), "First"], [second.opened, " second"], [end.opened, "."]),
     });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
     expect((await reader?.read())?.value).toBe("First");
     second.open();
@@ -116,11 +116,11 @@ describe.each(ways)("$name", ({ way }) => {
 it("goes at the pace of its fastest reader; a stalled one that joined holds nobody back", async () => {
   const size = 4 * MiB;
   const chat = await startChat({ limits, script: saysMuch(size) });
-  const [stalled, fast] = await Promise.all([chat.post(ask("Hi")), chat.post(ask("Hi"))]);
-  const seen = await read(fast);
+  const [stalled, fast] = await Promise.all([chat.post(chatBody("Hi")), chat.post(chatBody("Hi"))]);
+  const seen = await readResponse(fast);
   expect({ length: seen.text.length, failed: seen.failed }).toEqual({ length: size, failed: false });
   // And it still gets all of it, whenever it reads.
-  expect((await read(stalled)).text.length).toBe(size);
+  expect((await readResponse(stalled)).text.length).toBe(size);
 });
 
 it("runs no further ahead of a client that reads little by little than of one that does not read", async () => {
@@ -131,7 +131,7 @@ it("runs no further ahead of a client that reads little by little than of one th
   }
   const client = { chat: { completions: { create: async () => speak() } } };
   const chat = await startChat({ client, limits, flushInterval: 0 });
-  const reader = (await chat.post(ask("Hi"))).body?.getReader();
+  const reader = (await chat.post(chatBody("Hi"))).body?.getReader();
   let taken = 0;
   for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
     taken += part.value.length;
@@ -151,7 +151,7 @@ it("counts the first text as unread until its client takes it", async () => {
   }
   const client = { chat: { completions: { create: async () => speak() } } };
   const chat = await startChat({ client, limits, flushInterval: 0 });
-  const response = await chat.post(ask("Hi"));
+  const response = await chat.post(chatBody("Hi"));
   await delay(50);
   expect(said).toBeLessThanOrEqual(64 * 1024 + 200);
   await response.body?.cancel();
@@ -159,16 +159,16 @@ it("counts the first text as unread until its client takes it", async () => {
 
 it("waits for the stalled reader when the fast one has left", async () => {
   const chat = await startChat({ limits, script: saysMuch(64 * MiB) });
-  const [stalled, fast] = await Promise.all([chat.post(ask("Hi")), chat.post(ask("Hi"))]);
+  const [stalled, fast] = await Promise.all([chat.post(chatBody("Hi")), chat.post(chatBody("Hi"))]);
   const reader = fast.body?.getReader();
   for (let length = 0; length < MiB; length += (await reader?.read())?.value?.length ?? 0);
   const call = await chat.model.call(0);
   await reader?.cancel();
   const written = await standsStill(call);
   expect(written).toBeLessThan(24 * MiB);
-  expect(call.leftAt).toBeUndefined();
+  expect(call.disconnectedAt).toBeUndefined();
   await stalled.body?.cancel();
-  await call.left;
+  await call.disconnected;
 });
 
 describe("a client that asks for more before it has what it asked for", () => {
@@ -176,11 +176,11 @@ describe("a client that asks for more before it has what it asked for", () => {
 
   it("gets every text once and in order", async () => {
     const script: Script = async (call) => {
-      for (const row of rows) await call.send(row.map(text).join(""));
-      await call.send(finish() + done);
+      for (const row of rows) await call.send(row.map(textEvent).join(""));
+      await call.send(finishEvent() + doneEvent);
     };
     const chat = await startChat({ flushInterval: 0, script });
-    const reader = (await chat.post(ask("Hi"))).body!.getReader();
+    const reader = (await chat.post(chatBody("Hi"))).body!.getReader();
     const parts: Uint8Array[] = [];
     const readAll = async () => {
       for (let part = await reader.read(); !part.done; part = await reader.read()) parts.push(part.value);
@@ -190,16 +190,16 @@ describe("a client that asks for more before it has what it asked for", () => {
   });
 
   it("hears that the answer broke off, right after its last text", async () => {
-    const second = gate();
+    const second = createGate();
     const script: Script = async (call) => {
-      await call.send(text("First"));
+      await call.send(textEvent("First"));
       await Promise.race([second.opened, call.closed]);
-      await call.send(text(" second"));
+      await call.send(textEvent(" second"));
       await delay(5);
       call.cut();
     };
     const chat = await startChat({ script });
-    const reader = (await chat.post(ask("Hi"))).body!.getReader();
+    const reader = (await chat.post(chatBody("Hi"))).body!.getReader();
     expect(Buffer.from((await reader.read()).value!).toString()).toBe("First");
     const reads = Promise.allSettled([reader.read(), reader.read()]);
     second.open();
@@ -212,14 +212,14 @@ describe("a client that asks for more before it has what it asked for", () => {
 describe("flushInterval", () => {
   const tokens: Script = async (call) => {
     for (let token = 0; token < 40; token++) {
-      await call.send(text("x"));
+      await call.send(textEvent("x"));
       await delay(2);
     }
-    await call.send(finish() + done);
+    await call.send(finishEvent() + doneEvent);
   };
   const writesWith = async (flushInterval: number) => {
     const chat = await startChat({ flushInterval, script: tokens });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     let writes = 0;
     for await (const _ of response.body ?? []) writes++;
     return writes;
@@ -232,9 +232,9 @@ describe("flushInterval", () => {
   });
 
   it("delays neither the first text nor the end, however long it is", async () => {
-    const end = gate();
-    const chat = await startChat({ flushInterval: 60_000, script: saysAfter([Promise.resolve(), "First"], [end.opened, " and last."]) });
-    const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
+    const end = createGate();
+    const chat = await startChat({ flushInterval: 60_000, script: answerAfter([Promise.resolve(), "First"], [end.opened, " and last."]) });
+    const reader = (await chat.post(chatBody("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
     expect((await reader?.read())?.value).toBe("First");
     end.open();
     expect((await reader?.read())?.value).toBe(" and last.");
@@ -242,16 +242,16 @@ describe("flushInterval", () => {
   });
 
   it("shows what is gathered also while the model says nothing more, time after time", async () => {
-    const [middle, end] = [gate(), gate()];
-    const pieces: Parameters<typeof saysAfter> = [
+    const [middle, end] = [createGate(), createGate()];
+    const pieces: Parameters<typeof answerAfter> = [
       [Promise.resolve(), "A"],
       [Promise.resolve(), "B"],
       [middle.opened, "C"],
       [Promise.resolve(), "D"],
       [end.opened, "E"],
     ];
-    const chat = await startChat({ script: saysAfter(...pieces) });
-    const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
+    const chat = await startChat({ script: answerAfter(...pieces) });
+    const reader = (await chat.post(chatBody("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
     let got = "";
     while (got !== "AB") got += (await reader?.read())?.value ?? "";
     middle.open();
@@ -261,10 +261,10 @@ describe("flushInterval", () => {
   });
 
   it("shows the last text before the answer is stored", async () => {
-    const held = gate();
-    const chat = await startChat({ flushInterval: 300, script: says("First", " and last.") });
-    chat.store.plan(({ method, nth }) => (method === "appendMessages" && nth === 1 ? { before: held.opened } : undefined));
-    const reader = (await chat.post(ask("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
+    const held = createGate();
+    const chat = await startChat({ flushInterval: 300, script: answerWith("First", " and last.") });
+    chat.store.injectFaults(({ method, nth }) => (method === "appendMessages" && nth === 1 ? { before: held.opened } : undefined));
+    const reader = (await chat.post(chatBody("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
     let got = "";
     while (got !== "First and last.") got += (await reader?.read())?.value ?? "";
     held.open();
@@ -272,8 +272,11 @@ describe("flushInterval", () => {
   });
 
   it("holds back no more text than is worth a write of its own", async () => {
-    const chat = await startChat({ flushInterval: 60_000, script: says("First", ...Array.from({ length: 20 }, () => "x".repeat(10_000))) });
-    expect((await read(chat.post(ask("Hi")))).text).toHaveLength(200_005);
+    const chat = await startChat({
+      flushInterval: 60_000,
+      script: answerWith("First", ...Array.from({ length: 20 }, () => "x".repeat(10_000))),
+    });
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toHaveLength(200_005);
   });
 });
 

@@ -4,11 +4,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { expect, it } from "vitest";
 import type { ModelClient } from "../../src/index.ts";
-import { ask, read, startChat } from "../support/chat.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { chunk, event, gate, hangs, refuses } from "../support/scripts.ts";
+import { chatBody, readResponse, startChat } from "../support/chat.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { chunk, toEvent, createGate, neverAnswer, rejectWith } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const chunks = [chunk({ content: "Hel" }), chunk({ content: "lo." }), chunk({}, "stop")] as ChatCompletionChunk[];
 const clientOf = (create: () => unknown): ModelClient => ({
@@ -44,20 +44,20 @@ it.each<[string, () => unknown]>([
   ],
 ])("gives its answer through %s", async (_, create) => {
   const chat = await startChat({ client: clientOf(create) });
-  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
+  expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
 });
 
 it.each([500, 200])("leaves no promise of a tracing wrapper floating when the client leaves or the provider answers %d", async (status) => {
   // As the wrappers of Sentry and others: a span of its own awaits the call, beside whoever asks for the raw response.
   const chat = await startChat({ clientKind: "traced" });
-  if (status === 500) chat.model.next(refuses(500, { error: { message: "no" } }));
-  else chat.model.next(hangs);
+  if (status === 500) chat.model.next(rejectWith(500, { error: { message: "no" } }));
+  else chat.model.next(neverAnswer);
   const stop = new AbortController();
-  const response = chat.post(ask("Hi"), { signal: stop.signal });
+  const response = chat.post(chatBody("Hi"), { signal: stop.signal });
   await chat.model.call(0);
   if (status === 200) stop.abort();
   expect((await response).status).toBe(status === 500 ? 502 : 499);
-  expect((await read(chat.post(ask("Hi")))).text).toBe("Answer to Hi.");
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
 });
 
 it.each<[string, () => unknown]>([
@@ -90,12 +90,12 @@ it.each<[string, () => unknown]>([
   ["gives a response without body", () => Object.assign(Promise.resolve(), { asResponse: async () => new Response(null) })],
 ])("fails the turn with 502 when it %s", async (_, create) => {
   const chat = await startChat({ client: clientOf(create) });
-  const response = await chat.post(ask("Hi"));
+  const response = await chat.post(chatBody("Hi"));
   expect(response.status).toBe(502);
   expect(await response.text()).not.toContain("sk-live-7");
-  await chat.settled();
+  await chat.waitForTurns();
   expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
-  expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1"]);
+  expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1"]);
 });
 
 it.each<[string, (onLeft: () => void) => unknown]>([
@@ -128,13 +128,13 @@ it.each<[string, (onLeft: () => void) => unknown]>([
   ],
 ])("is left at once although it ignores the signal: %s", async (_, create) => {
   const stop = new AbortController();
-  const left = gate();
+  const left = createGate();
   const chat = await startChat({ client: clientOf(() => create(left.open)) });
-  const response = chat.post(ask("Hi"), { signal: stop.signal });
+  const response = chat.post(chatBody("Hi"), { signal: stop.signal });
   await delay(5);
   stop.abort();
   expect((await response).status).toBe(499);
-  await chat.settled();
+  await chat.waitForTurns();
   await left.opened;
 });
 
@@ -144,28 +144,28 @@ it.each([undefined, null, { "retry-after": "7" }, new Map([["Retry-After", "7"]]
     const chat = await startChat({
       client: clientOf(() => Promise.reject(Object.assign(new Error("slow down"), { status: 429, headers }))),
     });
-    const response = await chat.post(ask("Hi"));
+    const response = await chat.post(chatBody("Hi"));
     expect([response.status, response.headers.get("Retry-After")]).toEqual([429, headers instanceof Map ? "7" : null]);
   },
 );
 
 it("gives an answer that comes all in one read, however much that is", async () => {
   const padded = [...Array.from({ length: 2_000 }, () => ({ ...chunks[0], padding: "x".repeat(1_000) })), chunks[2]];
-  const asResponse = async () => new Response(padded.map(event).join(""));
+  const asResponse = async () => new Response(padded.map(toEvent).join(""));
   const chat = await startChat({ client: clientOf(() => ({ asResponse })) });
-  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hel".repeat(2_000), failed: false });
+  expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Hel".repeat(2_000), failed: false });
 });
 
 it("ends the turn where the response comes in the moment the client leaves", async () => {
   const stop = new AbortController();
   const { promise: arrives, resolve: arrive } = Promise.withResolvers<Response>();
   const chat = await startChat({ client: clientOf(() => Object.assign(Promise.resolve(), { asResponse: () => arrives })) });
-  const response = chat.post(ask("Hi"), { signal: stop.signal });
+  const response = chat.post(chatBody("Hi"), { signal: stop.signal });
   await delay(20);
   arrive(new Response(new ReadableStream()));
   stop.abort();
   expect((await response).status).toBe(499);
-  await chat.settled();
+  await chat.waitForTurns();
 });
 
 it("keeps what the model said in the very moment the client left", async () => {
@@ -173,24 +173,24 @@ it("keeps what the model said in the very moment the client left", async () => {
   const said: ((read: unknown) => void)[] = [];
   const next = () => new Promise((resolve) => said.push(resolve));
   const chat = await startChat({ client: clientOf(async () => ({ [Symbol.asyncIterator]: () => ({ next }) })) });
-  const response = chat.post(ask("Hi"), { signal: stop.signal });
+  const response = chat.post(chatBody("Hi"), { signal: stop.signal });
   await delay(20);
   said[0]?.({ done: false, value: chunks[0] });
   stop.abort();
   expect((await response).status).toBe(499);
-  await chat.settled();
-  expect((await chat.stored())[1]).toMatchObject({ status: "stopped", message: { content: "Hel" } });
+  await chat.waitForTurns();
+  expect((await chat.listStored())[1]).toMatchObject({ status: "stopped", message: { content: "Hel" } });
 });
 
 it("takes no harm from what is no answer and comes too late", async () => {
   const stop = new AbortController();
   const { promise, resolve: swallowTheAbort } = Promise.withResolvers<void>();
   const chat = await startChat({ client: clientOf(() => promise) });
-  const response = chat.post(ask("Hi"), { signal: stop.signal });
+  const response = chat.post(chatBody("Hi"), { signal: stop.signal });
   await delay(20);
   stop.abort();
   expect((await response).status).toBe(499);
-  await chat.settled();
+  await chat.waitForTurns();
   swallowTheAbort();
   await delay(20);
 });
@@ -205,7 +205,7 @@ it("is called once where what it gives calls the model only when it is waited fo
     getPrototypeOf: () => Object.prototype,
   });
   const chat = await startChat({ client: clientOf(() => lazy) });
-  expect((await read(chat.post(ask("Hi")))).text).toBe("Hello.");
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Hello.");
   expect(calls).toBe(1);
 });
 
@@ -223,8 +223,8 @@ it.each(Array.from({ length: 16 }, (_, ticks) => ticks))(
       return new Response(body);
     };
     const chat = await startChat({ client: clientOf(() => ({ asResponse })) });
-    await chat.post(ask("Hi"), { signal: leaver.signal });
-    await chat.settled();
+    await chat.post(chatBody("Hi"), { signal: leaver.signal });
+    await chat.waitForTurns();
     expect(isLetGo).toBe(true);
   },
 );
@@ -240,19 +240,19 @@ it("has given a whole answer where it fails on being aborted after its finish re
     }),
   });
   const chat = await startChat({ client: clientOf(create as () => unknown) });
-  expect(await read(chat.post(ask("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
+  expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
 });
 
 it.each<[string, (said: readonly unknown[]) => unknown]>([
   ["an iterable", async (said) => NodeReadableStream.from(said)],
-  ["a response", (said) => Object.assign(Promise.resolve(), { asResponse: async () => new Response(said.map(event).join("")) })],
+  ["a response", (said) => Object.assign(Promise.resolve(), { asResponse: async () => new Response(said.map(toEvent).join("")) })],
 ])("hears of no abort once it has given all of %s", async (_, create) => {
   const signals: AbortSignal[] = [];
   const chat = await startChat({
     client: clientOf(((_: unknown, { signal }: { signal: AbortSignal }) => (signals.push(signal), create(chunks))) as () => unknown),
   });
-  expect((await read(chat.post(ask("Hi")))).text).toBe("Hello.");
-  await chat.settled();
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Hello.");
+  await chat.waitForTurns();
   await delay(20);
   expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
 });
@@ -261,10 +261,10 @@ it("is not waited for, however it hangs, when the turn has taken too long while 
   const left = Array.from({ length: 4 }, () => chunk({ content: "x".repeat(20_000) }));
   const next = () => (left.length > 0 ? { done: false, value: left.shift() } : new Promise(() => {}));
   const chat = await startChat({ client: clientOf(async () => ({ [Symbol.asyncIterator]: () => ({ next }) })), timeouts: { turn: 300 } });
-  await chat.post(ask("Hi"));
-  await chat.settled();
+  await chat.post(chatBody("Hi"));
+  await chat.waitForTurns();
   expect(chat.errors).toMatchObject([{ code: "turn_timeout" }]);
-  expect(await chat.stored()).toMatchObject([{ id: "p1" }, { status: "failed", message: { content: "x".repeat(80_000) } }]);
+  expect(await chat.listStored()).toMatchObject([{ id: "p1" }, { status: "failed", message: { content: "x".repeat(80_000) } }]);
 });
 
 it("is not waited for, however it hangs, when the client leaves while the model is held back", async () => {
@@ -273,9 +273,9 @@ it("is not waited for, however it hangs, when the client leaves while the model 
     await new Promise(() => {});
   }
   const chat = await startChat({ client: clientOf(async () => speak()) });
-  const response = await chat.post(ask("Hi"));
+  const response = await chat.post(chatBody("Hi"));
   await delay(50);
   await response.body?.cancel();
-  await chat.settled();
-  expect((await chat.stored())[1]?.status).toBe("stopped");
+  await chat.waitForTurns();
+  expect((await chat.listStored())[1]?.status).toBe("stopped");
 });

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect } from "vitest";
 
 /** Watches every test of the file that calls it. */
-export function watchForFloatingErrors(): void {
+export function failOnUnhandledErrors(): void {
   const floating: unknown[] = [];
   const note = (error: unknown) => void floating.push(error);
 

@@ -2,13 +2,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import type { RequestContext } from "../../src/index.ts";
-import { ask, type Chat, contentOf, inShort, read, startChat } from "../support/chat.ts";
-import { expectAgreement, expectHealing } from "../support/contract.ts";
+import { chatBody, type Chat, contentOf, summarize, readResponse, startChat } from "../support/chat.ts";
+import { expectStoreMatchesResponse, expectRetrySucceeds } from "../support/expectations.ts";
 import type { Fault, StoreCall } from "../support/faulty-store.ts";
-import { watchForFloatingErrors } from "../support/floating.ts";
-import { answers, gate, hangs, stalls, text } from "../support/scripts.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { echoPrompt, createGate, neverAnswer, answerThenStall, textEvent } from "../support/model-scripts.ts";
 
-watchForFloatingErrors();
+failOnUnhandledErrors();
 
 const leavings = [
   { how: "aborts a direct call", leave: "abort", setup: { via: "direct", clientKind: "openai" } },
@@ -31,9 +31,9 @@ afterAll(() => {
 
 describe.each(leavings)("a client that $how", (leaving) => {
   const stages = [
-    { stage: "before the model's headers", script: hangs, said: "", hasResponse: false },
+    { stage: "before the model's headers", script: neverAnswer, said: "", hasResponse: false },
     { stage: "after the model's headers, before any text", script: stallsSilently, said: "", hasResponse: false },
-    { stage: "while the model is idle", script: stalls("Answer ", "to "), said: "Answer to ", hasResponse: true },
+    { stage: "while the model is idle", script: answerThenStall("Answer ", "to "), said: "Answer to ", hasResponse: true },
     { stage: "between tokens", script: speaksOn, said: "Answer", hasResponse: true },
   ].filter(({ hasResponse }) => hasResponse || leaving.leave === "abort");
 
@@ -48,17 +48,17 @@ describe.each(leavings)("a client that $how", (leaving) => {
       await delay(5);
       const leftAt = performance.now();
       client.leave();
-      times.push((await call.left) - leftAt);
+      times.push((await call.disconnected) - leftAt);
       const seen = await client.seen;
-      await chat.settled();
-      const stored = await chat.stored();
+      await chat.waitForTurns();
+      const stored = await chat.listStored();
       expect(stored.map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", ...(said === "" ? [] : ["r1 stopped"])]);
       expect(contentOf(stored[1]).startsWith(said)).toBe(true);
       expect(seen.failed || seen.status !== 200 || leaving.leave === "cancel").toBe(true);
       expect(chat.errors).toEqual([]);
-      expect(chat.ended).toMatchObject([{ status: "stopped", error: { code: "client_gone" } }]);
-      chat.model.always(answers);
-      await expectHealing(chat, client.request, "Answer to Hi.");
+      expect(chat.turnEnds).toMatchObject([{ status: "stopped", error: { code: "client_gone" } }]);
+      chat.model.always(echoPrompt);
+      await expectRetrySucceeds(chat, client.request, "Answer to Hi.");
     }
     measured.set(`${leaving.how} ${stage}`, times);
     expect(Math.max(...times)).toBeLessThan(1000);
@@ -70,7 +70,7 @@ describe.each(leavings)("a client that $how", (leaving) => {
     ["after it is stored", "after"],
   ] as const)("keeps the whole answer when it leaves during the commit, %s", async (_, moment) => {
     const chat = await startChat(leaving.setup);
-    const held = gate();
+    const held = createGate();
     const reached = holdStore(
       chat,
       ({ method, nth }) => method === "appendMessages" && nth === 1,
@@ -82,9 +82,9 @@ describe.each(leavings)("a client that $how", (leaving) => {
     const seen = await client.seen;
     expect(seen.failed || leaving.leave === "cancel").toBe(true);
     held.open();
-    await chat.settled();
-    expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
-    await expectHealing(chat, client.request, "Answer to Hi.");
+    await chat.waitForTurns();
+    expect(summarize(await chat.listStored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
+    await expectRetrySucceeds(chat, client.request, "Answer to Hi.");
     expect(chat.model.calls.length).toBe(1);
   });
 
@@ -96,7 +96,7 @@ describe.each(leavings)("a client that $how", (leaving) => {
   ])("stores the prompt and calls no model %s", async (_, isHeld) => {
     const known = knowsOfLeaving();
     const chat = await startChat({ ...leaving.setup, authorize: known.authorize });
-    const held = gate();
+    const held = createGate();
     const reached = holdStore(chat, isHeld, { before: held.opened });
     const client = connect(chat, leaving);
     await reached;
@@ -104,36 +104,36 @@ describe.each(leavings)("a client that $how", (leaving) => {
     await Promise.all([client.seen, known.left("p1")]);
     held.open();
     await whenGone(chat);
-    expect(inShort(await chat.stored())).toEqual(['user p1 complete "Hi"']);
+    expect(summarize(await chat.listStored())).toEqual(['user p1 complete "Hi"']);
     expect(chat.model.calls).toEqual([]);
-    await expectHealing(chat, client.request, "Answer to Hi.");
+    await expectRetrySucceeds(chat, client.request, "Answer to Hi.");
   });
 
   it("stores its prompt in order and calls no model for it when it leaves the queue", async () => {
     const known = knowsOfLeaving();
     const chat = await startChat({ ...leaving.setup, authorize: known.authorize });
-    const first = gate();
+    const first = createGate();
     chat.model.next(async (call) => {
-      await call.send(text("One"));
+      await call.send(textEvent("One"));
       await first.opened;
-      await answers(call);
+      await echoPrompt(call);
     });
-    const one = read(chat.post(ask("One", 1)));
+    const one = readResponse(chat.post(chatBody("One", 1)));
     await chat.model.call(0);
-    const client = connect(chat, leaving, ask("Two", 2));
+    const client = connect(chat, leaving, chatBody("Two", 2));
     await until(() => chat.store.calls.filter(({ method }) => method === "listMessages").length >= 2);
     client.leave();
     await Promise.all([client.seen, known.left("p2")]);
-    const three = read(chat.post(ask("Three", 3)));
+    const three = readResponse(chat.post(chatBody("Three", 3)));
     first.open();
     await Promise.all([one, three]);
-    await chat.settled();
-    expect((await chat.stored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "p3", "r3"]);
+    await chat.waitForTurns();
+    expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "p3", "r3"]);
     expect(chat.model.calls.length).toBe(2);
   });
 
   it("calls no model when it left while it was being authorized", async () => {
-    const held = gate();
+    const held = createGate();
     const known = knowsOfLeaving();
     const chat = await startChat({
       ...leaving.setup,
@@ -150,31 +150,31 @@ describe.each(leavings)("a client that $how", (leaving) => {
     held.open();
     await client.seen;
     await until(() => chat.store.calls.length >= 2);
-    await chat.settled();
+    await chat.waitForTurns();
     expect(chat.model.calls).toEqual([]);
     expect(chat.errors).toEqual([]);
-    await expectHealing(chat, client.request, "Answer to Hi.");
+    await expectRetrySucceeds(chat, client.request, "Answer to Hi.");
   });
 });
 
 it("takes a request that was aborted before it came for one whose client left", async () => {
   const chat = await startChat();
-  const response = await chat.post(ask("Hi"), { signal: AbortSignal.abort() }).catch((error: Error) => error);
-  await chat.settled();
+  const response = await chat.post(chatBody("Hi"), { signal: AbortSignal.abort() }).catch((error: Error) => error);
+  await chat.waitForTurns();
   expect(chat.model.calls).toEqual([]);
   expect(response).toBeInstanceOf(Response);
-  await expectHealing(chat, ask("Hi"), "Answer to Hi.");
+  await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
 });
 
 it("does nothing more when the client leaves after the end", async () => {
   const chat = await startChat();
   const controller = new AbortController();
-  const seen = await read(chat.post(ask("Hi"), { signal: controller.signal }));
-  await chat.settled();
+  const seen = await readResponse(chat.post(chatBody("Hi"), { signal: controller.signal }));
+  await chat.waitForTurns();
   controller.abort();
   await delay(1);
-  await expectAgreement(chat, ask("Hi"), seen, { whole: "Answer to Hi." });
-  expect(chat.ended.map(({ status }) => status)).toEqual(["complete"]);
+  await expectStoreMatchesResponse(chat, chatBody("Hi"), seen, { whole: "Answer to Hi." });
+  expect(chat.turnEnds.map(({ status }) => status)).toEqual(["complete"]);
 });
 
 it("stops asking anything of a client that left in the middle of its own body", async () => {
@@ -190,7 +190,7 @@ it("stops asking anything of a client that left in the middle of its own body", 
 });
 
 /** A client in the middle of a request. */
-function connect(chat: Chat, { leave }: Leaving, request = ask("Hi")) {
+function connect(chat: Chat, { leave }: Leaving, request = chatBody("Hi")) {
   const controller = new AbortController();
   const decoder = new TextDecoder();
   let body: ReadableStreamDefaultReader<Uint8Array> | undefined;
@@ -248,8 +248,8 @@ function knowsOfLeaving() {
 
 /** Puts a fault in one store call and resolves when it is reached. */
 function holdStore(chat: Chat, isHeld: (call: StoreCall) => boolean, fault: Fault): Promise<void> {
-  const reached = gate();
-  chat.store.plan((call) => {
+  const reached = createGate();
+  chat.store.injectFaults((call) => {
     if (!isHeld(call)) return undefined;
     reached.open();
     return fault;
@@ -259,25 +259,25 @@ function holdStore(chat: Chat, isHeld: (call: StoreCall) => boolean, fault: Faul
 
 /** Resolves when the turn whose client left is through; over a server that begins some time after the leaving. */
 async function whenGone(chat: Chat): Promise<void> {
-  await until(() => chat.ended.length > 0);
-  await chat.settled();
+  await until(() => chat.turnEnds.length > 0);
+  await chat.waitForTurns();
 }
 
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await delay(1);
 }
 
-async function stallsSilently(call: Parameters<typeof hangs>[0]): Promise<void> {
+async function stallsSilently(call: Parameters<typeof neverAnswer>[0]): Promise<void> {
   call.head();
   await call.closed;
 }
 
-async function speaksOn(call: Parameters<typeof hangs>[0]): Promise<void> {
+async function speaksOn(call: Parameters<typeof neverAnswer>[0]): Promise<void> {
   let isOver = false;
   void call.closed.then(() => (isOver = true));
-  await call.send(text("Answer"));
+  await call.send(textEvent("Answer"));
   while (!isOver) {
-    await call.send(text(" and"));
+    await call.send(textEvent(" and"));
     await delay(2);
   }
 }

@@ -1,9 +1,9 @@
 /** What must hold whatever happened to a turn: what the client saw and what is stored agree, and the same ids again heal it. */
 import { expect } from "vitest";
-import { type ask, type Chat, contentOf, inShort, read, type Seen } from "./chat.ts";
-import { promptOf } from "./scripts.ts";
+import { type chatBody, type Chat, contentOf, summarize, readResponse, type ReceivedResponse } from "./chat.ts";
+import { lastPrompt } from "./model-scripts.ts";
 
-type Ask = ReturnType<typeof ask>;
+type ChatBody = ReturnType<typeof chatBody>;
 
 /** What a turn must leave behind. */
 export interface Expected {
@@ -12,13 +12,13 @@ export interface Expected {
   /** Whether the fault may have kept even the prompt from being stored. Never so after a clean end. */
   promptMayBeMissing?: boolean;
   /** Whether the fault may have kept what was said from being stored. */
-  partMayBeMissing?: boolean;
+  partialMayBeMissing?: boolean;
 }
 
 /** Checks what a turn has left behind, once it is settled: never a clean end without a stored whole answer. */
-export async function expectAgreement(chat: Chat, request: Ask, seen: Seen, expected: Expected): Promise<void> {
-  const { whole, promptMayBeMissing = false, partMayBeMissing = false } = expected;
-  const [prompt, answer, ...more] = await chat.stored(request.threadId);
+export async function expectStoreMatchesResponse(chat: Chat, request: ChatBody, seen: ReceivedResponse, expected: Expected): Promise<void> {
+  const { whole, promptMayBeMissing = false, partialMayBeMissing = false } = expected;
+  const [prompt, answer, ...more] = await chat.listStored(request.threadId);
   expect(more).toEqual([]);
   if (prompt || !promptMayBeMissing) {
     expect(prompt).toMatchObject({ id: request.prompt.id, promptId: request.prompt.id, status: "complete" });
@@ -33,36 +33,36 @@ export async function expectAgreement(chat: Chat, request: Ask, seen: Seen, expe
   if (answer?.status === "complete") expect(content).toBe(whole);
   if (seen.status === 200) {
     expect(whole.startsWith(seen.text)).toBe(true);
-    if (answer || !partMayBeMissing) expect(content).toMatch(new RegExp(`^${RegExp.escape(seen.text)}`));
+    if (answer || !partialMayBeMissing) expect(content).toMatch(new RegExp(`^${RegExp.escape(seen.text)}`));
   }
   expect(whole.startsWith(content)).toBe(true);
 }
 
 /** Sends the same ids again: one whole answer, stored once behind its prompt, and from then on replayed without a model call. */
-export async function expectHealing(chat: Chat, request: Ask, whole: string): Promise<void> {
+export async function expectRetrySucceeds(chat: Chat, request: ChatBody, whole: string): Promise<void> {
   const answer = { status: 200, text: whole, failed: false };
-  expect(await read(chat.post(request))).toEqual(answer);
-  await chat.settled();
+  expect(await readResponse(chat.post(request))).toEqual(answer);
+  await chat.waitForTurns();
   const stored = [
     `user ${request.prompt.id} complete ${JSON.stringify(request.prompt.content)}`,
     `assistant ${request.responseId} complete ${JSON.stringify(whole)}`,
   ];
-  expect(inShort(await chat.stored(request.threadId))).toEqual(stored);
-  const calls = callsFor(chat, request);
-  expect(await read(chat.post(request))).toEqual(answer);
-  await chat.settled();
-  expect(inShort(await chat.stored(request.threadId))).toEqual(stored);
-  expect(callsFor(chat, request)).toBe(calls);
+  expect(summarize(await chat.listStored(request.threadId))).toEqual(stored);
+  const calls = countModelCalls(chat, request);
+  expect(await readResponse(chat.post(request))).toEqual(answer);
+  await chat.waitForTurns();
+  expect(summarize(await chat.listStored(request.threadId))).toEqual(stored);
+  expect(countModelCalls(chat, request)).toBe(calls);
 }
 
 /** How often the model was asked a prompt. */
-export const callsFor = (chat: Chat, { prompt }: Ask): number =>
+export const countModelCalls = (chat: Chat, { prompt }: ChatBody): number =>
   chat.model.calls.filter(
-    ({ body }) => promptOf(body) === (typeof prompt.content === "string" ? prompt.content : JSON.stringify(prompt.content)),
+    ({ body }) => lastPrompt(body) === (typeof prompt.content === "string" ? prompt.content : JSON.stringify(prompt.content)),
   ).length;
 
 /** Runs a check for many cases, a few at a time. */
-export async function forEach<T>(cases: readonly T[], check: (value: T) => Promise<void>, atOnce = 8): Promise<void> {
+export async function forEachConcurrently<T>(cases: readonly T[], check: (value: T) => Promise<void>, atOnce = 8): Promise<void> {
   const left = [...cases];
   const work = async () => {
     for (let value = left.shift(); value !== undefined; value = left.shift()) {
