@@ -9,12 +9,18 @@ export type FetchHandler = (request: Request) => Response | Promise<Response>;
 
 /** The part of a `ServerResponse` of `node:http` or `node:http2` that the handler uses. */
 export interface NodeResponse {
+  /** Whether the status and the headers were sent. */
   readonly headersSent: boolean;
+  /** Whether the connection is closed. */
   readonly destroyed: boolean;
+  /** The status to send. */
   statusCode: number;
+  /** The connection, if there is one. */
+  readonly socket: object | null;
+  /** Ends the response. */
   end(): unknown;
+  /** Closes the connection. */
   destroy(error?: Error): unknown;
-  readonly socket: { destroySoon?(): void } | null;
 }
 
 /**
@@ -72,9 +78,10 @@ function breakResponse(res: NodeResponse): void {
     res.end();
     return;
   }
+  const socket: { destroySoon?: () => void } | null = res.socket;
   // Over HTTP/2, only an error resets the stream.
   if ("stream" in res) res.destroy(new Error("The response failed."));
   // Sends what was written before it closes the connection.
-  else if (res.socket?.destroySoon) res.socket.destroySoon();
+  else if (socket?.destroySoon) socket.destroySoon();
   else res.destroy();
 }

@@ -3,10 +3,13 @@ import { createRequest } from "@remix-run/node-fetch-server";
 
 /** The part of an `IncomingMessage` of `node:http` or `node:http2` that the handler uses, with what frameworks add to it. */
 export interface NodeRequest {
+  /** The method, for example `POST`. */
   readonly method?: string | undefined;
+  /** The path and the query. */
   readonly url?: string | undefined;
   /** The connection. */
   readonly socket: object;
+  /** The headers, with names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** Whether the body was read, at least partly. */
   readonly readableDidRead?: boolean | undefined;
