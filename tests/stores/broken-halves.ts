@@ -1,7 +1,7 @@
 /** Stores that do half of what a call asks for. */
-import type { StoredMessage } from "../../src/index.ts";
+import type { StoredMessage, ThreadKey } from "../../src/index.ts";
 import { fault, roundTrip, type BrokenStore } from "./broken-stores.ts";
-import { copyOf, find, listed, openTurn } from "./simple-store.ts";
+import { copyOf, find, listed, openTurn, threadsOf } from "./simple-store.ts";
 
 const times = "a thread says when it was made and when it last grew";
 
@@ -117,5 +117,76 @@ export const brokenHalves: BrokenStore[] = [
         return good.appendMessages(key, batch, options);
       },
     }),
+  ),
+  fault("cuts a message off when it is updated", "whole", "a message of 1 MB is kept", (good) => ({
+    async updateMessage(key, id, change) {
+      const content = change.message?.content;
+      if (typeof content !== "string") return good.updateMessage(key, id, change);
+      return good.updateMessage(key, id, { ...change, message: { role: "user", content: content.slice(0, 100_000) } });
+    },
+  })),
+  fault(
+    "PostgreSQL: strips NUL when it updates another field",
+    "whole",
+    "NUL and lone surrogates in a text are kept exactly or refused",
+    (good, data) => ({
+      async updateMessage(key, id, change) {
+        const updated = await good.updateMessage(key, id, change);
+        const message = find(data, key)?.messages.find((message) => message.id === id);
+        if (message && typeof message.message.content === "string") message.message.content = message.message.content.replaceAll("\0", "");
+        return updated;
+      },
+    }),
+  ),
+  fault("MySQL: sorts the fields of JSON when it updates one", "whole", "fields are kept in their order", (good, data) => ({
+    async updateMessage(key, id, change) {
+      const updated = await good.updateMessage(key, id, change);
+      const message = find(data, key)?.messages.find((message) => message.id === id);
+      if (message)
+        Object.assign(message, { message: Object.fromEntries(Object.entries(message.message).sort(([a], [b]) => (a < b ? -1 : 1))) });
+      return updated;
+    },
+  })),
+  fault(
+    "keeps 255 characters of a created thread's title",
+    "titles",
+    "any title is kept exactly, or refused where it holds NUL or lone surrogates",
+    (good) => ({
+      createThread: (key, title) => good.createThread(key, title.slice(0, 255)),
+    }),
+  ),
+  ...(["updateMessage", "deleteMessages", "renameThread"] as const).map((method) =>
+    fault(
+      `writes a thread back after ${method}, also where its owner was deleted`,
+      "deleteThread",
+      "no rename, update or deletion of messages brings back a thread that was deleted",
+      (good, data) => ({
+        [method]: async (key: ThreadKey, ...rest: never[]) => {
+          const thread = find(data, key);
+          const result: unknown = await Reflect.apply(good[method], good, [key, ...rest]);
+          await roundTrip();
+          if (thread && data.threads.every(({ owner }) => owner !== key.owner)) data.threads.push(thread);
+          return result;
+        },
+      }),
+    ),
+  ),
+  fault(
+    "deletes an owner's threads, and of each the first 1,000 messages",
+    "deleteOwner",
+    "an owner of 1,050 threads is deleted whole",
+    (good, data) => {
+      const left = new Map<string, StoredMessage[]>();
+      return {
+        async deleteOwner(owner) {
+          for (const { threadId, messages } of threadsOf(data, owner)) left.set(JSON.stringify([owner, threadId]), messages.slice(1_000));
+          await good.deleteOwner(owner);
+        },
+        async listMessages(key, options) {
+          const orphans = left.get(JSON.stringify([key.owner, key.threadId])) ?? [];
+          return [...copyOf(orphans), ...(await good.listMessages(key, options))];
+        },
+      };
+    },
   ),
 ];

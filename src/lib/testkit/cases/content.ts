@@ -2,7 +2,7 @@
 import { expectEqual } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import type { MessageStore, StoredMessage } from "../../core/store.ts";
-import { answer, hardTexts, here, key, longText, oddTexts, prompt, someTime } from "../samples.ts";
+import { answer, hardTexts, here, key, longText, oddTexts, prompt, prompts, someTime } from "../samples.ts";
 
 /** A message of each kind that OpenAI's form knows, and one that it does not. */
 const kinds: Record<string, unknown> = {
@@ -132,6 +132,15 @@ export const contentCases: MessageCase[] = [
         const thread = key(`thread.${index}`);
         const ids = await store.appendMessages(thread, [prompt("a", text)]).catch(() => undefined);
         expectEqual(await store.listMessages(thread), ids ? [prompt("a", text)] : [], `The thread with ${JSON.stringify(text)}`);
+        if (ids) {
+          await store.updateMessage(thread, "a", { finishReason: "stop" });
+          const updated = [{ ...prompt("a", text), finishReason: "stop" }];
+          expectEqual(
+            await store.listMessages(thread),
+            updated,
+            `The thread with ${JSON.stringify(text)} after an update of another field`,
+          );
+        }
 
         await store.appendMessages(here, [prompt(`m.${index}`)]);
         const message = { role: "user" as const, content: text };
@@ -147,6 +156,13 @@ export const contentCases: MessageCase[] = [
     async body(store) {
       const large = prompt("large", '0123456789 äöü 日本 "quoted" \\ \n'.repeat(32_768));
       await keeps(store, [prompt("before"), large, prompt("after")], "a large message");
+      await store.appendMessages(here, prompts("a", "b"));
+      expectEqual(await store.updateMessage(here, "a", { message: large.message }), true, "What an update to 1 MB resolved to");
+      expectEqual(
+        await store.listMessages(here),
+        [{ ...prompt("a"), message: large.message }, prompt("b")],
+        "The thread after an update to 1 MB",
+      );
     },
   },
 ];

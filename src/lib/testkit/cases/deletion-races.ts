@@ -65,6 +65,9 @@ export const deletionRaceCases: ThreadCase[] = races<ThreadStore>([
         await expectOneStory(one, name, [[]], `createThread at once with deleteThread (${name})`);
         const left = await one.getThread(thread);
         expectThat(left === undefined || left.title === "New title", `createThread at once with deleteThread left ${show(left)} (${name})`);
+        await one.appendMessages(thread, prompts("before"));
+        await atOnce<unknown>([later(first, () => one.createThread(thread, "New title")), later(second, () => other.deleteOwner(name))]);
+        await expectOneStory(one, name, [[]], `createThread at once with deleteOwner (${name})`);
       });
     },
   },

@@ -1,5 +1,5 @@
 /** Calls about threads that meet other calls. */
-import { expectEqual, expectThat } from "../expect.ts";
+import { expectEqual } from "../expect.ts";
 import type { ThreadCase } from "../case.ts";
 import { atOnce, later } from "../gate.ts";
 import type { ThreadStore } from "../../core/store.ts";
@@ -82,21 +82,29 @@ export const threadRaceCases: ThreadCase[] = races<ThreadStore>([
     },
   },
   {
-    name: "a rename or an update does not bring back a thread that was deleted",
+    name: "no rename, update or deletion of messages brings back a thread that was deleted",
     invariant: "deleteThread",
     async race(one, other) {
-      await meetings(async (name, first, second) => {
-        const thread = key("thread", name);
-        await one.appendMessages(thread, prompts("a"));
-        await atOnce<unknown>([
-          later(first, () => one.renameThread(thread, "New title")),
-          later(first, () => one.updateMessage(thread, "a", { status: "stopped" })),
-          later(second, () => other.deleteThread(thread)),
-        ]);
-        expectEqual(await one.getThread(thread), undefined, `The thread (${name})`);
-        expectEqual(await one.listMessages(thread), [], `Its messages (${name})`);
-        expectThat((await one.listThreads(name, { limit: 10 })).threads.length === 0, `The thread is still listed (${name})`);
-      });
+      const deletions: Record<string, (name: string) => Promise<unknown>> = {
+        deleteThread: (name) => other.deleteThread(key("thread", name)),
+        deleteOwner: (name) => other.deleteOwner(name),
+      };
+      for (const [deletion, remove] of Object.entries(deletions)) {
+        await meetings(async (name, first, second) => {
+          const thread = key("thread", name);
+          await one.appendMessages(thread, prompts("a", "b"));
+          await atOnce<unknown>([
+            later(first, () => one.renameThread(thread, "New title")),
+            later(first, () => one.updateMessage(thread, "a", { status: "stopped" })),
+            later(first, () => one.deleteMessages(thread, ["b"])),
+            later(second, () => remove(name)),
+          ]);
+          const when = `after ${deletion} met other changes (${name})`;
+          expectEqual(await one.getThread(thread), undefined, `The thread ${when}`);
+          expectEqual(await one.listMessages(thread), [], `Its messages ${when}`);
+          expectEqual((await one.listThreads(name, { limit: 10 })).threads, [], `The list ${when}`);
+        });
+      }
     },
   },
   {

@@ -32,12 +32,17 @@ export const threadSizeCases: ThreadCase[] = [
         await atOnce(ids.slice(from, from + 50).map((id) => () => store.createThread(key(id, "ada"), "")));
       }
       for (const index of [0, 500, 1_049]) await store.appendMessages(key(`thread.${index}`, "ada"), prompts("a"));
+      const messages = prompts(...numbered("m", 1_200));
+      for (const batch of [messages.slice(0, 600), messages.slice(600)]) await store.appendMessages(key("thread.7", "ada"), batch);
       await store.createThread(key("another", "ad"), "");
       await store.deleteOwner("ada");
       expectEqual(await walk(store, 1_000, "ada"), [], "The threads of the deleted owner");
       for (const index of [0, 500, 1_049])
         expectEqual(await store.listMessages(key(`thread.${index}`, "ada")), [], `The messages of the deleted owner's thread ${index}`);
       expectEqual(await walk(store, 10, "ad"), ["another"], "The threads of another owner");
+      await store.appendMessages(key("thread.7", "ada"), prompts("m.5", "m.1150"));
+      const left = idsOf(await store.listMessages(key("thread.7", "ada")));
+      expectEqual(left, ["m.5", "m.1150"], "A thread that had 1,200 messages, after deleteOwner and an append");
     },
   },
   {

@@ -205,6 +205,9 @@ export const threadCases: ThreadCase[] = [
         if (await store.appendMessages(thread, prompts("a"), { title }).catch(refused)) {
           expectEqual((await theThread(store, thread))?.title, title, `The title given by an append`);
         } else expectEqual(await theThread(store, thread), undefined, "The thread whose title was refused");
+        const created = await store.createThread(key("created"), title).catch(refused);
+        expectEqual((await theThread(store, key("created")))?.title, created && title, "The title given by createThread");
+        await store.deleteThread(key("created"));
         await store.createThread(here, "Old title");
         const renamed = await store.renameThread(here, title).catch(refused);
         expectEqual((await theThread(store))?.title, renamed ? title : "Old title", "The title given by a rename");

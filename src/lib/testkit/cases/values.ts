@@ -102,6 +102,9 @@ export const valueCases: MessageCase[] = [
       expectEqual(found, stored, "The message");
       expectEqual(fields(found!.message), fields(message), "The fields of its `message`, in their order");
       expectEqual(fields(found!), fields(stored), "All its fields, in their order");
+      await store.updateMessage(here, "a", { status: "stopped" });
+      const [updated] = await store.listMessages(here);
+      expectEqual(fields(updated!.message), fields(message), "The fields of its `message`, in their order, after updateMessage");
     },
   },
   {
