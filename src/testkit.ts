@@ -1,5 +1,5 @@
 /**
- * The store test kit: proves that a message store keeps the whole contract, under any test runner.
+ * The store test kit proves that a store keeps the whole contract, under any test runner.
  *
  * ```ts
  * import { test } from "node:test";
@@ -8,8 +8,8 @@
  * testMessageStore("my store", { create: () => createMyStore(), threads: true }, { test });
  * ```
  *
- * It needs no dependency and no runtime of its own. What costs grow with (a thread's length, the number of threads) is
- * for a benchmark to show; everything else the contract promises is a case here.
+ * It needs no dependency and no particular runtime. It has cases for everything that the contract guarantees, except for cost: measure
+ * with a benchmark how a call gets slower with the length of a thread or the number of threads.
  */
 export { messageStoreCases, testMessageStore } from "./lib/testkit/kit.ts";
 export type { CaseOptions, TestFunction, TestOptions } from "./lib/testkit/kit.ts";

@@ -1,4 +1,4 @@
-/** The list of cases for a store, and their registration with a test runner. */
+/** Lists the cases for a store, and registers them with a test runner. */
 import { throwUsageError } from "../core/usage-error.ts";
 import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../core/store.ts";
 import { runCase, type CaseDefinition, type MessageCase, type StoreCase, type ThreadCase } from "./case.ts";
@@ -31,14 +31,14 @@ import type { MessageStoreSubject, ThreadStoreSubject } from "./subject.ts";
 
 /** Options of {@link messageStoreCases}. */
 export interface CaseOptions {
-  /** Milliseconds after which a case fails that is still running. @default 30_000 */
+  /** The most milliseconds that a case may take. @default 30_000 */
   timeout?: number | undefined;
 }
 
-/** How a test runner takes a test: `test` of vitest, jest, node:test and bun:test all fit. */
+/** The test function of a runner: `test` of vitest, jest, node:test or bun:test. */
 export interface TestFunction {
   (name: string, run: () => Promise<void>, timeout?: number): unknown;
-  /** Reports a test that is not run. */
+  /** Reports a test as skipped. */
   skip(name: string, run: () => Promise<void>): unknown;
 }
 
@@ -84,10 +84,7 @@ const threadTierCases: ThreadCase[] = [
 
 const remedy = "Declare `threads: true` for a store that implements ThreadStore, or `threads: false` for one that does not";
 
-/**
- * The case that every subject has: a tier that is left undeclared, declared and not there, or there and declared not to be, must not
- * pass in silence.
- */
+/** Every subject has this case. A tier must not pass silently if it is not declared, declared but missing, or there but declared missing. */
 const tierCase: MessageCase = {
   name: "the store has the tiers it declares",
   invariant: "tiers",
@@ -120,10 +117,15 @@ function expectHas(store: object, methods: readonly string[]): void {
 }
 
 /**
- * The cases for a store, as a plain list for a runner of your own: run those without `skip`, and show those with it as
- * skipped.
+ * Returns the cases for a store as a list, for a test runner of your own. Run those without `skip`, and report those with it as skipped.
  *
- * @throws TypeError for what is no subject, such as a store.
+ * @throws TypeError if the subject has no `create`, for example because it is a store.
+ *
+ * @example
+ * for (const { name, skip, run } of messageStoreCases({ create: () => createMyStore(), threads: true })) {
+ *   if (skip === undefined) await run();
+ *   else console.log(`${name}: skipped, ${skip}`);
+ * }
  */
 export function messageStoreCases<Store extends ThreadStore>(subject: ThreadStoreSubject<Store>, options?: CaseOptions): StoreCase[];
 export function messageStoreCases<Store extends MessageStore>(subject: MessageStoreSubject<Store>, options?: CaseOptions): StoreCase[];
@@ -148,14 +150,17 @@ export function messageStoreCases<Store extends ThreadStore>(
   ];
 }
 
-/** What is passed, for those who passed something else. */
+/** A subject, for the errors. */
 const example = "{ create: () => createMyStore(), threads: true }";
 
 /**
- * Registers the cases for a store as tests, each named after the store and what it does. Cases for what the store does not
- * have, or was not given (`peer`, `reopen`), are registered as skipped.
+ * Registers the cases for a store as tests, named after the store and the case. Cases that need what the store does not have, or what you
+ * did not pass (`peer`, `reopen`), are registered as skipped.
  *
- * @throws TypeError where there is no test function, neither given nor global, for a name that is none, and for what is no subject.
+ * @throws TypeError if there is no test function, neither passed nor global, if the name is not a string, or if the subject has no `create`.
+ *
+ * @example
+ * testMessageStore("my store", { create: () => createMyStore(), threads: true }, { test });
  */
 export function testMessageStore<Store extends ThreadStore>(name: string, subject: ThreadStoreSubject<Store>, options?: TestOptions): void;
 export function testMessageStore<Store extends MessageStore>(
@@ -174,7 +179,7 @@ export function testMessageStore<Store extends ThreadStore>(
     throwUsageError("there is no test function with a skip: pass your runner's, as in testMessageStore(name, subject, { test })");
   for (const { name: what, skip, run } of messageStoreCases(subject as ThreadStoreSubject<Store>, { timeout })) {
     if (skip) test.skip(`${name}: ${what} (skipped: ${skip})`, run);
-    else test(`${name}: ${what}`, run, timeout + 10_000); // the case itself is the first to say that it took too long
+    else test(`${name}: ${what}`, run, timeout + 10_000); // so that the case reports the timeout itself, with its calls
   }
 }
 
