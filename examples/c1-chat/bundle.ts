@@ -1,4 +1,4 @@
-/** Bundles the page once, at start, to serve it from memory: no build step, and nothing from another host. */
+/** Bundles the page when the server starts, and serves it from memory. There is no build step, and nothing is loaded from another host. */
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -17,12 +17,12 @@ export async function bundlePage(): Promise<Map<string, Asset>> {
     outdir: "/assets",
     write: false,
     bundle: true,
-    splitting: true, // icons and diagrams load when an answer has one
+    splitting: true, // loads icons and diagrams only when an answer uses them
     format: "esm",
     jsx: "automatic",
     minify: true,
     define: { "process.env.NODE_ENV": '"production"' },
-    loader: { ".svg": "copy", ".woff2": "file", ".woff": "empty", ".ttf": "empty" }, // one format of a font is enough
+    loader: { ".svg": "copy", ".woff2": "file", ".woff": "empty", ".ttf": "empty" }, // one font format is enough
     logLevel: "warning",
   });
   return new Map(

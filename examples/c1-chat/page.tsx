@@ -32,7 +32,7 @@ function Page() {
     if (threadId) threadListManager.selectThread(threadId);
   }, []);
 
-  /** C1Chat's list has no button for it: a double click on the title of a thread renames it. */
+  /** A double click on a title renames its thread, because C1Chat's list has no button for it. */
   const rename = ({ target }: MouseEvent) => {
     const thread = threadListManager.threads.find(({ threadId }) => threadId === threadListManager.selectedThreadId);
     if (!thread || !(target instanceof Element && target.closest(".crayon-shell-thread-button-title"))) return;
@@ -62,12 +62,12 @@ function Page() {
   );
 }
 
-/** Keeps the thread in the address, so that a reload finds it again. */
+/** Keeps the thread id in the URL, so that a reload opens the same thread. */
 function showInAddress(threadId?: string) {
   history.replaceState(null, "", threadId ? `?thread=${encodeURIComponent(threadId)}` : "/");
 }
 
-/** What went wrong, for ten seconds. C1Chat says nothing of an answer that broke off: its promise rejects, and nobody handles it. */
+/** Shows an error for ten seconds. C1Chat does not show that an answer broke: its promise rejects without a handler. */
 function useFailure() {
   const [failure, setFailure] = useState<string>();
   useEffect(() => {

@@ -1,4 +1,4 @@
-/** A chat in the browser: on C1 with THESYS_API_KEY, on the embedded demo model without. */
+/** A chat in the browser. With THESYS_API_KEY it uses C1, without it the demo model. */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { serve } from "@hono/node-server";
@@ -11,8 +11,7 @@ import OpenAI from "openai";
 import { bundlePage } from "./bundle.ts";
 import { openStore } from "./store.ts";
 
-// The page is for the person at this machine: only this machine reaches 127.0.0.1. HOST=0.0.0.0 lets the network in,
-// where anybody could then chat at the expense of your key.
+// Only this machine can connect to 127.0.0.1. With HOST=0.0.0.0, everyone in your network can chat, and you pay for it.
 const { HOST = "127.0.0.1", PORT = "3000", THESYS_API_KEY } = process.env;
 
 const client = THESYS_API_KEY
@@ -21,7 +20,7 @@ const client = THESYS_API_KEY
 
 const store = await openStore();
 
-/** Whose threads a request may see: those of the browser it comes from. A real app would look up its session here. */
+/** Identifies a browser by a cookie. In your app, look up the user's session here. */
 function authorize({ request }: { request: Request }): { owner: string } {
   const owner = /(?:^|; )owner=([\w-]{36})(?:;|$)/.exec(request.headers.get("cookie") ?? "")?.[1];
   if (owner === undefined) throw new ChatHandlerError("unauthorized", "Open the page first: it gives the browser its cookie.");
@@ -46,7 +45,7 @@ app.get("/", (context) => {
   if (getCookie(context, "owner") === undefined) {
     setCookie(context, "owner", randomUUID(), { httpOnly: true, sameSite: "Lax", maxAge: 34_560_000 });
   }
-  // Nothing comes from another host, and nothing goes there.
+  // The page may load and send nothing elsewhere.
   context.header(
     "Content-Security-Policy",
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'",

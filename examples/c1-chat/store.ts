@@ -1,4 +1,4 @@
-/** Where threads are kept: in a SQLite file, or in the database that DATABASE_URL or REDIS_URL names. */
+/** Stores the threads in a SQLite file, or in the database of DATABASE_URL or REDIS_URL. */
 import { DatabaseSync } from "node:sqlite";
 import type { ThreadStore } from "chat-handler";
 import { createMySqlStore } from "chat-handler/mysql";

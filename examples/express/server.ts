@@ -19,7 +19,7 @@ const chat = createChatHandler({
 
 const handle = toNodeHandler(chat);
 
-/** Answers a body that express.json() refuses with the handler's own error. */
+/** Answers a body that express.json() rejects with the handler's error. */
 const onBodyError: ErrorRequestHandler = (error, request, response, _next) => handle(request, response, error);
 
 const app = express();
@@ -29,7 +29,7 @@ app.get("/", (_request, response) => response.sendFile("index.html", { root: imp
 app.post("/api/chat", handle);
 app.use("/api/chat", onBodyError);
 
-// Without `authorize` everybody shares the threads, so only this machine is let in.
+// Without `authorize`, everyone shares the threads. So listen only on this machine.
 app.listen(Number(PORT), "127.0.0.1", () => {
   console.log(`Chat with ${THESYS_API_KEY ? "C1" : "the demo model"} at http://localhost:${PORT}`);
 });

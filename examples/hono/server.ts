@@ -23,7 +23,7 @@ const app = new Hono();
 app.get("/", (context) => context.html(page));
 app.post("/api/chat", (context) => chat(context.req.raw));
 
-// Without `authorize` everybody shares the threads, so only this machine is let in.
+// Without `authorize`, everyone shares the threads. So listen only on this machine.
 serve({ fetch: app.fetch, hostname: "127.0.0.1", port: Number(PORT) }, ({ port }) => {
   console.log(`Chat with ${THESYS_API_KEY ? "C1" : "the demo model"} at http://localhost:${port}`);
 });

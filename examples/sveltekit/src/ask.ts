@@ -1,4 +1,4 @@
-/** Sends a prompt and calls `onText` with the text as it arrives. Rejects if the answer is not whole. */
+/** Sends a prompt and calls `onText` for each piece of the answer. Rejects if the answer is not complete. */
 export async function ask(threadId: string, content: string, onText: (text: string) => void): Promise<void> {
   const response = await fetch("/api/chat", {
     method: "POST",
