@@ -15,7 +15,9 @@ export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
     exclude: ["**/node_modules/**", ...elsewhere.map((folder) => `tests/${folder}/**`)],
-    testTimeout: 20_000,
+    // On a busy machine everything takes long. What hangs fails after a minute.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     coverage: { include: ["src/**"], reporter: ["text", "html"] },
   },
 });

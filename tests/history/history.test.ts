@@ -3,10 +3,10 @@ import { ReadableStream } from "node:stream/web";
 import fc from "fast-check";
 import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
-import { createChatHandler, createMemoryStore, type ModelClient, type StoredMessage } from "../../src/index.ts";
+import { createChatHandler, createMemoryStore, type ModelClient, type StoredMessage, type ThreadStore } from "../../src/index.ts";
 import { findProblem } from "../../src/lib/demo-model/history.ts";
 import { createTools } from "../../src/tools.ts";
-import { chatBody, summarize, readResponse, startChat } from "../support/chat.ts";
+import { chatBody, expectError, summarize, readResponse, startChat } from "../support/chat.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { post } from "../support/handler-server.ts";
 import {
@@ -47,6 +47,16 @@ const stored = (messages: readonly Message[], promptId = "old"): StoredMessage[]
 
 describe("a poisoned history is repaired on the way to the model, and stays as it is in the store:", () => {
   it.each<[name: string, history: Message[], sent: Message[]]>([
+    [
+      "messages of the app itself, which are not",
+      [user("a"), { role: "system", content: "Be brief." }, { role: "developer", content: "And kind." }, assistant("b")],
+      [user("a"), { role: "system", content: "Be brief." }, { role: "developer", content: "And kind." }, assistant("b")],
+    ],
+    [
+      "a result without content",
+      [user("a"), assistant(null, "c1"), result("c1", null!)],
+      [user("a"), assistant(null, "c1"), result("c1", "")],
+    ],
     ["a call without its result", [user("a"), assistant(null, "c1")], [user("a")]],
     ["a call without its result, with text", [user("a"), assistant("Let me see", "c1")], [user("a"), assistant("Let me see")]],
     ["a result without its call", [user("a"), result("c1"), assistant("b")], [user("a"), assistant("b")]],
@@ -339,6 +349,30 @@ describe("history.maxMessages", () => {
     await chat.waitForTurns();
     expect(summarize(await chat.listStored()).at(-1)).toBe('assistant r1 complete "Answer to First."');
     expect((await chat.listStored()).length).toBe(20);
+  });
+
+  it("answers 409 when a prompt further back than the window is deleted while it is looked for", async () => {
+    const memory = createMemoryStore();
+    let isDeleted = false;
+    const kept: ThreadStore = {
+      ...memory,
+      async appendMessages(...args) {
+        const ids = await memory.appendMessages(...args);
+        if (isDeleted) await memory.deleteMessages(args[0], ["p1"]);
+        return ids;
+      },
+    };
+    const chat = await startChat({ backingStore: kept, history: { maxMessages: 1 } });
+    chat.model.next(sendPieces(textEvent("Half")));
+    await readResponse(chat.post(chatBody("First", 1)));
+    await readResponse(chat.post(chatBody("Second", 2)));
+    await chat.waitForTurns();
+    const calls = chat.model.calls.length;
+    isDeleted = true;
+    await expectError(await chat.post(chatBody("First", 1)), 409, "thread_deleted");
+    await chat.waitForTurns();
+    expect(chat.model.calls.length).toBe(calls);
+    expect((await chat.listStored()).map(({ id }) => id)).not.toContain("p1");
   });
 
   it("refuses an id that was used for something else further back than the window", async () => {

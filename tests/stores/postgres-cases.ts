@@ -162,3 +162,21 @@ test("misuse of createPostgresStore fails at construction and names the remedy",
     expect(() => createPostgresStore(client as PostgresClient, options)).toThrow(message);
   }
 });
+
+test("a statement that met another one, in a deadlock or a serialization failure, is tried again", async () => {
+  let queries = 0;
+  const failOnce = (code: string): PostgresClient => ({
+    async query() {
+      if (++queries === 1) throw Object.assign(new Error("the query failed"), { code });
+      return { rows: [] };
+    },
+  });
+  for (const code of ["40001", "40P01"]) {
+    queries = 0;
+    expect(await createPostgresStore(failOnce(code)).listMessages(here)).toEqual([]);
+    expect(queries).toBe(2);
+  }
+  queries = 0;
+  await expect(createPostgresStore(failOnce("57014")).listMessages(here)).rejects.toThrow("the query failed");
+  expect(queries).toBe(1);
+});

@@ -137,6 +137,8 @@ describe.each(variants)("%s", (via) => {
       "[null]",
       "[{},null]",
       "&lt;b&gt;",
+      '[{"a":"<b>"}]',
+      '[{"a":"</context>"}]',
     ];
     await forEachConcurrently(broken, async (state) => {
       const error = await expectError(await save(threads, `${card}<context>${state}</context>`), 400, "invalid_request");
@@ -219,6 +221,16 @@ describe.each(variants)("%s", (via) => {
       ...later,
     ]);
     expect((await save(threads, `Let me look. ${card}${context("Ada")}`)).status).toBe(204);
+  });
+
+  test("is stored in an answer whose prompt is just past limits.messages, and in none that is past it itself", async () => {
+    const threads = await startThreads(via, { limits: { messages: 60 } });
+    const later = Array.from({ length: 29 }, (_, n) => [prompt(n + 2), answer(n + 2)]).flat();
+    await threads.backingStore.appendMessages(ada("t"), [prompt(1), answer(1, card), ...later, prompt("end")]);
+    expect((await save(threads, card + context("Ada"))).status).toBe(204);
+    expect((await threads.backingStore.listMessages(ada("t")))[1]).toMatchObject({ message: { content: card + context("Ada") } });
+    await threads.backingStore.appendMessages(ada("t"), [answer("end")]);
+    expect((await save(threads, card + context("Bob"))).status).toBe(404);
   });
 
   test("of one owner stays apart from another's", async () => {

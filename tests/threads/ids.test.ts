@@ -111,6 +111,13 @@ describe.each(variants)("%s", (via) => {
       authorize: ({ threadId }) => (threadId === "a b" ? { owner: "ada" } : raise(new Error("down"))),
     });
     await expectError(await send("/get/a%20b"), 500, "internal");
+    const { send: sendAgain, backingStore } = await startThreads(via, {
+      authorize: ({ threadId }) =>
+        threadId === "a b" ? { owner: "ada" } : raise(new ChatHandlerError("store_failed", "The sessions are down.")),
+    });
+    // Not even where another reading names a thread.
+    await backingStore.appendMessages(ada("a b"), [prompt(1)]);
+    await expectError(await sendAgain("/get/a%20b"), 503, "store_failed");
   });
 
   test("an id no thread can have is refused before the store is asked", async () => {

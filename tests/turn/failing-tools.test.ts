@@ -7,6 +7,7 @@ import type { Script } from "../support/model-server.ts";
 import {
   callTools,
   chunk,
+  doneEvent,
   toEvent,
   finishEvent,
   neverAnswer,
@@ -128,10 +129,20 @@ describe("a turn with tools", () => {
     chat.model.next(sendPieces(textEvent("Let me look."), calls, toEvent({ choices: [], usage })));
     expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Let me look.", failed: true });
     await chat.waitForTurns();
-    expect(chat.turnEnds).toMatchObject([{ status: "failed", usage }]);
+    expect(chat.turnEnds).toMatchObject([{ status: "failed", finishReason: "tool_calls", usage }]);
     const stored = await chat.listStored();
     expect(rolesOf(stored)).toEqual(["user complete", "assistant failed", "tool failed"]);
     expect(stored[1]).toMatchObject({ message: { content: "Let me look." }, usage });
+  });
+
+  it("is bounded in all its steps together", async () => {
+    const chat = await startChat({ tools, limits: { answerCharacters: 500 } });
+    const words = "x".repeat(300);
+    const calls = toEvent(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls"));
+    chat.model.next(sendPieces(textEvent(words), calls, doneEvent), answerWith(words));
+    expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
+    await chat.waitForTurns();
+    expect(chat.errors).toMatchObject([{ code: "answer_too_large" }]);
   });
 
   it("keeps no call whose arguments broke off", async () => {

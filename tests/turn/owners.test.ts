@@ -130,6 +130,19 @@ it("is given the request and what it asks for, and not the right to change it", 
   expect(contexts[0]).not.toHaveProperty("owner");
 });
 
+it("cannot change the request that it is asked about", async () => {
+  const chat = await startChat({
+    authorize(context) {
+      Object.assign(context, { threadId: "elsewhere", responseId: "r9" });
+      Object.assign(context.prompt, { id: "p9", content: "Something else" });
+      return { owner: "ada" };
+    },
+  });
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+  await chat.waitForTurns();
+  expect(summarize(await chat.listStored("t", "ada"))).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
+});
+
 it("says who asks, and nothing else, whatever more is in what it returns", async () => {
   const session = { owner: "ada", threadId: "elsewhere", responseId: "r9", prompt: { id: "p9", role: "user", content: "Other" } };
   const chat = await startChat({ authorize: () => session });

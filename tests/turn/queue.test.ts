@@ -153,6 +153,26 @@ it("gives one turn to a request that is sent again while it waits", async () => 
   expect(chat.model.calls.length).toBe(2);
 });
 
+it("answers a prompt that is sent again after its client has left the queue", async () => {
+  const end = createGate();
+  const chat = await startChat();
+  chat.model.next(answerAfter([end.opened, "One"]));
+  const first = readResponse(chat.post(chatBody("First", 1)));
+  await chat.model.call(0);
+  const looked = chat.store.calls.length;
+  const leaver = new AbortController();
+  const left = chat.post(chatBody("Second", 2), { signal: leaver.signal });
+  while (chat.store.calls.length === looked) await new Promise(setImmediate);
+  leaver.abort();
+  await expectError(await left, 499, "client_gone");
+  const again = readResponse(chat.post(chatBody("Second", 2)));
+  end.open();
+  await first;
+  expect(await again).toEqual({ status: 200, text: "Answer to Second.", failed: false });
+  await chat.waitForTurns();
+  expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
+});
+
 describe("the queue is bounded", () => {
   it("in length: one prompt too many is refused with 409, nothing of it stored", async () => {
     const end = createGate();

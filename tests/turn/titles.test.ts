@@ -82,6 +82,14 @@ it("is of the text without white space around it", () => {
 });
 
 describe("the title hook", () => {
+  it("is given up after timeouts.turn: what waitUntil was given settles, and the title of the prompt stays", async () => {
+    const chat = await startChat({ generateTitle: () => new Promise(() => {}), timeouts: { turn: 1_500 } });
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+    await chat.waitForTurns();
+    expect(chat.errors).toMatchObject([{ code: "internal", cause: new Error("generateTitle took longer than 1500 ms.") }]);
+    expect(await titleOf(chat)).toBe("Hi");
+  });
+
   it("gives the title, once, from the first prompt, without the turn waiting for it", async () => {
     const made = createGate();
     const asked: string[] = [];

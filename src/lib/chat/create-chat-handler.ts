@@ -47,7 +47,7 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
       // Each function of the app receives a copy: what it changes there changes nothing here.
       const requestContext = { request, threadId, responseId, prompt };
       context = { ...requestContext };
-      const authorized = await findOwner(() => settings.authorize({ ...requestContext }));
+      const authorized = await findOwner(() => settings.authorize({ ...requestContext, prompt: { ...prompt } }));
       if (!("owner" in authorized)) return authorized;
       const turnContext: TurnContext = { ...requestContext, ...authorized };
       context = { ...turnContext };

@@ -21,7 +21,8 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
 
   /**
    * @param toText - Returns the text to write for an event.
-   * @param flushInterval - Milliseconds between two writes. The first one, and the last one of a complete answer, do not wait.
+   * @param flushInterval - Milliseconds between two writes, and between the last write and the end of a broken answer: a browser drops what it has
+   * not read when the connection breaks. The first write, and the last one of a complete answer, do not wait.
    */
   constructor(log: EventLog, toText: (event: TurnEvent) => string, flushInterval: number) {
     this.#log = log;
@@ -58,8 +59,8 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
   async next(): Promise<IteratorResult<string, undefined>> {
     for (;;) {
       while (!this.#isClosed && (!this.#isDemanded || !this.#hasEvents())) await this.#change();
-      if (this.#isClosed || this.isEnded) return { done: true, value: undefined };
       await this.#untilDue();
+      if (this.#isClosed || this.isEnded) return { done: true, value: undefined };
       const text = this.#readText();
       if (text === "") {
         // Events without text are consumed at once.

@@ -82,11 +82,14 @@ export class EventLog {
     while (index > 0 && start > position) start -= sizeOf(this.#events[--index]!);
     const events: TurnEvent[] = [];
     let next = position;
-    for (; next < this.readableLength && next - position < maxEventText; index++) {
+    // A read that ends within a surrogate pair would lose the character.
+    let isWithinPair = false;
+    for (; next < this.readableLength && (next - position < maxEventText || isWithinPair); index++) {
       const event = this.#events[index]!;
       const end = Math.min(start + sizeOf(event), this.readableLength);
       const isWhole = next === start && end === start + sizeOf(event);
       events.push("text" in event && !isWhole ? { ...event, text: event.text.slice(next - start, end - start) } : event);
+      isWithinPair = "text" in event && endsWithHighSurrogate(event.text);
       start += sizeOf(event);
       next = end;
     }

@@ -9,15 +9,16 @@ export function toTurnEvents(answer: readonly StoredMessage[]): TurnEvent[] {
     if (message.role === "tool") return [{ type: "tool-result", id: message.tool_call_id, content: textOf(message) }];
     if (message.role !== "assistant") return [];
     const calls = (message.tool_calls ?? []).filter((call) => call.type === "function");
+    const text = textOf(message);
     return [
       { type: "step-start" },
-      { type: "text", text: textOf(message) },
+      ...(text ? [{ type: "text", text } as const] : []),
+      { type: "step-end", finishReason, usage },
       ...calls.flatMap(({ id, function: { name, arguments: args } }): TurnEvent[] => [
         { type: "tool-call", id, name },
         { type: "tool-arguments", id, text: args },
         { type: "tool-input", id, input: parseArguments(args) },
       ]),
-      { type: "step-end", finishReason, usage },
     ];
   });
 }

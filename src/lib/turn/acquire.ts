@@ -1,7 +1,7 @@
 /** The beginning of a turn: its place in the queue, what the store already has of it, and its prompt in the store. */
 import { withTimeout } from "../core/async.ts";
 import type { Lease, Ticket } from "../core/coordinator.ts";
-import { ChatHandlerError, createIdConflict, createThreadDeletedError } from "../core/errors.ts";
+import { ChatHandlerError, createThreadDeletedError } from "../core/errors.ts";
 import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
 import { titleOf } from "./title.ts";
 import type { Turn } from "./turn.ts";
@@ -40,7 +40,7 @@ async function waitForLease(turn: Turn, ticket: Ticket, timeout: number): Promis
  * Stores the prompt, unless it is stored already. Returns what the store had of the turn before.
  *
  * @param wasThreadKnown - Whether the thread had messages while the turn waited. If it has none now, it was deleted.
- * @throws ChatHandlerError `thread_deleted`, `id_conflict`
+ * @throws ChatHandlerError `thread_deleted`, `id_conflict` (of an id that was used for something else)
  */
 export async function storePrompt(turn: Turn, wasThreadKnown: boolean): Promise<ExistingTurn> {
   const { store, history } = turn.settings;
@@ -54,6 +54,6 @@ export async function storePrompt(turn: Turn, wasThreadKnown: boolean): Promise<
   if (storedIds.includes(turn.prompt.id)) return existing;
   // The prompt is further back than the messages that were read.
   const whole = await loadExistingTurn(turn);
-  if (!whole.hasPrompt) throw createIdConflict("prompt.id");
+  if (!whole.hasPrompt) throw createThreadDeletedError();
   return whole;
 }

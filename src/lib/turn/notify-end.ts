@@ -22,7 +22,7 @@ function createTurnEndEvent(turn: Turn, status: MessageStatus, error: ChatHandle
   return {
     ...turn.context,
     status,
-    finishReason: lastStep?.finishReason,
+    finishReason: step?.finishReason,
     usage: sumUsage(usageOfCompletedSteps, lastStep?.usage),
     steps,
     error,

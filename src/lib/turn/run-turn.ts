@@ -68,7 +68,6 @@ async function answerPrompt(turn: Turn, lease: Lease, wasThreadKnown: boolean): 
     step = await generateStep(turn);
   } while (await runTools(turn, step));
   if (turn.log.textFrom(0) === "") throw new ChatHandlerError("model_failed", "The model sent no text.");
-  turn.deadlines.stop();
   await commitAnswer(turn, step);
 }
 

@@ -15,7 +15,8 @@ export async function storeGeneratedTitle(turn: Turn): Promise<void> {
   try {
     const firstTitle = titleOf(turn);
     const generated = callSafely(() => generateTitle(turn.context));
-    const title = normalizeTitle(await withTimeout(timeouts.turn, generated, () => new Error("`generateTitle` took too long.")));
+    const createError = () => new Error(`generateTitle took longer than ${timeouts.turn} ms.`);
+    const title = normalizeTitle(await withTimeout(timeouts.turn, generated, createError));
     const thread = await threadStore.getThread(turn.thread);
     if (title && thread?.title === firstTitle) await threadStore.renameThread(turn.thread, title);
   } catch (error) {

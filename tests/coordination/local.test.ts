@@ -1,0 +1,184 @@
+/** The order of turns in one process. */
+import { describe, expect, it, vi } from "vitest";
+import { createMemoryStore } from "../../src/index.ts";
+import { createLocalCoordinator, localCoordinatorOf } from "../../src/lib/coordination/local.ts";
+import type { Coordinator, Entrance, QueuePolicy, Ticket, TurnEntry } from "../../src/lib/core/coordinator.ts";
+import { EventLog } from "../../src/lib/core/event-log.ts";
+
+const queue: QueuePolicy = { concurrency: "queue", maxQueued: 32 };
+const reject: QueuePolicy = { concurrency: "reject", maxQueued: 32 };
+
+const entry = (n: number, change: Partial<TurnEntry> = {}): TurnEntry => ({
+  owner: "",
+  threadId: "t",
+  responseId: `r${n}`,
+  prompt: { id: `p${n}`, role: "user", content: `Prompt ${n}` },
+  ...change,
+});
+
+const createLocal = () => ({ log: new EventLog(() => {}), stop: vi.fn<() => void>() });
+
+async function enter(coordinator: Coordinator, turn: TurnEntry, policy = queue, local = createLocal()): Promise<Entrance> {
+  return coordinator.enter(turn, policy, local);
+}
+
+async function ticketOf(coordinator: Coordinator, turn: TurnEntry, policy = queue, local = createLocal()): Promise<Ticket> {
+  const entrance = await coordinator.enter(turn, policy, local);
+  if (entrance.kind !== "entered") throw new Error(`It is ${entrance.kind}.`);
+  return entrance.ticket;
+}
+
+/** Whether a promise has settled by now. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let hasSettled = false;
+  void promise.then(() => (hasSettled = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  return hasSettled;
+}
+
+describe("a queue", () => {
+  it("grants one turn at a time, in the order in which they entered", async () => {
+    const coordinator = createLocalCoordinator();
+    const tickets = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
+    expect(tickets.map(({ ahead }) => ahead)).toEqual([0, 1, 2]);
+    const first = await tickets[0]!.granted;
+    expect(await isSettled(tickets[1]!.granted)).toBe(false);
+    first.release();
+    const second = await tickets[1]!.granted;
+    expect(await isSettled(tickets[2]!.granted)).toBe(false);
+    second.release();
+    (await tickets[2]!.granted).release();
+    expect((await ticketOf(coordinator, entry(4))).ahead).toBe(0);
+  });
+
+  it("is one for each thread of each owner", async () => {
+    const coordinator = createLocalCoordinator();
+    const others = [entry(1), entry(1, { threadId: "u" }), entry(1, { owner: "ada" }), entry(1, { owner: "t", threadId: "" })];
+    const tickets = await Promise.all(others.map((other) => ticketOf(coordinator, other)));
+    expect(tickets.map(({ ahead }) => ahead)).toEqual([0, 0, 0, 0]);
+  });
+
+  it("goes on behind a turn that leaves", async () => {
+    const coordinator = createLocalCoordinator();
+    const [first, second, third] = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
+    second!.leave();
+    expect(await isSettled(third!.granted)).toBe(false);
+    (await first!.granted).release();
+    (await third!.granted).release();
+    expect((await ticketOf(coordinator, entry(4))).ahead).toBe(0);
+  });
+
+  it("lets so many turns wait, and no more", async () => {
+    const coordinator = createLocalCoordinator();
+    const policy = { ...queue, maxQueued: 2 };
+    for (const n of [1, 2, 3]) await ticketOf(coordinator, entry(n), policy);
+    expect(await enter(coordinator, entry(4), policy)).toEqual({ kind: "busy" });
+    // Joining is not waiting.
+    expect(await enter(coordinator, entry(3), policy)).toEqual({ kind: "joined" });
+  });
+
+  it('lets nobody wait with "reject", except behind turns that are about to end', async () => {
+    const coordinator = createLocalCoordinator();
+    const first = await ticketOf(coordinator, entry(1), reject);
+    expect(await enter(coordinator, entry(2), reject)).toEqual({ kind: "busy" });
+    first.refuseJoins();
+    expect((await ticketOf(coordinator, entry(2), reject)).ahead).toBe(1);
+    expect(await enter(coordinator, entry(3), reject)).toEqual({ kind: "busy" });
+  });
+
+  it("tells a turn whether one that was ahead stored its prompt meanwhile", async () => {
+    const coordinator = createLocalCoordinator();
+    const tickets = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
+    const first = await tickets[0]!.granted;
+    expect(first.hasPredecessorStarted).toBe(false);
+    first.markStarted();
+    first.release();
+    const second = await tickets[1]!.granted;
+    expect(second.hasPredecessorStarted).toBe(true);
+    second.release();
+    expect((await tickets[2]!.granted).hasPredecessorStarted).toBe(true);
+  });
+
+  it("counts no prompt that was stored before the turn entered, and none that was not stored", async () => {
+    const coordinator = createLocalCoordinator();
+    const first = await (await ticketOf(coordinator, entry(1))).granted;
+    first.markStarted();
+    const second = await ticketOf(coordinator, entry(2));
+    const third = await ticketOf(coordinator, entry(3));
+    first.release();
+    const lease = await second.granted;
+    expect(lease.hasPredecessorStarted).toBe(false);
+    lease.release();
+    expect((await third.granted).hasPredecessorStarted).toBe(false);
+  });
+});
+
+describe("the same response id", () => {
+  it("joins the turn that waits or runs, and follows its log", async () => {
+    const coordinator = createLocalCoordinator();
+    const [running, waiting] = [createLocal(), createLocal()];
+    const ticket = await ticketOf(coordinator, entry(1), queue, running);
+    await ticketOf(coordinator, entry(2), queue, waiting);
+    for (const policy of [queue, reject]) {
+      expect(await enter(coordinator, entry(1), policy)).toEqual({ kind: "joined" });
+      expect(await enter(coordinator, entry(2), policy)).toEqual({ kind: "joined" });
+    }
+    expect(await coordinator.follow(entry(1))).toBe(running.log);
+    expect(await coordinator.follow(entry(2))).toBe(waiting.log);
+    (await ticket.granted).release();
+    expect(await coordinator.follow(entry(1))).toBeUndefined();
+  });
+
+  it("conflicts if it comes with another prompt id or another prompt", async () => {
+    const coordinator = createLocalCoordinator();
+    await ticketOf(coordinator, entry(1));
+    const { prompt } = entry(1);
+    for (const changed of [
+      { ...prompt, id: "p9" },
+      { ...prompt, content: "Other" },
+    ]) {
+      expect(await enter(coordinator, entry(1, { prompt: changed }))).toEqual({ kind: "conflict" });
+    }
+    expect((await enter(coordinator, entry(1, { threadId: "u", prompt: { ...prompt, content: "Other" } }))).kind).toBe("entered");
+  });
+
+  it("enters again behind a turn that refuses joins", async () => {
+    const coordinator = createLocalCoordinator();
+    const first = await ticketOf(coordinator, entry(1));
+    first.refuseJoins();
+    expect(await coordinator.follow(entry(1))).toBeUndefined();
+    const local = createLocal();
+    const again = await ticketOf(coordinator, entry(1), queue, local);
+    expect(again.ahead).toBe(1);
+    expect(await coordinator.follow(entry(1))).toBe(local.log);
+    (await first.granted).release();
+    await again.granted;
+  });
+});
+
+describe("a stop", () => {
+  it("stops the turn with this key, and resolves when the turn has ended", async () => {
+    const coordinator = createLocalCoordinator();
+    const [local, other] = [createLocal(), createLocal()];
+    const ticket = await ticketOf(coordinator, entry(1), queue, local);
+    await ticketOf(coordinator, entry(2), queue, other);
+    const stopped = coordinator.stop(entry(1));
+    expect(await isSettled(stopped)).toBe(false);
+    expect([local.stop.mock.calls.length, other.stop.mock.calls.length]).toEqual([1, 0]);
+    // It joins nobody any more, and is not stopped twice.
+    expect(await coordinator.follow(entry(1))).toBeUndefined();
+    expect(await coordinator.stop(entry(1))).toBe("none");
+    (await ticket.granted).release();
+    expect(await stopped).toBe("stopped");
+  });
+
+  it("finds no turn that never entered", async () => {
+    expect(await createLocalCoordinator().stop(entry(1))).toBe("none");
+  });
+});
+
+it("handlers on one store object share a coordinator, and those on two do not", () => {
+  const [one, other] = [createMemoryStore(), createMemoryStore()];
+  expect(localCoordinatorOf(one)).toBe(localCoordinatorOf(one));
+  expect(localCoordinatorOf(one)).not.toBe(localCoordinatorOf(other));
+});

@@ -1,0 +1,58 @@
+/** What one model call said, chunk by chunk. */
+import { describe, expect, it } from "vitest";
+import { EventLog } from "../../src/lib/core/event-log.ts";
+import { Step } from "../../src/lib/turn/step.ts";
+
+function start({ answerCharacters = 100, usedCharacters = 0, hasTools = true } = {}) {
+  const log = new EventLog(() => {});
+  log.append({ type: "text", text: "Before. " });
+  return { log, step: new Step(log, { answerCharacters, usedCharacters, hasTools }) };
+}
+
+describe("a step", () => {
+  it("puts text and reasoning into the log at once, in the order in which they came", () => {
+    const { log, step } = start();
+    step.append({ reasoning: "Hm, " });
+    step.append({ reasoning: "tea. " });
+    step.append({ text: "A " });
+    step.append({ reasoning: "Or not. ", text: "leaf." });
+    expect(log.readFrom(8).events).toEqual([
+      { type: "reasoning", text: "Hm, tea. " },
+      { type: "text", text: "A " },
+      { type: "reasoning", text: "Or not. " },
+      { type: "text", text: "leaf." },
+    ]);
+    expect(step.text).toBe("A leaf.");
+    expect(step.characters).toBe("Hm, tea. A Or not. leaf.".length);
+  });
+
+  it("counts text, reasoning, tool calls and the steps before against the bound of an answer", () => {
+    const { step } = start({ answerCharacters: 20, usedCharacters: 10 });
+    step.append({ text: "12", reasoning: "34" });
+    step.append({ toolCalls: [{ index: 0, id: "1", name: "2", arguments: "3456" }] });
+    expect(step.characters).toBe(20);
+    expect(() => step.append({ text: "x" })).toThrow("The answer is longer than 20 characters.");
+  });
+
+  it("keeps the reason that says the answer is not whole", () => {
+    const { step } = start();
+    step.append({ finishReason: "length" });
+    step.append({ finishReason: "stop" });
+    expect(step.finishReason).toBe("length");
+  });
+
+  it("takes the last reason of a whole answer, and the last usage", () => {
+    const { step } = start();
+    const usage = (total_tokens: number) => ({ prompt_tokens: 0, completion_tokens: 0, total_tokens });
+    step.append({ finishReason: "stop", usage: usage(1) });
+    step.append({ finishReason: "tool_calls", usage: usage(2) });
+    step.append({ text: "x" });
+    expect([step.finishReason, step.usage]).toEqual(["tool_calls", usage(2)]);
+  });
+
+  it("fails at a tool call in an app without tools, and has no calls without one", () => {
+    const { step } = start({ hasTools: false });
+    expect(step.toolCalls).toEqual([]);
+    expect(() => step.append({ toolCalls: [{ id: "c", name: "look_up", arguments: "{}" }] })).toThrow("this app has none");
+  });
+});
