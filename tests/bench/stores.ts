@@ -1,11 +1,12 @@
 /**
- * `npm run bench:stores`: compares the stores with bare statements through the same client. Starts its own PostgreSQL and Redis. Prints
- * tables, and writes `docs/benchmark-stores.md` with its plot.
+ * `npm run bench:stores`: compares the stores with bare statements through the same client. Starts its own PostgreSQL, MariaDB and
+ * Redis. Prints tables, and writes `docs/benchmark-stores.md` with its plot.
  *
  * `--quick` takes less than a minute and writes nothing. `--only pg,redis` measures only these stores, and writes nothing either.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { startMysql } from "../services/mysql.ts";
 import { startPostgres } from "../services/postgres.ts";
 import { startRedis } from "../services/redis.ts";
 import type { Service } from "../services/service.ts";
@@ -37,7 +38,7 @@ async function start(name: keyof Urls, start: () => Promise<Service>): Promise<v
     urls[name] = service.url;
   } catch (error) {
     if ((error as { code?: unknown }).code !== "ENOENT") throw error;
-    leftOut.push(`${name}: its server is not installed (Debian: \`postgresql\`, \`redis-server\`)`);
+    leftOut.push(`${name}: its server is not installed (Debian: \`postgresql\`, \`mariadb-server\`, \`redis-server\`)`);
   }
 }
 
@@ -57,6 +58,7 @@ try {
   const needs = (name: keyof Urls) => chosen.some((one) => entryOf(one).service === name);
   if (needs("postgres")) await start("postgres", () => startPostgres());
   // Redis must not rewrite its file in the middle of a measurement.
+  if (needs("mysql")) await start("mysql", () => startMysql());
   if (needs("redis")) await start("redis", () => startRedis(["--auto-aof-rewrite-percentage", "0"]));
   for (const name of chosen) {
     const { title, service } = entryOf(name);

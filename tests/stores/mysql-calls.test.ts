@@ -158,6 +158,7 @@ onMysql("MySQL", () => {
   // The optimizer's knowledge of the tables must not matter.
   test.for(["nothing", "short threads alone", "everything"])(
     "no call reads more of a long thread or of many threads than it needs, when %s was analyzed",
+    { timeout: 120_000 },
     async (analyzed) => {
       const { prefix } = await database.newStore();
       const many = 20_000;

@@ -49,18 +49,34 @@ onMysql("MySQL", () => {
     }
   });
 
-  test("an app that ran the statements itself needs no migration, nor the right to create anything", async () => {
-    const prefix = database.newPrefix();
+  /** A user who may use all tables of the database, and do what else is named. */
+  async function createUser(privileges: string): Promise<PoolOptions> {
     const connection = await database.connect();
-    for (const { statements } of mysqlSchema({ prefix })) for (const statement of statements) await connection.query(statement);
-    const user = `app_${prefix}`;
+    const user = `user_${database.newPrefix()}`;
     await connection.query(`CREATE USER ${user}@'%' IDENTIFIED BY 'secret'`);
     onTestFinished(async () => void (await connection.query(`DROP USER ${user}@'%'`)));
-    await connection.query(`GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON * TO ${user}@'%'`);
-    const store = createMySqlStore(openPool({ user, password: "secret" }), { prefix });
+    await connection.query(`GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ${privileges} ON * TO ${user}@'%'`);
+    return { user, password: "secret" };
+  }
+
+  test("the privileges that the docs name are enough, and those to create are needed only once", async () => {
+    const prefix = database.newPrefix();
+    const migrating = createMySqlStore(openPool(await createUser(", CREATE, REFERENCES, CREATE ROUTINE")), { prefix });
+    const store = createMySqlStore(openPool(await createUser("")), { prefix });
+    await expect(store.migrate()).rejects.toThrow(/denied/);
+    await migrating.migrate();
     await store.migrate();
     expect(await store.appendMessages(here, prompts("a"))).toEqual(["a"]);
     expect(await store.deleteThread(here)).toBe(true);
+  });
+
+  test("an app that ran the statements itself needs no migration", async () => {
+    const prefix = database.newPrefix();
+    const connection = await database.connect();
+    for (const { statements } of mysqlSchema({ prefix })) for (const statement of statements) await connection.query(statement);
+    const store = createMySqlStore(openPool(await createUser("")), { prefix });
+    await store.migrate();
+    expect(await store.appendMessages(here, prompts("a"))).toEqual(["a"]);
   });
 
   test("procedures that a dump left out are created again, and what is stored is kept", async () => {

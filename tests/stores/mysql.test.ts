@@ -44,10 +44,10 @@ onMysql("MySQL", () => {
   }
 
   const openPool =
-    (options: PoolOptions = {}, prepare?: string): Open =>
+    (options: PoolOptions = {}, ...settings: string[]): Open =>
     () => {
       const pool = database.openPool(options);
-      if (prepare !== undefined) onEachConnection(pool, prepare);
+      for (const setting of settings) onEachConnection(pool, `SET SESSION ${setting}`);
       return { client: pool, close: () => pool.end() };
     };
 
@@ -65,16 +65,15 @@ onMysql("MySQL", () => {
   testMessageStore("mysql2 pool with other options", subject(openPool(unusual)), { test });
 
   // The isolation level matters to the cases in which calls meet. The default is REPEATABLE READ.
-  const settings = [
-    "TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
-    "TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "TRANSACTION ISOLATION LEVEL SERIALIZABLE",
-    "sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'",
-    "sql_mode = ''",
+  const sessions = [
+    ["TRANSACTION ISOLATION LEVEL READ UNCOMMITTED", "sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'"],
+    ["TRANSACTION ISOLATION LEVEL READ COMMITTED", "sql_mode = ''"],
+    ["TRANSACTION ISOLATION LEVEL SERIALIZABLE"],
   ];
-  for (const setting of settings) {
-    const meetings = messageStoreCases(subject(openPool({}, `SET SESSION ${setting}`))).filter(({ name }) => name.includes("between"));
-    for (const { name, run } of meetings) test(`mysql2 pool, ${setting}: ${name}`, () => expect(run()).resolves.toBeUndefined());
+  for (const settings of sessions) {
+    const meetings = messageStoreCases(subject(openPool({}, ...settings))).filter(({ name }) => name.includes("between"));
+    for (const { name, run } of meetings)
+      test(`mysql2 pool, ${settings.join(", ")}: ${name}`, () => expect(run()).resolves.toBeUndefined());
   }
 
   const withMariadb = describeWith("the mariadb package", mariadb !== undefined, "npm install --prefix tests/services");

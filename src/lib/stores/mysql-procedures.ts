@@ -99,38 +99,50 @@ END`;
 
   return {
     // The batch is a JSON array of `[id, prompt id, 1 if complete, body]`. The body is text: its escapes are not resolved here.
-    // Returned are the places, from 1, of what was stored. What is stored of an answer is locked when it is looked at: an update
-    // in progress may make it complete.
+    // Returned are the places, from 1, of what was stored; or NULL if it was the whole batch, which saves a fifth of the time.
+    //
+    // What is stored of an answer is locked when it is looked at: an update in progress may make it complete. Whether an id of an
+    // answer is taken shows after the insert, which is then rolled back. To look before costs a second parse of the batch.
     appendMessages: procedure(
       "append_messages",
-      `${thread}, IN p_title ${text}, IN p_now BIGINT, IN p_answered ${text}, IN p_batch ${text}`,
+      `${thread}, IN p_title ${text}, IN p_now BIGINT, IN p_answered ${text}, IN p_count BIGINT, IN p_batch ${text}`,
       `${declareThread}  DECLARE v_activity BIGINT;
   DECLARE v_answered BINARY(32) DEFAULT ${hash("p_answered")};
-  DECLARE v_may_store BOOLEAN DEFAULT TRUE;
   DECLARE v_is_whole BOOLEAN;
+  DECLARE v_stored BIGINT DEFAULT 0;
 `,
       `  ${lockThread}
   IF v_answered IS NOT NULL THEN
-    SET v_may_store = EXISTS (SELECT 1 FROM ${messages} WHERE thread = v_thread AND id_hash = v_answered)
-      AND NOT EXISTS (SELECT 1 FROM ${batch} JOIN ${join} WHERE m.id_hash = v_answered OR m.prompt_hash <> v_answered);
     SELECT MAX(complete) INTO v_is_whole FROM ${messages} FORCE INDEX (by_prompt) WHERE ${ofAnswer} FOR UPDATE;
-    SET v_may_store = v_may_store AND NOT COALESCE(v_is_whole, FALSE);
-    IF v_may_store THEN DELETE FROM ${messages} WHERE ${ofAnswer}; END IF;
+    IF v_is_whole OR NOT EXISTS (SELECT 1 FROM ${messages} WHERE thread = v_thread AND id_hash = v_answered) THEN
+      SET v_thread = NULL;
+    ELSEIF v_is_whole IS NOT NULL THEN
+      DELETE FROM ${messages} WHERE ${ofAnswer};
+    END IF;
   ELSEIF v_thread IS NULL THEN
     ${createThread}
     ${lockThread}
   END IF;
 
-  IF v_may_store THEN
+  IF v_thread IS NOT NULL THEN
     INSERT INTO ${messages} (thread, seq, id_hash, prompt_hash, complete, body)
     SELECT v_thread, v_last + b.place, ${hash("b.id")}, ${hash("b.prompt_id")}, b.complete, b.body
-    FROM ${batch} LEFT JOIN ${join} WHERE m.thread IS NULL;
-    IF ROW_COUNT() > 0 THEN
-      ${nextActivity}
-      UPDATE ${threads} SET last_seq = last_seq + JSON_LENGTH(p_batch), updated_at = p_now, activity = v_activity WHERE \`key\` = v_thread;
-    END IF;
+    FROM ${batch} ON DUPLICATE KEY UPDATE body = ${messages}.body;
+    SELECT COUNT(*) INTO v_stored FROM ${messages} WHERE thread = v_thread AND seq > v_last;
   END IF;
-  SELECT seq - v_last AS place FROM ${messages} WHERE thread = v_thread AND seq > v_last ORDER BY seq;`,
+  IF v_answered IS NOT NULL AND v_stored < p_count THEN
+    ROLLBACK;
+    SET v_thread = NULL;
+  ELSEIF v_stored > 0 THEN
+    ${nextActivity}
+    UPDATE ${threads} SET last_seq = v_last + p_count, updated_at = p_now, activity = v_activity WHERE \`key\` = v_thread;
+  END IF;
+
+  IF v_stored = p_count THEN
+    SELECT NULL AS place;
+  ELSE
+    SELECT seq - v_last AS place FROM ${messages} WHERE thread = v_thread AND seq > v_last ORDER BY seq;
+  END IF;`,
     ),
 
     // Newest first: the end of the primary key, read backwards.

@@ -149,8 +149,10 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
       const batch = writeBatch(messages);
       if (batch.length === 0) return [];
       const json = JSON.stringify(batch.map(({ id, promptId, isComplete, body }) => [id, promptId, Number(isComplete), body]));
-      const rows = await call("appendMessages", key.owner, key.threadId, title, String(Date.now()), replacesAnswerTo ?? null, json);
-      return rows.map(([place]) => batch[Number(place) - 1]!.id);
+      const values = [title, String(Date.now()), replacesAnswerTo ?? null, String(batch.length), json];
+      const rows = await call("appendMessages", key.owner, key.threadId, ...values);
+      const stored = rows[0]?.[0] === null ? batch : rows.map(([place]) => batch[Number(place) - 1]!);
+      return stored.map(({ id }) => id);
     },
 
     async updateMessage(key, id, change) {

@@ -134,11 +134,12 @@ take turns in slices of a fraction of a second, and each ratio is the median of 
 The **bare statements** are what you would write by hand, through the same client and with the same durability. They store each message
 once by its id and in order, create or touch its thread, and index the thread by its latest activity. They store an answer only if its
 prompt exists, and replace a partial answer but never a complete one. In SQLite that is a transaction of two or three statements, in
-PostgreSQL one statement, in Redis a script. A read selects the bodies and parses them. Threads have one id and no owner.
+PostgreSQL one statement, in MariaDB a procedure, in Redis a script. A read selects the bodies and parses them. Threads have one id and no owner.
 
 - **node:sqlite** and **better-sqlite3**: a file in WAL mode, with \`synchronous\` full (the store's default) or normal.
 - **PGlite**: in this process, in memory and not durable.
 - **pg** and **postgres.js**: a pool of 16 connections to a server with default settings; *commit off* is \`synchronous_commit = off\`.
+- **mysql2**: a pool of 16 connections to a MariaDB with default settings; *flush off* is \`innodb_flush_log_at_trx_commit = 0\`.
 - **node-redis** and **ioredis**: \`appendonly yes\` with \`appendfsync\` always or everysec.
 - **memory**: has no client. It is compared with a map of arrays of JSON texts.
 ${leftOut.map((what) => `\nLeft out: ${what}\n`).join("")}
@@ -176,7 +177,7 @@ ${growthTable(measured, many)}
 
 SQLite shows its plan for each statement of the store. It keeps no statistics, so the plan does not depend on the data. PostgreSQL shows
 what it did within the store's functions (\`auto_explain\`, like \`EXPLAIN (ANALYZE, BUFFERS)\`). Rows and pages do not grow with the thread
-or with the number of threads.
+or with the number of threads. MariaDB does not explain statements within procedures, but counts the rows that they read.
 
 ${plans.join("\n\n")}
 `;

@@ -8,7 +8,7 @@ import type { OpenSqlite } from "./sqlite.ts";
 import type { Subject } from "./subject.ts";
 
 /** URLs of the running servers. */
-export type Urls = Partial<Record<"postgres" | "redis", string>>;
+export type Urls = Partial<Record<"postgres" | "mysql" | "redis", string>>;
 
 interface SubjectEntry {
   title: string;
@@ -66,6 +66,11 @@ async function openPostgresJs(url: string): Promise<Subject> {
   return openPostgres(client, "postgres_js", () => sql.end());
 }
 
+async function openMysqlPool(uri: string, flush: 0 | 1): Promise<Subject> {
+  const [{ openMysql }, { createPool }] = await Promise.all([import("./mysql.ts"), import("mysql2/promise")]);
+  return openMysql(createPool({ uri, connectionLimit: 16 }), flush);
+}
+
 const openRedis = async (url: string, sync: Sync) => (await import("./redis.ts")).openNodeRedis(url, sync);
 const openIoredis = async (url: string, sync: Sync) => (await import("./redis.ts")).openIoredis(url, sync);
 
@@ -95,6 +100,14 @@ export const subjects = {
     service: "postgres",
     client: { name: "postgres", folder: services.href },
     open: openPostgresJs,
+  },
+  mysql2: { title: "mysql2", service: "mysql", client: { name: "mysql2" }, open: (url) => openMysqlPool(url, 1) },
+  "mysql2-off": {
+    title: "mysql2, flush off",
+    service: "mysql",
+    client: { name: "mysql2" },
+    grows: true,
+    open: (url) => openMysqlPool(url, 0),
   },
   redis: { title: "node-redis, always", service: "redis", client: { name: "redis" }, open: (url) => openRedis(url, "always") },
   "redis-everysec": {
