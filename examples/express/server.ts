@@ -20,7 +20,10 @@ const chat = createChatHandler({
 const handle = toNodeHandler(chat);
 
 /** Answers a body that express.json() rejects with the handler's error. */
-const onBodyError: ErrorRequestHandler = (error, request, response, _next) => handle(request, response, error);
+const onBodyError: ErrorRequestHandler = (error, request, response, next) => {
+  if (String(error.type).startsWith("entity.")) return handle(request, response, error);
+  return next(error);
+};
 
 const app = express();
 app.use(compression());

@@ -1,4 +1,4 @@
-/** An example as somebody who copied it has it: in a folder of its own, installed, built, started in production mode. */
+/** Installs a copy of an example as a user would, builds it, and starts it in production mode. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -9,9 +9,9 @@ import { setTimeout } from "node:timers/promises";
 import { root, run } from "../package/pack.ts";
 import { freePort } from "../services/service.ts";
 
-/** A copy of an example, ready to be started. */
+/** A built copy of an example. */
 export interface Example {
-  /** Runs its `npm start` until it answers. */
+  /** Runs its `npm start`, and resolves when it serves its page. */
   start(env: Record<string, string>): Promise<Running>;
   remove(): Promise<void>;
 }
@@ -22,13 +22,13 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** What a checkout may have beside the sources. */
-const made = new Set(["node_modules", ".next", "build", ".react-router", ".svelte-kit", "chat.sqlite", "package-lock.json"]);
+/** Generated files that a checkout may contain. They are not copied. */
+const generated = new Set(["node_modules", ".next", "build", ".react-router", ".svelte-kit", "chat.sqlite", "package-lock.json"]);
 
 /** Copies an example and what `extras` adds to it, installs it with the packed tarball in place of the published package, and builds it. */
 export async function prepare(name: string, tarball: string): Promise<Example> {
   const folder = await mkdtemp(join(tmpdir(), `chat-handler-${name}-`));
-  await cp(join(root, "examples", name), folder, { recursive: true, filter: (path) => !made.has(basename(path)) });
+  await cp(join(root, "examples", name), folder, { recursive: true, filter: (path) => !generated.has(basename(path)) });
   const extras = join(import.meta.dirname, "extras", name);
   if (existsSync(extras)) await cp(extras, folder, { recursive: true });
   await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", tarball], folder);
@@ -39,7 +39,7 @@ export async function prepare(name: string, tarball: string): Promise<Example> {
 async function start(folder: string, env: Record<string, string>): Promise<Running> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  // A group of its own: npm, its shell and the server are stopped together.
+  // In a process group of its own, so that npm, its shell and the server stop together.
   const child = spawn("npm", ["start"], {
     cwd: folder,
     env: { ...process.env, NODE_ENV: "production", PORT: String(port), ...env },
@@ -49,22 +49,22 @@ async function start(folder: string, env: Record<string, string>): Promise<Runni
   let printed = "";
   for (const output of [child.stdout, child.stderr]) output.setEncoding("utf8").on("data", (text: string) => (printed += text));
   try {
-    await answering(url, child);
+    await waitForPage(url, child);
   } catch (error) {
     await stop(child);
-    throw new Error(`The example does not answer:\n${printed}`, { cause: error });
+    throw new Error(`The example does not serve its page:\n${printed}`, { cause: error });
   }
   return { url, stop: () => stop(child) };
 }
 
-/** Resolves when the page comes. */
-async function answering(url: string, child: ChildProcess): Promise<void> {
+/** Resolves when the server responds with its page. Rejects if it exits, or after a minute. */
+async function waitForPage(url: string, child: ChildProcess): Promise<void> {
   const until = performance.now() + 60_000;
   for (;;) {
     try {
       const { status } = await fetch(url);
       if (status === 200) return;
-      throw new Error(`The page came with status ${status}`);
+      throw new Error(`The page has status ${status}`);
     } catch (error) {
       if (performance.now() > until || child.exitCode !== null) throw error;
       await setTimeout(100);

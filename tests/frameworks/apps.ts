@@ -5,18 +5,18 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { bodyParser } from "@koa/bodyparser";
 import { getRequestListener } from "@hono/node-server";
-import { Controller, Module, Post, Req, Res } from "@nestjs/common";
-import { NestFactory } from "@nestjs/core";
+import { type ArgumentsHost, Catch, Controller, Module, Post, Req, Res } from "@nestjs/common";
+import { BaseExceptionFilter, NestFactory } from "@nestjs/core";
 import { type NestExpressApplication } from "@nestjs/platform-express";
 import { FastifyAdapter, type NestFastifyApplication } from "@nestjs/platform-fastify";
 import compression from "compression";
 import express, { type ErrorRequestHandler } from "express";
-import fastify, { type FastifyReply, type FastifyRequest } from "fastify";
+import fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from "fastify";
 import { createApp, createRouter, fromNodeMiddleware, toNodeListener } from "h3";
 import Koa from "koa";
 import compress from "koa-compress";
 import type { ChatHandler } from "../../src/index.ts";
-import { toNodeHandler } from "../../src/node.ts";
+import { type NodeRequest, type NodeResponse, toNodeHandler } from "../../src/node.ts";
 
 /** A server with the handler at `/api/chat` and, where the app compresses, a long text at `/long`. */
 export interface App {
@@ -64,6 +64,16 @@ async function nestOnExpress(chat: ChatHandler, options: object): Promise<App> {
     res.type("text/plain");
     res.send(long);
   });
+  const handle = toNodeHandler(chat);
+  class BodyTooLarge extends BaseExceptionFilter {
+    override catch(error: unknown, host: ArgumentsHost): unknown {
+      const [req, res]: [NodeRequest, NodeResponse] = host.getArgs();
+      const isTooLarge = error instanceof Error && "status" in error && error.status === 413;
+      return isTooLarge && req.originalUrl === "/api/chat" ? handle(req, res, error) : super.catch(error, host);
+    }
+  }
+  Catch()(BodyTooLarge);
+  app.useGlobalFilters(new BodyTooLarge(app.getHttpAdapter()));
   await app.listen(0, "127.0.0.1");
   return { origin: originOf(app.getHttpServer().address() as AddressInfo), close: () => app.close() };
 }
@@ -101,7 +111,10 @@ export const apps: Record<string, (chat: ChatHandler) => Promise<App>> = {
     const api = express.Router();
     api.post("/chat", handle);
     app.use("/api", api);
-    const onError: ErrorRequestHandler = (error, req, res, _next) => handle(req, res, error);
+    const onError: ErrorRequestHandler = (error, req, res, next) => {
+      if (String(error.type).startsWith("entity.")) return handle(req, res, error);
+      return next(error);
+    };
     app.use("/api/chat", onError);
     app.get("/long", (_req, res) => void res.type("text/plain").send(long));
     return serve(createServer(app));
@@ -120,7 +133,13 @@ export const apps: Record<string, (chat: ChatHandler) => Promise<App>> = {
   async Fastify(chat) {
     const handle = toNodeHandler(chat);
     const app = fastify();
-    app.post("/api/chat", (request, reply) => {
+    const errorHandler = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): unknown => {
+      if (!error.code.startsWith("FST_ERR_CTP_")) return reply.send(error);
+      reply.hijack();
+      reply.raw.setHeader("Connection", "close"); // the rest of the body was not read
+      return handle(request.raw, reply.raw, error);
+    };
+    app.post("/api/chat", { errorHandler }, (request, reply) => {
       reply.hijack();
       return handle(request.raw, reply.raw, request.body);
     });
