@@ -6,7 +6,7 @@ export { allowAnyone } from "./lib/core/authorize.ts";
 export type { Authorized, ErrorContext, RequestContext, TurnContext } from "./lib/core/context.ts";
 export { ChatHandlerError } from "./lib/core/errors.ts";
 export type { ChatHandlerErrorCode, ChatHandlerErrorOptions } from "./lib/core/errors.ts";
-export type { Limits, Timeouts } from "./lib/core/limits.ts";
+export type { Limits, PartialOptions, Timeouts } from "./lib/core/limits.ts";
 export type { ModelClient } from "./lib/core/model-client.ts";
 export { promptText } from "./lib/core/prompt.ts";
 export type { Prompt, PromptContent } from "./lib/core/prompt.ts";

@@ -34,7 +34,7 @@ function startClient(log: EventLog, { flushInterval = interval, toText = textOf 
   return { writes, seen, finished, isDone: () => isDone };
 }
 
-const createLog = (onAbandoned = () => {}) => new EventLog(onAbandoned);
+const createLog = (onAbandoned = () => {}) => new EventLog({ onAbandoned });
 const say = (log: EventLog, text: string) => log.append({ type: "text", text });
 const complete: TurnEvent = { type: "end", status: "complete" };
 const failed: TurnEvent = { type: "end", status: "failed" };

@@ -16,7 +16,7 @@ const entry = (n: number, change: Partial<TurnEntry> = {}): TurnEntry => ({
   ...change,
 });
 
-const createLocal = () => ({ log: new EventLog(() => {}), stop: vi.fn<() => void>() });
+const createLocal = () => ({ log: new EventLog({ onAbandoned() {} }), stop: vi.fn<() => void>() });
 
 async function enter(coordinator: Coordinator, turn: TurnEntry, policy = queue, local = createLocal()): Promise<Entrance> {
   return coordinator.enter(turn, policy, local);
@@ -26,6 +26,12 @@ async function ticketOf(coordinator: Coordinator, turn: TurnEntry, policy = queu
   const entrance = await coordinator.enter(turn, policy, local);
   if (entrance.kind !== "entered") throw new Error(`It is ${entrance.kind}.`);
   return entrance.ticket;
+}
+
+/** Waits for the lease, and leaves. */
+async function leave(ticket: Ticket | undefined): Promise<void> {
+  await ticket?.waitForLease();
+  ticket?.leave();
 }
 
 /** Whether a promise has settled by now. */
@@ -41,13 +47,13 @@ describe("a queue", () => {
     const coordinator = createLocalCoordinator();
     const tickets = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
     expect(tickets.map(({ ahead }) => ahead)).toEqual([0, 1, 2]);
-    const first = await tickets[0]!.granted;
-    expect(await isSettled(tickets[1]!.granted)).toBe(false);
-    first.release();
-    const second = await tickets[1]!.granted;
-    expect(await isSettled(tickets[2]!.granted)).toBe(false);
-    second.release();
-    (await tickets[2]!.granted).release();
+    await tickets[0]!.waitForLease();
+    expect(await isSettled(tickets[1]!.waitForLease())).toBe(false);
+    tickets[0]!.leave();
+    await tickets[1]!.waitForLease();
+    expect(await isSettled(tickets[2]!.waitForLease())).toBe(false);
+    tickets[1]!.leave();
+    await leave(tickets[2]);
     expect((await ticketOf(coordinator, entry(4))).ahead).toBe(0);
   });
 
@@ -62,9 +68,9 @@ describe("a queue", () => {
     const coordinator = createLocalCoordinator();
     const [first, second, third] = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
     second!.leave();
-    expect(await isSettled(third!.granted)).toBe(false);
-    (await first!.granted).release();
-    (await third!.granted).release();
+    expect(await isSettled(third!.waitForLease())).toBe(false);
+    await leave(first);
+    await leave(third);
     expect((await ticketOf(coordinator, entry(4))).ahead).toBe(0);
   });
 
@@ -89,27 +95,27 @@ describe("a queue", () => {
   it("tells a turn whether one that was ahead stored its prompt meanwhile", async () => {
     const coordinator = createLocalCoordinator();
     const tickets = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
-    const first = await tickets[0]!.granted;
+    const first = await tickets[0]!.waitForLease();
     expect(first.hasPredecessorStarted).toBe(false);
     first.markStarted();
-    first.release();
-    const second = await tickets[1]!.granted;
+    tickets[0]!.leave();
+    const second = await tickets[1]!.waitForLease();
     expect(second.hasPredecessorStarted).toBe(true);
-    second.release();
-    expect((await tickets[2]!.granted).hasPredecessorStarted).toBe(true);
+    tickets[1]!.leave();
+    expect((await tickets[2]!.waitForLease()).hasPredecessorStarted).toBe(true);
   });
 
   it("counts no prompt that was stored before the turn entered, and none that was not stored", async () => {
     const coordinator = createLocalCoordinator();
-    const first = await (await ticketOf(coordinator, entry(1))).granted;
-    first.markStarted();
+    const first = await ticketOf(coordinator, entry(1));
+    (await first.waitForLease()).markStarted();
     const second = await ticketOf(coordinator, entry(2));
     const third = await ticketOf(coordinator, entry(3));
-    first.release();
-    const lease = await second.granted;
+    first.leave();
+    const lease = await second.waitForLease();
     expect(lease.hasPredecessorStarted).toBe(false);
-    lease.release();
-    expect((await third.granted).hasPredecessorStarted).toBe(false);
+    second.leave();
+    expect((await third.waitForLease()).hasPredecessorStarted).toBe(false);
   });
 });
 
@@ -125,7 +131,7 @@ describe("the same response id", () => {
     }
     expect(await coordinator.follow(entry(1))).toBe(running.log);
     expect(await coordinator.follow(entry(2))).toBe(waiting.log);
-    (await ticket.granted).release();
+    await leave(ticket);
     expect(await coordinator.follow(entry(1))).toBeUndefined();
   });
 
@@ -151,8 +157,8 @@ describe("the same response id", () => {
     const again = await ticketOf(coordinator, entry(1), queue, local);
     expect(again.ahead).toBe(1);
     expect(await coordinator.follow(entry(1))).toBe(local.log);
-    (await first.granted).release();
-    await again.granted;
+    await leave(first);
+    await again.waitForLease();
   });
 });
 
@@ -168,7 +174,7 @@ describe("a stop", () => {
     // It joins nobody any more, and is not stopped twice.
     expect(await coordinator.follow(entry(1))).toBeUndefined();
     expect(await coordinator.stop(entry(1))).toBe("none");
-    (await ticket.granted).release();
+    await leave(ticket);
     expect(await stopped).toBe("stopped");
   });
 

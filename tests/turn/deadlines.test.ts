@@ -17,7 +17,7 @@ afterEach(() => {
 function start(state: TurnState = { name: "queued" }) {
   const abort = vi.fn<(reason: ChatHandlerError) => void>();
   const timeouts = { ...defaultTimeouts, firstChunk: 1000, idle: 500, turn: 5000 };
-  const deadlines = new Deadlines(timeouts, () => state, abort);
+  const deadlines = new Deadlines(timeouts, { state, abort });
   deadlines.start();
   return { deadlines, codes: () => abort.mock.calls.map(([reason]) => reason.code) };
 }

@@ -1,12 +1,23 @@
 /** What one model call said, chunk by chunk. */
 import { describe, expect, it } from "vitest";
 import { EventLog } from "../../src/lib/core/event-log.ts";
+import { createMemoryStore } from "../../src/index.ts";
+import { resolveChatOptions } from "../../src/lib/chat/options.ts";
+import type { TurnSettings } from "../../src/lib/turn/settings.ts";
 import { Step } from "../../src/lib/turn/step.ts";
+import { createTools } from "../../src/tools.ts";
+
+/** The settings that a step reads. */
+function settingsOf(answerCharacters: number, hasTools: boolean): TurnSettings {
+  const client = { chat: { completions: { create: () => Promise.reject(new Error("not called")) } } };
+  const tools = hasTools ? createTools([{ name: "look", run: () => 1 }]) : undefined;
+  return resolveChatOptions({ store: createMemoryStore(), client, model: "m", tools, limits: { answerCharacters } });
+}
 
 function start({ answerCharacters = 100, usedCharacters = 0, hasTools = true } = {}) {
-  const log = new EventLog(() => {});
+  const log = new EventLog({ onAbandoned() {} });
   log.append({ type: "text", text: "Before. " });
-  return { log, step: new Step(log, { answerCharacters, usedCharacters, hasTools }) };
+  return { log, step: new Step(log, settingsOf(answerCharacters, hasTools), usedCharacters) };
 }
 
 describe("a step", () => {

@@ -1,12 +1,12 @@
 /** Finds or starts the turn of a request. */
 import { callSafely } from "../core/async.ts";
 import type { TurnContext } from "../core/context.ts";
-import { createClientGoneError, createIdConflict } from "../core/errors.ts";
+import { createIdConflict } from "../core/errors.ts";
 import type { EventLog } from "../core/event-log.ts";
-import type { Ticket } from "../core/coordinator.ts";
 import { createBusyError } from "../turn/acquire.ts";
-import { replayIfComplete, runTurn } from "../turn/run-turn.ts";
-import { abortTurn, createTurn, reportTurnError, type Turn } from "../turn/turn.ts";
+import { replayIfComplete } from "../turn/begin-turn.ts";
+import { runTurn } from "../turn/run-turn.ts";
+import { Turn } from "../turn/turn.ts";
 import type { ChatSettings } from "./options.ts";
 
 /**
@@ -16,20 +16,17 @@ import type { ChatSettings } from "./options.ts";
  */
 export async function openLog(context: TurnContext, settings: ChatSettings): Promise<EventLog> {
   const { coordinator, concurrency, limits } = settings;
-  const { owner, threadId, responseId, prompt } = context;
-  const entry = { owner, threadId, responseId, prompt };
+  const policy = { concurrency, maxQueued: limits.queue };
   for (;;) {
-    let ticket: Ticket | undefined;
-    const turn = createTurn(context, settings, () => ticket?.refuseJoins());
-    const stop = () => abortTurn(turn, createClientGoneError());
-    const entrance = await coordinator.enter(entry, { concurrency, maxQueued: limits.queue }, { log: turn.log, stop });
+    const turn = new Turn(context, settings);
+    const entrance = await coordinator.enter(context, policy, turn);
     switch (entrance.kind) {
       case "entered":
-        ticket = entrance.ticket;
-        keepAlive(turn, runTurn(turn, ticket), settings);
+        turn.log.ended = runTurn(turn, entrance.ticket);
+        keepAlive(turn, settings);
         return turn.log;
       case "joined": {
-        const log = await coordinator.follow(entry);
+        const log = await coordinator.follow(context);
         if (log) return log;
         // The turn ended in between: enter again.
         break;
@@ -44,7 +41,8 @@ export async function openLog(context: TurnContext, settings: ChatSettings): Pro
 }
 
 /** Asks the platform to keep the process alive until the turn is stored. */
-function keepAlive(turn: Turn, finished: Promise<void>, { waitUntil }: ChatSettings): void {
+function keepAlive(turn: Turn, { waitUntil }: ChatSettings): void {
   if (!waitUntil) return;
-  callSafely(() => waitUntil(finished)).catch((error: unknown) => reportTurnError(turn, error));
+  const finished = turn.log.ended.then(() => turn.progress.notified);
+  callSafely(() => waitUntil(finished)).catch((error: unknown) => turn.report(error));
 }

@@ -1,7 +1,8 @@
 /** An event log as a streamed response. */
-import { type ChatHandlerError, createClientGoneError } from "../core/errors.ts";
+import type { ChatHandlerError } from "../core/errors.ts";
 import type { EventLog } from "../core/event-log.ts";
 import type { ChatRequest, Protocol } from "../core/protocol.ts";
+import { ClientConnection } from "./client-connection.ts";
 import { LogWrites } from "./log-writes.ts";
 
 /** How a log is streamed. */
@@ -21,55 +22,66 @@ export interface StreamOptions {
  */
 export async function streamLog(log: EventLog, { request, chatRequest, protocol, flushInterval }: StreamOptions): Promise<Response> {
   const writes = new LogWrites(log, protocol.createWriter(chatRequest), flushInterval);
-  const bytes = protocol.encode(writes).getReader();
-  const connection = watchDisconnect(request, writes);
+  const connection = new ClientConnection(request, writes);
   // In workerd, waiting for the turn also keeps a request alive that follows the turn of another request.
-  log.ended.then(connection.stop).catch(() => {});
-  writes.demand();
-  const first = await bytes.read();
-  const earlyFailure = connection.error ?? log.end?.error;
-  if (first.done && earlyFailure) throw earlyFailure;
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start: (controller) => (first.done ? controller.close() : controller.enqueue(first.value)),
-      async pull(controller) {
-        writes.demand();
-        const { done, value } = await bytes.read();
-        if (!done) return controller.enqueue(value);
-        const failure = connection.error ?? (protocol.failure === "breaks the stream" ? log.end?.error : undefined);
-        if (failure) controller.error(failure);
-        else controller.close();
-      },
-      cancel: () => connection.leave(),
-    },
-    // Nothing is read ahead: the position of the client is what it has really consumed.
-    { highWaterMark: 0 },
-  );
-  return new Response(body, { headers: protocol.headers });
+  void log.ended.then(() => connection.stopWatching());
+  const source = new BodySource(log, protocol, writes, connection);
+  await source.readFirst();
+  // Nothing is read ahead: the position of the client is what it has really consumed.
+  return new Response(new ReadableStream(source, { highWaterMark: 0 }), { headers: protocol.headers });
 }
 
-interface Connection {
-  /** Why the client left, if it did. */
-  error: ChatHandlerError | undefined;
-  leave(): void;
-  /** Stops watching. Only the request's own code may call it: workerd does not let another request use its signal. */
-  stop(): void;
-}
+const encoder = new TextEncoder();
 
-function watchDisconnect(request: Request, writes: LogWrites): Connection {
-  const connection: Connection = {
-    error: undefined,
-    leave() {
-      connection.error ??= createClientGoneError();
-      connection.stop();
-      writes.close();
-    },
-    stop() {
-      // The request is held whole: Node's garbage collector would take its signal along.
-      request.signal?.removeEventListener("abort", connection.leave);
-    },
-  };
-  request.signal?.addEventListener("abort", connection.leave);
-  if (request.signal?.aborted) connection.leave();
-  return connection;
+/** The source of a response's body: one write for each pull. A class, because every open stream has one. */
+class BodySource implements UnderlyingDefaultSource<Uint8Array> {
+  readonly #log: EventLog;
+  readonly #protocol: Protocol;
+  readonly #writes: LogWrites;
+  readonly #connection: ClientConnection;
+  readonly #texts: ReadableStreamDefaultReader<string>;
+  /** Read before there was a body. Gone once it is in the body. */
+  #first: ReadableStreamReadResult<string> | undefined;
+
+  constructor(log: EventLog, protocol: Protocol, writes: LogWrites, connection: ClientConnection) {
+    this.#log = log;
+    this.#protocol = protocol;
+    this.#writes = writes;
+    this.#connection = connection;
+    this.#texts = protocol.stream(writes).getReader();
+  }
+
+  /** Reads the first write. Throws if the turn fails before it. */
+  async readFirst(): Promise<void> {
+    this.#writes.demand();
+    this.#first = await this.#texts.read();
+    const failure = this.#connection.error ?? this.#log.end?.error;
+    if (this.#first.done && failure) throw failure;
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    if (this.#first) this.#pass(this.#first, controller);
+    this.#first = undefined;
+  }
+
+  pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.#writes.demand();
+    return this.#texts.read().then((read) => this.#pass(read, controller));
+  }
+
+  cancel(): void {
+    this.#connection.leave();
+  }
+
+  #pass({ done, value }: ReadableStreamReadResult<string>, controller: ReadableStreamDefaultController<Uint8Array>): void {
+    if (!done) return controller.enqueue(encoder.encode(value));
+    const failure = this.#getFailure();
+    if (failure) controller.error(failure);
+    else controller.close();
+  }
+
+  #getFailure(): ChatHandlerError | undefined {
+    if (this.#connection.error) return this.#connection.error;
+    return this.#protocol.failure === "breaks the stream" ? this.#log.end?.error : undefined;
+  }
 }

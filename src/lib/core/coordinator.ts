@@ -26,11 +26,11 @@ export interface QueuePolicy {
   maxQueued: number;
 }
 
-/** The local side of a turn that entered. */
+/** The local side of a turn that enters. */
 export interface LocalTurn {
   /** Where the turn writes its events. */
-  log: EventLog;
-  /** Stops the turn. Called at most once. */
+  readonly log: EventLog;
+  /** Stops the turn. */
   stop(): void;
 }
 
@@ -48,29 +48,30 @@ export type Entrance =
 export interface Ticket {
   /** How many turns were ahead when it entered. */
   readonly ahead: number;
-  /** Resolves when all turns ahead have ended or lost their lease. Never rejects. */
-  readonly granted: Promise<Lease>;
+  /** Resolves when all turns ahead have left or lost their lease. Never rejects. */
+  waitForLease(): Promise<Lease>;
   /** Ends new joins, for a turn that is about to end early. Its response id can enter again, behind it. */
   refuseJoins(): void;
-  /** Leaves the queue without running. Readers of the log must have seen its end. */
+  /**
+   * Leaves the queue. If the thread was granted, it goes to the next turn. Call it after the log has its end, which comes after the store's
+   * commit.
+   */
   leave(): void;
 }
 
-/** The right to run a thread's turn. */
+/** The right to run a thread's turn, until its ticket leaves. */
 export interface Lease {
   /** Whether a turn that was ahead stored its prompt after this one entered: proof that the thread existed meanwhile. */
   readonly hasPredecessorStarted: boolean;
   /** Records that the turn's prompt is stored. */
   markStarted(): void;
-  /** Gives the thread to the next turn. Call it after the log has its end, which comes after the store's commit. */
-  release(): void;
 }
 
 /**
  * Decides which turn of a thread runs, by ids alone.
  *
  * INVARIANT: of two turns of one thread that enter at the same time, one is ahead of the other.
- * INVARIANT: at most one ticket of a thread is granted and not released.
+ * INVARIANT: at most one ticket of a thread is granted and has not left.
  * INVARIANT: tickets are granted in the order in which their turns entered.
  */
 export interface Coordinator {

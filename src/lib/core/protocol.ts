@@ -27,8 +27,8 @@ export interface Protocol {
   flushInterval: number;
   /** Creates the translator of one response. It returns the text to send for an event; `""` for an event without one. */
   createWriter(request: ChatRequest): (event: TurnEvent) => string;
-  /** Encodes the writes. The source paces itself and never throws. */
-  encode(writes: AsyncIterable<string>): ReadableStream<Uint8Array>;
+  /** Turns the writes into a stream, the source of the response's body. The writes pace themselves and never throw. */
+  stream(writes: AsyncIterable<string>): ReadableStream<string>;
   /** How a client learns of a failure after the first byte: the stream breaks, or an event says so and the stream ends. */
   failure: "breaks the stream" | "event, then clean end";
   /** A failure before the first byte as an answer with status 200, for clients that show nothing on an error status. */

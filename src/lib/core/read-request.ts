@@ -9,7 +9,6 @@ export async function readJson(request: Request, limit: number, timeout: number)
   if (!/^application\/json\s*(;|$)/i.test(headers.get("Content-Type") ?? "")) {
     throw new ChatHandlerError("unsupported_media_type", "Send the body as application/json.");
   }
-  if (request.bodyUsed) throw alreadyRead();
   const body = new BodyReader(request, limit);
   try {
     return parseJson(await withTimeout(timeout, body.read(), () => body.timedOut(timeout)));
@@ -40,7 +39,7 @@ class BodyReader {
   }
 
   async read(): Promise<string> {
-    const { headers, body } = this.#request;
+    const { headers } = this.#request;
     const declared = headers.get("Content-Length") ?? "";
     const length = /^\d+$/.test(declared) ? Number(declared) : NaN;
     // A server holds its client to the length it declared, so that length bounds the body: reading it whole costs far less than
@@ -49,7 +48,8 @@ class BodyReader {
     const decoder = new TextDecoder("utf-8", { fatal: true });
     let text = "";
     try {
-      if (!isBounded) this.#stream = body?.getReader();
+      // Touched only if needed: the adapters of Node create a whole Request, with its stream, at the first use of `body` or `bodyUsed`.
+      if (!isBounded) this.#stream = this.#openStream();
       for (;;) {
         const { done, value } = this.#stream ? await this.#stream.read() : { done: true, value: await this.#request.arrayBuffer() };
         this.#size += value?.byteLength ?? 0;
@@ -67,6 +67,11 @@ class BodyReader {
     // A Node stream that was read before looks like an empty one.
     if (length > 0) throw alreadyRead();
     throw new ChatHandlerError("invalid_json", "The body is empty. If the client sent one, it was read before the handler received it.");
+  }
+
+  #openStream(): ReadableStreamDefaultReader<Uint8Array> | undefined {
+    if (this.#request.bodyUsed) throw alreadyRead();
+    return this.#request.body?.getReader();
   }
 
   /**

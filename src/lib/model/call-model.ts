@@ -2,7 +2,7 @@
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import { raceAbort } from "../core/async.ts";
 import type { ModelClient } from "../core/model-client.ts";
-import { createEventStreamCall } from "./event-stream-call.ts";
+import { EventStreamCall } from "./event-stream-call.ts";
 import { createIterableCall } from "./iterable-call.ts";
 import type { ModelCall } from "./model-call.ts";
 
@@ -41,5 +41,5 @@ function closeLateResponse(
 function openCall(response: Response | AsyncIterable<ChatCompletionChunk>, controller: AbortController): ModelCall {
   if (Symbol.asyncIterator in response) return createIterableCall(response[Symbol.asyncIterator](), controller);
   if (!response.body) throw new Error("The provider sent a response without a body.");
-  return createEventStreamCall(response.body, controller);
+  return new EventStreamCall(response.body, controller);
 }

@@ -6,19 +6,24 @@ import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
 import { titleOf } from "./title.ts";
 import type { Turn } from "./turn.ts";
 
-/** The result of {@link acquireThread}: the answer, which waits for nobody, or the right to run. */
-export type Acquired = { kind: "answered"; existing: ExistingTurn } | { kind: "granted"; lease: Lease; wasThreadKnown: boolean };
+/** The result of {@link acquireThread}: the right to run, or the answer, which waits for nobody. */
+export interface Acquired {
+  lease?: Lease;
+  answered?: ExistingTurn;
+  /** Whether the thread had messages while the turn waited. */
+  wasThreadKnown: boolean;
+}
 
 /** Waits for the turns ahead. A complete answer in the store ends the wait. */
 export async function acquireThread(turn: Turn, ticket: Ticket): Promise<Acquired> {
-  if (ticket.ahead === 0) return { kind: "granted", lease: await ticket.granted, wasThreadKnown: false };
+  if (ticket.ahead === 0) return { lease: await ticket.waitForLease(), wasThreadKnown: false };
   const { timeouts, history } = turn.settings;
   const existing = await loadExistingTurn(turn, { last: history.maxMessages });
-  if (existing.state === "complete") return { kind: "answered", existing };
+  if (existing.state === "complete") return { answered: existing, wasThreadKnown: true };
   // A waiting turn keeps this count, and nothing of the history.
   const { count } = existing;
   const lease = await waitForLease(turn, ticket, timeouts.queue);
-  return { kind: "granted", lease, wasThreadKnown: count > 0 || lease.hasPredecessorStarted };
+  return { lease, wasThreadKnown: count > 0 || lease.hasPredecessorStarted };
 }
 
 /** The error of a turn that the queue does not admit. */
@@ -28,11 +33,11 @@ export function createBusyError(): ChatHandlerError {
 
 async function waitForLease(turn: Turn, ticket: Ticket, timeout: number): Promise<Lease> {
   try {
-    return await withTimeout(timeout, ticket.granted, createBusyError);
+    return await withTimeout(timeout, ticket.waitForLease(), createBusyError);
   } catch (error) {
     if (!turn.abortReason) throw error;
     // The client has disconnected and cannot try again. Its prompt was sent, so it waits on and is stored.
-    return ticket.granted;
+    return ticket.waitForLease();
   }
 }
 

@@ -1,20 +1,21 @@
 /** The end of a turn in the store. */
-import { createIdConflict, createThreadDeletedError, toChatHandlerError } from "../core/errors.ts";
+import { ChatHandlerError, createIdConflict, createThreadDeletedError } from "../core/errors.ts";
 import type { MessageStatus, StoredMessage } from "../core/store.ts";
 import { textOf } from "../history/message-text.ts";
 import { loadExistingTurn } from "./existing-turn.ts";
-import type { Step } from "./step.ts";
-import { type DraftMessage, reportTurnError, type Turn } from "./turn.ts";
+import type { DraftMessage, Turn } from "./turn.ts";
 
 /** Stores the whole answer. Resolves only when it is in the store. */
-export async function commitAnswer(turn: Turn, step: Step): Promise<void> {
+export async function commitAnswer(turn: Turn): Promise<void> {
+  const { step } = turn.progress;
+  if (!step || turn.log.textFrom(0) === "") throw new ChatHandlerError("model_failed", "The model sent no text.");
   turn.state = { name: "committing", step };
   try {
     if (await storeAnswer(turn, "complete")) return;
   } catch (error) {
     // The store may have kept the answer all the same.
     if (!(await isAnswerStored(turn))) throw error;
-    reportTurnError(turn, toChatHandlerError(error));
+    turn.report(error);
     return;
   }
   await throwUnlessStored(turn);
@@ -25,7 +26,7 @@ export async function storePartialAnswer(turn: Turn, status: MessageStatus): Pro
   try {
     await storeAnswer(turn, status);
   } catch (error) {
-    reportTurnError(turn, error);
+    turn.report(error);
   }
 }
 

@@ -3,6 +3,12 @@ import { ChatHandlerError } from "../core/errors.ts";
 import type { Timeouts } from "../core/limits.ts";
 import type { TurnState } from "./state.ts";
 
+/** The turn of the deadlines. */
+export interface DeadlinesOwner {
+  readonly state: TurnState;
+  abort(reason: ChatHandlerError): void;
+}
+
 /**
  * One timer for all deadlines of a turn. Setting a deadline does not move the timer, because that would cost more than reading a chunk: the
  * timer fires at least once within each wait, and checks.
@@ -13,13 +19,11 @@ export class Deadlines {
   #turnEndsAt = Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #timeouts: Timeouts;
-  readonly #getState: () => TurnState;
-  readonly #abort: (reason: ChatHandlerError) => void;
+  readonly #turn: DeadlinesOwner;
 
-  constructor(timeouts: Timeouts, getState: () => TurnState, abort: (reason: ChatHandlerError) => void) {
+  constructor(timeouts: Timeouts, turn: DeadlinesOwner) {
     this.#timeouts = timeouts;
-    this.#getState = getState;
-    this.#abort = abort;
+    this.#turn = turn;
   }
 
   /** Starts the time of the turn. */
@@ -54,11 +58,11 @@ export class Deadlines {
 
   #check(): void {
     const now = performance.now();
-    if (now >= this.#turnEndsAt) return this.#abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
+    if (now >= this.#turnEndsAt) return this.#turn.abort(new ChatHandlerError("turn_timeout", "The answer took too long."));
     if (now >= this.#modelDueAt) {
-      const state = this.#getState();
+      const state = this.#turn.state;
       if (state.name !== "generating" || !state.step.finishReason) {
-        return this.#abort(new ChatHandlerError("model_timeout", "The model took too long."));
+        return this.#turn.abort(new ChatHandlerError("model_timeout", "The model took too long."));
       }
       // The model has finished. Whatever keeps its connection open is not awaited.
       this.expectModel(Infinity);

@@ -3,7 +3,7 @@ import { callSafely } from "../core/async.ts";
 import type { ChatHandlerError } from "../core/errors.ts";
 import type { MessageStatus } from "../core/store.ts";
 import type { TurnEndEvent } from "./settings.ts";
-import { reportTurnError, type Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 import { sumUsage } from "./usage.ts";
 
 /** Calls `onTurnEnd` with what happened. Resolves when it has finished. */
@@ -12,7 +12,7 @@ export async function notifyTurnEnd(turn: Turn, status: MessageStatus, error: Ch
     const event = createTurnEndEvent(turn, status, error);
     await callSafely(() => turn.settings.onTurnEnd?.(event));
   } catch (thrown) {
-    reportTurnError(turn, thrown);
+    turn.report(thrown);
   }
 }
 

@@ -4,11 +4,11 @@ import { raceAbort } from "../core/async.ts";
 import type { StoredMessage } from "../core/store.ts";
 import { toModelMessages } from "../history/model-messages.ts";
 import type { PerTurn } from "./settings.ts";
-import { throwIfAborted, type Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 
 /** Calls the app's functions, and builds the turn's request from their results and the thread. */
 export async function prepareModelRequest(turn: Turn, before: readonly StoredMessage[]): Promise<void> {
-  throwIfAborted(turn);
+  turn.throwIfAborted();
   const controller = new AbortController();
   turn.state = { name: "preparing", controller };
   const { model, systemPrompt, params, history, tools } = turn.settings;

@@ -1,19 +1,19 @@
 /** The tools between two steps. */
 import type { ToolStep } from "../core/tool-runner.ts";
-import type { Step } from "./step.ts";
-import { reportTurnError, throwIfAborted, type Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 import { sumUsage } from "./usage.ts";
 
 /** Runs the tools that the model called. Returns whether there were any: then the model is asked again. */
-export async function runTools(turn: Turn, step: Step): Promise<boolean> {
+export async function runTools(turn: Turn): Promise<boolean> {
   const { tools } = turn.settings;
-  const toolCalls = step.toolCalls;
-  if (!tools || toolCalls.length === 0) return false;
-  throwIfAborted(turn);
+  const { step } = turn.progress;
+  const toolCalls = step?.toolCalls ?? [];
+  if (!tools || !step || toolCalls.length === 0) return false;
+  turn.throwIfAborted();
   const controller = new AbortController();
   turn.state = { name: "runningTools", step, controller };
   const context = { ...turn.context, signal: controller.signal };
-  const { calls, results } = await tools.run(toolCalls, context, (error) => reportTurnError(turn, error));
+  const { calls, results } = await tools.run(toolCalls, context, (error) => turn.report(error));
   emitToolEvents(turn, { calls, results });
   const callMessage = { role: "assistant" as const, content: step.text || null, tool_calls: calls };
   const { progress } = turn;
@@ -24,7 +24,7 @@ export async function runTools(turn: Turn, step: Step): Promise<boolean> {
   );
   progress.usageOfCompletedSteps = sumUsage(progress.usageOfCompletedSteps, step.usage);
   step.isStored = true;
-  throwIfAborted(turn);
+  turn.throwIfAborted();
   const { request } = progress;
   if (request) progress.request = { ...request, messages: [...request.messages, callMessage, ...results] };
   return true;

@@ -6,15 +6,7 @@ import type { EventLog } from "../core/event-log.ts";
 import type { ModelDelta } from "../model/delta.ts";
 import { isWholeAnswer } from "../model/finish-reasons.ts";
 import { createToolCallDrafts, type ToolCallDrafts } from "../model/tool-calls.ts";
-
-/** What a step may do. */
-export interface StepLimits {
-  /** Characters of the whole answer. */
-  answerCharacters: number;
-  /** Characters of the steps before. */
-  usedCharacters: number;
-  hasTools: boolean;
-}
+import type { TurnSettings } from "./settings.ts";
 
 /** Collects the chunks of one model call, and appends their text to the log at once. */
 export class Step {
@@ -30,13 +22,14 @@ export class Step {
   characters: number;
   #toolCalls: ToolCallDrafts | undefined;
   readonly #log: EventLog;
-  readonly #limits: StepLimits;
+  readonly #settings: TurnSettings;
 
-  constructor(log: EventLog, limits: StepLimits) {
+  /** @param usedCharacters - Characters of the steps before. */
+  constructor(log: EventLog, settings: TurnSettings, usedCharacters: number) {
     this.start = log.length;
-    this.characters = limits.usedCharacters;
+    this.characters = usedCharacters;
     this.#log = log;
-    this.#limits = limits;
+    this.#settings = settings;
   }
 
   /** Adds a chunk. */
@@ -47,12 +40,12 @@ export class Step {
     if (reasoning) this.#log.append({ type: "reasoning", text: reasoning });
     if (text) this.#log.append({ type: "text", text });
     if (toolCalls) {
-      if (!this.#limits.hasTools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, but this app has none.");
+      if (!this.#settings.tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, but this app has none.");
       this.#toolCalls ??= createToolCallDrafts();
       this.characters += this.#toolCalls.append(toolCalls);
     }
     this.characters += (text?.length ?? 0) + (reasoning?.length ?? 0);
-    const { answerCharacters } = this.#limits;
+    const { answerCharacters } = this.#settings.limits;
     if (this.characters > answerCharacters) {
       throw new ChatHandlerError("answer_too_large", `The answer is longer than ${answerCharacters} characters.`);
     }

@@ -1,7 +1,7 @@
 /** The title that the app generates for a new thread. */
 import { callSafely, withTimeout } from "../core/async.ts";
 import { normalizeTitle, type PromptContent, titleFromPrompt } from "../core/prompt.ts";
-import { reportTurnError, type Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 
 /** The title that a thread has from its first prompt. */
 export function titleOf({ prompt }: Turn): string {
@@ -20,6 +20,6 @@ export async function storeGeneratedTitle(turn: Turn): Promise<void> {
     const thread = await threadStore.getThread(turn.thread);
     if (title && thread?.title === firstTitle) await threadStore.renameThread(turn.thread, title);
   } catch (error) {
-    reportTurnError(turn, error);
+    turn.report(error);
   }
 }

@@ -2,9 +2,9 @@
 import { createInvalidRequest } from "../../core/errors.ts";
 import type { Protocol } from "../../core/protocol.ts";
 import { parseId, parsePrompt } from "../../core/validate.ts";
-import { encodeText } from "./encode-text.ts";
 import { createErrorCard } from "./error-card.ts";
 import { headers } from "./headers.ts";
+import { streamText } from "./stream-text.ts";
 
 /**
  * Milliseconds between two writes. C1Chat draws a chunk only if 70 ms have passed since the chunk that it drew last, and draws nothing later:
@@ -24,7 +24,7 @@ export const c1: Protocol = {
   headers,
   flushInterval,
   createWriter: () => (event) => (event.type === "text" ? event.text : ""),
-  encode: encodeText,
+  stream: streamText,
   failure: "breaks the stream",
   errorResponse: createErrorCard,
 };

@@ -1,0 +1,36 @@
+/** Notices that a client disconnects. */
+import { type ChatHandlerError, createClientGoneError } from "../core/errors.ts";
+import type { LogWrites } from "./log-writes.ts";
+
+/** The client of one response. It leaves when its request aborts, or when it cancels the body. */
+export class ClientConnection {
+  /** Why it left, if it did. */
+  error: ChatHandlerError | undefined;
+  /** Held whole: Node's garbage collector would take the signal of a request along. */
+  readonly #request: Request;
+  readonly #writes: LogWrites;
+
+  constructor(request: Request, writes: LogWrites) {
+    this.#request = request;
+    this.#writes = writes;
+    request.signal?.addEventListener("abort", this);
+    if (request.signal?.aborted) this.leave();
+  }
+
+  /** Ends the writes. */
+  leave(): void {
+    this.error ??= createClientGoneError();
+    this.stopWatching();
+    this.#writes.close();
+  }
+
+  /** Removes its listener. Only the request's own code may call it: workerd does not let another request use its signal. */
+  stopWatching(): void {
+    this.#request.signal?.removeEventListener("abort", this);
+  }
+
+  /** The request was aborted. */
+  handleEvent(): void {
+    this.leave();
+  }
+}

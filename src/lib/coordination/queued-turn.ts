@@ -1,0 +1,58 @@
+/** A turn in a queue in memory. */
+import type { Lease, LocalTurn, Ticket, TurnEntry } from "../core/coordinator.ts";
+
+const nobody: readonly QueuedTurn[] = [];
+
+/** Both ticket and lease. Every open stream has one, and a class costs less memory than closures. */
+export class QueuedTurn implements Ticket, Lease {
+  readonly entry: TurnEntry;
+  readonly local: LocalTurn;
+  readonly ahead: number;
+  isJoinable = true;
+  isStarted = false;
+  hasPredecessorStarted = false;
+  /** The turns ahead, and those of them that had not started. Both are gone once all have left. */
+  #predecessors: readonly QueuedTurn[];
+  #notStarted: readonly QueuedTurn[];
+  #hasLeft = false;
+  /** Only if somebody waits for its end. */
+  #left: PromiseWithResolvers<void> | undefined;
+  readonly #remove: (turn: QueuedTurn) => void;
+
+  constructor(entry: TurnEntry, local: LocalTurn, ahead: readonly QueuedTurn[], remove: (turn: QueuedTurn) => void) {
+    this.entry = entry;
+    this.local = local;
+    this.ahead = ahead.length;
+    this.#remove = remove;
+    this.#predecessors = ahead;
+    this.#notStarted = ahead.filter(({ isStarted }) => !isStarted);
+  }
+
+  async waitForLease(): Promise<Lease> {
+    await Promise.all(this.#predecessors.map((turn) => turn.waitUntilLeft()));
+    this.hasPredecessorStarted ||= this.#notStarted.some(({ isStarted }) => isStarted);
+    this.#predecessors = nobody;
+    this.#notStarted = nobody;
+    return this;
+  }
+
+  refuseJoins(): void {
+    this.isJoinable = false;
+  }
+
+  markStarted(): void {
+    this.isStarted = true;
+  }
+
+  leave(): void {
+    this.#hasLeft = true;
+    this.#remove(this);
+    this.#left?.resolve();
+  }
+
+  async waitUntilLeft(): Promise<void> {
+    if (this.#hasLeft) return;
+    this.#left ??= Promise.withResolvers();
+    await this.#left.promise;
+  }
+}

@@ -1,0 +1,41 @@
+/** The beginning of a turn: from its place in the queue to the request for the model. */
+import type { Ticket } from "../core/coordinator.ts";
+import { toTurnEvents } from "../history/turn-events.ts";
+import { acquireThread, storePrompt } from "./acquire.ts";
+import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
+import { prepareModelRequest } from "./prepare.ts";
+import { storeGeneratedTitle } from "./title.ts";
+import type { Turn } from "./turn.ts";
+
+/**
+ * Waits for the thread, stores the prompt, and prepares the request for the model. Returns whether the turn was answered before: then its answer is
+ * replayed.
+ */
+export async function beginTurn(turn: Turn, ticket: Ticket): Promise<boolean> {
+  const { lease, answered, wasThreadKnown } = await acquireThread(turn, ticket);
+  if (answered) return replay(turn, answered);
+  turn.progress.startedAt = performance.now();
+  turn.deadlines.start();
+  const existing = await storePrompt(turn, wasThreadKnown);
+  if (existing.state === "complete") return replay(turn, existing);
+  turn.isStarted = true;
+  lease?.markStarted();
+  const isFirstPrompt = existing.count === (existing.hasPrompt ? 1 : 0);
+  if (isFirstPrompt) turn.progress.title = storeGeneratedTitle(turn);
+  await prepareModelRequest(turn, existing.before);
+  return false;
+}
+
+/** Replays the answer of a turn that may not wait, if the store has the whole answer. Returns whether it has. */
+export async function replayIfComplete(turn: Turn): Promise<boolean> {
+  const existing = await loadExistingTurn(turn, { last: turn.settings.history.maxMessages });
+  if (existing.state !== "complete") return false;
+  replay(turn, existing);
+  turn.log.append({ type: "end", status: "complete" });
+  return true;
+}
+
+function replay({ log }: Turn, { answer }: ExistingTurn): true {
+  for (const event of toTurnEvents(answer)) log.append(event);
+  return true;
+}
