@@ -79,7 +79,7 @@ function restrict(folder: string, allowed: readonly string[]): OxlintOverride {
 
 export default defineConfig({
   // Its packages are installed apart, so types are not at hand. `npm run test:frameworks` checks them.
-  ignorePatterns: ["tests/frameworks/**", "tests/examples/extras/**", "examples/{express,sveltekit}/**"],
+  ignorePatterns: ["tests/frameworks/**", "tests/examples/extras/**", "examples/{express,sveltekit}/**", "examples/stores/prisma/**"],
   plugins: ["typescript", "unicorn", "oxc", "import", "promise", "vitest"],
   categories: { correctness: "error", suspicious: "error" },
   options: { typeAware: true, denyWarnings: true, reportUnusedDisableDirectives: "error" },
