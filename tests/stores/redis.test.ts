@@ -148,6 +148,19 @@ onRedis("Redis", () => {
     expect(await admin.keys(`${prefix}*`)).toEqual([]);
   });
 
+  test("messages that outlive their thread in the list, because the server evicted the list, do not come back", async () => {
+    const prefix = newPrefix();
+    const store = createRedisStore(admin, { prefix });
+    const evictList = () => admin.del([`${prefix}{owner:}:info`, `${prefix}{owner:}:threads`]);
+    await store.appendMessages(here, prompts("a", "b"));
+    expect(await evictList()).toBe(2);
+    expect(await store.appendMessages(here, prompts("b", "c"))).toEqual(["b", "c"]);
+    expect(idsOf(await store.listMessages(here))).toEqual(["b", "c"]);
+    expect(await evictList()).toBe(2);
+    await store.createThread(here, "Again");
+    expect(await store.listMessages(here)).toEqual([]);
+  });
+
   test("a thread that is used again without a ttl stays, with the list it is in", async () => {
     const prefix = newPrefix();
     const brief = createRedisStore(admin, { prefix, ttl: 0.3 });
