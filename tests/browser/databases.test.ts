@@ -1,4 +1,4 @@
-/** What a person cares about most, wherever the demo keeps its threads: nothing is lost when the page or the server starts anew. */
+/** The demo over every database: nothing is lost when the page or the server restarts. */
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { describeWith, remedyFor, type Variable } from "../services/include.ts";

@@ -11,7 +11,7 @@ failOnUnhandledErrors();
 
 const wrap = (text: string, context = "") => `<content thesys="true">${text}</content>${context}`;
 
-test("its functions are those that C1Chat's managers ask for", () => {
+test("the functions have the types that C1Chat's thread managers expect", () => {
   const threads = createC1Threads({ url: "/api/threads" });
   type ListParams = Parameters<typeof useThreadListManager>[0];
   type ThreadParams = Parameters<typeof useThreadManager>[0];
@@ -22,13 +22,13 @@ test("its functions are those that C1Chat's managers ask for", () => {
 });
 
 describe.each(variants)("%s", (via) => {
-  const started = async (options: Partial<C1ThreadsOptions> = {}, pageSize?: number) => {
+  const startClient = async (options: Partial<C1ThreadsOptions> = {}, pageSize?: number) => {
     const server = await startThreads(via, { pageSize });
     return { ...server, threads: createC1Threads({ url: server.url, fetch: server.fetch, ...options }) };
   };
 
-  test("lists all pages, with dates", async () => {
-    const { threads, backingStore } = await started({}, 7);
+  test("lists the threads of all pages, with dates", async () => {
+    const { threads, backingStore } = await startClient({}, 7);
     const ids = Array.from({ length: 30 }, (_, n) => `thread ${n}`);
     for (const id of ids) await backingStore.appendMessages(ada(id), [prompt(1)], { title: `Title of ${id}` });
     const list = await threads.fetchThreadList();
@@ -37,28 +37,28 @@ describe.each(variants)("%s", (via) => {
     expect(Math.abs(list[0]!.createdAt.getTime() - Date.now())).toBeLessThan(60_000);
   });
 
-  test("lists twenty pages at most", async () => {
-    const { threads, backingStore, store } = await started({}, 2);
+  test("lists at most twenty pages", async () => {
+    const { threads, backingStore, store } = await startClient({}, 2);
     for (let n = 0; n < 50; n++) await backingStore.appendMessages(ada(`thread ${n}`), [prompt(1)]);
     expect(await threads.fetchThreadList()).toHaveLength(40);
     expect(store.calls).toHaveLength(20);
   });
 
-  test("an empty list is one", async () => {
-    const { threads } = await started();
+  test("an owner without threads has an empty list", async () => {
+    const { threads } = await startClient();
     expect(await threads.fetchThreadList()).toEqual([]);
   });
 
-  test("a new thread gets its id here and asks the server nothing", async () => {
-    const { threads, store } = await started();
+  test("a new thread gets its id in the browser, without a request", async () => {
+    const { threads, store } = await startClient();
     const made = await threads.createThread({ message: "Hello" });
     expect(made).toEqual({ threadId: expect.stringMatching(/^[\da-f-]{36}$/), title: "Hello", createdAt: expect.any(Date) });
     expect((await threads.createThread({})).title).toBe("");
     expect(store.calls).toEqual([]);
   });
 
-  test("renames and deletes, whatever the id", async () => {
-    const { threads, backingStore } = await started();
+  test("renames and deletes threads with any id", async () => {
+    const { threads, backingStore } = await startClient();
     for (const threadId of ["plain", "a/b", "a%2Fb", "..", "?#&=+", "ü 🙂"]) {
       await backingStore.appendMessages(ada(threadId), [prompt(1)], { title: "Old" });
       const [thread] = await threads.fetchThreadList();
@@ -70,7 +70,7 @@ describe.each(variants)("%s", (via) => {
   });
 
   test("loads prompts and answers", async () => {
-    const { threads, backingStore } = await started();
+    const { threads, backingStore } = await startClient();
     const submit = wrap("Send it", "<context>[&quot;User clicked&quot;,[{&quot;a&quot;:&quot;&#39;&amp;lt;&quot;}]]</context>");
     await backingStore.appendMessages(ada("a/b"), [prompt(1, submit), answer(1, wrap("{}", "<context>[broken</context>"))]);
     expect(await threads.loadThread("a/b")).toEqual([
@@ -79,8 +79,8 @@ describe.each(variants)("%s", (via) => {
     ]);
   });
 
-  test("what would break the whole thread in C1Chat is left out or wrapped", async () => {
-    const { threads, backingStore } = await started();
+  test("prompts that C1Chat cannot parse are repaired", async () => {
+    const { threads, backingStore } = await startClient();
     const prompts: [stored: unknown, shown: string][] = [
       [wrap("Hi", "<context>[1,</context>"), wrap("Hi")],
       [wrap("Hi", "<context>[1]"), wrap("Hi")],
@@ -92,7 +92,7 @@ describe.each(variants)("%s", (via) => {
       [wrap("Hi", '<context>["<b>x</b>"]</context>'), wrap("Hi")],
       [wrap("Hi", "<context>&quot;a</context>"), wrap("Hi")],
       [wrap("Hi", "<context>[1]</context>"), wrap("Hi", "<context>[1]</context>")],
-      // C1 reads all entities of XML: one we do not know must not become a quote in there.
+      // C1 decodes all XML entities: an unknown one must not become a quote inside the JSON.
       [wrap("Hi", "<context>[&quot;it&#x27;s&quot;]</context>"), wrap("Hi", "<context>[&quot;it&#39;s&quot;]</context>")],
       [wrap("Hi", "<context>[&quot;a&#34;b&quot;]</context>"), wrap("Hi", "<context>[&quot;a&amp;#34;b&quot;]</context>")],
       ["plain <context>[</context> & <b>", wrap("plain &lt;context&gt;[&lt;/context&gt; &amp; &lt;b&gt;")],
@@ -109,7 +109,7 @@ describe.each(variants)("%s", (via) => {
     for (const [n, [stored]] of prompts.entries()) await backingStore.appendMessages(ada("t"), [prompt(n, stored)]);
     const loaded = await threads.loadThread("t");
     expect(loaded.map(({ content }) => content)).toEqual(prompts.map(([, shown]) => shown));
-    const readAsC1 = await c1Reader();
+    const readAsC1 = await loadC1Parser();
     for (const { content } of loaded) expect(() => readAsC1(content)).not.toThrow();
     const broken = prompts.filter(([stored]) => {
       try {
@@ -123,7 +123,7 @@ describe.each(variants)("%s", (via) => {
   });
 
   test("saves form state", async () => {
-    const { threads, backingStore } = await started();
+    const { threads, backingStore } = await startClient();
     await backingStore.appendMessages(ada("a/b"), [prompt(1), answer(1, wrap("{}"))]);
     const content = wrap("{}", "<context>[{&quot;a&quot;:1}]</context>");
     await threads.updateMessage("a/b", { id: "r1", role: "assistant", content });
@@ -131,8 +131,8 @@ describe.each(variants)("%s", (via) => {
     await threads.updateMessage(null, { id: "r1", role: "assistant", content });
   });
 
-  test("of two saves the later one stays, also after one that failed", async () => {
-    const { threads, backingStore, store } = await started();
+  test("the last of several saves wins, even after a failed one", async () => {
+    const { threads, backingStore, store } = await startClient();
     await backingStore.appendMessages(ada("t"), [prompt(1), answer(1, wrap("{}"))]);
     const slow = createGate();
     store.injectFaults(({ method, nth }) => (method === "updateMessage" && nth === 0 ? { before: slow.opened } : undefined));
@@ -144,8 +144,8 @@ describe.each(variants)("%s", (via) => {
     expect((await threads.loadThread("t"))[1]?.content).toBe(wrap("{}", "<context>[{&quot;a&quot;:3}]</context>"));
   });
 
-  test("fails with what the server said", async () => {
-    const { threads, store } = await started();
+  test("rejects with the server's message", async () => {
+    const { threads, store } = await startClient();
     await expect(threads.loadThread("unknown")).rejects.toThrow("There is no such thread or answer.");
     await expect(threads.updateThread({ threadId: "t", title: "", createdAt: new Date() })).rejects.toThrow("title must not be empty.");
     await expect(threads.updateMessage("t", { id: "r1", role: "user", content: "" })).rejects.toThrow("message.role must be assistant.");
@@ -154,21 +154,21 @@ describe.each(variants)("%s", (via) => {
     await expect(threads.deleteThread("t")).rejects.toThrow("The conversation could not be read or stored. Try again.");
   });
 
-  test("sends the app's headers with each request, made anew for each", async () => {
-    const fixed = await started({ headers: { "X-Owner": "eve" } });
+  test("sends the app's headers with each request, and calls a header function each time", async () => {
+    const fixed = await startClient({ headers: { "X-Owner": "eve" } });
     await fixed.backingStore.appendMessages({ owner: "eve", threadId: "t" }, [prompt(1)], { title: "Old" });
     expect(await fixed.threads.fetchThreadList()).toHaveLength(1);
     expect(await fixed.threads.updateThread({ threadId: "t", title: "New", createdAt: new Date() })).toMatchObject({ title: "New" });
 
     let made = 0;
-    const fresh = await started({ headers: async () => ({ "X-Owner": `owner ${++made}` }) });
+    const fresh = await startClient({ headers: async () => ({ "X-Owner": `owner ${++made}` }) });
     await fresh.backingStore.appendMessages({ owner: "owner 2", threadId: "t" }, [prompt(1)]);
     expect(await fresh.threads.fetchThreadList()).toEqual([]);
     expect(await fresh.threads.fetchThreadList()).toHaveLength(1);
   });
 });
 
-test("fails in plain words where something else than the routes answers", async () => {
+test("rejects with method, URL and status if the error has no JSON body", async () => {
   const fetch = async () => new Response("<html>Bad gateway</html>", { status: 502 });
   const threads = createC1Threads({ url: "/api/threads", fetch });
   await expect(threads.fetchThreadList()).rejects.toThrow("GET /api/threads/get failed with status 502.");
@@ -176,7 +176,7 @@ test("fails in plain words where something else than the routes answers", async 
   await expect(nothing.fetchThreadList()).rejects.toThrow("GET /api/threads/get failed with status 500.");
 });
 
-test("says which url answered what where that is a page instead of JSON", async () => {
+test("rejects with method, URL and status if the response is a page instead of JSON", async () => {
   const fetch = async () => new Response("<!doctype html><title>Sign in</title>");
   const threads = createC1Threads({ url: "/api/threads", fetch });
   const remedy = "returned 200 without JSON. Check that url is the URL of the thread handler.";
@@ -186,14 +186,14 @@ test("says which url answered what where that is a page instead of JSON", async 
   await expect(renaming).rejects.toThrow(`PATCH /api/threads/update?threadId=t ${remedy}`);
 });
 
-test("an answer that breaks off fails as the connection did", async () => {
+test("rejects with the connection's error if the response breaks", async () => {
   const body = () => new ReadableStream({ start: (controller) => controller.error(new TypeError("terminated")) });
   const threads = createC1Threads({ url: "/api/threads", fetch: async () => new Response(body()) });
   await expect(threads.fetchThreadList()).rejects.toThrow(/^terminated$/);
 });
 
-test("a slash at the end of the url makes no difference", async () => {
-  for (const [url, asked] of [
+test("ignores a slash at the end of the url", async () => {
+  for (const [url, requested] of [
     ["/api/threads/", "/api/threads/get"],
     ["https://x.test/api//", "https://x.test/api/get"],
     ["/", "/get"],
@@ -202,11 +202,11 @@ test("a slash at the end of the url makes no difference", async () => {
     const addresses: unknown[] = [];
     const fetch = async (address: unknown) => (addresses.push(address), Response.json({ threads: [] }));
     await createC1Threads({ url, fetch }).fetchThreadList();
-    expect(addresses).toEqual([asked]);
+    expect(addresses).toEqual([requested]);
   }
 });
 
-test("misuse fails at construction and says what to do", () => {
+test("wrong options throw at construction and name the fix", () => {
   for (const options of [
     undefined,
     null,
@@ -222,19 +222,19 @@ test("misuse fails at construction and says what to do", () => {
   }
 });
 
-test("uses the fetch of the page where none is given", async () => {
+test("uses the global fetch by default", async () => {
   const { url, backingStore } = await startThreads("server");
   await backingStore.appendMessages(ada("t"), [prompt(1)]);
   expect(await createC1Threads({ url }).fetchThreadList()).toHaveLength(1);
 });
 
-/** Reads a prompt as C1Chat does when it loads a thread, with the parser of its package. */
-async function c1Reader(): Promise<(content: unknown) => unknown> {
+/** Returns C1Chat's own parser of prompts, from its package. */
+async function loadC1Parser(): Promise<(content: unknown) => unknown> {
   const [parser = ""] = globSync("node_modules/@thesysai/genui-sdk/dist/xmlParser-*.js");
   const { outputFiles } = await build({ entryPoints: [parser], bundle: true, format: "esm", platform: "node", write: false });
   const code = Buffer.from(outputFiles[0]!.contents).toString("base64");
   const module = (await import(/* @vite-ignore */ `data:text/javascript;base64,${code}`)) as Record<string, (content: unknown) => unknown>;
-  // Its names are minified: the parser is what gives the context of a prompt.
+  // The names are minified. The parser is the function that returns the context of a prompt.
   const parse = Object.values(module).find((read) => {
     try {
       return (read("<context>[1]</context>") as { messageParts?: []; context?: string }).messageParts !== undefined;

@@ -1,4 +1,4 @@
-/** The client's pace is the model's: nothing piles up in between. */
+/** Backpressure: a slow client slows the model down, and nothing accumulates in between. */
 import { setTimeout as delay } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -18,8 +18,8 @@ const MiB = 1024 * 1024;
 const limits = { answerCharacters: 100 * MiB };
 const delta = "0123456789abcdef".repeat(1024);
 
-/** An answer of so many bytes. */
-const saysMuch =
+/** Answers with this many bytes. */
+const answerWithBytes =
   (bytes: number): Script =>
   async (call) => {
     for (let sent = 0; sent < bytes && call.disconnectedAt === undefined; sent += delta.length) await call.send(textEvent(delta));
@@ -27,21 +27,21 @@ const saysMuch =
   };
 
 describe.each(variants)("$name", ({ way }) => {
-  it("holds the model back while the client does not read, and lets go of it when the client leaves", async () => {
-    // Once before, so that what is loaded and compiled at the first turn does not count.
+  it("pauses the model while the client does not read, and closes the call when the client disconnects", async () => {
+    // A first turn, so that loaded and compiled code does not count.
     await readResponse((await startChat(way)).post(chatBody("Hi")));
-    const before = await occupied();
-    const chat = await startChat({ ...way, limits, script: saysMuch(64 * MiB) });
+    const before = await measureMemory();
+    const chat = await startChat({ ...way, limits, script: answerWithBytes(64 * MiB) });
     const response = await chat.post(chatBody("Hi"));
     const reader = response.body?.getReader();
     expect((await reader?.read())?.value?.length).toBeGreaterThan(0);
     const call = await chat.model.call(0);
-    const written = await standsStill(call);
-    // What is on its way: the sockets' own buffers, which the kernel grows to a few MB each, and 64 KiB of ours.
+    const written = await waitUntilBlocked(call);
+    // The sockets' buffers, which the kernel grows to a few MB each, and our 64 Ki characters.
     expect(written).toBeLessThan(24 * MiB);
-    // The text that is under way to the client has to be kept until it is stored; the rest is small.
-    expect((await occupied()) - before).toBeLessThan(12 * MiB);
-    // A second look after more time: held back means standing still.
+    // Only the text that must be stored later is kept in memory.
+    expect((await measureMemory()) - before).toBeLessThan(12 * MiB);
+    // Measured again later: the model must not advance at all.
     await delay(50);
     expect(call.written).toBe(written);
     await reader?.cancel();
@@ -50,12 +50,12 @@ describe.each(variants)("$name", ({ way }) => {
     expect((await chat.listStored()).map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", "r1 stopped"]);
   });
 
-  it("goes on where it stood when the client reads again", async () => {
+  it("continues when the client reads again", async () => {
     const size = 8 * MiB;
-    const chat = await startChat({ ...way, limits, script: saysMuch(size) });
+    const chat = await startChat({ ...way, limits, script: answerWithBytes(size) });
     const reader = (await chat.post(chatBody("Hi"))).body?.getReader();
     const first = await reader?.read();
-    await standsStill(await chat.model.call(0));
+    await waitUntilBlocked(await chat.model.call(0));
     let length = first?.value?.length ?? 0;
     for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) length += part.value.length;
     expect(length).toBe(size);
@@ -63,12 +63,12 @@ describe.each(variants)("$name", ({ way }) => {
     expect((await chat.listStored())[1]).toMatchObject({ status: "complete", message: { content: delta.repeat(size / delta.length) } });
   });
 
-  it("expects nothing of the model while it holds it back", async () => {
+  it("applies no model timeout during backpressure", async () => {
     const size = 8 * MiB;
-    const chat = await startChat({ ...way, limits, script: saysMuch(size), timeouts: { firstChunk: 500, idle: 500 } });
+    const chat = await startChat({ ...way, limits, script: answerWithBytes(size), timeouts: { firstChunk: 500, idle: 500 } });
     const response = await chat.post(chatBody("Hi"));
     const call = await chat.model.call(0);
-    await standsStill(call);
+    await waitUntilBlocked(call);
     await delay(1200);
     expect(call.disconnectedAt).toBeUndefined();
     const { text, failed } = await readResponse(response);
@@ -83,8 +83,8 @@ describe.each(variants)("$name", ({ way }) => {
     expect((await readResponse(response)).text).toBe("Answer to Hi.");
   });
 
-  it("ends a long answer that its client never reads when the turn has taken too long", async () => {
-    const chat = await startChat({ ...way, limits, script: saysMuch(64 * MiB), timeouts: { turn: 600 } });
+  it("times out a long answer that its client never reads", async () => {
+    const chat = await startChat({ ...way, limits, script: answerWithBytes(64 * MiB), timeouts: { turn: 600 } });
     const response = await chat.post(chatBody("Hi"));
     const call = await chat.model.call(0);
     await call.disconnected;
@@ -96,7 +96,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect((await readResponse(patient.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
   });
 
-  it("shows the first text at once, and later text while the model is still speaking", async () => {
+  it("sends the first text at once, and later text before the answer ends", async () => {
     const [second, end] = [createGate(), createGate()];
     const chat = await startChat({
       ...way,
@@ -113,20 +113,20 @@ describe.each(variants)("$name", ({ way }) => {
   });
 });
 
-it("goes at the pace of its fastest reader; a stalled one that joined holds nobody back", async () => {
+it("follows its fastest reader: a stalled reader delays nobody", async () => {
   const size = 4 * MiB;
-  const chat = await startChat({ limits, script: saysMuch(size) });
+  const chat = await startChat({ limits, script: answerWithBytes(size) });
   const [stalled, fast] = await Promise.all([chat.post(chatBody("Hi")), chat.post(chatBody("Hi"))]);
   const seen = await readResponse(fast);
   expect({ length: seen.text.length, failed: seen.failed }).toEqual({ length: size, failed: false });
-  // And it still gets all of it, whenever it reads.
+  // The stalled reader still receives everything.
   expect((await readResponse(stalled)).text.length).toBe(size);
 });
 
-it("runs no further ahead of a client that reads little by little than of one that does not read", async () => {
-  let said = 0;
+it("reads no further ahead of a slow client than of one that does not read", async () => {
+  let sent = 0;
   async function* speak() {
-    for (; said < 4 * MiB; said += 100) yield chunk({ content: "x".repeat(100) }) as ChatCompletionChunk;
+    for (; sent < 4 * MiB; sent += 100) yield chunk({ content: "x".repeat(100) }) as ChatCompletionChunk;
     yield chunk({}, "stop") as ChatCompletionChunk;
   }
   const client = { chat: { completions: { create: async () => speak() } } };
@@ -136,16 +136,16 @@ it("runs no further ahead of a client that reads little by little than of one th
   for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
     taken += part.value.length;
     await delay(1);
-    expect(said - taken).toBeLessThanOrEqual(64 * 1024 + 100);
+    expect(sent - taken).toBeLessThanOrEqual(64 * 1024 + 100);
   }
-  expect(taken).toBe(said);
+  expect(taken).toBe(sent);
 });
 
-it("counts the first text as unread until its client takes it", async () => {
-  let said = 0;
+it("counts the first text as unread until the client reads it", async () => {
+  let sent = 0;
   async function* speak() {
     for (const length of [60_000, ...Array.from({ length: 2_000 }, () => 100)]) {
-      said += length;
+      sent += length;
       yield chunk({ content: "x".repeat(length) }) as ChatCompletionChunk;
     }
   }
@@ -153,28 +153,28 @@ it("counts the first text as unread until its client takes it", async () => {
   const chat = await startChat({ client, limits, flushInterval: 0 });
   const response = await chat.post(chatBody("Hi"));
   await delay(50);
-  expect(said).toBeLessThanOrEqual(64 * 1024 + 200);
+  expect(sent).toBeLessThanOrEqual(64 * 1024 + 200);
   await response.body?.cancel();
 });
 
-it("waits for the stalled reader when the fast one has left", async () => {
-  const chat = await startChat({ limits, script: saysMuch(64 * MiB) });
+it("waits for the stalled reader after the fast one disconnects", async () => {
+  const chat = await startChat({ limits, script: answerWithBytes(64 * MiB) });
   const [stalled, fast] = await Promise.all([chat.post(chatBody("Hi")), chat.post(chatBody("Hi"))]);
   const reader = fast.body?.getReader();
   for (let length = 0; length < MiB; length += (await reader?.read())?.value?.length ?? 0);
   const call = await chat.model.call(0);
   await reader?.cancel();
-  const written = await standsStill(call);
+  const written = await waitUntilBlocked(call);
   expect(written).toBeLessThan(24 * MiB);
   expect(call.disconnectedAt).toBeUndefined();
   await stalled.body?.cancel();
   await call.disconnected;
 });
 
-describe("a client that asks for more before it has what it asked for", () => {
+describe("a client with several pending reads", () => {
   const rows = [0, 1, 2, 3, 4].map((row) => ["a", "b", "c"].map((column) => `${column}${row} `));
 
-  it("gets every text once and in order", async () => {
+  it("receives every text once and in order", async () => {
     const script: Script = async (call) => {
       for (const row of rows) await call.send(row.map(textEvent).join(""));
       await call.send(finishEvent() + doneEvent);
@@ -189,7 +189,7 @@ describe("a client that asks for more before it has what it asked for", () => {
     expect(Buffer.concat(parts).toString()).toBe(rows.flat().join(""));
   });
 
-  it("hears that the answer broke off, right after its last text", async () => {
+  it("receives the error right after the last text", async () => {
     const second = createGate();
     const script: Script = async (call) => {
       await call.send(textEvent("First"));
@@ -225,13 +225,13 @@ describe("flushInterval", () => {
     return writes;
   };
 
-  it("gathers text that follows soon after, and sends every read by itself at 0", async () => {
+  it("collects text within the interval, and sends every read at 0", async () => {
     const [gathered, single] = [await writesWith(30), await writesWith(0)];
     expect(gathered).toBeLessThan(single / 3);
     expect(single).toBeGreaterThan(30);
   });
 
-  it("delays neither the first text nor the end, however long it is", async () => {
+  it("does not delay the first text or the end", async () => {
     const end = createGate();
     const chat = await startChat({ flushInterval: 60_000, script: answerAfter([Promise.resolve(), "First"], [end.opened, " and last."]) });
     const reader = (await chat.post(chatBody("Hi"))).body?.pipeThrough(new TextDecoderStream()).getReader();
@@ -241,7 +241,7 @@ describe("flushInterval", () => {
     expect((await reader?.read())?.done).toBe(true);
   });
 
-  it("shows what is gathered also while the model says nothing more, time after time", async () => {
+  it("sends the collected text while the model pauses, each time", async () => {
     const [middle, end] = [createGate(), createGate()];
     const pieces: Parameters<typeof answerAfter> = [
       [Promise.resolve(), "A"],
@@ -260,7 +260,7 @@ describe("flushInterval", () => {
     expect((await reader?.read())?.value).toBe("E");
   });
 
-  it("shows the last text before the answer is stored", async () => {
+  it("sends the last text before the answer is stored", async () => {
     const held = createGate();
     const chat = await startChat({ flushInterval: 300, script: answerWith("First", " and last.") });
     chat.store.injectFaults(({ method, nth }) => (method === "appendMessages" && nth === 1 ? { before: held.opened } : undefined));
@@ -271,7 +271,7 @@ describe("flushInterval", () => {
     expect((await reader?.read())?.done).toBe(true);
   });
 
-  it("holds back no more text than is worth a write of its own", async () => {
+  it("does not delay 64 Ki characters", async () => {
     const chat = await startChat({
       flushInterval: 60_000,
       script: answerWith("First", ...Array.from({ length: 20 }, () => "x".repeat(10_000))),
@@ -280,8 +280,8 @@ describe("flushInterval", () => {
   });
 });
 
-/** Bytes that a call could write when it can write no more. */
-async function standsStill(call: ModelCall): Promise<number> {
+/** Resolves to the bytes that a call has written when it cannot write more. */
+async function waitUntilBlocked(call: ModelCall): Promise<number> {
   for (let written = -1; ;) {
     if (written === call.written) return written;
     written = call.written;
@@ -289,7 +289,7 @@ async function standsStill(call: ModelCall): Promise<number> {
   }
 }
 
-async function occupied(): Promise<number> {
+async function measureMemory(): Promise<number> {
   for (let times = 0; times < 3; times++) {
     await delay(1);
     collectGarbage();

@@ -1,4 +1,4 @@
-/** What an app says to `createChatHandler`: misuse fails at construction, with its remedy; functions are asked at every turn. */
+/** The options of `createChatHandler`: wrong ones throw at construction, and functions are called in every turn. */
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import {
@@ -20,7 +20,7 @@ const client = { chat: { completions: { create: () => Promise.reject(new Error("
 const store = createMemoryStore();
 const good: ChatHandlerOptions = { store, client, model: "m" };
 
-describe("misuse fails at construction and names the remedy:", () => {
+describe("wrong options throw at construction and name the fix:", () => {
   const { listMessages: _, ...withoutList } = store;
   it.each<[name: string, options: unknown, remedy: RegExp]>([
     ["nothing", undefined, /createChatHandler\(\{ store, client, model \}\)/],
@@ -30,12 +30,12 @@ describe("misuse fails at construction and names the remedy:", () => {
     ["a store factory that was not called", { ...good, store: createMemoryStore }, /store/],
     ["a store without a method", { ...good, store: withoutList }, /listMessages\(\).*createMemoryStore\(\)/],
     ...(["appendMessages", "updateMessage", "deleteMessages"] as const).map((method): [string, unknown, RegExp] => [
-      `a store whose ${method} is no function`,
+      `a store whose ${method} is not a function`,
       { ...good, store: { ...store, [method]: 1 } },
       new RegExp(`${method}\\(\\)`),
     ]),
     [
-      "a title for a store without threads",
+      "generateTitle with a store without threads",
       { ...good, store: { ...store, renameThread: undefined }, generateTitle: () => "" },
       /renameThread\(\)/,
     ],
@@ -54,38 +54,38 @@ describe("misuse fails at construction and names the remedy:", () => {
     ["an unknown history option", { ...good, history: { first: 1 } }, /history\.first/],
     ["history that is a number", { ...good, history: 20 }, /history must be of type object/],
     ["limits that are null", { ...good, limits: null }, /limits must be of type object/],
-    ["timeouts that are a list", { ...good, timeouts: [1000] }, /timeouts/],
+    ["timeouts that are an array", { ...good, timeouts: [1000] }, /timeouts/],
     ["a limit of 0", { ...good, limits: { steps: 0 } }, /limits\.steps must be a whole number from 1/],
     ["a limit below 0", { ...good, limits: { bodyBytes: -1 } }, /limits\.bodyBytes must be a whole number/],
-    ["half a limit", { ...good, limits: { idCharacters: 1.5 } }, /limits\.idCharacters must be a whole number/],
-    ["a limit that is a text", { ...good, limits: { bodyBytes: "1mb" } }, /limits\.bodyBytes must be of type number/],
-    ["a limit that is no number", { ...good, limits: { queue: NaN } }, /limits\.queue must be a whole number/],
-    ["a timeout without end", { ...good, timeouts: { turn: Infinity } }, /timeouts\.turn must be a whole number/],
+    ["a limit that is not whole", { ...good, limits: { idCharacters: 1.5 } }, /limits\.idCharacters must be a whole number/],
+    ["a limit that is a string", { ...good, limits: { bodyBytes: "1mb" } }, /limits\.bodyBytes must be of type number/],
+    ["a limit that is NaN", { ...good, limits: { queue: NaN } }, /limits\.queue must be a whole number/],
+    ["an infinite timeout", { ...good, timeouts: { turn: Infinity } }, /timeouts\.turn must be a whole number/],
     [
-      "a timeout longer than timers can wait",
+      "a timeout longer than a timer supports",
       { ...good, timeouts: { idle: 2 ** 31 } },
       /timeouts\.idle must be a whole number from 1 to 2147483647/,
     ],
     ["a history of no messages", { ...good, history: { maxMessages: 0 } }, /history\.maxMessages must be a whole number from 1/],
     ["a flushInterval below 0", { ...good, flushInterval: -1 }, /flushInterval must be a whole number from 0/],
-    ["a flushInterval that is a text", { ...good, flushInterval: "30" }, /flushInterval must be of type number/],
+    ["a flushInterval that is a string", { ...good, flushInterval: "30" }, /flushInterval must be of type number/],
     ["an unknown concurrency", { ...good, concurrency: "parallel" }, /concurrency must be "queue" or "reject"/],
-    ["showErrors that is a text", { ...good, showErrors: "yes" }, /showErrors must be of type boolean/],
+    ["showErrors that is a string", { ...good, showErrors: "yes" }, /showErrors must be of type boolean/],
     ...(["authorize", "generateTitle", "onTurnEnd", "onError", "waitUntil", "generateId", "now"] as const).map(
       (name): [string, unknown, RegExp] => [
-        `${name} that is no function`,
+        `${name} that is not a function`,
         { ...good, [name]: "x" },
         new RegExp(`${name} must be of type function`),
       ],
     ),
     ["a systemPrompt that is a number", { ...good, systemPrompt: 1 }, /systemPrompt must be of type string or function/],
-    ["params that are a text", { ...good, params: "temperature=1" }, /params must be of type object/],
+    ["params that are a string", { ...good, params: "temperature=1" }, /params must be of type object/],
     ...(["messages", "model", "stream", "tools"] as const).map((name): [string, unknown, RegExp] => [
       `params.${name}`,
       { ...good, params: { [name]: [] } },
       new RegExp(`params\\.${name}`),
     ]),
-    ["tools that are a plain list", { ...good, tools: [{ name: "x", run: () => 1 }] }, /createTools\(\)/],
+    ["tools that are a plain array", { ...good, tools: [{ name: "x", run: () => 1 }] }, /createTools\(\)/],
   ])("%s", (_name, options, remedy) => {
     const construct = () => createChatHandler(options as ChatHandlerOptions);
     expect(construct).toThrow(TypeError);
@@ -113,23 +113,23 @@ describe("misuse fails at construction and names the remedy:", () => {
     ]),
     ["a tool in OpenAI's form", [{ type: "function", function: { name: "look" } }], /type, .*fields are name/],
     ...Object.entries({
-      "of a class, as zod's": new Schema(),
-      "that are a function, as ArkType's": () => {},
-      "with ~standard, as Valibot's": { type: "object", "~standard": { version: 1 } },
-      "that are a list": [],
-      "that are a text": "{}",
+      "of a class, like zod's": new Schema(),
+      "that are a function, like ArkType's": () => {},
+      "with ~standard, like Valibot's": { type: "object", "~standard": { version: 1 } },
+      "that are an array": [],
+      "that are a string": "{}",
       "that are null": null,
     }).map(([what, parameters]): [string, unknown, RegExp] => [
       `parameters ${what}`,
       [{ ...look, parameters }],
       /look must be a JSON Schema.*z\.toJSONSchema\(schema\)/,
     ]),
-    ["a tool without name", [{ run: () => 1 }], /name/],
-    ["a tool with a name that providers refuse", [{ name: "get weather", run: () => 1 }], /name/],
-    ["a tool with a name too long", [{ name: "x".repeat(65), run: () => 1 }], /64/],
+    ["a tool without a name", [{ run: () => 1 }], /name/],
+    ["a tool with a name that providers reject", [{ name: "get weather", run: () => 1 }], /name/],
+    ["a tool with a name that is too long", [{ name: "x".repeat(65), run: () => 1 }], /64/],
     ["a tool without run", [{ name: "look" }], /look.*run\(args, context\)/],
     [
-      "two tools of one name",
+      "two tools with the same name",
       [
         { name: "look", run: () => 1 },
         { name: "look", run: () => 2 },
@@ -141,7 +141,7 @@ describe("misuse fails at construction and names the remedy:", () => {
     expect(() => createTools(tools as ChatTool[])).toThrow(TypeError);
   });
 
-  it("createTools takes every JSON Schema, also from zod, which hides a ~standard in it, and from another realm", () => {
+  it("createTools accepts every JSON Schema, including zod's, which has a hidden ~standard, and one from another realm", () => {
     const schema = { type: "object", properties: {} };
     const hidden = Object.defineProperty({ ...schema }, "~standard", { value: { version: 1 } });
     for (const parameters of [schema, {}, hidden, Object.assign(Object.create(null), schema), runInNewContext("({ type: 'object' })")]) {
@@ -165,7 +165,7 @@ describe("misuse fails at construction and names the remedy:", () => {
 });
 
 describe.each(variants)("$name", ({ way }) => {
-  it("sends the system prompt first, and neither stores it nor shows it", async () => {
+  it("sends the system prompt first, and does not store or show it", async () => {
     const chat = await startChat({ ...way, systemPrompt: "You are kind." });
     const first = await readResponse(chat.post(chatBody("Hi")));
     await readResponse(chat.post(chatBody("Again", 2)));
@@ -180,14 +180,14 @@ describe.each(variants)("$name", ({ way }) => {
     expect(JSON.stringify(await chat.listStored())).not.toContain("kind");
   });
 
-  it("asks its functions at every turn, with what is known of it", async () => {
-    const asked: [string, TurnContext][] = [];
+  it("calls its functions in every turn with the context", async () => {
+    const calls: [string, TurnContext][] = [];
     const chat = await startChat({
       ...way,
       authorize: () => ({ owner: "ada" }),
-      model: async (context) => (asked.push(["model", context]), `model-for-${context.owner}`),
-      systemPrompt: (context) => (asked.push(["systemPrompt", context]), `You help ${context.owner}.`),
-      params: async (context) => (asked.push(["params", context]), { temperature: 0.5, metadata: { thesys: context.threadId } }),
+      model: async (context) => (calls.push(["model", context]), `model-for-${context.owner}`),
+      systemPrompt: (context) => (calls.push(["systemPrompt", context]), `You help ${context.owner}.`),
+      params: async (context) => (calls.push(["params", context]), { temperature: 0.5, metadata: { thesys: context.threadId } }),
     });
     await readResponse(chat.post(chatBody("Hi")));
     expect(chat.model.calls[0]?.body).toEqual({
@@ -200,31 +200,31 @@ describe.each(variants)("$name", ({ way }) => {
         { role: "user", content: "Hi" },
       ],
     });
-    expect(asked.map(([name]) => name).toSorted((a, b) => a.localeCompare(b))).toEqual(["model", "params", "systemPrompt"]);
-    for (const [, context] of asked) {
+    expect(calls.map(([name]) => name).toSorted((a, b) => a.localeCompare(b))).toEqual(["model", "params", "systemPrompt"]);
+    for (const [, context] of calls) {
       expect(context).toMatchObject({ owner: "ada", threadId: "t", responseId: "r1", prompt: { id: "p1", role: "user", content: "Hi" } });
       expect(context.request).toBeInstanceOf(Request);
     }
     await readResponse(chat.post(chatBody("Again", 2)));
-    expect(asked.length).toBe(6);
-    // A replay calls no model, and asks for nothing.
+    expect(calls.length).toBe(6);
+    // A replay calls neither the model nor these functions.
     await readResponse(chat.post(chatBody("Hi")));
-    expect(asked.length).toBe(6);
+    expect(calls.length).toBe(6);
   });
 });
 
-it("takes a store whose methods have need of their object", async () => {
+it("accepts a store whose methods use `this`", async () => {
   class OwnStore implements MessageStore {
-    readonly #kept = createMemoryStore();
-    listMessages = (...given: Parameters<MessageStore["listMessages"]>) => this.#kept.listMessages(...given);
+    readonly #store = createMemoryStore();
+    listMessages = (...given: Parameters<MessageStore["listMessages"]>) => this.#store.listMessages(...given);
     appendMessages(...given: Parameters<MessageStore["appendMessages"]>) {
-      return this.#kept.appendMessages(...given);
+      return this.#store.appendMessages(...given);
     }
     updateMessage(...given: Parameters<MessageStore["updateMessage"]>) {
-      return this.#kept.updateMessage(...given);
+      return this.#store.updateMessage(...given);
     }
     deleteMessages(...given: Parameters<MessageStore["deleteMessages"]>) {
-      return this.#kept.deleteMessages(...given);
+      return this.#store.deleteMessages(...given);
     }
   }
   const chat = await startChat({ store: new OwnStore() });
@@ -233,22 +233,22 @@ it("takes a store whose methods have need of their object", async () => {
   expect(chat.model.calls.length).toBe(1);
 });
 
-describe("unless said otherwise,", () => {
-  it("a turn takes 8 model calls", async () => {
+describe("by default,", () => {
+  it("a turn has at most 8 model calls", async () => {
     const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
     chat.model.always(callTools({ id: "c1", name: "look", args: {} }));
     expect((await chat.post(chatBody("Hi"))).status).toBe(502);
     expect(chat.model.calls.length).toBe(8);
   });
 
-  it("an answer has 1,000,000 characters", async () => {
+  it("an answer has at most 1,000,000 characters", async () => {
     const chat = await startChat({ flushInterval: 0 });
     chat.model.next(answerWith("x".repeat(500_000), "y".repeat(500_000)), answerWith("x".repeat(500_000), "y".repeat(500_001)));
     expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(false);
     expect((await readResponse(chat.post(chatBody("Ho", 2)))).failed).toBe(true);
   });
 
-  it("a prompt has 100,000 characters, and a request 1 MiB", async () => {
+  it("a prompt has at most 100,000 characters, and a request 1 MiB", async () => {
     const chat = await startChat();
     expect((await readResponse(chat.post(chatBody("x".repeat(100_000))))).status).toBe(200);
     await expectError(await chat.post(chatBody("x".repeat(100_001), 2)), 400, "invalid_request");
@@ -257,7 +257,7 @@ describe("unless said otherwise,", () => {
     await expectError(await chat.post(padded(1024 * 1024 + 1)), 413, "body_too_large");
   });
 
-  it("32 turns wait on a thread", async () => {
+  it("at most 32 turns wait on a thread", async () => {
     const end = createGate();
     const chat = await startChat({ script: answerAfter([end.opened, "One"]) });
     const running = Array.from({ length: 33 }, (_, n) => readResponse(chat.post(chatBody("Hi", n))));
@@ -268,13 +268,13 @@ describe("unless said otherwise,", () => {
   });
 });
 
-it("sends static params as they are", async () => {
+it("sends static params unchanged", async () => {
   const chat = await startChat({ params: { temperature: 0, stream_options: { include_usage: true }, metadata: { thesys: "{}" } } });
   await readResponse(chat.post(chatBody("Hi")));
   expect(chat.model.calls[0]?.body).toMatchObject({ temperature: 0, stream_options: { include_usage: true }, metadata: { thesys: "{}" } });
 });
 
-it("lets no params win over what the handler sets itself", async () => {
+it("ignores params that the handler sets itself", async () => {
   const params = () => ({ messages: [], model: "other", stream: false, temperature: 1 }) as object;
   const chat = await startChat({ params });
   expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
@@ -286,7 +286,7 @@ it("lets no params win over what the handler sets itself", async () => {
   });
 });
 
-it("sends no system message where the system prompt is empty", async () => {
+it("sends no system message if the system prompt is empty", async () => {
   const chat = await startChat({ systemPrompt: () => "" });
   await readResponse(chat.post(chatBody("Hi")));
   expect(chat.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hi" }]);
@@ -302,7 +302,7 @@ describe.each(["model", "systemPrompt", "params"] as const)("%s that fails", (op
       },
     ],
     ["rejects", () => Promise.reject(new Error(secret))],
-  ])("%s: 500 that leaks nothing, the prompt stored, no model call", async (_, fail) => {
+  ])("%s: 500 that leaks nothing, a stored prompt, no model call", async (_, fail) => {
     const chat = await startChat({ [option]: fail });
     const error = await expectError(await chat.post(chatBody("Hi")), 500, "internal");
     expect(error.message).not.toContain(secret);
@@ -312,7 +312,7 @@ describe.each(["model", "systemPrompt", "params"] as const)("%s that fails", (op
     expect(chat.errors).toMatchObject([{ code: "internal", cause: { message: secret } }]);
   });
 
-  it("may choose its own error", async () => {
+  it("may throw a ChatHandlerError with its own status", async () => {
     const chat = await startChat({
       [option]: () => {
         throw new ChatHandlerError("rate_limited", "Enough for today.", { retryAfter: "3600" });
@@ -323,7 +323,7 @@ describe.each(["model", "systemPrompt", "params"] as const)("%s that fails", (op
     expect((await expectError(response, 429, "rate_limited")).message).toBe("Enough for today.");
   });
 
-  it("hangs: the turn ends at its timeout, or when the client leaves", async () => {
+  it("hangs: the turn ends at its timeout, or when the client disconnects", async () => {
     const begun = createGate();
     const hang = () => (begun.open(), new Promise(() => {}));
     const chat = await startChat({ [option]: hang, timeouts: { turn: 100 } });

@@ -1,4 +1,4 @@
-/** Admission: what is refused before anything else happens, and what of a request is kept. */
+/** Parsing: which requests are rejected before anything else happens, and which fields are kept. */
 import { request as httpRequest } from "node:http";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { ChatHandlerError } from "../../src/index.ts";
@@ -13,7 +13,7 @@ failOnUnhandledErrors();
 const json = { "Content-Type": "application/json" };
 
 describe.each(variants.slice(0, 2))("$name", ({ way }) => {
-  it(`refuses ${malformedBodies.length} malformed bodies with a 4xx that names the fault, before anything else happens`, async () => {
+  it(`rejects ${malformedBodies.length} malformed bodies with a 4xx that names the field, before anything else happens`, async () => {
     expect(malformedBodies.length).toBeGreaterThan(100);
     let authorized = 0;
     const chat = await startChat({ ...way, authorize: () => (authorized++, { owner: "" }), limits: { promptCharacters: 1000 } });
@@ -42,7 +42,7 @@ describe.each(variants.slice(0, 2))("$name", ({ way }) => {
     "application/json-seq",
     "application/problem+json",
     "text/plain; application/json",
-  ])("refuses the content type %s with 415: no form post gets past it", async (type) => {
+  ])("rejects the content type %s with 415", async (type) => {
     const chat = await startChat(way);
     const body = new TextEncoder().encode(JSON.stringify(chatBody("Hi")));
     const response = await chat.post("", { headers: type === undefined ? {} : { "Content-Type": type }, body });
@@ -50,7 +50,7 @@ describe.each(variants.slice(0, 2))("$name", ({ way }) => {
     expect(chat.store.calls).toEqual([]);
   });
 
-  it("refuses the form post of a page", async () => {
+  it("rejects the form post of a page", async () => {
     const chat = await startChat(way);
     const form = new FormData();
     form.set("prompt", "Hi");
@@ -64,29 +64,29 @@ describe.each(variants.slice(0, 2))("$name", ({ way }) => {
     "APPLICATION/JSON",
     "application/json;x=y",
     "application/json ; charset=UTF-8",
-  ])("takes the content type %s", async (type) => {
+  ])("accepts the content type %s", async (type) => {
     const chat = await startChat(way);
     expect((await readResponse(chat.post(chatBody("Hi"), { headers: { "Content-Type": type } }))).text).toBe("Answer to Hi.");
   });
 
-  it.each(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])("refuses %s with 405 and says what is allowed", async (method) => {
+  it.each(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])("rejects %s with 405 and an Allow header", async (method) => {
     const chat = await startChat(way);
     const response = await chat.post("", { method, ...(method === "GET" || method === "HEAD" ? { body: null } : {}) });
     expect([response.status, response.headers.get("Allow")]).toEqual([405, "POST"]);
     expect(chat.store.calls).toEqual([]);
   });
 
-  it("refuses a body that is too large with 413", async () => {
+  it("rejects a body that is too large with 413", async () => {
     const chat = await startChat({ ...way, limits: { bodyBytes: 1000 } });
     const error = await expectError(await chat.post(chatBody("x".repeat(2000))), 413, "body_too_large");
     expect(error.message).toContain("1000");
-    // The very limit is allowed.
+    // A body of exactly this size is allowed.
     const spare = 1000 - JSON.stringify(chatBody("")).length;
     expect((await chat.post(chatBody("x".repeat(spare)))).status).toBe(200);
     await expectError(await chat.post(chatBody("x".repeat(spare + 1), 2)), 413, "body_too_large");
   });
 
-  it("keeps of a prompt its id and its content alone, whatever else the client sends", async () => {
+  it("keeps only the id and the content of a prompt", async () => {
     const chat = await startChat(way);
     const { prompt, ...rest } = chatBody("Hi");
     const request = {
@@ -106,7 +106,7 @@ describe.each(variants.slice(0, 2))("$name", ({ way }) => {
 });
 
 it.each(["[0]", '[{"type":"text","text":[0]}]', '[{"type":"image_url","image_url":{"url":[0]}}]'])(
-  "refuses content nested too deep for any stack: %s",
+  "rejects content that is nested too deeply: %s",
   async (content) => {
     const chat = await startChat();
     const deep = content.replace("[0]", "[".repeat(100_000) + "]".repeat(100_000));
@@ -127,19 +127,19 @@ describe("content parts", () => {
 
   const text = (text: string) => ({ type: "text", text });
 
-  it("reach the model and the store as they came", async () => {
+  it("reach the model and the store unchanged", async () => {
     const chat = await startChat();
     expect((await readResponse(chat.post(chatBody(parts)))).failed).toBe(false);
     expect(chat.model.calls[0]?.body.messages).toEqual([{ role: "user", content: parts }]);
     await chat.waitForTurns();
     expect((await chat.listStored())[0]?.message.content).toEqual(parts);
-    // The same parts again are the same prompt, whatever the order of their fields.
+    // The same parts are the same prompt, even with another order of fields.
     const turned = parts.map((part) => Object.fromEntries(Object.entries(part).reverse()));
     expect((await chat.post(chatBody(turned))).status).toBe(200);
     expect(chat.model.calls.length).toBe(1);
   });
 
-  it("keep no field that is not OpenAI's: a browser may not slip anything past the app", async () => {
+  it("keep only OpenAI's fields", async () => {
     const chat = await startChat();
     const extra = { evil: "1", cache_control: "x", file_id: "file-of-another-person", "": "nameless" };
     const given = parts.map((part) => {
@@ -148,25 +148,25 @@ describe("content parts", () => {
       return { ...part, ...extra, ...inner };
     });
     const seen = await readResponse(chat.post(chatBody(given)));
-    // Refusing them and leaving them out are both right.
+    // Both rejecting them and dropping them is correct.
     const reached = JSON.stringify([chat.model.calls.map(({ body }) => body), await chat.listStored()]);
     for (const name of ["evil", "cache_control", "file_id", "nameless"]) expect(reached).not.toContain(name);
     expect([200, 400]).toContain(seen.status);
   });
 
-  it("may have as many characters together as a prompt may have", async () => {
+  it("may together have as many characters as a prompt", async () => {
     const chat = await startChat({ limits: { promptCharacters: 8 } });
     expect((await chat.post(chatBody([text("1234"), text("5678")]))).status).toBe(200);
     await expectError(await chat.post(chatBody([text("1234"), text("56789")], 2)), 400, "invalid_request");
   });
 
-  it("may hold an image without a word", async () => {
+  it("may be an image without text", async () => {
     const chat = await startChat();
     expect((await chat.post(chatBody(parts.slice(1, 2)))).status).toBe(200);
   });
 });
 
-it("hands C1's wrapped prompt to the model word for word", async () => {
+it("sends C1's wrapped prompt to the model unchanged", async () => {
   const content =
     '<content thesys="true">A &amp; B &lt;i&gt;</content><context>["User clicked on Button: submit",[{"a":{"b":1}}]]</context>';
   const chat = await startChat();
@@ -174,7 +174,7 @@ it("hands C1's wrapped prompt to the model word for word", async () => {
   expect(chat.model.calls[0]?.body.messages).toEqual([{ role: "user", content }]);
 });
 
-it("takes any id that a store can hold", async () => {
+it("accepts any id that a store can hold", async () => {
   const chat = await startChat();
   for (const id of ["__proto__", "a/b", "%", "_", "'", "é😀", " ", "x".repeat(128)]) {
     const request = { prompt: { id, role: "user", content: "Hi" }, threadId: id, responseId: `${id.slice(0, 120)}-r` };
@@ -183,7 +183,7 @@ it("takes any id that a store can hold", async () => {
   }
 });
 
-it("takes a body that comes byte by byte", async () => {
+it("accepts a body that arrives byte by byte", async () => {
   const chat = await startChat();
   const bytes = new TextEncoder().encode(JSON.stringify(chatBody("Größe 😀")));
   const body = new ReadableStream<Uint8Array>({
@@ -219,7 +219,7 @@ describe("a body that does not end", () => {
     await expectError(await chat.post("", { body, duplex: "half" } as RequestInit), 413, "body_too_large");
   });
 
-  it("is cut off over a server too, while it is still being sent", async () => {
+  it("is rejected over a server too, while it is still being sent", async () => {
     const chat = await startChat({ via: "server", limits: { bodyBytes: 100_000 } });
     const status = await new Promise((resolve, reject) => {
       const request = httpRequest(chat.url, { method: "POST", headers: json }, (response) => {
@@ -235,7 +235,7 @@ describe("a body that does not end", () => {
     expect(chat.store.calls).toEqual([]);
   });
 
-  it("is given up when it takes too long", async () => {
+  it("is rejected when it takes too long", async () => {
     const chat = await startChat({ timeouts: { body: 30 } });
     let isCancelled = false;
     const body = new ReadableStream<Uint8Array>({
@@ -247,7 +247,7 @@ describe("a body that does not end", () => {
     expect(isCancelled).toBe(true);
   });
 
-  it("is given up over a server too", async () => {
+  it("is rejected over a server too", async () => {
     const chat = await startChat({ via: "server", timeouts: { body: 30 } });
     const status = await new Promise((resolve, reject) => {
       const request = httpRequest(chat.url, { method: "POST", headers: { ...json, "Content-Length": "1000" } }, (response) => {
@@ -263,7 +263,7 @@ describe("a body that does not end", () => {
 });
 
 describe("a body of a declared length", () => {
-  it("is not read to its end where that is too long", async () => {
+  it("is not read to its end if it is too long", async () => {
     const chat = await startChat({ limits: { bodyBytes: 100_000 } });
     let given = 0;
     const body = new ReadableStream<Uint8Array>({
@@ -278,14 +278,14 @@ describe("a body of a declared length", () => {
     expect(given).toBeLessThan(200_000);
   });
 
-  it("is refused where it is longer than was declared, and too long", async () => {
+  it("is rejected if it is longer than declared, and too long", async () => {
     const chat = await startChat({ limits: { bodyBytes: 100 } });
     const headers = { ...json, "Content-Length": "10" };
     await expectError(await chat.post(chatBody("x".repeat(200)), { headers }), 413, "body_too_large");
     expect(chat.store.calls).toEqual([]);
   });
 
-  it("leaves nothing behind where its client goes away within it", async () => {
+  it("leaves nothing behind if its client disconnects", async () => {
     const chat = await startChat({ via: "server" });
     const body = JSON.stringify(chatBody("Hi"));
     await new Promise<void>((resolve) => {
@@ -366,16 +366,16 @@ describe("an error of the framework while the body is read", () => {
       "body_too_large",
     ],
     ["the size limit of body-parser", Object.assign(new Error("request entity too large"), { statusCode: 413 }), 413, "body_too_large"],
-    ["JSON that body-parser refused", Object.assign(new SyntaxError("Unexpected token"), { status: 400 }), 400, "invalid_json"],
+    ["JSON that body-parser rejected", Object.assign(new SyntaxError("Unexpected token"), { status: 400 }), 400, "invalid_json"],
     ["any other", new Error("reset"), 400, "invalid_json"],
-  ])("%s has the status of its kind", async (_, failure, status, code) => {
+  ])("%s has the right status", async (_, failure, status, code) => {
     const chat = await startChat();
     await expectError(await chat.handler(failing(failure)), status, code);
     expect(chat.errors[0]?.cause).toBe(failure);
   });
 });
 
-it.each(["200, 200", "abc", "-1", "1e9", " "])("cuts off a body without end that declares a length of %j", async (length) => {
+it.each(["200, 200", "abc", "-1", "1e9", " "])("rejects an endless body that declares a length of %j", async (length) => {
   const chat = await startChat({ limits: { bodyBytes: 1000 } });
   let pulled = 0;
   const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => {
@@ -394,7 +394,7 @@ it.each(["200, 200", "abc", "-1", "1e9", " "])("cuts off a body without end that
   expect(pulled).toBeLessThan(50); // four times the limit, and what was read ahead
 });
 
-it("cuts off a body that an adapter has unpacked, for its length is still that of the packed one", async () => {
+it("rejects a decompressed body that is too large, although its Content-Length is that of the compressed one", async () => {
   const chat = await startChat({ limits: { bodyBytes: 1000 } });
   let pulled = 0;
   const body = new ReadableStream<Uint8Array>({
@@ -409,7 +409,7 @@ it("cuts off a body that an adapter has unpacked, for its length is still that o
   expect(pulled).toBeLessThan(50); // four times the limit, and what was read ahead
 });
 
-it("takes a request without a signal, as a framework may give it", async () => {
+it("accepts a request without a signal", async () => {
   const chat = await startChat();
   const request = new Request(chat.url, post(chatBody("Hi")));
   const bare = new Proxy(request, {
@@ -423,9 +423,9 @@ it("takes a request without a signal, as a framework may give it", async () => {
 
 it.each([
   ["a context of Hono", (request: Request) => ({ req: { raw: request } })],
-  ["a request of Node", () => ({ method: "POST", headers: { "content-type": "application/json" } })],
+  ["a request of node:http", () => ({ method: "POST", headers: { "content-type": "application/json" } })],
   ["nothing", () => undefined],
-])("says what it takes to whoever gives it %s", async (_, given) => {
+])("names the fix if it is called with %s", async (_, given) => {
   const chat = await startChat();
   const response = await chat.handler(given(new Request(chat.url, post(chatBody("Hi")))) as unknown as Request);
   await expectError(response, 500, "internal");
@@ -446,7 +446,7 @@ describe("response headers", () => {
   ];
   const headersOf = (response: Response) => [...response.headers].toSorted(([a], [b]) => (a < b ? -1 : 1));
 
-  it("are exactly these, on an answer and on its replay", async () => {
+  it("are exactly these on an answer and its replay", async () => {
     const chat = await startChat();
     for (let times = 0; times < 2; times++) {
       const response = await chat.post(chatBody("Hi"));
@@ -462,7 +462,7 @@ describe("response headers", () => {
     expect(headersOf(await chat.post("", { method: "PUT" }))).toEqual([["allow", "POST"], ...ofAnError]);
   });
 
-  it("arrive over a server, which adds only what is its own", async () => {
+  it("arrive over a server, which adds only its own", async () => {
     const chat = await startChat({ via: "server" });
     const response = await chat.post(chatBody("Hi"));
     const own = new Set(["connection", "date", "keep-alive", "transfer-encoding"]);

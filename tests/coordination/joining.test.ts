@@ -1,4 +1,4 @@
-/** The same request more than once: one model call, and everyone gets all of the answer. */
+/** The same request several times: one model call, and every client receives the whole answer. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { chatBody, expectError, summarize, readResponse, startChat, variants } from "../support/chat.ts";
@@ -20,7 +20,7 @@ const whole = "Größe 😀, all of it.";
 const stored = ['user p1 complete "Hi"', `assistant r1 complete ${JSON.stringify(whole)}`];
 
 describe.each(variants)("$name", ({ way }) => {
-  it("gives both of two requests at once the whole answer of one model call", async () => {
+  it("answers two simultaneous requests with one model call", async () => {
     const chat = await startChat({ ...way, script: answerWith("Größe", " 😀,", " all of it.") });
     const both = await Promise.all([readResponse(chat.post(chatBody("Hi"))), readResponse(chat.post(chatBody("Hi")))]);
     const seen = { status: 200, text: whole, failed: false };
@@ -31,7 +31,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect(chat.turnEnds.length).toBe(1);
   });
 
-  it("gives a late joiner all from the beginning, byte for byte", async () => {
+  it("sends a late reader the answer from the beginning", async () => {
     const [middle, end] = [createGate(), createGate()];
     const chat = await startChat({
       ...way,
@@ -59,7 +59,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect(chat.turnEnds.length).toBe(1);
   });
 
-  it("replays an answer whose prompt was deleted, and does not bring it back", async () => {
+  it("replays an answer whose prompt was deleted, and does not store the prompt again", async () => {
     const chat = await startChat(way);
     const first = await bytesOf(chat.post(chatBody("Hi")));
     await chat.backingStore.deleteMessages({ owner: "", threadId: "t" }, ["p1"]);
@@ -77,7 +77,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect(again.text === long && !again.failed).toBe(true);
   });
 
-  it("goes on for the others when one joiner leaves, be it the first or a later one", async () => {
+  it("continues for the others when one client disconnects, the first or a later one", async () => {
     const end = createGate();
     const chat = await startChat({ ...way, script: answerAfter([Promise.resolve(), "Größe"], [end.opened, " 😀, all of it."]) });
     const leaver = new AbortController();
@@ -104,7 +104,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect(summarize(await chat.listStored())).toEqual(stored);
   });
 
-  it("stops the model when the last of all who joined has left", async () => {
+  it("aborts the model call when the last client disconnects", async () => {
     const chat = await startChat({ ...way, script: answerThenStall("Größe") });
     const [one, two] = [new AbortController(), new AbortController()];
     const responses = await Promise.all([one, two].map(({ signal }) => chat.post(chatBody("Hi"), { signal })));
@@ -120,7 +120,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect((await chat.listStored()).map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", "r1 stopped"]);
   });
 
-  it("tells all who joined when the answer breaks off", async () => {
+  it("breaks the stream of every client if the answer breaks", async () => {
     const end = createGate();
     const chat = await startChat({ ...way });
     chat.model.next(async (call) => {
@@ -137,7 +137,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect(chat.errors.length).toBe(1);
   });
 
-  it("makes an answer that broke off anew, and not twice when it is asked for twice", async () => {
+  it("replaces a broken answer, with one model call for two requests", async () => {
     const chat = await startChat(way);
     chat.model.next(sendPieces(textEvent("Half")));
     expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
@@ -148,7 +148,7 @@ describe.each(variants)("$name", ({ way }) => {
   });
 });
 
-it("makes an answer that broke off anew under another response id, and keeps nothing of the old one", async () => {
+it("replaces a broken answer under another response id", async () => {
   const chat = await startChat();
   chat.model.next(sendPieces(textEvent("Half")));
   await readResponse(chat.post(chatBody("Hi")));
@@ -157,7 +157,7 @@ it("makes an answer that broke off anew under another response id, and keeps not
   expect(summarize(await chat.listStored())).toEqual(['user p1 complete "Hi"', 'assistant r9 complete "Answer to Hi."']);
 });
 
-describe("an id that was used for something else", () => {
+describe("an id that was used before", () => {
   it.each([
     [
       "the response id of another prompt",
@@ -165,7 +165,7 @@ describe("an id that was used for something else", () => {
       "responseId",
     ],
     [
-      "the prompt id with another content",
+      "the prompt id with different content",
       { prompt: { id: "p1", role: "user", content: "Other" }, threadId: "t", responseId: "r1" },
       "prompt.id",
     ],
@@ -174,14 +174,14 @@ describe("an id that was used for something else", () => {
       { prompt: { id: "p1", role: "user", content: "Hi" }, threadId: "t", responseId: "r9" },
       "prompt.id",
     ],
-    ["a prompt id for a response", { prompt: { id: "p9", role: "user", content: "Hi" }, threadId: "t", responseId: "p1" }, "responseId"],
+    ["a prompt id as response id", { prompt: { id: "p9", role: "user", content: "Hi" }, threadId: "t", responseId: "p1" }, "responseId"],
     [
-      "a response id for a prompt, in the words of the answer",
+      "a response id as prompt id, with the answer as content",
       { prompt: { id: "r1", role: "user", content: "Answer to Hi." }, threadId: "t", responseId: "r9" },
       "prompt.id",
     ],
-    ["a response id for a prompt", { prompt: { id: "r1", role: "user", content: "Hi" }, threadId: "t", responseId: "r9" }, "prompt.id"],
-  ])("is refused with 409: %s", async (_, request, param) => {
+    ["a response id as prompt id", { prompt: { id: "r1", role: "user", content: "Hi" }, threadId: "t", responseId: "r9" }, "prompt.id"],
+  ])("is rejected with 409: %s", async (_, request, param) => {
     const chat = await startChat();
     await readResponse(chat.post(chatBody("Hi")));
     const before = await chat.listStored();
@@ -192,7 +192,7 @@ describe("an id that was used for something else", () => {
     expect(chat.model.calls.length).toBe(1);
   });
 
-  it("is refused with 409 while the answer is still running", async () => {
+  it("is rejected with 409 while the answer is running", async () => {
     const end = createGate();
     const chat = await startChat({ script: answerAfter([Promise.resolve(), "Gr"], [end.opened, "."]) });
     const first = await chat.post(chatBody("Hi"));
@@ -206,14 +206,14 @@ describe("an id that was used for something else", () => {
     expect((await readResponse(first)).failed).toBe(false);
   });
 
-  it("is another id in another thread", async () => {
+  it("is free in another thread", async () => {
     const chat = await startChat();
     await readResponse(chat.post(chatBody("Hi", 1, "a")));
     expect(await readResponse(chat.post(chatBody("Other", 1, "b")))).toEqual({ status: 200, text: "Answer to Other.", failed: false });
   });
 });
 
-it("replays an answer that the app has emptied since, and asks no model for it", async () => {
+it("replays an answer that the app has emptied, without a model call", async () => {
   const chat = await startChat();
   await readResponse(chat.post(chatBody("Hi")));
   await chat.backingStore.updateMessage({ owner: "", threadId: "t" }, "r1", { message: { role: "assistant", content: "" } });
@@ -233,7 +233,7 @@ it("replays a complete answer at once while another turn of the thread runs", as
   expect((await readResponse(running)).text).toBe("Late");
 });
 
-it("joins across handlers on one store", async () => {
+it("joins a turn of another handler on the same store", async () => {
   const end = createGate();
   const one = await startChat({ script: answerAfter([end.opened, "Once"]) });
   const two = await startChat({ store: one.store });
@@ -246,7 +246,7 @@ it("joins across handlers on one store", async () => {
   expect(two.model.calls).toEqual([]);
 });
 
-it("gives one who reads late what was said before the answer broke off, and one who left nothing more", async () => {
+it("sends a late reader the text before the break, and a disconnected one nothing", async () => {
   const [joined, cut] = [createGate(), createGate()];
   const chat = await startChat({ flushInterval: 0 });
   chat.model.next(async (call) => {

@@ -1,4 +1,4 @@
-/** Several prompts on one thread: one turn at a time, in order. */
+/** The queue: one turn at a time on each thread, in order. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { chatBody, type Chat, expectError, summarize, readResponse, startChat, variants } from "../support/chat.ts";
@@ -7,8 +7,8 @@ import { echoOf, createGate, neverAnswer, answerAfter, sendPieces, answerThenSta
 
 failOnUnhandledErrors();
 
-/** Holds the storing of the first answer once it is reached. */
-function holdAnswer({ store }: Chat) {
+/** Blocks the commit of the first answer. */
+function blockFirstCommit({ store }: Chat) {
   const held = createGate();
   const reached = createGate();
   store.injectFaults(({ method, nth }) => {
@@ -20,7 +20,7 @@ function holdAnswer({ store }: Chat) {
 }
 
 describe.each(variants)("$name", ({ way }) => {
-  it("answers 20 prompts at once in order, each next to its answer, each with all before it", async () => {
+  it("answers 20 simultaneous prompts in order, each with the whole history", async () => {
     const chat = await startChat(way);
     const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
     const seen = await Promise.all(numbers.map(async (n) => readResponse(chat.post(chatBody(`Prompt ${n}`, n)))));
@@ -28,14 +28,14 @@ describe.each(variants)("$name", ({ way }) => {
       expect({ text, failed }).toEqual({ text: echoOf(`Prompt ${index + 1}`), failed: false });
     await chat.waitForTurns();
     const stored = await chat.listStored();
-    // Over a server the requests may arrive in another order than they were sent in; what counts is one order for all.
+    // Over a server, requests may arrive in another order than they were sent. The order must only be the same everywhere.
     const order = stored.filter(({ message }) => message.role === "user").map(({ id }) => Number(id.slice(1)));
     expect(order.toSorted((a, b) => a - b)).toEqual(numbers);
     expect(way.via === "direct" ? order : numbers).toEqual(numbers);
     expect(summarize(stored)).toEqual(
       order.flatMap((n) => [`user p${n} complete "Prompt ${n}"`, `assistant r${n} complete "${echoOf(`Prompt ${n}`)}"`]),
     );
-    // Each model call was sent the whole conversation before it.
+    // Each model call receives the whole conversation before it.
     for (const [index, { body }] of chat.model.calls.entries()) {
       expect(body.messages.map(({ content }) => content)).toEqual(
         order.slice(0, index + 1).flatMap((n, place) => (place === index ? [`Prompt ${n}`] : [`Prompt ${n}`, echoOf(`Prompt ${n}`)])),
@@ -43,7 +43,7 @@ describe.each(variants)("$name", ({ way }) => {
     }
   });
 
-  it("answers the next prompt that comes right after a stop, behind the part that was kept", async () => {
+  it("answers a prompt right after a stop, after the stored partial answer", async () => {
     const chat = await startChat(way);
     chat.model.next(answerThenStall("Stopped he"));
     const stop = new AbortController();
@@ -64,10 +64,10 @@ describe.each(variants)("$name", ({ way }) => {
     expect(chat.model.calls[1]?.body.messages.map(({ content }) => content)).toEqual(["First", "Stopped he", "Second"]);
   });
 
-  it("sees the stopped part stored before it answers the next prompt, however slow the store", async () => {
+  it("stores the stopped answer before it answers the next prompt, even with a slow store", async () => {
     const chat = await startChat(way);
     chat.model.next(answerThenStall("Stopped he"));
-    const { held, reached } = holdAnswer(chat);
+    const { held, reached } = blockFirstCommit(chat);
     const stop = new AbortController();
     const seen = readResponse(await chat.post(chatBody("First", 1), { signal: stop.signal }));
     await delay(5);
@@ -94,7 +94,7 @@ describe.each(variants)("$name", ({ way }) => {
     await running;
   });
 
-  it('refuses a second prompt with 409 under "reject", and stores nothing of it', async () => {
+  it('rejects a second prompt with 409 under "reject", and does not store it', async () => {
     const end = createGate();
     const chat = await startChat({ ...way, concurrency: "reject", script: answerAfter([Promise.resolve(), "One"], [end.opened, "."]) });
     const first = await chat.post(chatBody("First", 1));
@@ -109,7 +109,7 @@ describe.each(variants)("$name", ({ way }) => {
   });
 });
 
-it('joins and replays under "reject" all the same', async () => {
+it('joins and replays under "reject", too', async () => {
   const end = createGate();
   const chat = await startChat({ concurrency: "reject" });
   await readResponse(chat.post(chatBody("Old", 0)));
@@ -121,15 +121,15 @@ it('joins and replays under "reject" all the same', async () => {
   expect([(await readResponse(first)).text, (await readResponse(joined)).text]).toEqual(["One", "One"]);
 });
 
-it('lets a prompt come right after a stop under "reject": the stopped turn is no longer one that runs', async () => {
+it('accepts a prompt right after a stop under "reject"', async () => {
   const chat = await startChat({ concurrency: "reject" });
   chat.model.next(answerThenStall("Stopped he"));
-  const { held, reached } = holdAnswer(chat);
+  const { held, reached } = blockFirstCommit(chat);
   const stop = new AbortController();
   const seen = readResponse(await chat.post(chatBody("First", 1), { signal: stop.signal }));
   await delay(5);
   stop.abort();
-  await reached.opened; // its part is being stored: it is in the line yet
+  await reached.opened; // its partial answer is being stored, so it is still in the queue
   const next = readResponse(chat.post(chatBody("Second", 2)));
   await delay(5);
   held.open();
@@ -139,7 +139,7 @@ it('lets a prompt come right after a stop under "reject": the stopped turn is no
   expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
 });
 
-it("gives one turn to a request that is sent again while it waits", async () => {
+it("joins a request that is sent again while it waits", async () => {
   const end = createGate();
   const chat = await startChat();
   chat.model.next(answerAfter([end.opened, "One"]));
@@ -174,7 +174,7 @@ it("answers a prompt that is sent again after its client has left the queue", as
 });
 
 describe("the queue is bounded", () => {
-  it("in length: one prompt too many is refused with 409, nothing of it stored", async () => {
+  it("in length: one prompt too many is rejected with 409 and not stored", async () => {
     const end = createGate();
     const chat = await startChat({ limits: { queue: 2 } });
     chat.model.next(answerAfter([end.opened, "One"]));
@@ -189,9 +189,9 @@ describe("the queue is bounded", () => {
   });
 
   it.each([
-    ["behind it keep their order", false],
-    ["that come after it still wait for the turn that runs", true],
-  ])("in time: a prompt that waited too long is refused with 409, and those %s", async (_, comesLater) => {
+    ["after it keep their order", false],
+    ["that arrive later still wait for the running turn", true],
+  ])("in time: a prompt that waited too long is rejected with 409, and those %s", async (_, comesLater) => {
     const end = createGate();
     const chat = await startChat({ timeouts: { queue: 30 } });
     const patient = await startChat({ store: chat.store });
@@ -215,7 +215,7 @@ describe("the queue is bounded", () => {
 it.each<[what: string, (chat: Chat) => Promise<unknown>]>([
   ["its thread", (chat) => chat.backingStore.deleteThread({ owner: "", threadId: "t" })],
   ["all of its owner", (chat) => chat.backingStore.deleteOwner("")],
-])("a prompt that waits is not stored any more when someone has deleted %s", async (_, remove) => {
+])("a waiting prompt is not stored after a deletion of %s", async (_, remove) => {
   const chat = await startChat();
   const end = createGate();
   chat.model.next(answerAfter([Promise.resolve(), "Begin"], [end.opened, " end."]));
@@ -230,14 +230,14 @@ it.each<[what: string, (chat: Chat) => Promise<unknown>]>([
   await chat.waitForTurns();
   expect((await chat.backingStore.listThreads("", { limit: 10 })).threads).toEqual([]);
   expect(chat.model.calls.length).toBe(1);
-  // Sent again, it is a new thread's first.
+  // Sent again, it creates a new thread.
   expect((await readResponse(chat.post(chatBody("My secret", 2)))).text).toBe("Answer to My secret.");
 });
 
 it.each([
   { when: "and had looked before the first prompt was stored", isSentAgain: false },
   { when: "and the thread had begun with this very prompt", isSentAgain: true },
-])("a prompt that waits is not stored any more when someone has deleted its thread, $when", async ({ isSentAgain }) => {
+])("a waiting prompt is not stored after a deletion of its thread, $when", async ({ isSentAgain }) => {
   const chat = await startChat();
   if (isSentAgain) {
     chat.model.next(sendPieces(textEvent("Half")));
@@ -265,7 +265,7 @@ it.each([
   expect((await chat.backingStore.listThreads("", { limit: 10 })).threads).toEqual([]);
 });
 
-it("a prompt whose client has left waits on, however long: nobody would hear that it is busy", async () => {
+it("a prompt of a disconnected client keeps waiting, without a timeout", async () => {
   const end = createGate();
   const chat = await startChat({ timeouts: { queue: 30 } });
   chat.model.next(answerAfter([end.opened, "One"]));
@@ -284,7 +284,7 @@ it("a prompt whose client has left waits on, however long: nobody would hear tha
   expect([chat.model.calls.length, chat.errors.length]).toEqual([1, 0]);
 });
 
-it("waiting in line is no part of the time that a turn may take", async () => {
+it("the time in the queue does not count toward timeouts.turn", async () => {
   const end = createGate();
   const slow = await startChat({ script: answerAfter([end.opened, "One"]) });
   const chat = await startChat({ store: slow.store, timeouts: { turn: 500 } });
@@ -297,21 +297,18 @@ it("waiting in line is no part of the time that a turn may take", async () => {
   expect(await second).toEqual({ status: 200, text: "Answer to Second.", failed: false });
 });
 
-describe("the next turn comes", () => {
+describe("the next turn runs", () => {
   it.each<[string, (chat: Chat) => Promise<unknown>]>([
+    ["after a broken answer", (chat) => (chat.model.next(sendPieces(textEvent("Half"))), readResponse(chat.post(chatBody("First", 1))))],
     [
-      "after an answer that broke off",
-      (chat) => (chat.model.next(sendPieces(textEvent("Half"))), readResponse(chat.post(chatBody("First", 1)))),
-    ],
-    [
-      "after a store that failed",
+      "after a failed store",
       (chat) => {
         chat.store.injectFaults(({ number }) => (number === 0 ? "throw" : undefined));
         return readResponse(chat.post(chatBody("First", 1)));
       },
     ],
     [
-      "after a client that left before the first byte",
+      "after a disconnect before the first byte",
       async (chat) => {
         chat.model.next(neverAnswer);
         const stop = new AbortController();

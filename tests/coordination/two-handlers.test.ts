@@ -1,4 +1,4 @@
-/** Two handlers on one store, whichever it is: in one process, and where they cannot see each other, as in two. */
+/** Two handlers on one store: in one process, and without shared memory, as in two processes. */
 import { expect, it } from "vitest";
 import { chatBody, summarize, readResponse, startChat } from "../support/chat.ts";
 import { createFaultyStore } from "../support/faulty-store.ts";
@@ -9,7 +9,7 @@ import { echoPrompt, createGate, answerAfter, sendPieces, textEvent } from "../s
 failOnUnhandledErrors();
 
 describeEveryStore(({ create }) => {
-  it("keep one order on one store object", async () => {
+  it("share one queue on one store object", async () => {
     const one = await startChat({ backingStore: create(), script: echoPrompt });
     const two = await startChat({ store: one.store });
     await Promise.all(Array.from({ length: 10 }, async (_, n) => readResponse((n % 2 ? one : two).post(chatBody(`Prompt ${n}`, n)))));
@@ -18,9 +18,9 @@ describeEveryStore(({ create }) => {
     expect(ids).toEqual(Array.from({ length: 10 }, (_, n) => [`p${n}`, `r${n}`]).flat());
   });
 
-  it("keep batches and history valid even where they cannot see each other, as in two processes", async () => {
+  it("keep batches and histories valid without shared memory", async () => {
     const one = await startChat({ backingStore: create() });
-    // Another object over the same data: nothing tells the handlers that it is the same store.
+    // Another object over the same data, so the handlers cannot know that it is the same store.
     const two = await startChat({ store: { ...one.store } });
     await Promise.all(Array.from({ length: 10 }, async (_, n) => readResponse((n % 2 ? one : two).post(chatBody(`Prompt ${n}`, n)))));
     await Promise.all([one.waitForTurns(), two.waitForTurns()]);
@@ -31,13 +31,13 @@ describeEveryStore(({ create }) => {
         .toSorted(),
     );
     expect((await readResponse(one.post(chatBody("After", 99)))).text).toBe("Answer to After.");
-    // Each answer is told to the model behind its prompt, wherever it is stored.
-    const told = one.model.calls.at(-1)?.body.messages.map(({ content }) => JSON.stringify(content)) ?? [];
-    for (let place = 0; place + 1 < told.length; place += 2)
-      expect(told[place + 1]).toBe(told[place]?.replace(/"(.*)"/, '"Answer to $1."'));
+    // The model receives each answer after its prompt, wherever it is stored.
+    const contents = one.model.calls.at(-1)?.body.messages.map(({ content }) => JSON.stringify(content)) ?? [];
+    for (let place = 0; place + 1 < contents.length; place += 2)
+      expect(contents[place + 1]).toBe(contents[place]?.replace(/"(.*)"/, '"Answer to $1."'));
   });
 
-  it("take one answer for the same ids, where both made one", async () => {
+  it("store one answer for the same ids", async () => {
     const end = createGate();
     const one = await startChat({ backingStore: create(), script: answerAfter([end.opened, "From one"]) });
     const two = await startChat({ store: { ...one.store }, script: answerAfter([end.opened, "From two"]) });
@@ -52,7 +52,7 @@ describeEveryStore(({ create }) => {
     expect((await readResponse(two.post(chatBody("Hi")))).text).toBe(stored[1]?.message.content);
   });
 
-  it("take one answer for the same ids, where both made a broken one anew", async () => {
+  it("store one answer for the same ids if both retry a broken one", async () => {
     const [first, second] = [createGate(), createGate()];
     const one = await startChat({ backingStore: create(), script: answerAfter([first.opened, "From one"]) });
     one.model.next(sendPieces(textEvent("Half")));
@@ -68,7 +68,7 @@ describeEveryStore(({ create }) => {
     expect(summarize(await one.listStored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "From one"']);
   });
 
-  it("show no clean end of an answer that is not the stored one, where the store failed in one of them", async () => {
+  it("never end an answer cleanly that is not the stored one", async () => {
     const end = createGate();
     const one = await startChat({ backingStore: create(), script: answerAfter([end.opened, "From one"]) });
     const late = createFaultyStore(one.backingStore);

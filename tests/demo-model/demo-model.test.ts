@@ -8,8 +8,8 @@ const fast = { tokensPerSecond: 0 } as const;
 afterEach(() => vi.useRealTimers());
 
 describe("the demo model", () => {
-  it("streams chunks as a provider does: role first, a few characters each, stop, usage", async () => {
-    const stream = await clientOf(fast).chat.completions.create({
+  it("streams chunks like a provider: the role, a few characters each, the finish reason, the usage", async () => {
+    const stream = await createClient(fast).chat.completions.create({
       model: "demo-1",
       messages: [user("Show a chart")],
       stream: true,
@@ -26,7 +26,7 @@ describe("the demo model", () => {
     expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: contents.length } });
   });
 
-  it("ends the event stream with [DONE] and reports no usage unless asked", async () => {
+  it("ends the event stream with [DONE], and reports usage only if requested", async () => {
     const response = await createDemoModel(fast)("http://demo.invalid/v1/chat/completions", {
       method: "POST",
       body: JSON.stringify({ model: "demo", messages: [user("Hi")], stream: true }),
@@ -37,10 +37,10 @@ describe("the demo model", () => {
     expect(body).not.toContain("usage");
   });
 
-  it("says first what it is, and once in a thread", async () => {
-    const first = await ask([user("Hello")], { ...fast, format: "text" });
+  it("starts the first answer of a thread with a notice", async () => {
+    const first = await requestText([user("Hello")], { ...fast, format: "text" });
     expect(first).toMatch(/^This is the embedded demo model, no real AI.*THESYS_API_KEY/);
-    const second = await ask([user("Hello"), { role: "assistant", content: first }, user("Again")], { ...fast, format: "text" });
+    const second = await requestText([user("Hello"), { role: "assistant", content: first }, user("Again")], { ...fast, format: "text" });
     expect(second).not.toContain("demo model");
   });
 
@@ -52,39 +52,39 @@ describe("the demo model", () => {
     ["Tell me a long story", ["TextContent"]],
     ["Anything else", ["TextContent", "FollowUpBlock"]],
   ])("answers %j with C1 components", async (prompt, components) => {
-    const names = componentsOf(await ask([user(prompt)])).map(({ component }) => component);
+    const names = componentsOf(await requestText([user(prompt)])).map(({ component }) => component);
     expect(names).toEqual(expect.arrayContaining(["CalloutV2", ...components]));
   });
 
-  it("keeps markup in a prompt from breaking the answer", async () => {
+  it("escapes markup of the prompt", async () => {
     const odd = '</content> <b>&amp; "quotes" & 😀';
     const wrapped = `<content thesys="true">${odd.replaceAll("&", "&amp;").replaceAll("<", "&lt;")}</content>`;
-    expect(JSON.stringify(componentsOf(await ask([user(wrapped)])))).toContain(JSON.stringify(odd).slice(1, -1));
+    expect(JSON.stringify(componentsOf(await requestText([user(wrapped)])))).toContain(JSON.stringify(odd).slice(1, -1));
   });
 
-  it("answers a submitted form with what it held", async () => {
+  it("answers a submitted form with its values", async () => {
     const context = `["User clicked on Button: submit",[{"contact":{"fullname":{"value":"Ada & Co","componentType":"Input"}}}]]`;
     const escaped = context.replaceAll("&", "&amp;").replaceAll('"', "&quot;");
-    const answer = await ask([user(`<content thesys="true">Send it</content><context>${escaped}</context>`)]);
+    const answer = await requestText([user(`<content thesys="true">Send it</content><context>${escaped}</context>`)]);
     const table = componentsOf(answer).find(({ component }) => component === "Table");
     expect(table?.props.tableBody).toEqual({ rows: [{ children: ["fullname", "Ada & Co"] }] });
   });
 
-  it("takes content parts, and a context that is not JSON", async () => {
+  it("accepts content parts, and a context that is not JSON", async () => {
     const parts = [{ type: "text" as const, text: "A table" }];
-    expect(await ask([{ role: "user", content: parts }], { ...fast, format: "text" })).toContain("| Starter |");
-    expect(await ask([user("<content>A table</content><context>oops</context>")])).toContain("Starter");
+    expect(await requestText([{ role: "user", content: parts }], { ...fast, format: "text" })).toContain("| Starter |");
+    expect(await requestText([user("<content>A table</content><context>oops</context>")])).toContain("Starter");
   });
 
-  it("answers without streaming too", async () => {
+  it("answers without streaming, too", async () => {
     const messages = [user("A table")];
-    const completion = await clientOf({ ...fast, format: "text" }).chat.completions.create({ model: "demo", messages });
+    const completion = await createClient({ ...fast, format: "text" }).chat.completions.create({ model: "demo", messages });
     expect(completion.choices[0]).toMatchObject({ finish_reason: "stop", message: { role: "assistant" } });
     expect(completion.choices[0]?.message.content).toContain("| Team | $24 |");
   });
 
   it("cuts the connection in the middle of a broken answer", async () => {
-    const stream = await clientOf(fast).chat.completions.create({ model: "demo", messages: [user("Please break")], stream: true });
+    const stream = await createClient(fast).chat.completions.create({ model: "demo", messages: [user("Please break")], stream: true });
     let text = "";
     const read = async (): Promise<void> => {
       for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? "";
@@ -94,10 +94,10 @@ describe("the demo model", () => {
     expect(text).not.toContain("</content>");
   });
 
-  it("fails before the first byte when asked to, and tells the SDK not to try again", async () => {
+  it("fails before the first byte if the prompt contains fail, and prevents a retry of the SDK", async () => {
     let calls = 0;
     const model = createDemoModel(fast);
-    const client = clientOf(fast, (...call) => {
+    const client = createClient(fast, (...call) => {
       calls += 1;
       return model(...call);
     });
@@ -114,24 +114,24 @@ describe("the demo model", () => {
     ["results without calls", [user("a"), result("1")], "messages.[1]"],
     ["two results for one call", [user("a"), calling("1"), result("1"), result("1")], "messages.[3]"],
     ["no calls in tool_calls", [user("a"), { role: "assistant", content: "b", tool_calls: [] }], "messages.[1].tool_calls"],
-  ])("refuses a history with %s", async (_, messages, param) => {
-    const refused = await ask(messages).catch((error: unknown) => error);
+  ])("rejects a history with %s", async (_, messages, param) => {
+    const refused = await requestText(messages).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(BadRequestError);
     expect(refused).toMatchObject({ param, type: "invalid_request_error" });
   });
 
-  it("takes a history with calls and their results in any order", async () => {
+  it("accepts calls with their results in any order", async () => {
     const messages = [user("a table"), calling("1", "2"), result("2"), result("1")];
-    expect(await ask(messages, { ...fast, format: "text" })).toContain("Starter");
+    expect(await requestText(messages, { ...fast, format: "text" })).toContain("Starter");
   });
 
-  it("knows one route", async () => {
-    await expect(clientOf(fast).models.list()).rejects.toMatchObject({ status: 404 });
+  it("has one route", async () => {
+    await expect(createClient(fast).models.list()).rejects.toMatchObject({ status: 404 });
   });
 
-  it("keeps to its pace", async () => {
+  it("answers at its pace", async () => {
     const started = Date.now();
-    const stream = await clientOf({ tokensPerSecond: 100 }).chat.completions.create({
+    const stream = await createClient({ tokensPerSecond: 100 }).chat.completions.create({
       model: "demo",
       messages: [user("long")],
       stream: true,
@@ -153,7 +153,7 @@ describe("the demo model", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("leaves no timer behind when its reader goes", async () => {
+  it("leaves no timer behind when its reader cancels", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const reader = (await post({ stream: true })).body?.getReader();
     await reader?.read();
@@ -166,29 +166,29 @@ describe("the demo model", () => {
 
   it("stops with the SDK's own abort", async () => {
     const abort = AbortSignal.abort();
-    const call = clientOf({}).chat.completions.create({ model: "demo", messages: [user("Hi")] }, { signal: abort });
+    const call = createClient({}).chat.completions.create({ model: "demo", messages: [user("Hi")] }, { signal: abort });
     await expect(call).rejects.toBeInstanceOf(APIUserAbortError);
   });
 
-  it("refuses options it does not know how to use", () => {
+  it("throws for wrong options", () => {
     expect(() => createDemoModel({ tokensPerSecond: Number.NaN })).toThrow("chat-handler: tokensPerSecond must be");
     expect(() => createDemoModel({ tokensPerSecond: -1 })).toThrow("tokensPerSecond must be");
     expect(() => createDemoModel({ format: "html" as "text" })).toThrow('chat-handler: format must be "c1" or "text"');
   });
 });
 
-function clientOf(options: DemoModelOptions, fetch = createDemoModel(options)): OpenAI {
+function createClient(options: DemoModelOptions, fetch = createDemoModel(options)): OpenAI {
   return new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch });
 }
 
-async function ask(messages: ChatCompletionMessageParam[], options: DemoModelOptions = fast): Promise<string> {
-  const stream = await clientOf(options).chat.completions.create({ model: "demo", messages, stream: true });
+async function requestText(messages: ChatCompletionMessageParam[], options: DemoModelOptions = fast): Promise<string> {
+  const stream = await createClient(options).chat.completions.create({ model: "demo", messages, stream: true });
   let text = "";
   for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? "";
   return text;
 }
 
-/** The children of the card, whose JSON stands escaped in an XML element. */
+/** The children of the card, parsed from the escaped JSON. */
 function componentsOf(answer: string): { component: string; props: Record<string, unknown> }[] {
   const escaped = /^<content thesys="true">([^<>]*)<\/content>$/.exec(answer)?.[1] ?? "";
   expect(escaped.replaceAll(/&(?:amp|lt|gt);/g, "")).not.toContain("&");
@@ -209,7 +209,7 @@ function result(id: string): ChatCompletionMessageParam {
   return { role: "tool", tool_call_id: id, content: "42" };
 }
 
-/** Asks for an answer that waits almost for ever before its second event. */
+/** Requests an answer that waits almost forever before its second event. */
 function post({ stream, signal }: { stream: boolean; signal?: AbortSignal }): Promise<Response> {
   const body = JSON.stringify({ model: "demo", messages: [user("long")], stream });
   const model = createDemoModel({ tokensPerSecond: 0.01 });

@@ -1,4 +1,4 @@
-/** Every shape of chunk that providers send, and every way to cut a stream of them into reads. */
+/** Every shape of chunk that providers send, and every way to split a stream into reads. */
 import { describe, expect, it } from "vitest";
 import { chatBody, expectError, readResponse, startChat, variants } from "../support/chat.ts";
 import { forEachConcurrently } from "../support/expectations.ts";
@@ -25,7 +25,7 @@ const shapes: [name: string, events: string[]][] = [
     [raw({ choices: [], prompt_filter_results: [{ prompt_index: 0 }] }), textEvent("Hello."), finishEvent()],
   ],
   ["usage last, without choices", [textEvent("Hello."), finishEvent(), raw({ choices: [], usage })]],
-  ["usage that is none", [textEvent("Hello."), finishEvent(), raw({ choices: [], usage: "lots" })]],
+  ["usage that is null", [textEvent("Hello."), finishEvent(), raw({ choices: [], usage: "lots" })]],
   [
     "usage in every chunk",
     [raw({ ...chunk({ content: "Hel" }), usage: null }), raw({ ...chunk({ content: "lo." }), usage }), finishEvent()],
@@ -34,28 +34,31 @@ const shapes: [name: string, events: string[]][] = [
   ["no choices at all", [raw({}), textEvent("Hello."), finishEvent()]],
   ["a choice that is null", [raw({ choices: [null] }), textEvent("Hello."), finishEvent()]],
   [
-    "a choice without delta",
+    "a choice without a delta",
     [raw({ choices: [{ index: 0, finish_reason: null }] }), textEvent("Hello."), raw({ choices: [{ index: 0, finish_reason: "stop" }] })],
   ],
   ["a delta that is null", [raw({ choices: [{ index: 0, delta: null }] }), textEvent("Hello."), finishEvent()]],
-  ["null content between", [textEvent("Hel"), raw({ choices: [{ index: 0, delta: { content: null } }] }), textEvent("lo."), finishEvent()]],
   [
-    "a choice without index",
+    "null content in between",
+    [textEvent("Hel"), raw({ choices: [{ index: 0, delta: { content: null } }] }), textEvent("lo."), finishEvent()],
+  ],
+  [
+    "a choice without an index",
     [raw({ choices: [{ delta: { content: "Hello." } }] }), raw({ choices: [{ delta: {}, finish_reason: "stop" }] })],
   ],
   [
-    "the finish reason with the last text",
+    "a finish reason in the same chunk as the last text",
     [textEvent("Hel"), raw({ choices: [{ index: 0, delta: { content: "lo." }, finish_reason: "stop" }] })],
   ],
   [
-    "fields it does not know",
+    "unknown fields",
     [
       raw({ choices: [{ index: 0, delta: { content: "Hello.", reasoning_content: "hm", audio: {} }, logprobs: {} }], x: [1] }),
       finishEvent(),
     ],
   ],
   [
-    "several choices: the first is the answer",
+    "several choices, of which the first is the answer",
     [
       raw({
         choices: [
@@ -71,7 +74,7 @@ const shapes: [name: string, events: string[]][] = [
       }),
     ],
   ],
-  ["a refusal beside empty content", [raw({ choices: [{ index: 0, delta: { content: "", refusal: "Hello." } }] }), finishEvent()]],
+  ["a refusal with empty content", [raw({ choices: [{ index: 0, delta: { content: "", refusal: "Hello." } }] }), finishEvent()]],
   [
     "a refusal",
     [
@@ -85,7 +88,7 @@ const shapes: [name: string, events: string[]][] = [
 ];
 
 describe.each(variants)("$name", ({ way }) => {
-  // The SDK itself cannot read these two; where we read, they do no harm.
+  // The SDK cannot read these two. The handler can.
   const own = new Set(["a choice that is null", "an event without data"]);
   it.each(shapes.filter(([name]) => way.clientKind === "openai" || !own.has(name)))("reads %s", async (_, events) => {
     const chat = await startChat({ ...way, script: sendPieces(...events, doneEvent) });
@@ -97,14 +100,14 @@ describe.each(variants)("$name", ({ way }) => {
     expect(chat.turnEnds[0]).toMatchObject({ status: "complete", finishReason: "stop", usage: answer?.usage });
   });
 
-  it("joins a surrogate pair that is split over two deltas, each sent by itself", async () => {
+  it("joins a surrogate pair that is split over two deltas", async () => {
     const chat = await startChat({ ...way, flushInterval: 0, script: answerWith("a\ud83d", "\ude00b", "\ud83d", "\ude00") });
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("a😀b😀");
     await chat.waitForTurns();
     expect((await chat.listStored())[1]?.message.content).toBe("a😀b😀");
   });
 
-  it("stores well-formed text where a surrogate has no other half, the same as it shows", async () => {
+  it("streams and stores the same well-formed text if half of a surrogate pair is missing", async () => {
     const chat = await startChat({ ...way, script: answerWith("a\ud83d", "b", "\ude00c\ud83d") });
     const first = await readResponse(chat.post(chatBody("Hi")));
     expect(first).toEqual({ status: 200, text: "a\ufffdb\ufffdc\ufffd", failed: false });
@@ -113,7 +116,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(first);
   });
 
-  it("shows all that the model said, whatever characters", async () => {
+  it("streams all characters", async () => {
     const odd = '\0\u0001\t\r\n\u2028\u2029\ufeff</script>"\\ &amp; data: x\n\ndata: [DONE]\n\n' + "é".normalize("NFD") + "👩‍👩‍👧";
     const chat = await startChat({ ...way, script: answerWith("\ufeff", odd, "[DONE]") });
     const bytes = Buffer.from(await (await chat.post(chatBody("Hi"))).arrayBuffer());
@@ -123,7 +126,7 @@ describe.each(variants)("$name", ({ way }) => {
   });
 });
 
-/** One answer as every kind of event stream. What the kinds have in common is what they say. */
+/** One answer as different event streams with the same text. */
 const plain = ['{"choices":[{"delta":{"content":"Grö"}}]}', '{"choices":[{"delta":{"content":"ße 😀."},"finish_reason":"stop"}]}', "[DONE]"]
   .map(toEvent)
   .join("");
@@ -157,26 +160,26 @@ describe("decodes an event stream split at every byte", () => {
         return sendPieces(bytes.subarray(0, position), bytes.subarray(position))(call);
       },
     });
-    // In their sockets, too many streams at once would mix the order of writes and reads: a few at a time.
+    // Only a few streams at a time, because too many mix the order of writes and reads.
     await forEachConcurrently([...bytes.keys()].slice(1), async (position) => {
       const seen = await readResponse(chat.post(chatBody(String(position), position, `t${position}`)));
       expect(seen).toEqual({ status: 200, text: "Größe 😀.", failed: false });
     });
   });
 
-  it.each(Object.entries(streams))("%s, each byte by itself", async (_, stream) => {
+  it.each(Object.entries(streams))("%s, byte by byte", async (_, stream) => {
     const pieces = Array.from(Buffer.from(stream), (byte) => Uint8Array.of(byte));
     const chat = await startChat({ script: sendPieces(...pieces) });
     expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Größe 😀.", failed: false });
   });
 
-  it("an answer all in one read", async () => {
+  it("an answer in one read", async () => {
     const chat = await startChat({ script: sendPieces(plain) });
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Größe 😀.");
   });
 });
 
-it("fails on an answer in one piece from a provider that ignores `stream`, and shows none of its JSON", async () => {
+it("fails if a provider ignores `stream`, and streams none of its JSON", async () => {
   const completion = { choices: [{ index: 0, message: { role: "assistant", content: "Hello." }, finish_reason: "stop" }] };
   const chat = await startChat({
     script: async (call) => {
@@ -187,7 +190,7 @@ it("fails on an answer in one piece from a provider that ignores `stream`, and s
   await expectError(await chat.post(chatBody("Hi")), 502, "model_failed");
 });
 
-describe("what is no answer", () => {
+describe("an invalid answer", () => {
   it.each<[string, string]>([
     ["content that is a number", toEvent({ choices: [{ index: 0, delta: { content: 5 } }] })],
     ["content that is an object", toEvent({ choices: [{ index: 0, delta: { content: { text: "x" } } }] })],
@@ -199,14 +202,14 @@ describe("what is no answer", () => {
     expect((await chat.listStored())[1]?.status).toBe("failed");
   });
 
-  it("is told to the app no further than a log can take", async () => {
+  it("is reported with a bounded length", async () => {
     const chat = await startChat({ script: sendPieces(toEvent({ error: { message: "x".repeat(100_000) } })) });
     await expectError(await chat.post(chatBody("Hi")), 502, "model_failed");
     await chat.waitForTurns();
     expect(String(chat.errors[0]?.cause)).toMatch(/^.{100,2000}$/);
   });
 
-  it("fails the turn at an event that never ends, and lets go of the connection before it is large", async () => {
+  it("fails the turn at an endless event, and closes the connection early", async () => {
     const piece = "x".repeat(64 * 1024);
     const chat = await startChat({
       limits: { answerCharacters: 100_000_000 },
@@ -220,7 +223,7 @@ describe("what is no answer", () => {
     await chat.model.calls[0]?.disconnected;
   });
 
-  it("fails the turn at once at an event that grows too large before the model falls silent", async () => {
+  it("fails the turn at once if an event is too large, even if the model then stalls", async () => {
     const chat = await startChat({
       script: async (call) => {
         await call.send(`data: ${"x".repeat(1024 * 1024 + 1_000)}`);
@@ -231,7 +234,7 @@ describe("what is no answer", () => {
     await chat.model.calls[0]?.disconnected;
   });
 
-  it("fails the turn when it is longer than `limits.answerCharacters`, and keeps what was said", async () => {
+  it("fails if it is longer than `limits.answerCharacters`, and stores the partial answer", async () => {
     const chat = await startChat({ limits: { answerCharacters: 10 }, script: answerWith("12345", "67890", "1") });
     const seen = await readResponse(chat.post(chatBody("Hi")));
     expect(seen.failed).toBe(true);

@@ -1,4 +1,4 @@
-/** What becomes of the model's connection once its answer is there. */
+/** The connection of a model call after the answer. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { chatBody, readResponse, startChat } from "../support/chat.ts";
@@ -9,24 +9,24 @@ import { doneEvent, finishEvent, textEvent } from "../support/model-scripts.ts";
 failOnUnhandledErrors();
 
 const whole = { status: 200, text: "All.", failed: false };
-const sayAll = (call: ModelCall) => call.send(textEvent("All.") + finishEvent() + doneEvent);
+const answerInOneWrite = (call: ModelCall) => call.send(textEvent("All.") + finishEvent() + doneEvent);
 
-describe("the connection of a model's call", () => {
-  it("serves the next call", async () => {
+describe("the connection of a model call", () => {
+  it("is reused by the next call", async () => {
     const chat = await startChat();
     for (const number of [1, 2, 3]) {
       await readResponse(chat.post(chatBody("Hi", number)));
       await chat.waitForTurns();
-      // The end of the response comes behind its last event; a single delay could be over before a busy machine has read it.
+      // The end of the response follows its last event. A fixed delay could be too short on a busy machine.
       for (let look = 0; look < 5; look++) await delay(10);
     }
     expect(new Set(chat.model.calls.map(({ port }) => port)).size).toBe(1);
   });
 
-  it("is let go of when the model holds it open after its last event", async () => {
+  it("is closed if the model keeps it open after its last event", async () => {
     const chat = await startChat();
     chat.model.next(async (call) => {
-      await sayAll(call);
+      await answerInOneWrite(call);
       await call.closed;
     });
     expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
@@ -34,10 +34,10 @@ describe("the connection of a model's call", () => {
     expect(await Promise.race([call?.disconnected, delay(5_000)])).toBeDefined();
   });
 
-  it("is let go of when the model goes on after its last event", async () => {
+  it("is closed if the model keeps sending after its last event", async () => {
     const chat = await startChat();
     chat.model.next(async (call) => {
-      await sayAll(call);
+      await answerInOneWrite(call);
       while (call.disconnectedAt === undefined) {
         await call.send(": still here\n\n");
         await delay(10);
@@ -48,21 +48,18 @@ describe("the connection of a model's call", () => {
     expect(await Promise.race([call?.disconnected, delay(5_000)])).toBeDefined();
   });
 
-  it.each(["openai", "wrapped"] as const)(
-    "is let go of when the model holds it open after its finish reason: %s client",
-    async (clientKind) => {
-      const chat = await startChat({ clientKind });
-      chat.model.next(async (call) => {
-        await call.send(textEvent("All.") + finishEvent());
-        await call.closed;
-      });
-      expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
-      const [call] = chat.model.calls;
-      expect(await Promise.race([call?.disconnected, delay(5_000)])).toBeDefined();
-    },
-  );
+  it.each(["openai", "wrapped"] as const)("is closed if the model keeps it open after its finish reason: %s client", async (clientKind) => {
+    const chat = await startChat({ clientKind });
+    chat.model.next(async (call) => {
+      await call.send(textEvent("All.") + finishEvent());
+      await call.closed;
+    });
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
+    const [call] = chat.model.calls;
+    expect(await Promise.race([call?.disconnected, delay(5_000)])).toBeDefined();
+  });
 
-  it("is let go of when the answer is too large, also through a client that logs", async () => {
+  it("is closed if the answer is too large, also with a client that logs", async () => {
     const chat = await startChat({ clientKind: "logged", limits: { answerCharacters: 3 } });
     chat.model.next(async (call) => {
       await call.send(textEvent("All."));

@@ -1,4 +1,4 @@
-/** Clients of another kind than the `openai` package: anything whose `create()` gives chunks. */
+/** Model clients other than the `openai` package: any object whose `create()` returns chunks. */
 import { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ChatCompletionChunk } from "openai/resources/chat/completions";
@@ -11,7 +11,7 @@ import { chunk, toEvent, createGate, neverAnswer, rejectWith } from "../support/
 failOnUnhandledErrors();
 
 const chunks = [chunk({ content: "Hel" }), chunk({ content: "lo." }), chunk({}, "stop")] as ChatCompletionChunk[];
-const clientOf = (create: () => unknown): ModelClient => ({
+const createClient = (create: () => unknown): ModelClient => ({
   chat: { completions: { create: create as ModelClient["chat"]["completions"]["create"] } },
 });
 
@@ -25,7 +25,7 @@ it.each<[string, () => unknown]>([
   ],
   ["a readable stream of chunks", async () => NodeReadableStream.from(chunks)],
   [
-    "an iterator whose next() gives no promise",
+    "an iterator whose next() returns no promise",
     async () => ({
       [Symbol.asyncIterator]: () => {
         const left = [...chunks];
@@ -42,23 +42,26 @@ it.each<[string, () => unknown]>([
       },
     }),
   ],
-])("gives its answer through %s", async (_, create) => {
-  const chat = await startChat({ client: clientOf(create) });
+])("can return %s", async (_, create) => {
+  const chat = await startChat({ client: createClient(create) });
   expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
 });
 
-it.each([500, 200])("leaves no promise of a tracing wrapper floating when the client leaves or the provider answers %d", async (status) => {
-  // As the wrappers of Sentry and others: a span of its own awaits the call, beside whoever asks for the raw response.
-  const chat = await startChat({ clientKind: "traced" });
-  if (status === 500) chat.model.next(rejectWith(500, { error: { message: "no" } }));
-  else chat.model.next(neverAnswer);
-  const stop = new AbortController();
-  const response = chat.post(chatBody("Hi"), { signal: stop.signal });
-  await chat.model.call(0);
-  if (status === 200) stop.abort();
-  expect((await response).status).toBe(status === 500 ? 502 : 499);
-  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
-});
+it.each([500, 200])(
+  "leaves no unhandled rejection of a tracing wrapper when the client disconnects or the provider returns %d",
+  async (status) => {
+    // Like the wrapper of Sentry: a span awaits the call, too, beside the raw response.
+    const chat = await startChat({ clientKind: "traced" });
+    if (status === 500) chat.model.next(rejectWith(500, { error: { message: "no" } }));
+    else chat.model.next(neverAnswer);
+    const stop = new AbortController();
+    const response = chat.post(chatBody("Hi"), { signal: stop.signal });
+    await chat.model.call(0);
+    if (status === 200) stop.abort();
+    expect((await response).status).toBe(status === 500 ? 502 : 499);
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+  },
+);
 
 it.each<[string, () => unknown]>([
   [
@@ -68,11 +71,11 @@ it.each<[string, () => unknown]>([
     },
   ],
   ["rejects", () => Promise.reject(new Error("key sk-live-7"))],
-  ["gives nothing", () => undefined],
-  ["gives a promise of nothing", async () => undefined],
-  ["gives no iterable", async () => ({ choices: [] })],
+  ["returns undefined", () => undefined],
+  ["returns a promise of undefined", async () => undefined],
+  ["returns a value that is not iterable", async () => ({ choices: [] })],
   [
-    "gives an iterator that throws",
+    "returns an iterator that throws",
     async () => ({
       [Symbol.asyncIterator]: () => ({
         next() {
@@ -82,14 +85,14 @@ it.each<[string, () => unknown]>([
     }),
   ],
   [
-    "gives an iterator whose return() rejects",
+    "returns an iterator whose return() rejects",
     async () => ({
       [Symbol.asyncIterator]: () => ({ next: async () => ({ done: true }), return: () => Promise.reject(new Error("key sk-live-7")) }),
     }),
   ],
-  ["gives a response without body", () => Object.assign(Promise.resolve(), { asResponse: async () => new Response(null) })],
+  ["returns a response without a body", () => Object.assign(Promise.resolve(), { asResponse: async () => new Response(null) })],
 ])("fails the turn with 502 when it %s", async (_, create) => {
-  const chat = await startChat({ client: clientOf(create) });
+  const chat = await startChat({ client: createClient(create) });
   const response = await chat.post(chatBody("Hi"));
   expect(response.status).toBe(502);
   expect(await response.text()).not.toContain("sk-live-7");
@@ -110,7 +113,7 @@ it.each<[string, (onLeft: () => void) => unknown]>([
     (onLeft) => Object.assign(Promise.resolve(), { asResponse: async () => new Response(new ReadableStream({ cancel: onLeft })) }),
   ],
   [
-    "a response that comes too late",
+    "a response that arrives too late",
     (onLeft) =>
       Object.assign(Promise.resolve(), {
         asResponse: async () => {
@@ -120,16 +123,16 @@ it.each<[string, (onLeft: () => void) => unknown]>([
       }),
   ],
   [
-    "an iterable that comes too late",
+    "an iterable that arrives too late",
     async (onLeft) => {
       await delay(20);
       return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}), return: async () => (onLeft(), { done: true }) }) };
     },
   ],
-])("is left at once although it ignores the signal: %s", async (_, create) => {
+])("that ignores the signal does not delay a disconnect: %s", async (_, create) => {
   const stop = new AbortController();
   const left = createGate();
-  const chat = await startChat({ client: clientOf(() => create(left.open)) });
+  const chat = await startChat({ client: createClient(() => create(left.open)) });
   const response = chat.post(chatBody("Hi"), { signal: stop.signal });
   await delay(5);
   stop.abort();
@@ -139,27 +142,27 @@ it.each<[string, (onLeft: () => void) => unknown]>([
 });
 
 it.each([undefined, null, { "retry-after": "7" }, new Map([["Retry-After", "7"]])])(
-  "answers 429 to a client that was told so, whatever it has for headers: %s",
+  "returns 429 for a client's 429, with any kind of headers: %s",
   async (headers) => {
     const chat = await startChat({
-      client: clientOf(() => Promise.reject(Object.assign(new Error("slow down"), { status: 429, headers }))),
+      client: createClient(() => Promise.reject(Object.assign(new Error("slow down"), { status: 429, headers }))),
     });
     const response = await chat.post(chatBody("Hi"));
     expect([response.status, response.headers.get("Retry-After")]).toEqual([429, headers instanceof Map ? "7" : null]);
   },
 );
 
-it("gives an answer that comes all in one read, however much that is", async () => {
+it("may return a large answer in one read", async () => {
   const padded = [...Array.from({ length: 2_000 }, () => ({ ...chunks[0], padding: "x".repeat(1_000) })), chunks[2]];
   const asResponse = async () => new Response(padded.map(toEvent).join(""));
-  const chat = await startChat({ client: clientOf(() => ({ asResponse })) });
+  const chat = await startChat({ client: createClient(() => ({ asResponse })) });
   expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Hel".repeat(2_000), failed: false });
 });
 
-it("ends the turn where the response comes in the moment the client leaves", async () => {
+it("ends the turn if the response arrives while the client disconnects", async () => {
   const stop = new AbortController();
   const { promise: arrives, resolve: arrive } = Promise.withResolvers<Response>();
-  const chat = await startChat({ client: clientOf(() => Object.assign(Promise.resolve(), { asResponse: () => arrives })) });
+  const chat = await startChat({ client: createClient(() => Object.assign(Promise.resolve(), { asResponse: () => arrives })) });
   const response = chat.post(chatBody("Hi"), { signal: stop.signal });
   await delay(20);
   arrive(new Response(new ReadableStream()));
@@ -168,24 +171,24 @@ it("ends the turn where the response comes in the moment the client leaves", asy
   await chat.waitForTurns();
 });
 
-it("keeps what the model said in the very moment the client left", async () => {
+it("stores the text that arrives while the client disconnects", async () => {
   const stop = new AbortController();
-  const said: ((read: unknown) => void)[] = [];
-  const next = () => new Promise((resolve) => said.push(resolve));
-  const chat = await startChat({ client: clientOf(async () => ({ [Symbol.asyncIterator]: () => ({ next }) })) });
+  const pendingReads: ((read: unknown) => void)[] = [];
+  const next = () => new Promise((resolve) => pendingReads.push(resolve));
+  const chat = await startChat({ client: createClient(async () => ({ [Symbol.asyncIterator]: () => ({ next }) })) });
   const response = chat.post(chatBody("Hi"), { signal: stop.signal });
   await delay(20);
-  said[0]?.({ done: false, value: chunks[0] });
+  pendingReads[0]?.({ done: false, value: chunks[0] });
   stop.abort();
   expect((await response).status).toBe(499);
   await chat.waitForTurns();
   expect((await chat.listStored())[1]).toMatchObject({ status: "stopped", message: { content: "Hel" } });
 });
 
-it("takes no harm from what is no answer and comes too late", async () => {
+it("ignores an invalid response that arrives too late", async () => {
   const stop = new AbortController();
   const { promise, resolve: swallowTheAbort } = Promise.withResolvers<void>();
-  const chat = await startChat({ client: clientOf(() => promise) });
+  const chat = await startChat({ client: createClient(() => promise) });
   const response = chat.post(chatBody("Hi"), { signal: stop.signal });
   await delay(20);
   stop.abort();
@@ -195,7 +198,7 @@ it("takes no harm from what is no answer and comes too late", async () => {
   await delay(20);
 });
 
-it("is called once where what it gives calls the model only when it is waited for", async () => {
+it("is called once if its promise is lazy", async () => {
   let calls = 0;
   const lazy = new Proxy(Promise.resolve(NodeReadableStream.from(chunks)), {
     get(promise, name) {
@@ -204,13 +207,13 @@ it("is called once where what it gives calls the model only when it is waited fo
     },
     getPrototypeOf: () => Object.prototype,
   });
-  const chat = await startChat({ client: clientOf(() => lazy) });
+  const chat = await startChat({ client: createClient(() => lazy) });
   expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Hello.");
   expect(calls).toBe(1);
 });
 
 it.each(Array.from({ length: 16 }, (_, ticks) => ticks))(
-  "lets go of a model that answers %i microtasks before its client leaves",
+  "closes a call that answers %i microtasks before its client disconnects",
   async (ticks) => {
     let isLetGo = false;
     const leaver = new AbortController();
@@ -222,14 +225,14 @@ it.each(Array.from({ length: 16 }, (_, ticks) => ticks))(
       })();
       return new Response(body);
     };
-    const chat = await startChat({ client: clientOf(() => ({ asResponse })) });
+    const chat = await startChat({ client: createClient(() => ({ asResponse })) });
     await chat.post(chatBody("Hi"), { signal: leaver.signal });
     await chat.waitForTurns();
     expect(isLetGo).toBe(true);
   },
 );
 
-it("has given a whole answer where it fails on being aborted after its finish reason", async () => {
+it("may fail on an abort after its finish reason: the answer is complete", async () => {
   let left = 3;
   const create = async (_: unknown, { signal }: { signal: AbortSignal }) => ({
     [Symbol.asyncIterator]: () => ({
@@ -239,17 +242,17 @@ it("has given a whole answer where it fails on being aborted after its finish re
           : new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("Aborted.")))),
     }),
   });
-  const chat = await startChat({ client: clientOf(create as () => unknown) });
+  const chat = await startChat({ client: createClient(create as () => unknown) });
   expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Hello.", failed: false });
 });
 
-it.each<[string, (said: readonly unknown[]) => unknown]>([
-  ["an iterable", async (said) => NodeReadableStream.from(said)],
-  ["a response", (said) => Object.assign(Promise.resolve(), { asResponse: async () => new Response(said.map(toEvent).join("")) })],
-])("hears of no abort once it has given all of %s", async (_, create) => {
+it.each<[string, (deltas: readonly unknown[]) => unknown]>([
+  ["an iterable", async (deltas) => NodeReadableStream.from(deltas)],
+  ["a response", (deltas) => Object.assign(Promise.resolve(), { asResponse: async () => new Response(deltas.map(toEvent).join("")) })],
+])("is not aborted after all of %s was read", async (_, create) => {
   const signals: AbortSignal[] = [];
   const chat = await startChat({
-    client: clientOf(((_: unknown, { signal }: { signal: AbortSignal }) => (signals.push(signal), create(chunks))) as () => unknown),
+    client: createClient(((_: unknown, { signal }: { signal: AbortSignal }) => (signals.push(signal), create(chunks))) as () => unknown),
   });
   expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Hello.");
   await chat.waitForTurns();
@@ -257,22 +260,25 @@ it.each<[string, (said: readonly unknown[]) => unknown]>([
   expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
 });
 
-it("is not waited for, however it hangs, when the turn has taken too long while the model is held back", async () => {
+it("that hangs does not delay a turn timeout during backpressure", async () => {
   const left = Array.from({ length: 4 }, () => chunk({ content: "x".repeat(20_000) }));
   const next = () => (left.length > 0 ? { done: false, value: left.shift() } : new Promise(() => {}));
-  const chat = await startChat({ client: clientOf(async () => ({ [Symbol.asyncIterator]: () => ({ next }) })), timeouts: { turn: 300 } });
+  const chat = await startChat({
+    client: createClient(async () => ({ [Symbol.asyncIterator]: () => ({ next }) })),
+    timeouts: { turn: 300 },
+  });
   await chat.post(chatBody("Hi"));
   await chat.waitForTurns();
   expect(chat.errors).toMatchObject([{ code: "turn_timeout" }]);
   expect(await chat.listStored()).toMatchObject([{ id: "p1" }, { status: "failed", message: { content: "x".repeat(80_000) } }]);
 });
 
-it("is not waited for, however it hangs, when the client leaves while the model is held back", async () => {
+it("that hangs does not delay a disconnect during backpressure", async () => {
   async function* speak() {
-    for (let said = 0; said < 1_000; said++) yield chunk({ content: "x".repeat(1_000) }) as ChatCompletionChunk;
+    for (let sent = 0; sent < 1_000; sent++) yield chunk({ content: "x".repeat(1_000) }) as ChatCompletionChunk;
     await new Promise(() => {});
   }
-  const chat = await startChat({ client: clientOf(async () => speak()) });
+  const chat = await startChat({ client: createClient(async () => speak()) });
   const response = await chat.post(chatBody("Hi"));
   await delay(50);
   await response.body?.cancel();

@@ -19,7 +19,7 @@ interface Echoed {
   body: string;
 }
 
-/** Answers with what arrived. */
+/** Returns the request as JSON. */
 async function echo(request: Request): Promise<Response> {
   const { method, url, headers } = request;
   return Response.json({ method, url, headers: Object.fromEntries(headers), body: await request.text() });
@@ -43,14 +43,14 @@ async function listen(listener: Listener, clientError = () => {}): Promise<strin
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test("passes method, URL, headers and body on", async () => {
+test("passes method, URL, headers and body", async () => {
   const url = await listen(toNodeHandler(echo));
   const { method, url: seen, headers, body } = await echoed(await post(`${url}/api/chat?x=1`, "{}", { headers: { "X-A": "b" } }));
   expect({ method, seen, body, header: headers["x-a"] }).toEqual({ method: "POST", seen: `${url}/api/chat?x=1`, body: "{}", header: "b" });
   expect(await echoed(await fetch(url))).toMatchObject({ method: "GET", body: "" });
 });
 
-test("passes the whole URL on, also behind an Express router", async () => {
+test("passes the whole URL, also behind an Express router", async () => {
   const handle = toNodeHandler(echo);
   const url = await listen((req, res) => {
     const originalUrl = req.url;
@@ -69,7 +69,7 @@ test.each([
   ["req.rawBody before req.body", { rawBody: Buffer.from("raw"), body: { a: 3 } }, undefined, "raw"],
   ["the third argument", {}, { a: 4 }, '{"a":4}'],
   ["req.body beside next()", { body: { a: 5 } }, () => {}, '{"a":5}'],
-])("a body that was already parsed comes from %s", async (_from, added, parsedBody, expected) => {
+])("a body that was parsed is read from %s", async (_from, added, parsedBody, expected) => {
   const handle = toNodeHandler(echo);
   const url = await listen(async (req, res) => {
     await json(req);
@@ -81,13 +81,13 @@ test.each([
   expect(seen.headers).not.toHaveProperty("content-encoding");
 });
 
-test("the empty req.body of Express 4 does not hide a body that nobody has read", async () => {
+test("the empty req.body of Express 4 does not hide an unread body", async () => {
   const handle = toNodeHandler(echo);
   const url = await listen((req, res) => void handle(Object.assign(req, { body: {} }), res));
   expect((await echoed(await post(url))).body).toBe('{"a":1}');
 });
 
-test("a body that was read and kept nowhere reaches the handler as used", async () => {
+test("a body that was read and not kept is passed as used", async () => {
   const handle = toNodeHandler((request) => Response.json({ used: request.bodyUsed }));
   const url = await listen(async (req, res) => {
     await text(req);
@@ -130,7 +130,7 @@ test.each(["unparsed", "parsed"])("with a body that is %s, the signal aborts whe
   await vi.waitFor(() => expect(signals[1]?.aborted).toBe(true));
 });
 
-test("a body parsed in the very event that ends the stream does not abort the signal", async () => {
+test("a body that is parsed when the stream ends does not abort the signal", async () => {
   const handle = toNodeHandler(async (request) => {
     await setTimeout(20);
     return Response.json({ aborted: request.signal.aborted });
@@ -168,7 +168,7 @@ test("a client that disconnects in mid-stream cancels the body", async () => {
   await vi.waitFor(() => expect(cancel).toHaveBeenCalled());
 });
 
-test("a client that does not read holds the handler back", async () => {
+test("a client that does not read pauses the handler", async () => {
   let pulled = 0;
   const pull = (controller: ReadableStreamDefaultController) => {
     pulled++;
@@ -189,8 +189,8 @@ test("a client that does not read holds the handler back", async () => {
   client.abort();
 });
 
-/** Sends a part and fails. */
-function breaks(): Response {
+/** Sends some text and fails. */
+function breakStream(): Response {
   let reads = 0;
   return new Response(
     new ReadableStream({
@@ -204,13 +204,13 @@ function breaks(): Response {
 
 test("a stream that fails breaks the connection, and nothing reaches clientError", async () => {
   const clientError = vi.fn<() => void>();
-  const response = await post(await listen(toNodeHandler(breaks), clientError));
+  const response = await post(await listen(toNodeHandler(breakStream), clientError));
   await expect(response.text()).rejects.toThrow("terminated");
   expect(clientError).not.toHaveBeenCalled();
 });
 
 test("a stream that fails resets an HTTP/2 stream", async () => {
-  const server = createHttp2Server((req, res) => void toNodeHandler(breaks)(req, res)).listen(0, "127.0.0.1");
+  const server = createHttp2Server((req, res) => void toNodeHandler(breakStream)(req, res)).listen(0, "127.0.0.1");
   await once(server, "listening");
   const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   onTestFinished(() => {
@@ -222,7 +222,7 @@ test("a stream that fails resets an HTTP/2 stream", async () => {
   await expect(text(stream)).rejects.toThrow("NGHTTP2_INTERNAL_ERROR");
 });
 
-test("a handler that throws gives a status, and the server goes on", async () => {
+test("a handler that throws causes a status, and the server continues", async () => {
   const handle = toNodeHandler(() => {
     throw new Error("secret");
   });
@@ -233,6 +233,6 @@ test("a handler that throws gives a status, and the server goes on", async () =>
   }
 });
 
-test("anything but a handler is refused at construction", () => {
+test("a value that is not a function throws at construction", () => {
   expect(() => toNodeHandler({} as never)).toThrow("Pass what createChatHandler() returned.");
 });

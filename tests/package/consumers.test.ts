@@ -8,17 +8,17 @@ import { entries, root, run } from "./pack.ts";
 const tsc = join(root, "node_modules/typescript/bin/tsc");
 const dom = ["DOM", "DOM.Iterable", "DOM.AsyncIterable"];
 
-/** Neighbours in the user's app. */
+/** Other packages in the user's app. */
 const apps = [
   { openai: "6", zod: "3" },
   { openai: "7", zod: "4" },
 ];
 
-/** Where the types of `Request` and `Response` come from, and how modules are found. */
+/** Where the types of `Request` and `Response` come from, and how modules are resolved. */
 const platforms = [
   { platform: "the DOM", lib: dom, node: false, module: "NodeNext", skipLibCheck: false },
   { platform: "a bundler and the DOM", lib: dom, node: false, module: "ESNext", skipLibCheck: false },
-  // openai's own types need `Response` and pass here only unchecked.
+  // openai's types need `Response`, so they are not checked here.
   { platform: "neither the DOM nor @types/node", lib: [], node: false, module: "NodeNext", skipLibCheck: true },
   { platform: "the DOM and @types/node", lib: dom, node: true, module: "NodeNext", skipLibCheck: false },
   { platform: "@types/node", lib: [], node: true, module: "NodeNext", skipLibCheck: false },
@@ -26,7 +26,7 @@ const platforms = [
 
 const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
 
-/** An app of its own folder, with nothing installed yet. */
+/** Creates an app in its own folder, without packages. */
 async function newApp(): Promise<string> {
   const app = await mkdtemp(join(tmpdir(), "chat-handler-app-"));
   await cp(join(import.meta.dirname, "consumers"), app, { recursive: true });
@@ -67,7 +67,7 @@ describe.each(apps)("beside openai $openai and zod $zod", ({ openai, zod }) => {
 
   afterAll(() => rm(app, { recursive: true }));
 
-  test("takes a turn on this Node", async () => {
+  test("answers a turn on this Node", async () => {
     expect(await run(process.execPath, ["turn.mjs"], app)).toMatch(/^200 \S/);
   });
 
@@ -95,7 +95,7 @@ describe.each(apps)("beside openai $openai and zod $zod", ({ openai, zod }) => {
   });
 });
 
-test("brings nothing along, and takes a turn on the oldest Node it supports", async () => {
+test("installs no other package, and answers a turn on the oldest supported Node", async () => {
   const app = await newApp();
   await run("npm", ["install", ...quiet, inject("tarball"), "openai@7"], app);
   const installed = await readdir(join(app, "node_modules"));

@@ -1,4 +1,4 @@
-/** Packs the tarball once for all package tests, as `npm publish` would. */
+/** Packs the tarball once for all package tests, like `npm publish`. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -10,7 +10,7 @@ declare module "vitest" {
   interface ProvidedContext {
     /** Path of the packed tarball. */
     tarball: string;
-    /** The folder with what it holds. */
+    /** The folder with its files. */
     unpacked: string;
   }
 }
@@ -27,7 +27,7 @@ function publicEntries(): { name: string; types: string; default: string }[] {
   return Object.entries(exports).flatMap(([name, files]) => (typeof files === "object" ? [{ name, ...files }] : []));
 }
 
-/** Runs a program and resolves to what it printed; rejects with all of that when it fails. */
+/** Runs a program. Resolves to its output, and rejects with it if the program fails. */
 export function run(file: string, args: readonly string[], cwd: string): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(file, args, { cwd, maxBuffer: 64e6 }, (error, stdout, stderr) => {

@@ -10,7 +10,7 @@ const bin = join(root, "node_modules/.bin");
 
 const comment = /\/\*[^]*?\*\//g;
 
-/** The modules that a built file asks for by name. */
+/** The modules that a built file imports by name. */
 function importsOf(path: string): string[] {
   const found = readFileSync(path, "utf8")
     .replaceAll(comment, "")
@@ -18,7 +18,7 @@ function importsOf(path: string): string[] {
   return [...found].map(([, name = ""]) => name).filter((name) => !name.startsWith("."));
 }
 
-test("holds the build, the notices and nothing else", () => {
+test("contains only the build and the notices", () => {
   expect(readdirSync(unpacked).sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "THIRD_PARTY_NOTICES.md", "dist", "package.json"]);
   const built = readdirSync(join(unpacked, "dist"));
   expect(built).toEqual(expect.arrayContaining(entries.flatMap((entry) => [basename(entry.default), basename(entry.types)])));
@@ -33,7 +33,7 @@ test("passes are-the-types-wrong for ESM", async () => {
   await run(join(bin, "attw"), [tarball, "--profile", "esm-only"], root);
 });
 
-test.each(entries)("$name runs on every platform: it asks for no other module", async ({ default: entry }) => {
+test.each(entries)("$name runs on every platform: it imports no other module", async ({ default: entry }) => {
   const { metafile } = await build({
     entryPoints: [join(unpacked, entry)],
     bundle: true,
@@ -44,14 +44,14 @@ test.each(entries)("$name runs on every platform: it asks for no other module", 
     write: false,
     logLevel: "silent",
   });
-  const asked = Object.values(metafile.inputs).flatMap(({ imports }) => imports.filter(({ external }) => external));
-  expect(asked.map(({ path }) => path)).toEqual([]);
+  const externalImports = Object.values(metafile.inputs).flatMap(({ imports }) => imports.filter(({ external }) => external));
+  expect(externalImports.map(({ path }) => path)).toEqual([]);
 });
 
-test("the types ask for those of openai alone", () => {
+test("the types import only those of openai", () => {
   const types = readdirSync(join(unpacked, "dist")).filter((name) => name.endsWith(".d.ts"));
-  const asked = types.flatMap((name) => importsOf(join(unpacked, "dist", name)));
-  expect(asked.filter((name) => name !== "openai" && !name.startsWith("openai/"))).toEqual([]);
+  const externalImports = types.flatMap((name) => importsOf(join(unpacked, "dist", name)));
+  expect(externalImports.filter((name) => name !== "openai" && !name.startsWith("openai/"))).toEqual([]);
 });
 
 test("every package bundled is named in the third-party notices", () => {

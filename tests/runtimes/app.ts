@@ -1,15 +1,15 @@
-/** The app that every runtime serves: the handler over the demo model, and what a test wants to know of it. */
+/** The app that every runtime serves: the handler with the demo model, and a route for its state. */
 import { createChatHandler, createMemoryStore } from "chat-handler";
 import { createDemoModel } from "chat-handler/demo-model";
 import OpenAI from "openai";
 
-/** What `GET /state?threadId=…` answers. */
+/** The response of `GET /state?threadId=…`. */
 export interface State {
-  /** Calls of the model so far. */
+  /** Model calls so far. */
   calls: number;
   /** How many of them were aborted. */
   aborted: number;
-  /** The messages of the thread: role, content and how each ended. */
+  /** The messages of the thread: role, content and status. */
   messages: { role: string; content: unknown; status: string }[];
 }
 
@@ -28,11 +28,11 @@ const client = new OpenAI({
   },
 });
 
-/** Serves one request. `waitUntil` is the platform's, where it has one. */
+/** Serves one request. `waitUntil` is the platform's, if it has one. */
 export async function serveApp(request: Request, waitUntil?: (promise: Promise<void>) => void): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url);
   if (pathname === "/chat") return createChatHandler({ client, model: "demo", store, waitUntil, onError: () => {} })(request);
-  const kept = await store.listMessages({ owner: "", threadId: searchParams.get("threadId") ?? "" });
-  const messages = kept.map(({ message: { role, content = null }, status }) => ({ role, content, status }));
+  const stored = await store.listMessages({ owner: "", threadId: searchParams.get("threadId") ?? "" });
+  const messages = stored.map(({ message: { role, content = null }, status }) => ({ role, content, status }));
   return Response.json({ calls, aborted, messages } satisfies State);
 }

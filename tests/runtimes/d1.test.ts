@@ -10,7 +10,7 @@ afterAll(() => worker.stop());
 const ask = async (path: string): Promise<string> => (await fetch(new URL(path, worker.url))).text();
 const cases: { name: string; skip?: string }[] = JSON.parse(await ask("/"));
 
-test("the kit has its cases", () => {
+test("the kit has cases", () => {
   expect(cases.filter(({ skip }) => skip === undefined).length).toBeGreaterThan(50);
 });
 

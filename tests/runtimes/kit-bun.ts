@@ -2,7 +2,7 @@ import { createMemoryStore } from "chat-handler";
 import { createSqliteStore, type SqliteDatabase, type SqliteStore } from "chat-handler/sqlite";
 import { testMessageStore, type TestFunction } from "chat-handler/testkit";
 
-// Their types are not at hand.
+// Their types are not installed.
 const [runner, sqlite]: string[] = ["bun:test", "bun:sqlite"];
 const { test }: { test: TestFunction } = await import(runner!);
 const { Database }: { Database: new (file: string) => SqliteDatabase } = await import(sqlite!);

@@ -11,7 +11,7 @@ const runtimes: [name: string, start: () => Promise<Server>][] = [
   ["workerd", startWorkerd],
 ];
 
-/** What the demo model says to a prompt. */
+/** The demo model's answer to a prompt. */
 async function answerTo(content: string): Promise<string> {
   const body = JSON.stringify({ model: "demo", messages: [{ role: "user", content }] });
   const response = await createDemoModel({ format: "text", tokensPerSecond: 0 })("http://demo.invalid/v1/chat/completions", {
@@ -51,7 +51,7 @@ describe.each(runtimes)("on %s", (name, start) => {
     return found;
   };
 
-  test("a whole turn arrives byte for byte, as it is stored", async () => {
+  test("a whole turn arrives byte for byte, and is stored", async () => {
     const turn = turnOf("Show me a table");
     const response = await send(turn);
     expect(response.status).toBe(200);
@@ -78,7 +78,7 @@ describe.each(runtimes)("on %s", (name, start) => {
     expect(arrivals.at(-1)! - arrivals[0]!).toBeGreaterThan(500);
   });
 
-  test("a client that leaves ends the model call, and what was said is kept", async () => {
+  test("a disconnect ends the model call, and the partial answer is stored", async () => {
     const before = await state();
     const turn = turnOf("Tell me a long story");
     const leaving = new AbortController();
@@ -100,7 +100,7 @@ describe.each(runtimes)("on %s", (name, start) => {
     expect(whole.startsWith(String(messages[1]?.content))).toBe(true);
   });
 
-  test("the one who asked may leave one who joined: the model call ends when the last of them leaves", async () => {
+  test("the model call ends when the last of two clients disconnects", async () => {
     const before = await state();
     const turn = turnOf("Tell me a long story");
     const begin = async () => {
@@ -109,9 +109,9 @@ describe.each(runtimes)("on %s", (name, start) => {
       await reader.read();
       return { leaving, reader };
     };
-    const asked = await begin();
+    const first = await begin();
     const joined = await begin();
-    asked.leaving.abort();
+    first.leaving.abort();
     for (let reads = 0; reads < 3; reads++) expect((await joined.reader.read()).done).toBe(false);
     expect((await state()).aborted).toBe(before.aborted);
     joined.leaving.abort();
@@ -134,7 +134,7 @@ describe.each(runtimes)("on %s", (name, start) => {
     expect((await state()).calls).toBe(calls);
   });
 
-  test("the same turn twice at once is one model call, and both get all of it", async () => {
+  test("two simultaneous requests with the same ids cause one model call", async () => {
     const { calls } = await state();
     const turn = turnOf("Show me a card");
     const answers = await Promise.all([send(turn), send(turn)].map(async (response) => (await response).text()));
@@ -143,25 +143,25 @@ describe.each(runtimes)("on %s", (name, start) => {
     expect((await state()).calls).toBe(calls + 1);
   });
 
-  test("prompts of one thread sent at once are answered one after the other", async () => {
+  test("simultaneous prompts of one thread are answered one after the other", async () => {
     const threadId = randomUUID();
     const prompts = ["Hello", "Show me a form", "Show me a card"];
     const answers = await Promise.all(prompts.map(async (content) => (await send(turnOf(content, threadId))).text()));
     const { messages } = await state(threadId);
     expect(messages.map(({ role }) => role)).toEqual(["user", "assistant", "user", "assistant", "user", "assistant"]);
     for (const [index, content] of prompts.entries()) {
-      const asked = messages.findIndex((message) => message.content === content);
-      expect(messages[asked + 1]?.content).toBe(answers[index]);
+      const promptIndex = messages.findIndex((message) => message.content === content);
+      expect(messages[promptIndex + 1]?.content).toBe(answers[index]);
     }
   });
 
   test.each([
-    ["no JSON", { body: "{" }, 400, "invalid_json"],
-    ["no prompt", { body: "{}" }, 400, "invalid_request"],
-    ["no JSON type", { headers: { "Content-Type": "text/plain" } }, 415, "unsupported_media_type"],
+    ["a body that is not JSON", { body: "{" }, 400, "invalid_json"],
+    ["a body without a prompt", { body: "{}" }, 400, "invalid_request"],
+    ["a content type that is not JSON", { headers: { "Content-Type": "text/plain" } }, 415, "unsupported_media_type"],
     ["another method", { method: "PUT" }, 405, "method_not_allowed"],
-    ["too much", { body: JSON.stringify({ pad: "x".repeat(1024 * 1024) }) }, 413, "body_too_large"],
-  ])("%s is refused with its status", async (_fault, init: RequestInit, status, code) => {
+    ["a body that is too large", { body: JSON.stringify({ pad: "x".repeat(1024 * 1024) }) }, 413, "body_too_large"],
+  ])("%s is rejected with its status", async (_fault, init: RequestInit, status, code) => {
     const response = await send(turnOf("Hello"), init);
     expect(response.status).toBe(status);
     expect(response.headers.get("content-type")).toMatch(/^application\/json/);
@@ -169,13 +169,13 @@ describe.each(runtimes)("on %s", (name, start) => {
     expect(JSON.parse(await response.text())).toMatchObject({ error: { code } });
   });
 
-  test("a model that fails gives 502", async () => {
+  test("a failing model causes 502", async () => {
     const response = await send(turnOf("fail"));
     expect(response.status).toBe(502);
     expect(JSON.parse(await response.text())).toMatchObject({ error: { code: "model_failed" } });
   });
 
-  test("a model that breaks off errors the stream, and what was said is kept", async () => {
+  test("a broken model call breaks the stream, and the partial answer is stored", async () => {
     const turn = turnOf("break");
     const response = await send(turn);
     const ending = await response.text().then(

@@ -1,4 +1,4 @@
-/** The kit inside workerd, beside the database: a request runs one case on the D1 store, on an empty table. */
+/** Runs the kit inside workerd. Each request runs one case of the kit on an empty D1 table. */
 import { messageStoreCases } from "chat-handler/testkit";
 import { createD1Store, type Database } from "../../examples/stores/cloudflare-d1/store.ts";
 
@@ -8,7 +8,7 @@ interface Bindings {
 }
 
 export default {
-  /** `/`: the names of all cases, and why one is skipped. `/<number>`: what that case finds broken, or nothing. */
+  /** `/` returns the names of all cases and the reasons of skipped ones. `/<number>` returns the failure of this case, or nothing. */
   async fetch(request: Request, { DB, SCHEMA }: Bindings): Promise<Response> {
     const cases = messageStoreCases({
       threads: false,

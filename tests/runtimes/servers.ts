@@ -1,4 +1,4 @@
-/** Starts the app on each runtime. Each runs the built package, bundled with the app as a deployment would be. */
+/** Starts the app on each runtime, with the built package bundled like in a deployment. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -17,17 +17,17 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** How to start a program that was bundled to a file: program and arguments. */
+/** The program and arguments that start a bundled file. */
 export const programs = {
   node: (path: string) => ({ file: process.execPath, args: [path] }),
   bun: (path: string) => ({ file: join(installed, ".bin/bun"), args: [path] }),
   deno: (path: string) => ({ file: join(installed, ".bin/deno"), args: ["run", "--allow-all", "--no-lock", path] }),
 };
 
-/** A runtime that has a program of its own. */
+/** A runtime with its own program. */
 export type Program = keyof typeof programs;
 
-/** For the CommonJS among the bundled packages, too. */
+/** CommonJS packages in the bundle need `require`. */
 const onNode = {
   platform: "node",
   banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
@@ -36,8 +36,8 @@ const onNode = {
 /** The files that run in workerd. */
 const workers = new Set(["serve-workerd.ts", "serve-d1.ts"]);
 
-/** Bundles a file of this folder with the built package and hands over the path. */
-export async function bundled<T>(name: string, use: (path: string) => Promise<T>): Promise<T> {
+/** Bundles a file of this folder with the built package. Resolves to the path. */
+export async function bundle<T>(name: string, use: (path: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "chat-handler-runtime-"));
   try {
     const outfile = join(folder, name.replace(/\.ts$/, ".mjs"));
@@ -68,7 +68,7 @@ export async function bundled<T>(name: string, use: (path: string) => Promise<T>
 
 /** Serves the app with Node, Bun or Deno. */
 export function startProgram(program: Program): Promise<Server> {
-  return bundled(`serve-${program}.ts`, async (path) => {
+  return bundle(`serve-${program}.ts`, async (path) => {
     const { file, args } = programs[program](path);
     const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
     let complaints = "";
@@ -93,7 +93,7 @@ export function startProgram(program: Program): Promise<Server> {
   });
 }
 
-/** What of miniflare is used here. It is installed apart, so its types are not at hand. */
+/** The used part of miniflare, which is installed separately and without types here. */
 interface MiniflareModule {
   Miniflare: new (options: object) => { unsafeGetDirectURL(): Promise<URL>; dispose(): Promise<void> };
 }
@@ -101,13 +101,13 @@ interface MiniflareModule {
 /** Serves the app, or another file of this folder, with workerd. */
 export async function startWorkerd(name = "serve-workerd.ts", options: object = {}): Promise<Server> {
   const { Miniflare }: MiniflareModule = await import(pathToFileURL(join(installed, "miniflare/dist/src/index.js")).href);
-  return bundled(name, async (path) => {
+  return bundle(name, async (path) => {
     const worker = new Miniflare({
       modules: true,
       script: await readFile(path, "utf8"),
       compatibilityDate: "2026-07-01",
-      compatibilityFlags: ["enable_request_signal"], // or a Worker never learns that the client left
-      unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }], // without miniflare's own worker in between
+      compatibilityFlags: ["enable_request_signal"], // without it, a Worker does not detect a disconnect
+      unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }], // without miniflare's own worker in front
       handleRuntimeStdio: () => {},
       ...options,
     });

@@ -1,28 +1,28 @@
-/** What happens to a request when it arrives: it joins the turn it belongs to, waits its time or is refused, and its pace is the model's. */
+/** Rules for arriving requests: a request joins its turn, waits, or is rejected, and a slow client slows the model down. */
 import { timeouts } from "./explanations.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Call, type ChatRequest, isSame, nameOf, type Process } from "./records.ts";
 import { longestPiece } from "./script-text.ts";
 
-/** The rules of arrival. */
+/** The rules. */
 export interface ArrivalRules {
-  /** A request is about to be handled. */
+  /** Called before a request is handled. */
   arrives(request: ChatRequest): void;
-  /** A turn is taken up. */
-  begins(request: Pick<ChatRequest, "process" | "thread" | "responseId">): void;
-  /** Holds between any two steps. */
+  /** Called when a turn stores its prompt. */
+  turnStarts(request: Pick<ChatRequest, "process" | "thread" | "responseId">): void;
+  /** Checks what must be true after each step. */
   check(): void;
 }
 
-/** What a turn may hold of text that nobody has read, in characters: what the handler reads ahead, and the piece that made it too much. */
-const mostUnread = 64 * 1024 + longestPiece;
+/** Most unread characters of a turn: the read-ahead of the handler, and one more piece. */
+const maxUnread = 64 * 1024 + longestPiece;
 
-/** How long a request may wait for its turn to be taken up, in milliseconds: in line, and for the store. */
-const longestWait = timeouts.queue + 6 * timeouts.store;
+/** How long a request may wait until its prompt is stored, in milliseconds: in the queue, and for the store. */
+const maxWait = timeouts.queue + 6 * timeouts.store;
 
-export function createArrivalRules({ requests, calls, attempts, concurrency, unless }: Ledger): ArrivalRules {
+export function createArrivalRules({ requests, calls, attempts, concurrency, check }: Ledger): ArrivalRules {
   let joined: { process: Process; turns: number; name: string } | undefined;
-  /** Requests that came while the model was answering another one. */
+  /** Requests that arrived while the model answered another one. */
   const refused = new Set<ChatRequest>();
 
   const speaking =
@@ -39,42 +39,42 @@ export function createArrivalRules({ requests, calls, attempts, concurrency, unl
       if (running.some(({ attempt }) => attempt.responseId !== responseId)) refused.add(request);
     },
 
-    begins({ process, thread, responseId }) {
+    turnStarts({ process, thread, responseId }) {
       if (concurrency === "queue") return;
       const askers = requests.filter(
         (other) => other.process === process && other.responseId === responseId && isSame(other.thread, thread),
       );
       const isAdmitted = askers.some((request) => !refused.has(request));
-      unless(isAdmitted, "a busy thread refuses, where it was told to", () => nameOf(thread, responseId));
+      check(isAdmitted, "a busy thread refuses, where it was told to", () => nameOf(thread, responseId));
     },
 
     check() {
       if (joined) {
         const { process, turns, name } = joined;
-        unless(process.turnsBegun === turns, "a running answer is joined", () => name);
+        check(process.turnsBegun === turns, "a running answer is joined", () => name);
         joined = undefined;
       }
       const now = performance.now();
       for (const { number, process, thread, responseId, startedAt, isAnswered } of requests) {
-        if (isAnswered || process.isDead || now - startedAt.ms <= longestWait) continue;
+        if (isAnswered || process.isDead || now - startedAt.ms <= maxWait) continue;
         const isUp = attempts.some(
           (attempt) => attempt.process === process && attempt.responseId === responseId && isSame(attempt.thread, thread) && !attempt.ended,
         );
-        unless(isUp, "nobody waits in line for ever", () => `request ${number}`);
+        check(isUp, "nobody waits in line for ever", () => `request ${number}`);
       }
       for (const call of calls) {
-        const { said, isOpen, attempt } = call;
+        const { sentCharacters, isOpen, attempt } = call;
         if (!isOpen || attempt.process.isDead) continue;
         const { process, thread, responseId } = attempt;
         const readers = requests.filter(
           (request) => request.process === process && request.responseId === responseId && isSame(request.thread, thread),
         );
-        const read = Math.max(0, ...readers.map(({ shown }) => shown.length));
+        const read = Math.max(0, ...readers.map(({ receivedText }) => receivedText.length));
         const before = attempt.calls.slice(0, attempt.calls.indexOf(call)).reduce((sum, { text }) => sum + text.length, 0);
-        unless(
-          before + said - read <= mostUnread,
+        check(
+          before + sentCharacters - read <= maxUnread,
           "the model waits for its readers",
-          () => `${before + said - read} characters of ${nameOf(thread, responseId)} are unread`,
+          () => `${before + sentCharacters - read} characters of ${nameOf(thread, responseId)} are unread`,
         );
       }
     },

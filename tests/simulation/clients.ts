@@ -1,18 +1,18 @@
-/** The clients: each sends a request, takes its answer piece by piece, and may leave at any time. */
+/** The clients. Each sends a request, reads its answer in pieces, and may disconnect at any time. */
 import { ChatHandlerError, type ChatHandler, type ThreadKey } from "../../src/index.ts";
-import { underNumber } from "./asking.ts";
+import { runAsRequest } from "./current-request.ts";
 import type { Reading } from "./plan.ts";
 import type { ChatRequest, Process } from "./records.ts";
 import type { Reference } from "./reference.ts";
 import { ownerHeader } from "./server.ts";
 import type { Schedule } from "./schedule.ts";
 
-/** What a request says. */
-export type Asked = Pick<ChatRequest, "thread" | "promptId" | "content" | "responseId">;
+/** The content of a request. */
+export type RequestBody = Pick<ChatRequest, "thread" | "promptId" | "content" | "responseId">;
 
-/** Sends a request. The owner is told by a header, as a session would. */
+/** Sends a request. A header contains the owner, like a session. */
 export function send(
-  asked: Asked,
+  asked: RequestBody,
   reading: Reading,
   process: Process,
   handler: ChatHandler,
@@ -32,14 +32,14 @@ export function send(
     reference.shown.ends(request, error instanceof ChatHandlerError ? error.code : "unknown");
   };
   const offerRead = () => {
-    if (!body || !isReading || request.hasLeft || request.outcome) return;
+    if (!body || !isReading || request.hasDisconnected || request.outcome) return;
     const from = body;
     withdraw = schedule.offer(
       `request ${number} reads`,
       () =>
         void from.read().then(({ done, value }) => {
-          if (process.isDead || request.hasLeft) return;
-          request.shown += done ? decoder.decode() : decoder.decode(value, { stream: true });
+          if (process.isDead || request.hasDisconnected) return;
+          request.receivedText += done ? decoder.decode() : decoder.decode(value, { stream: true });
           reference.shown.shows(request);
           if (done) reference.shown.ends(request, "clean");
           else offerRead();
@@ -57,8 +57,8 @@ export function send(
     number,
     process,
     startedAt: { step: schedule.step, ms: performance.now() },
-    shown: "",
-    hasLeft: reading === "gone",
+    receivedText: "",
+    hasDisconnected: reading === "gone",
     isAnswered: false,
     outcome: undefined,
     read() {
@@ -66,8 +66,8 @@ export function send(
       isReading = true;
       offerRead();
     },
-    leave(how) {
-      request.hasLeft = true;
+    disconnect(how) {
+      request.hasDisconnected = true;
       withdraw();
       if (how !== "cancel" || !body) aborter.abort();
       if (how !== "abort") void body?.cancel().catch(fail);
@@ -75,7 +75,7 @@ export function send(
   };
   reference.arrival.arrives(request);
   reference.ledger.requests.push(request);
-  if (request.hasLeft) aborter.abort();
+  if (request.hasDisconnected) aborter.abort();
 
   const sent = new Request("http://chat.test/api/chat", {
     method: "POST",
@@ -83,7 +83,7 @@ export function send(
     body: JSON.stringify({ prompt: { id: promptId, role: "user", content }, threadId: thread.threadId, responseId }),
     signal: aborter.signal,
   });
-  underNumber(number, () => handler(sent)).then(
+  runAsRequest(number, () => handler(sent)).then(
     async (response) => {
       request.isAnswered = true;
       if (process.isDead) return;
@@ -100,6 +100,6 @@ export function send(
   return request;
 }
 
-/** A prompt's text tells where it belongs. */
-export const contentOf = (thread: ThreadKey, promptId: string, version = ""): string =>
+/** The text of a prompt contains its thread and id. */
+export const promptText = (thread: ThreadKey, promptId: string, version = ""): string =>
   `${JSON.stringify([thread.owner, thread.threadId])} ${promptId}${version}`;

@@ -1,4 +1,4 @@
-/** What may have caused an error that a client was shown: a handler must not fail without a reason. */
+/** Checks that every error has a cause in the schedule: a handler must not fail without a reason. */
 import type { Ledger } from "./ledger.ts";
 import type { Ending } from "./plan.ts";
 import { type ChatRequest, type Incident, isSame } from "./records.ts";
@@ -9,15 +9,15 @@ export const timeouts = { store: 1000, firstChunk: 3000, idle: 2000, queue: 9000
 /** The handler's `limits.steps`. */
 export const steps = 3;
 
-/** Why there is no cause for an error; `undefined` where there is one. */
-export function whyNot(
+/** Returns why an error has no cause, or `undefined` if it has one. */
+export function findUnexplained(
   code: string,
   request: ChatRequest,
   { requests, attemptsAt, attempts: all, happened: happenedTo, concurrency }: Ledger,
 ): string | undefined {
   const { thread, promptId, responseId, content, process } = request;
-  const here = requests.filter((other) => isSame(other.thread, thread));
-  const joined = here.filter((other) => other.responseId === responseId && other.process === process);
+  const sameThread = requests.filter((other) => isSame(other.thread, thread));
+  const joined = sameThread.filter((other) => other.responseId === responseId && other.process === process);
   const earliest = joined.reduce((first, other) => (other.startedAt.step < first.startedAt.step ? other : first), request).startedAt;
   const happened = (...kinds: Incident["kind"][]) => happenedTo(thread, earliest.step, ...kinds);
   const attempts = attemptsAt(thread, responseId);
@@ -42,14 +42,14 @@ export function whyNot(
     case "store_failed":
       return happened("store fault") ? undefined : "the store did not fail";
     case "thread_busy": {
-      const isOther = here.some(
+      const isOther = sameThread.some(
         (other) => other !== request && other.process === process && other.startedAt.step <= request.startedAt.step,
       );
       return isOther && (concurrency === "reject" || waited >= timeouts.queue) ? undefined : "nothing else ran for so long";
     }
     case "id_conflict":
     case "thread_deleted": {
-      const isClash = here.some(
+      const isClash = sameThread.some(
         (other) =>
           (other.responseId === responseId) !== (other.promptId === promptId) || (other.promptId === promptId && other.content !== content),
       );

@@ -1,43 +1,43 @@
-/** All that has happened in a schedule: the facts that every rule looks at. */
+/** The record of a schedule, which all rules read. */
 import type { ThreadKey } from "../../src/index.ts";
-import { createMirror, type Kept, type Mirror } from "./mirror.ts";
+import { createExpectedStore, type ExpectedMessage, type ExpectedStore } from "./expected-store.ts";
 import type { Plan } from "./plan.ts";
-import { type Attempt, type Call, type ChatRequest, type Incident, isSame, type Whole } from "./records.ts";
+import { type Attempt, type Call, type ChatRequest, type Incident, isSame, type CompleteAnswer } from "./records.ts";
 import type { Schedule } from "./schedule.ts";
 
-/** The facts. */
+/** What has happened in a schedule. */
 export interface Ledger {
   readonly schedule: Schedule;
-  /** What the handler was told to do with a prompt on a busy thread. */
+  /** The handler's option `concurrency`. */
   readonly concurrency: Plan["concurrency"];
-  readonly mirror: Mirror;
+  readonly expectedStore: ExpectedStore;
   readonly requests: ChatRequest[];
   readonly attempts: Attempt[];
   readonly calls: Call[];
   readonly incidents: Incident[];
-  /** The whole answers that are stored, by name. */
-  readonly wholes: Map<string, Whole>;
-  /** Those that went with their threads. */
-  readonly deletedWholes: Whole[];
-  /** How often the handlers called the store. */
+  /** The complete answers in the store, by name. */
+  readonly completeAnswers: Map<string, CompleteAnswer>;
+  /** Complete answers that were deleted with their threads. */
+  readonly deletedAnswers: CompleteAnswer[];
+  /** The number of store calls. */
   storeCalls: number;
-  /** Stops the schedule where the invariant does not hold. */
-  unless(holds: unknown, invariant: string, detail: () => string): void;
-  /** Something happens that may explain an error. */
+  /** Stops the schedule if the condition is false. */
+  check(holds: unknown, invariant: string, detail: () => string): void;
+  /** Records something that may explain an error. */
   incident(kind: Incident["kind"], thread: ThreadKey): void;
-  /** Whether something of these kinds happened to a thread since that step. */
+  /** Whether one of these kinds happened to a thread since a step. */
   happened(thread: ThreadKey, since: number, ...kinds: Incident["kind"][]): boolean;
-  /** When the turn of a request has read its thread, and whether it read all of it. */
-  looksOf(request: number): { step: number; isOfAll: boolean }[];
-  /** What went with each deletion of a thread. */
-  readonly deletions: { readonly thread: ThreadKey; readonly step: number; readonly kept: readonly Kept[] }[];
-  /** All goes at an answer. */
+  /** When the turn of a request read its thread, and whether it read all of it. */
+  readsOf(request: number): { step: number; isOfAll: boolean }[];
+  /** What each deletion of a thread removed. */
+  readonly deletions: { readonly thread: ThreadKey; readonly step: number; readonly deletedMessages: readonly ExpectedMessage[] }[];
+  /** All attempts at an answer. */
   attemptsAt(thread: ThreadKey, responseId: string): Attempt[];
   /** When a prompt was first sent. */
   firstAsked(thread: ThreadKey, promptId: string): number;
 }
 
-/** Nothing has happened yet. */
+/** Creates an empty record. */
 export function createLedger(schedule: Schedule, concurrency: Plan["concurrency"]): Ledger {
   const requests: ChatRequest[] = [];
   const attempts: Attempt[] = [];
@@ -47,21 +47,21 @@ export function createLedger(schedule: Schedule, concurrency: Plan["concurrency"
   return {
     schedule,
     concurrency,
-    mirror: createMirror(),
+    expectedStore: createExpectedStore(),
     requests,
     attempts,
     calls: [],
     incidents,
-    wholes: new Map(),
-    deletedWholes: [],
+    completeAnswers: new Map(),
+    deletedAnswers: [],
     storeCalls: 0,
-    unless(holds, invariant, detail) {
+    check(holds, invariant, detail) {
       if (!holds) schedule.break(invariant, detail());
     },
     incident: (kind, thread) => void incidents.push({ kind, thread, step: schedule.step }),
     happened: (thread, since, ...kinds) =>
       incidents.some((incident) => kinds.includes(incident.kind) && incident.step >= since && isSame(incident.thread, thread)),
-    looksOf: (request) => (looks[request] ??= []),
+    readsOf: (request) => (looks[request] ??= []),
     deletions: [],
     attemptsAt: (thread, responseId) => attempts.filter((attempt) => attempt.responseId === responseId && isSame(attempt.thread, thread)),
     firstAsked: (thread, promptId) =>
@@ -69,5 +69,5 @@ export function createLedger(schedule: Schedule, concurrency: Plan["concurrency"
   };
 }
 
-/** All that the model says in an attempt, if it is let. */
+/** The whole text of an attempt, if nothing interrupts it. */
 export const textOfAttempt = ({ calls }: Attempt): string => calls.map(({ text }) => text).join("");

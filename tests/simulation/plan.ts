@@ -1,8 +1,8 @@
-/** What a schedule is made of: what clients do, how the model and the store behave, and in which order everything happens. */
+/** The plan of a schedule: what clients do, how model and store behave, and the order of all steps. */
 import fc from "fast-check";
 import type { ThreadKey } from "../../src/index.ts";
 
-/** Threads that a careless key would fold together. The first ones meet most of what happens. */
+/** Threads whose keys a careless store would confuse. The first ones are used most. */
 export const threads: readonly ThreadKey[] = [
   { owner: "ada", threadId: "t" },
   { owner: "bob", threadId: "t" },
@@ -11,10 +11,10 @@ export const threads: readonly ThreadKey[] = [
   { owner: "", threadId: "__proto__" },
 ];
 
-/** How a client takes its answer: reads it as it comes, does not read it, or has left before the handler begins. */
+/** How a client reads its answer: at once, not at all, or not because it disconnects before the handler starts. */
 export type Reading = "all" | "none" | "gone";
 
-/** One thing that a client, a person or the machine does. `of` counts back among the requests so far; 0 is the newest. */
+/** One action of a client, a user or a server. `of` counts back from the newest request, which is 0. */
 export type Action =
   /** A new prompt with new ids. */
   | { do: "send"; thread: number; reading: Reading }
@@ -22,28 +22,28 @@ export type Action =
   | { do: "again"; of: number; reading: Reading }
   /** The same ids as an earlier request, to every process at once. */
   | { do: "everywhere"; of: number }
-  /** An earlier request with one thing about it changed: ids that are used for something else. */
+  /** An earlier request with one change, so that its ids are used for something else. */
   | { do: "clash"; of: number; other: "prompt" | "content" | "response" }
-  /** The request is aborted, its body cancelled, or both, as servers do. */
+  /** The request is aborted, its body cancelled, or both, like on real servers. */
   | { do: "stop"; of: number; how: "abort" | "cancel" | "both" }
-  /** The thread is deleted by another route. */
+  /** Another route deletes the thread. */
   | { do: "delete"; thread: number }
-  /** The form state of a complete answer is saved by another route, as C1 does. */
+  /** Another route saves form state of a complete answer. */
   | { do: "save"; of: number }
-  /** Nobody does anything for a while. */
+  /** No action for a while. */
   | { do: "wait"; timers: number }
-  /** A process dies, and a new one takes its place. */
+  /** A process is killed, and a new one starts. */
   | { do: "crash" };
 
 /** How a model call ends. */
 export type Ending =
   | "stop"
-  /** The finish reason comes, and the connection stays open. */
+  /** A finish reason, and the connection stays open. */
   | "linger"
   | "tools"
   | "length"
   | "content_filter"
-  /** No finish reason comes. */
+  /** No finish reason. */
   | "close"
   | "cut"
   | "error"
@@ -54,46 +54,46 @@ export type Ending =
   | "busy"
   | "unreachable";
 
-/** What a model says in one call. */
+/** The answer of one model call. */
 export interface Script {
   /** Pieces of text. */
   pieces: number;
-  /** Whether its pieces are long enough to fill what a turn may hold ahead of its readers. */
+  /** Whether its pieces are long enough to cause backpressure. */
   isLong: boolean;
-  /** By how many bytes each network read falls short of the end of an event. */
+  /** How many bytes before the end of an event each network read ends. */
   lag: number;
   ending: Ending;
-  /** How the tools go that it calls. */
+  /** What its tool calls do. */
   tools: ("ok" | "throw" | "hang")[];
 }
 
-/** How a store call goes: as it should, refused, done but rejected, done some time after its caller has given up or as late as can be, or never. */
+/** How a store call ends: correctly, rejected, done but rejected, done after its timeout, done as late as possible, or never. */
 export type StoreFault = "none" | "refuse" | "throw" | "lose" | "late" | "later" | "never";
 
-/** A schedule. Whatever a list does not say, happens in the plainest way. */
+/** A plan. Beyond the end of a list, the simplest behavior is used. */
 export interface Plan {
-  /** How the handler calls the model: the `openai` client, one with `asResponse`, one that gives an iterable. */
+  /** The model client: `openai`, one with `asResponse`, or one that returns an iterable. */
   client: "openai" | "response" | "iterable";
   flushInterval: 0 | 30;
   concurrency: "queue" | "reject";
   /** `history.maxMessages`. */
   last: number;
-  /** How many processes serve at the same time. They share the store and nothing else. */
+  /** The number of processes. They share only the store. */
   processes: 1 | 2;
-  /** One after the other, each after so many steps of the rest, or when nothing else can happen. */
+  /** Executed one after the other, each after a number of other steps, or when no other step is possible. */
   actions: { after: number; at: number; action: Action }[];
   /** One for each model call. */
   scripts: Script[];
   /** One for each store call. */
   faults: StoreFault[];
-  /** Which of the possible steps comes next, each time; `timePasses` lets the next timer fire. */
+  /** Which of the possible steps is next. `timePasses` fires the next timer. */
   order: number[];
 }
 
-/** In {@link Plan.order}: time passes until the next timer fires. */
+/** In {@link Plan.order}: fires the next timer. */
 export const timePasses = -1;
 
-/** The plainest model call. */
+/** The simplest model call. */
 export const plainScript: Script = { pieces: 2, isLong: false, lag: 0, ending: "stop", tools: [] };
 
 const weighted = <T>(...choices: [weight: number, value: T][]) =>
@@ -104,8 +104,8 @@ const of = weighted([6, 0], [3, 1], [2, 2], [1, 3], [1, 4]);
 const reading = weighted<Reading>([12, "all"], [2, "none"], [1, "gone"]);
 
 const send = fc.record({ do: fc.constant("send" as const), thread, reading });
-const again = fc.record({ do: fc.constant("again" as const), of, reading });
-const everywhere = fc.record({ do: fc.constant("everywhere" as const), of });
+const retry = fc.record({ do: fc.constant("again" as const), of, reading });
+const retryEverywhere = fc.record({ do: fc.constant("everywhere" as const), of });
 const clash = fc.record({
   do: fc.constant("clash" as const),
   of,
@@ -153,11 +153,11 @@ const common = {
   order: many(fc.oneof({ weight: 25, arbitrary: fc.nat(23) }, { weight: 1, arbitrary: fc.constant(timePasses) }), 140),
 };
 
-/** A bit of everything. */
+/** All kinds of actions. */
 const wide: fc.Arbitrary<Plan> = fc.record({
   ...common,
   processes: weighted<1 | 2>([4, 1], [1, 2]),
-  actions: actions([8, send], [7, again], [5, stop], [3, wait], [2, clash], [1, deletion], [1, save], [1, crash]),
+  actions: actions([8, send], [7, retry], [5, stop], [3, wait], [2, clash], [1, deletion], [1, save], [1, crash]),
   scripts: scripts(
     weighted<Ending>(
       [14, "stop"],
@@ -181,16 +181,16 @@ const wide: fc.Arbitrary<Plan> = fc.record({
   ),
 });
 
-/** One prompt, asked again and again while answers break and writes are slow: what replaces an answer is at its most dangerous here. */
+/** One prompt, sent repeatedly while answers break and writes are slow. This is the hardest case for replacing answers. */
 const narrow: fc.Arbitrary<Plan> = fc
   .record({
     ...common,
     processes: weighted<1 | 2>([1, 1], [1, 2]),
-    actions: actions([6, again], [3, everywhere], [2, stop], [3, wait], [1, save], [1, crash]),
+    actions: actions([6, retry], [3, retryEverywhere], [2, stop], [3, wait], [1, save], [1, crash]),
     scripts: scripts(weighted<Ending>([4, "cut"], [2, "close"], [2, "length"], [5, "stop"], [3, "tools"])),
     faults: many(weighted<StoreFault>([16, "none"], [1, "lose"], [2, "late"], [2, "later"], [1, "never"]), 40),
   })
   .map((plan) => ({ ...plan, actions: [{ after: 0, at: 0, action: { do: "send", thread: 0, reading: "all" } }, ...plan.actions] }));
 
-/** Schedules at random. */
+/** Random plans. */
 export const plans: fc.Arbitrary<Plan> = fc.oneof({ weight: 2, arbitrary: wide }, { weight: 1, arbitrary: narrow });

@@ -1,27 +1,27 @@
-/** One schedule, from an empty store to the last replay. */
+/** Runs one schedule, from an empty store to the last replay. */
 import { isDeepStrictEqual } from "node:util";
 import { vi } from "vitest";
 import type { ThreadKey, ThreadStore } from "../../src/index.ts";
-import { type Asked, contentOf, send } from "./clients.ts";
-import { heal } from "./healing.ts";
+import { type RequestBody, promptText, send } from "./clients.ts";
+import { retryAllPrompts } from "./retries.ts";
 import { type Action, type Plan, type Reading, threads } from "./plan.ts";
 import { type ChatRequest, nameOf } from "./records.ts";
 import { createReference } from "./reference.ts";
 import { createSchedule } from "./schedule.ts";
 import { startServer, type World } from "./server.ts";
 
-/** A schedule that can be played once. */
+/** A schedule, which can run once. */
 export interface Run {
-  /** Rejects with a `BrokenInvariant` where the handler does not do what it must. */
+  /** Rejects with a `BrokenInvariant` if the handler makes a mistake. */
   play(): Promise<void>;
   /** What has happened. */
   readonly trace: readonly string[];
 }
 
 /**
- * A schedule over an empty store.
+ * Creates a schedule over an empty store.
  *
- * @param floating - Rejections that nobody has handled.
+ * @param floating - Collects unhandled rejections.
  */
 export function createRun(plan: Plan, store: ThreadStore, floating: readonly unknown[]): Run {
   const schedule = createSchedule(plan.order, () => {
@@ -29,7 +29,7 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     if (floating.length > 0) schedule.break("no rejection is left unhandled", String(floating[0]));
   });
   const reference = createReference(schedule, plan);
-  const { mirror, requests } = reference.ledger;
+  const { expectedStore, requests } = reference.ledger;
   const actions = [...plan.actions];
   const scripts = [...plan.scripts];
   const faults = [...plan.faults];
@@ -45,36 +45,36 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     nextFault: () => faults.shift(),
     nextId: () => ids++,
   };
-  // Two processes cannot know that a prompt is being answered under two response ids; no client of ours does that.
+  // Two processes cannot detect that a prompt is answered under two response ids, and no client of ours sends that.
   const isAmbiguous = actions.some(({ action }) => action.do === "clash" && action.other === "response");
   const servers = Array.from({ length: isAmbiguous ? 1 : plan.processes }, () => startServer(lives++, world));
 
-  const ask = (asked: Asked, reading: Reading, at: number): ChatRequest => {
+  const ask = (asked: RequestBody, reading: Reading, at: number): ChatRequest => {
     const { process, handler } = servers[at % servers.length]!;
     const name = `${nameOf(asked.thread)}: ${asked.promptId} → ${asked.responseId}`;
     schedule.note(`request ${requests.length} to process ${process.number} for ${name}, reads ${reading}`);
     return send(asked, reading, process, handler, schedule, reference);
   };
 
-  /** Ids start anew in each thread: nothing but the thread keeps them apart. */
-  const fresh = (thread: ThreadKey): Asked => {
+  /** Every thread uses the same ids, so only the thread distinguishes them. */
+  const fresh = (thread: ThreadKey): RequestBody => {
     const number = prompts.get(nameOf(thread)) ?? 0;
     prompts.set(nameOf(thread), number + 1);
-    return { thread, promptId: `p${number}`, content: contentOf(thread, `p${number}`), responseId: `r${number}` };
+    return { thread, promptId: `p${number}`, content: promptText(thread, `p${number}`), responseId: `r${number}` };
   };
 
-  const clash = ({ thread, promptId, content, responseId }: Asked, other: "prompt" | "content" | "response"): Asked => {
-    if (other === "content") return { thread, promptId, content: contentOf(thread, promptId, " in other words"), responseId };
+  const clash = ({ thread, promptId, content, responseId }: RequestBody, other: "prompt" | "content" | "response"): RequestBody => {
+    if (other === "content") return { thread, promptId, content: promptText(thread, promptId, " in other words"), responseId };
     return other === "prompt" ? { ...fresh(thread), responseId } : { thread, promptId, content, responseId: fresh(thread).responseId };
   };
 
   const save = async ({ thread, responseId: id }: ChatRequest) => {
-    const stored = mirror.find(thread, id)?.stored;
+    const stored = expectedStore.find(thread, id)?.stored;
     if (stored?.status !== "complete" || typeof stored.message.content !== "string") return;
     const context = `<context>${schedule.step}</context>`;
     const message = { ...stored.message, content: `${stored.message.content}${context}` } as typeof stored.message;
     await store.updateMessage(thread, id, { message });
-    mirror.update(thread, id, { message });
+    expectedStore.update(thread, id, { message });
     reference.formSaved(thread, id, context);
   };
 
@@ -101,7 +101,7 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
         if (request) ask(clash(request, action.other), "all", at);
         break;
       case "stop":
-        if (request && !request.hasLeft && !request.process.isDead) request.leave(action.how);
+        if (request && !request.hasDisconnected && !request.process.isDead) request.disconnect(action.how);
         break;
       case "delete":
         await store.deleteThread(threads[action.thread]!);
@@ -139,7 +139,7 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     }
     if (vi.getTimerCount() !== 0) schedule.break("no timer is left", `${vi.getTimerCount()} are`);
     for (const thread of threads) {
-      const [stored, expected] = [await store.listMessages(thread), mirror.list(thread).map(({ stored }) => stored)];
+      const [stored, expected] = [await store.listMessages(thread), expectedStore.list(thread).map(({ stored }) => stored)];
       if (!isDeepStrictEqual(stored, expected))
         schedule.break("the store holds what it was given", `${nameOf(thread)}: ${JSON.stringify(stored)}`);
     }
@@ -153,7 +153,7 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     faults.length = 0;
     schedule.calm();
     schedule.note("from here on, all is well");
-    await heal(reference, plan.last, async (asked) => {
+    await retryAllPrompts(reference, plan.last, async (asked) => {
       const request = ask(asked, "all", 0);
       await settle();
       return request;

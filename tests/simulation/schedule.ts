@@ -1,35 +1,35 @@
-/** Everything that can happen is a step; the plan says which of them comes next, so that a schedule can be played again. */
+/** Everything that can happen is a step. The plan decides which step is next, so a schedule can be repeated. */
 import { vi } from "vitest";
 import { timePasses } from "./plan.ts";
 
-/** An invariant that does not hold. */
+/** A broken invariant. */
 class BrokenInvariant extends Error {
   override readonly name = "BrokenInvariant";
 }
 
-/** The steps that can happen, and what has happened. */
+/** The possible steps, and the steps so far. */
 export interface Schedule {
-  /** How many steps were taken. */
+  /** The number of steps so far. */
   readonly step: number;
-  /** What has happened, a line for each step and each note. */
+  /** A line for each step and each note. */
   readonly trace: readonly string[];
-  /** Adds a step that may happen from now on; the returned function takes it back. Steps of a process end with it. */
+  /** Adds a possible step. The returned function removes it. The steps of a process end with it. */
   offer(label: string, act: () => unknown, process?: object): () => void;
-  /** Adds a step that may happen after so many others, or when there is no other. One at a time. */
+  /** Adds a step that is possible after a number of other steps, or if there is no other step. One at a time. */
   offerAfter(others: number, label: string, act: () => unknown): void;
-  /** Something is under way that takes real time: no step is taken before it is over. */
+  /** Waits for work that takes real time. No step is executed before it is finished. */
   during(work: Promise<unknown>): void;
-  /** Takes back all steps of a process. */
+  /** Removes all steps of a process. */
   drop(process: object): void;
-  /** Lets the next timers fire, one after the other. */
+  /** Fires the next timers, one after the other. */
   passTime(timers: number): Promise<void>;
   /** Adds a line to the trace. */
   note(line: string): void;
-  /** Notes that an invariant is broken: the schedule stops, wherever this was found out. */
+  /** Reports a broken invariant from anywhere, and stops the schedule. */
   break(invariant: string, detail: string): void;
-  /** From now on, the oldest step comes first, and time passes only when nothing else can. */
+  /** From now on, the oldest step is next, and timers fire only if there is no other step. */
   calm(): void;
-  /** Takes steps until nothing can happen any more. */
+  /** Executes steps until there are none. */
   settle(): Promise<void>;
 }
 
@@ -39,14 +39,14 @@ interface Step {
   process: object | undefined;
 }
 
-/** More steps than any schedule needs. */
-const mostSteps = 4000;
+/** Most steps of a schedule. No schedule needs as many. */
+const maxSteps = 4000;
 
 /**
- * A schedule.
+ * Creates a schedule.
  *
- * @param order - Indexes into the possible steps, oldest first. At its end, the oldest step is taken each time.
- * @param afterStep - Looks at what has become of each step.
+ * @param order - Indexes into the possible steps, oldest first. After its end, the oldest step is next.
+ * @param afterStep - Called after each step.
  */
 export function createSchedule(order: readonly number[], afterStep: () => void): Schedule {
   const steps: Step[] = [];
@@ -66,7 +66,7 @@ export function createSchedule(order: readonly number[], afterStep: () => void):
     return true;
   };
 
-  /** All that follows from a step happens before the next one: promises and streams need no more than this. */
+  /** Waits for the consequences of a step in promises and streams. */
   const consequences = async () => {
     while (underWay.length > 0) await underWay.pop();
     await new Promise((resolve) => setImmediate(resolve));
@@ -76,7 +76,7 @@ export function createSchedule(order: readonly number[], afterStep: () => void):
     const choice = order[choices++] ?? 0;
     if (choice === timePasses && fireTimer()) return true;
     if (later && (later.from <= step || steps.length === 0)) {
-      // Where nothing else can happen, it is as likely that time passes first.
+      // Without other steps, a timer may fire first.
       if (steps.length === 0 && choice % 2 === 1 && fireTimer()) return true;
       steps.push(later.step);
       later = undefined;
@@ -121,7 +121,7 @@ export function createSchedule(order: readonly number[], afterStep: () => void):
         if (!broken) afterStep();
         if (broken) throw broken;
         step++;
-        if (step > mostSteps) throw new BrokenInvariant("everything settles: there is no end to what happens");
+        if (step > maxSteps) throw new BrokenInvariant("everything settles: there is no end to what happens");
       } while (await take());
     },
   };

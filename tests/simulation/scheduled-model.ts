@@ -1,45 +1,45 @@
-/** The model as a handler sees it: each network read of an answer is a step of the schedule, and its end is as the plan says. */
+/** A model client for the handler. Each network read of an answer is a step, and the plan decides how the answer ends. */
 import OpenAI from "openai";
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { ModelClient } from "../../src/index.ts";
-import type { AskedRules } from "./asked-rules.ts";
+import type { ModelCallRules } from "./model-call-rules.ts";
 import { type Plan, plainScript, type Script } from "./plan.ts";
 import type { Call } from "./records.ts";
 import type { Schedule } from "./schedule.ts";
-import { pieceOf, saidBy } from "./script-text.ts";
+import { textOfPiece, textOfScript } from "./script-text.ts";
 
 /** One network read of an answer, or one chunk. */
 interface Part {
   chunks: ChatCompletionChunk[];
-  /** Whether the finish reason is among them. */
+  /** Whether it contains the finish reason. */
   isLast: boolean;
 }
 
 const encoder = new TextEncoder();
 
-/** How many characters the first pieces of a call have. */
+/** The number of characters of the first pieces of a call. */
 const lengthOf = ({ number, script }: Call, pieces: number) =>
-  saidBy(number, { ...script, pieces: Math.min(pieces, script.pieces) }).length;
+  textOfScript(number, { ...script, pieces: Math.min(pieces, script.pieces) }).length;
 
 const finishReasons = { stop: "stop", linger: "stop", tools: "tool_calls", length: "length", content_filter: "content_filter" } as const;
 
-/** The finish reason of a script, where it has one. */
+/** The finish reason of a script, if it has one. */
 export const finishReasonOf = ({ ending }: Script): ChatCompletionChunk.Choice["finish_reason"] =>
   ending in finishReasons ? finishReasons[ending as keyof typeof finishReasons] : null;
 
-/** A client of the form that the plan names. */
+/** Creates the client that the plan names. */
 export function createScheduledModel(
   form: Plan["client"],
   scripts: () => Script | undefined,
   schedule: Schedule,
-  asked: AskedRules,
+  asked: ModelCallRules,
 ): ModelClient {
   const begin = (body: ChatCompletionCreateParamsStreaming) => {
     const call = asked.asked(body, scripts() ?? plainScript);
     return { call, process: call.attempt.process, name: `model call ${call.number}` };
   };
 
-  /** A response whose body gives one part for each read. */
+  /** A response whose body returns one part for each read. */
   const respond = ({ call, process, name }: ReturnType<typeof begin>, signal: AbortSignal): Promise<Response> =>
     new Promise((resolve, reject) => {
       const { script } = call;
@@ -72,8 +72,8 @@ export function createScheduledModel(
           return;
         }
         if (next >= finishedBy) call.isFinished = true;
-        // An event that is not whole yet says nothing.
-        call.said = lengthOf(call, script.lag > 0 ? next - 1 : next);
+        // An incomplete event has no text yet.
+        call.sentCharacters = lengthOf(call, script.lag > 0 ? next - 1 : next);
         controller?.enqueue(read);
       };
       const answer = () => {
@@ -91,7 +91,7 @@ export function createScheduledModel(
             start: (given) => void (controller = given),
             pull() {
               const isSilent = next === reads.length && (script.ending === "stall" || script.ending === "linger");
-              // Settles at once: a pull that is pending would hold the stream's other steps back.
+              // Settles at once, because a pending pull would block the stream's other steps.
               if (!isSilent) step(next === reads.length ? "ends" : "speaks", speak);
             },
             cancel: over,
@@ -105,7 +105,7 @@ export function createScheduledModel(
       if (script.ending !== "stall" || script.pieces > 0) step(`answers, to end with ${script.ending}`, answer);
     });
 
-  /** An iterable that knows no signal, as that of a careless wrapper: it comes even when nobody waits for it any more. */
+  /** An iterable that ignores the signal, like that of a careless wrapper. It may arrive after an abort. */
   const iterate = ({ call, process, name }: ReturnType<typeof begin>): Promise<AsyncIterable<ChatCompletionChunk>> =>
     new Promise((resolve, reject) => {
       const { script } = call;
@@ -127,7 +127,7 @@ export function createScheduledModel(
             `${name} ${part ? "speaks" : "ends"}`,
             () => {
               chunks.shift();
-              call.said = lengthOf(call, ++spoken);
+              call.sentCharacters = lengthOf(call, ++spoken);
               if (part?.isLast) call.isFinished = true;
               if (part) return resolve({ done: false, value: part.chunk });
               over();
@@ -179,7 +179,7 @@ export function createScheduledModel(
   return { chat: { completions: { create } } };
 }
 
-/** What a call says, event by event. */
+/** The events of a call. */
 function partsOf({ number, script, toolCallIds }: Call): Part[] {
   const { pieces, ending } = script;
   const chunk = (
@@ -193,7 +193,7 @@ function partsOf({ number, script, toolCallIds }: Call): Part[] {
     choices: [{ index: 0, delta, finish_reason }],
   });
   const parts: Part[] = Array.from({ length: pieces }, (_, piece) => ({
-    chunks: [chunk({ content: pieceOf(number, piece, script) })],
+    chunks: [chunk({ content: textOfPiece(number, piece, script) })],
     isLast: false,
   }));
   if (ending === "refuse" || ending === "busy" || ending === "unreachable") return [];
@@ -212,7 +212,7 @@ function partsOf({ number, script, toolCallIds }: Call): Part[] {
   return parts;
 }
 
-/** The same as bytes, one array for each network read, and how many reads bring the finish reason. A lag cuts the reads within the events. */
+/** The events as bytes, one array for each network read, and the number of reads up to the finish reason. A lag ends reads inside events. */
 function readsOf(call: Call): { reads: Uint8Array[]; finishedBy: number } {
   const { lag, ending } = call.script;
   const parts = partsOf(call);

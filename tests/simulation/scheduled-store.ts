@@ -1,4 +1,4 @@
-/** The store as a handler sees it: each call is a step of the schedule, and goes as the plan says. */
+/** A store for the handler. Each call is a step, and the plan decides how it ends. */
 import { isDeepStrictEqual } from "node:util";
 import type {
   AppendMessagesOptions,
@@ -9,29 +9,29 @@ import type {
   ThreadKey,
   ThreadStore,
 } from "../../src/index.ts";
-import { atWork } from "./asking.ts";
+import { currentRequest } from "./current-request.ts";
 import type { StoreFault } from "./plan.ts";
-import type { Kept } from "./mirror.ts";
+import type { ExpectedMessage } from "./expected-store.ts";
 import { asJson, type Process } from "./records.ts";
 import type { Reference } from "./reference.ts";
 import type { Schedule } from "./schedule.ts";
 
-/** The handler's `timeouts.store`, in milliseconds. What has not happened after twice this time never happens. */
+/** The handler's `timeouts.store`, in milliseconds. A call takes effect within twice this time, or never. */
 const storeTimeout = 1000;
 
-/** What a call does, to the store and to the mirror. */
+/** What a call does, to the store and to the expected store. */
 interface Call<T> {
   method: string;
   thread: ThreadKey;
   /** For the trace. */
   what: string;
   act(): Promise<T>;
-  expect(how: Omit<Kept, "stored">): T;
-  /** Tells the reference what was done. */
+  expect(how: Omit<ExpectedMessage, "stored">): T;
+  /** Informs the reference model. */
   done?(result: T, isLate: boolean): void;
 }
 
-/** The store of one process over the one that all share. */
+/** Creates the store of one process over the shared one. */
 export function createScheduledStore(
   inner: ThreadStore,
   process: Process,
@@ -40,7 +40,7 @@ export function createScheduledStore(
   reference: Reference,
 ): MessageStore {
   const { ledger, stored } = reference;
-  const { mirror } = ledger;
+  const { expectedStore } = ledger;
 
   const perform = async <T>({ method, thread, what, act, expect, done }: Call<T>, isLate: boolean): Promise<T> => {
     const result = await act();
@@ -94,10 +94,10 @@ export function createScheduledStore(
     });
   };
 
-  // What is written is what it was at the time of the call, as JSON.
+  // The arguments are copied at the time of the call.
   return {
     listMessages(thread: ThreadKey, options?: ListMessagesOptions) {
-      const asker = atWork();
+      const asker = currentRequest();
       const last = options?.last;
       return call<StoredMessage[]>({
         method: "listMessages",
@@ -105,22 +105,22 @@ export function createScheduledStore(
         what: `${show(thread)} ${last ?? "all"}`,
         act: () => inner.listMessages(thread, options),
         expect: () =>
-          mirror
+          expectedStore
             .list(thread)
             .slice(-(last ?? Infinity))
             .map(({ stored: message }) => structuredClone(message)),
-        done: () => void ledger.looksOf(asker).push({ step: schedule.step, isOfAll: last === undefined }),
+        done: () => void ledger.readsOf(asker).push({ step: schedule.step, isOfAll: last === undefined }),
       });
     },
     appendMessages(thread: ThreadKey, given: readonly StoredMessage[], options?: AppendMessagesOptions) {
-      const asker = atWork();
+      const asker = currentRequest();
       const messages = asJson(given);
       return call<string[]>({
         method: "appendMessages",
         thread,
         what: `${show(thread)} ${messages.map(({ id, status }) => `${id}:${status}`).join()}`,
         act: () => inner.appendMessages(thread, messages, options),
-        expect: (how) => mirror.append(thread, messages, options, how),
+        expect: (how) => expectedStore.append(thread, messages, options, how),
         done: (ids, isLate) => stored.appended({ process, asker, isLate }, thread, messages, ids),
       });
     },
@@ -131,7 +131,7 @@ export function createScheduledStore(
         thread,
         what: `${show(thread)} ${id}:${change.status}`,
         act: () => inner.updateMessage(thread, id, change),
-        expect: () => mirror.update(thread, id, change),
+        expect: () => expectedStore.update(thread, id, change),
         done: (wasThere, isLate) => wasThere && stored.updated(process, thread, id, isLate),
       });
     },
@@ -142,7 +142,7 @@ export function createScheduledStore(
         thread,
         what: `${show(thread)} ${ids.join()}`,
         act: () => inner.deleteMessages(thread, ids),
-        expect: () => mirror.delete(thread, ids),
+        expect: () => expectedStore.delete(thread, ids),
       });
     },
   };

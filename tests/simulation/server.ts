@@ -1,4 +1,4 @@
-/** A server as the clients see it: a process with a handler, which may die. */
+/** A server: a process with a handler, which may be killed. */
 import { type ChatHandler, createChatHandler, type ThreadStore } from "../../src/index.ts";
 import { createTools } from "../../src/tools.ts";
 import { steps, timeouts } from "./explanations.ts";
@@ -9,7 +9,7 @@ import type { Schedule } from "./schedule.ts";
 import { createScheduledModel } from "./scheduled-model.ts";
 import { createScheduledStore } from "./scheduled-store.ts";
 
-/** The header by which `authorize` knows who asks. */
+/** The header from which `authorize` reads the owner. */
 export const ownerHeader = "X-Owner";
 
 /** What all servers of a schedule share. */
@@ -18,11 +18,11 @@ export interface World {
   store: ThreadStore;
   schedule: Schedule;
   reference: Reference;
-  /** How the next model call goes. */
+  /** Returns the script of the next model call. */
   nextScript(): Script | undefined;
-  /** How the next store call goes. */
+  /** Returns the fault of the next store call. */
   nextFault(): StoreFault | undefined;
-  /** A fresh number. */
+  /** Returns a new number. */
   nextId(): number;
 }
 
@@ -36,7 +36,7 @@ export interface Server {
 export function startServer(number: number, { plan, store, schedule, reference, nextScript, nextFault, nextId }: World): Server {
   const process: Process = { number, isDead: false, turnsBegun: 0, turnsSettled: 0 };
 
-  /** Does what the script says of the call that asked for it. */
+  /** Runs a tool as the script of its call says. */
   const look = (id: string): Promise<unknown> => {
     const [call = 0, index = 0] = id.split("-").slice(1).map(Number);
     const how = reference.ledger.calls[call]?.script.tools[index] ?? "ok";
@@ -50,7 +50,7 @@ export function startServer(number: number, { plan, store, schedule, reference, 
     store: createScheduledStore(store, process, () => nextFault() ?? "none", schedule, reference),
     client: createScheduledModel(plan.client, nextScript, schedule, reference.asked),
     model(context) {
-      reference.arrival.begins({ process, thread: context, responseId: context.responseId });
+      reference.arrival.turnStarts({ process, thread: context, responseId: context.responseId });
       return reference.asked.begins(process, context);
     },
     tools: createTools([{ name: "look", run: (args) => look((args as { id: string }).id) }]),

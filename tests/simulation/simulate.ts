@@ -1,31 +1,31 @@
-/** Plays random schedules over a store, and makes of a broken invariant a report with the command that plays it again. */
+/** Plays random schedules over a store. Reports a broken invariant with the command that plays it again. */
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import type { ThreadStore } from "../../src/index.ts";
 import { type Plan, plans, threads } from "./plan.ts";
 import { createRun, type Run } from "./run.ts";
 
-/** How many schedules a normal run of the tests plays over memory. Other stores get their share of any other number. */
+/** The number of schedules over the memory store in a normal run. Other stores play a fraction of them. */
 export const normalRuns = 3000;
 
-/** Where a normal run begins: the same for everybody, so that a change is what breaks it and not the luck of the day. */
+/** The seed of a normal run. It is fixed, so only a change of the code can break the test. */
 const normalSeed = 2;
 
-/** How long a broken schedule is made simpler, in seconds. */
+/** How long a broken schedule is simplified, in seconds. */
 const secondsToSimplify = 30;
 
-/** A store for all schedules of a test; it is emptied before each of them. */
+/** A store for all schedules of a test. It is emptied before each of them. */
 export interface OpenStore {
   store: ThreadStore;
-  /** Called when all schedules are over. */
+  /** Called after all schedules. */
   close?(): unknown;
 }
 
 /**
- * Registers a test that plays so many random schedules over a store.
+ * Registers a test that plays random schedules over a store.
  *
- * `SIMULATION_RUNS` plays more of them and `SIMULATION_SEED=random` others; `SIMULATION_SEED` and `SIMULATION_PATH` with the values
- * of a report play those again.
+ * `SIMULATION_RUNS` plays more schedules, and `SIMULATION_SEED=random` plays others. `SIMULATION_SEED` and `SIMULATION_PATH` with the
+ * values of a report play that schedule again.
  */
 export function simulate(name: string, runs: number, open: () => Promise<OpenStore>): void {
   const { SIMULATION_RUNS = normalRuns, SIMULATION_SEED = normalSeed, SIMULATION_PATH } = process.env;
@@ -38,7 +38,7 @@ export function simulate(name: string, runs: number, open: () => Promise<OpenSto
     process.on("unhandledRejection", note);
     let until = Infinity;
     const play = async (plan: Plan) => {
-      // Simpler schedules are looked for a while, not for ever.
+      // The search for a simpler schedule is limited in time.
       if (process.uptime() > until) return;
       const run = await prepare(plan, store, floating);
       await run.play().catch((error: unknown) => {
@@ -53,7 +53,7 @@ export function simulate(name: string, runs: number, open: () => Promise<OpenSto
         ...(SIMULATION_PATH !== undefined && { path: SIMULATION_PATH }),
       });
       if (result.failed) throw new Error(await explain(name, result, store));
-      // What is played again by its path begins there.
+      // A path starts at its own schedule.
       expect(SIMULATION_PATH ?? result.numRuns).toBe(SIMULATION_PATH ?? numRuns);
     } finally {
       process.off("unhandledRejection", note);
@@ -63,13 +63,13 @@ export function simulate(name: string, runs: number, open: () => Promise<OpenSto
   });
 }
 
-/** Registers a test that a schedule plays the same way each time: without that, no seed would mean anything. */
+/** Registers a test that a schedule has the same trace each time. Otherwise a seed would be useless. */
 export function simulateTwice(name: string, runs: number, open: () => Promise<OpenStore>): void {
-  test(`a schedule plays the same way each time, over ${name}`, { timeout: 120_000 }, async () => {
+  test(`a schedule has the same trace each time, over ${name}`, { timeout: 120_000 }, async () => {
     const { store, close } = await open();
     const trace = async (plan: Plan) => {
       const run = await prepare(plan, store, []);
-      // What is broken is for the other tests to say.
+      // Broken invariants are reported by the other tests.
       await run.play().catch(() => {});
       return run.trace;
     };
@@ -82,15 +82,15 @@ export function simulateTwice(name: string, runs: number, open: () => Promise<Op
   });
 }
 
-/** A run over an emptied store, at the beginning of time. */
+/** Creates a run over an emptied store, with the clock at 0. */
 async function prepare(plan: Plan, store: ThreadStore, floating: readonly unknown[]): Promise<Run> {
   for (const { owner } of threads) await store.deleteOwner(owner);
-  // Time passes where a schedule says so. Immediates stay real: within one, all that follows from a step happens.
+  // Only the schedule advances the clock. Immediates are real, so that the consequences of a step can happen.
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"], now: 1 });
   return createRun(plan, store, floating);
 }
 
-/** What broke, the command that plays it again, and all that happened. */
+/** The report: the broken invariant, the command that plays it again, and the trace. */
 async function explain(name: string, result: fc.RunDetails<[Plan]>, store: ThreadStore): Promise<string> {
   const { seed, counterexamplePath, counterexample, errorInstance, numRuns, numShrinks } = result;
   const lines = [

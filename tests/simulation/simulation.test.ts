@@ -1,4 +1,4 @@
-/** Random schedules over every store: the most over memory, where they are cheap, and fewer over the databases. */
+/** Random schedules over every store. Most of them use the memory store, because it is fast. */
 import { randomUUID } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { PGlite } from "@electric-sql/pglite";
@@ -42,7 +42,7 @@ describeWith(
   remedyFor("DATABASE_URL"),
 )("PostgreSQL", () => {
   simulate("PostgreSQL", 200, async () => {
-    // One connection, not a pool: a pool sets timers, and here time only passes where a schedule says so.
+    // One connection instead of a pool, because a pool sets timers, and only the schedule advances the clock.
     const client = new Client({ connectionString: DATABASE_URL ?? "" });
     await client.connect();
     const schema = `simulation_${randomUUID().slice(0, 8)}`;

@@ -1,4 +1,4 @@
-/** What must hold of a chat route wherever it is mounted, as a client sees it over HTTP. */
+/** Tests of a chat route over HTTP, for every place where it can be mounted. */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { ModelServer, Script } from "./model-server.ts";
@@ -17,15 +17,15 @@ import {
 
 /** A mounted route and the model behind it. */
 export interface ChatRoute {
-  /** The address of the route. */
+  /** The URL of the route. */
   url: string;
   model: ModelServer;
 }
 
-/** In milliseconds, with room for a busy machine. The handler gives up a silent model only after a minute. */
+/** In milliseconds, long enough for a busy machine. The timeout of a silent model is a minute. */
 const soon = 5_000;
 
-/** Characters of one to four bytes, more than fits into one network write. */
+/** Characters of one to four bytes, more than one network write can hold. */
 const longAnswer = "aä€😀".repeat(20_000);
 
 /** Registers the tests of a route. `route` is called when they run. */
@@ -81,7 +81,7 @@ export function testChatRoute(route: () => ChatRoute): void {
     expect((await call.disconnected) - leaving).toBeLessThan(soon);
   });
 
-  test("an answer that breaks off is broken for the client, and whole when it is sent again", async () => {
+  test("a broken answer breaks the stream, and a retry is complete", async () => {
     const seen = createGate();
     const breaksOff: Script = async (call) => {
       await call.send(textEvent("A part"));
@@ -107,7 +107,7 @@ export function testChatRoute(route: () => ChatRoute): void {
     expect(messages).toEqual(["One", echoOf("One"), "Two"]);
   });
 
-  test("the same ids are answered again without the model", async () => {
+  test("the same ids get a replay without a model call", async () => {
     const { model } = route();
     const ids = { prompt: { id: randomUUID(), role: "user", content: "Hello" }, threadId: randomUUID(), responseId: randomUUID() };
     const answer = await (await send("", ids)).text();
@@ -130,14 +130,14 @@ export function testChatRoute(route: () => ChatRoute): void {
       headers: { Accept: "*/*" },
       body: new Blob(["prompt=Hi"], { type: "text/x-form" }),
     });
-    // Some frameworks refuse the media type before the handler can.
+    // Some frameworks reject the media type before the handler can.
     expect({ status: form.status, body: await form.text() }).toEqual({
       status: 415,
       body: expect.stringMatching(/application\/json|Unsupported Media Type/),
     });
   });
 
-  test("a model that fails is an error status with a body", async () => {
+  test("a failing model causes an error status with a body", async () => {
     route().model.next((call) => call.head(400)); // the client does not retry it
     const response = await send("Hello");
     expect({ status: response.status, body: await response.json() }).toMatchObject({

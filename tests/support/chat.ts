@@ -1,4 +1,4 @@
-/** A chat endpoint with everything around it, for one test: model server, faulty store, handler, and what the handler told the app. */
+/** Sets up a chat endpoint for one test, with a model server and a faulty store. */
 import { expect, onTestFinished, vi } from "vitest";
 import {
   type ChatHandler,
@@ -16,49 +16,49 @@ import { mount, type Post, type Via } from "./handler-server.ts";
 import { type ModelServer, type Script, startModelServer } from "./model-server.ts";
 import { echoPrompt } from "./model-scripts.ts";
 
-/** What a chat is made of; all optional. */
+/** Options of {@link startChat}. */
 export interface ChatSetup extends Partial<ChatHandlerOptions> {
   via?: Via;
   /**
-   * `"wrapped"`: a client without `asResponse`, as tracing wrappers are; `"traced"`: one with it, and a promise of its own;
-   * `"logged"`: one whose `fetch` reads a copy of each response.
+   * `"wrapped"`: without `asResponse`, like some tracing wrappers; `"traced"`: with `asResponse` and a promise of its own;
+   * `"logged"`: with a `fetch` that reads a copy of each response.
    */
   clientKind?: "openai" | "wrapped" | "traced" | "logged";
   script?: Script;
-  /** What is stored in. @default a memory store of its own */
+  /** The store below the faults. @default a new memory store */
   backingStore?: ThreadStore;
-  /** Another chat, whose data this one takes over: with it, a fault of the one is healed by the other. */
+  /** Another chat, whose data this one uses. So a test can retry without the faults of the first. */
   sharesStoreWith?: Chat;
 }
 
 /** A chat endpoint under test. */
 export interface Chat {
   readonly model: ModelServer;
-  /** What the handler stores in. */
+  /** The handler's store, with faults. */
   readonly store: FaultyStore;
-  /** What is really stored. */
+  /** The store below, without faults. */
   readonly backingStore: ThreadStore;
   readonly handler: ChatHandler;
   readonly url: string;
   post: Post;
-  /** All that `onError` got. */
+  /** The errors that `onError` received. */
   readonly errors: ChatHandlerError[];
-  /** All that `onTurnEnd` got. */
+  /** The turns that `onTurnEnd` received. */
   readonly turnEnds: TurnEndEvent[];
-  /** Resolves when every turn so far is through. */
+  /** Resolves when all turns so far have ended. */
   waitForTurns(): Promise<void>;
-  /** The stored messages of a thread. */
+  /** Resolves to the stored messages of a thread. */
   listStored(threadId?: string, owner?: string): Promise<StoredMessage[]>;
 }
 
-/** The ways in which every behaviour should be the same. */
+/** Every behavior is tested in each of these ways. */
 export const variants = [
   { name: "called directly", way: { via: "direct", clientKind: "openai" } },
   { name: "over a server", way: { via: "server", clientKind: "openai" } },
   { name: "with a wrapped client", way: { via: "direct", clientKind: "wrapped" } },
 ] as const satisfies { name: string; way: ChatSetup }[];
 
-/** Sets up a chat that is taken down after the test. */
+/** Starts a chat. It is closed after the test. */
 export async function startChat({
   via = "direct",
   clientKind = "openai",
@@ -83,7 +83,7 @@ export async function startChat({
     ...given,
   });
   const mounted = await mount(handler, via);
-  // The Node server logs every body that errors; here that is what bodies are meant to do.
+  // The Node server logs every body that errors, and here they should.
   const log = via === "server" ? vi.spyOn(console, "error").mockImplementation(() => {}) : undefined;
   onTestFinished(async () => {
     log?.mockRestore();
@@ -104,12 +104,12 @@ export async function startChat({
   };
 }
 
-/** A client as tracing wrappers make it: `create()` gives a plain promise of an async iterable. */
+/** Like some tracing wrappers: `create()` returns a plain promise of an async iterable. */
 function wrapClient(client: ModelClient): ModelClient {
   return { chat: { completions: { create: async (body, options) => client.chat.completions.create(body, options) } } };
 }
 
-/** A client as Sentry wraps it: its own promise awaits the answer, too, and `asResponse` is that of the call. */
+/** Like Sentry's wrapper: its own promise awaits the answer, too, and `asResponse` is that of the call. */
 function traceClient(client: ModelClient): ModelClient {
   return {
     chat: {
@@ -124,7 +124,7 @@ function traceClient(client: ModelClient): ModelClient {
   };
 }
 
-/** A `fetch` that logs what it gets. Cancelling the body of what it gives does not end the call: the copy still reads. */
+/** A `fetch` that reads a copy of each response. Cancelling the body does not end the call, because the copy is still read. */
 async function fetchAndLog(...call: Parameters<typeof fetch>): Promise<Response> {
   const response = await fetch(...call);
   void response
@@ -141,15 +141,15 @@ export const chatBody = (content: unknown, n: number | string = 1, threadId = "t
   responseId: `r${n}`,
 });
 
-/** What a client saw of an answer. */
+/** What a client received. */
 export interface ReceivedResponse {
   status: number;
   text: string;
-  /** Whether the body errored; a clean end says that the answer is whole and stored. */
+  /** Whether the body errored. A clean end means that the answer is complete and stored. */
   failed: boolean;
 }
 
-/** Reads a response as far as it goes. */
+/** Reads a response until it ends or errors. */
 export async function readResponse(response: Response | Promise<Response>): Promise<ReceivedResponse> {
   const { status, body } = await response;
   const decoder = new TextDecoder();
@@ -162,20 +162,20 @@ export async function readResponse(response: Response | Promise<Response>): Prom
   }
 }
 
-/** Stored messages in short: `role id status "content"`. */
+/** Stored messages as text: `role id status "content"`. */
 export const summarize = (messages: readonly StoredMessage[]): string[] =>
   messages.map(({ id, message, status }) => `${message.role} ${id} ${status} ${JSON.stringify(message.content)}`);
 
-/** Who said each stored message, and how it ended: what a test of tools looks at, for their ids are random. */
+/** Role and status of each stored message. For tests of tools, whose ids are random. */
 export const rolesOf = (messages: readonly StoredMessage[]): string[] => messages.map(({ message, status }) => `${message.role} ${status}`);
 
-/** The text of a stored message, "" where there is none. */
+/** The text of a stored message, or "". */
 export function contentOf(stored: StoredMessage | undefined): string {
   const content = stored?.message.content ?? "";
   return typeof content === "string" ? content : JSON.stringify(content);
 }
 
-/** Checks the JSON of an error and gives it. */
+/** Checks the JSON of an error response and returns the error. */
 export async function expectError(response: Response, status: number, code: string): Promise<{ message: string; param?: string }> {
   expect({ status: response.status, type: response.headers.get("Content-Type") }).toEqual({ status, type: "application/json" });
   const body = (await response.json()) as { error: { message: string; code: string; type: string; param?: string } };

@@ -1,21 +1,21 @@
-/** What must hold whatever happened to a turn: what the client saw and what is stored agree, and the same ids again heal it. */
+/** Checks after any fault of a turn: the response and the store agree, and a retry succeeds. */
 import { expect } from "vitest";
 import { type chatBody, type Chat, contentOf, summarize, readResponse, type ReceivedResponse } from "./chat.ts";
 import { lastPrompt } from "./model-scripts.ts";
 
 type ChatBody = ReturnType<typeof chatBody>;
 
-/** What a turn must leave behind. */
+/** What is expected after a turn. */
 export interface Expected {
   /** The whole answer. */
   whole: string;
-  /** Whether the fault may have kept even the prompt from being stored. Never so after a clean end. */
+  /** Whether the fault may prevent the prompt from being stored. Never after a clean end. */
   promptMayBeMissing?: boolean;
-  /** Whether the fault may have kept what was said from being stored. */
+  /** Whether the fault may prevent the partial answer from being stored. */
   partialMayBeMissing?: boolean;
 }
 
-/** Checks what a turn has left behind, once it is settled: never a clean end without a stored whole answer. */
+/** Checks the store after a turn has ended: a clean end requires a stored, complete answer. */
 export async function expectStoreMatchesResponse(chat: Chat, request: ChatBody, seen: ReceivedResponse, expected: Expected): Promise<void> {
   const { whole, promptMayBeMissing = false, partialMayBeMissing = false } = expected;
   const [prompt, answer, ...more] = await chat.listStored(request.threadId);
@@ -38,7 +38,7 @@ export async function expectStoreMatchesResponse(chat: Chat, request: ChatBody, 
   expect(whole.startsWith(content)).toBe(true);
 }
 
-/** Sends the same ids again: one whole answer, stored once behind its prompt, and from then on replayed without a model call. */
+/** Sends the same ids again: the answer must be complete, stored once after its prompt, and replayed without a model call. */
 export async function expectRetrySucceeds(chat: Chat, request: ChatBody, whole: string): Promise<void> {
   const answer = { status: 200, text: whole, failed: false };
   expect(await readResponse(chat.post(request))).toEqual(answer);
@@ -55,7 +55,7 @@ export async function expectRetrySucceeds(chat: Chat, request: ChatBody, whole: 
   expect(countModelCalls(chat, request)).toBe(calls);
 }
 
-/** How often the model was asked a prompt. */
+/** The number of model calls for a prompt. */
 export const countModelCalls = (chat: Chat, { prompt }: ChatBody): number =>
   chat.model.calls.filter(
     ({ body }) => lastPrompt(body) === (typeof prompt.content === "string" ? prompt.content : JSON.stringify(prompt.content)),

@@ -1,17 +1,17 @@
-/** Two ways to a handler: a direct call, and over a real Node server. A behaviour holds in both. */
+/** Two ways to call a handler: directly, and over a real Node server. */
 import type { AddressInfo } from "node:net";
 import { type ServerType, serve } from "@hono/node-server";
 import type { ChatHandler } from "../../src/index.ts";
 
-/** How requests get to the handler. */
+/** How requests reach the handler. */
 export type Via = "direct" | "server";
 
-/** Sends a POST with a JSON body; `init` may change everything about it. */
+/** Sends a POST with a JSON body. `init` may override everything. */
 export type Post = (body: unknown, init?: RequestInit) => Promise<Response>;
 
 /** A mounted handler. */
 export interface Mounted {
-  /** The address of its route. */
+  /** The URL of its route. */
   readonly url: string;
   post: Post;
   close(): Promise<void>;
@@ -36,7 +36,7 @@ export async function mount(handler: ChatHandler, via: Via): Promise<Mounted> {
   };
 }
 
-/** The init of a POST as a browser's client makes it. */
+/** The options of a POST, like those of a browser's client. */
 export function post(body: unknown, init?: RequestInit): RequestInit {
   return {
     method: "POST",

@@ -1,7 +1,7 @@
-/** Bodies that a handler must refuse, each with the code of the error and the path it names. */
+/** Bodies that a handler must reject, each with the code of the error and the path that it names. */
 import { chatBody } from "./chat.ts";
 
-/** One malformed body; strings and bytes are sent as they are, anything else as JSON. */
+/** One malformed body. Strings and bytes are sent unchanged, anything else as JSON. */
 export interface MalformedBody {
   name: string;
   body: unknown;
@@ -16,22 +16,22 @@ const notJson: MalformedBody[] = [
   ["empty", ""],
   ["white space", " \n"],
   ["text", "Hello"],
-  ["cut off", JSON.stringify(good).slice(0, -1)],
-  ["with something behind it", `${JSON.stringify(good)} x`],
+  ["incomplete", JSON.stringify(good).slice(0, -1)],
+  ["with text after it", `${JSON.stringify(good)} x`],
   ["two objects", `${JSON.stringify(good)}${JSON.stringify(good)}`],
   ["single quotes", "{'prompt':1}"],
   ["a comment", `/* */${JSON.stringify(good)}`],
   ["a trailing comma", '{"threadId":"t",}'],
   ["NaN", '{"threadId":NaN}'],
   ["a form", "prompt=Hi&threadId=t"],
-  ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)],
-  ["a text that is no UTF-8", new Uint8Array(Buffer.from(JSON.stringify(good).replace("Hi", "\u00ff"), "latin1"))],
-  ["UTF-8 cut off in a character", Uint8Array.of(0x22, 0xc3)],
+  ["bytes that are not UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)],
+  ["a text that is not UTF-8", new Uint8Array(Buffer.from(JSON.stringify(good).replace("Hi", "\u00ff"), "latin1"))],
+  ["UTF-8 that ends inside a character", Uint8Array.of(0x22, 0xc3)],
   ["UTF-16", new Uint8Array(Buffer.from(JSON.stringify(good), "utf16le"))],
-].map(([name, body]) => ({ name: `no JSON: ${String(name)}`, body, code: "invalid_json" }));
+].map(([name, body]) => ({ name: `not JSON: ${String(name)}`, body, code: "invalid_json" }));
 
 const notAnObject: MalformedBody[] = ["null", "true", "42", '"x"', "[]", `[${JSON.stringify(good)}]`].map((body) => ({
-  name: `no object: ${body}`,
+  name: `not an object: ${body}`,
   body,
   code: "invalid_request",
 }));
@@ -92,7 +92,7 @@ const badContents: [name: string, content: unknown, path?: string][] = [
   ["a number", 1],
   ["true", true],
   ["an object", {}],
-  ["a part that is in no array", { type: "text", text: "Hi" }],
+  ["a part outside an array", { type: "text", text: "Hi" }],
   ["empty", ""],
   ["white space", " \n\t\u00a0"],
   ["no parts", []],
@@ -107,21 +107,21 @@ const badContents: [name: string, content: unknown, path?: string][] = [
   ["half a surrogate pair", "a\ud83d"],
   ["an empty part", [{ type: "text", text: "" }]],
   [
-    "parts of white space",
+    "parts with only white space",
     [
       { type: "text", text: " " },
       { type: "text", text: "\n" },
     ],
   ],
   ["a null part", [null], "[0]"],
-  ["a text for a part", ["Hi"], "[0]"],
-  ["an array for a part", [[]], "[0]"],
+  ["a string as part", ["Hi"], "[0]"],
+  ["an array as part", [[]], "[0]"],
   ["a second part that is null", [{ type: "text", text: "Hi" }, null], "[1]"],
-  ["a part without type", [{ text: "Hi" }], "[0].type"],
+  ["a part without a type", [{ text: "Hi" }], "[0].type"],
   ["a part of an unknown type", [{ type: "video", video: { url: "https://a.b/c" } }], "[0].type"],
   ["an assistant's part", [{ type: "refusal", refusal: "No" }], "[0].type"],
-  ["a type from the prototype", [{ type: "constructor" }], "[0].type"],
-  ["a type that is no text", [{ type: ["text"], text: "Hi" }], "[0].type"],
+  ["a type with the name of an Object property", [{ type: "constructor" }], "[0].type"],
+  ["a type that is not a string", [{ type: ["text"], text: "Hi" }], "[0].type"],
   ["a text part without text", [{ type: "text" }], "[0].text"],
   ["a text part with null", [{ type: "text", text: null }], "[0].text"],
   ["a text part with a number", [{ type: "text", text: 1 }], "[0].text"],
@@ -131,24 +131,24 @@ const badContents: [name: string, content: unknown, path?: string][] = [
   ["an image without url", [{ type: "image_url", image_url: {} }], "[0].image_url.url"],
   ["an image that is a script", [{ type: "image_url", image_url: { url: "javascript:alert(1)" } }], "[0].image_url.url"],
   [
-    "an image that is a script with an address in it",
+    "an image that is a script with a URL in it",
     [{ type: "image_url", image_url: { url: "javascript:open('https://a.b')" } }],
     "[0].image_url.url",
   ],
-  ["an image that is a page", [{ type: "image_url", image_url: { url: "data:text/html,x" } }], "[0].image_url.url"],
+  ["an image that is an HTML page", [{ type: "image_url", image_url: { url: "data:text/html,x" } }], "[0].image_url.url"],
   ["an image that is a file", [{ type: "image_url", image_url: { url: "file:///etc/passwd" } }], "[0].image_url.url"],
   [
-    "an image with a detail that is no text",
+    "an image with a detail that is not a string",
     [{ type: "image_url", image_url: { url: "https://a.b/c", detail: 1 } }],
     "[0].image_url.detail",
   ],
   ["audio without data", [{ type: "input_audio", input_audio: { format: "wav" } }], "[0].input_audio.data"],
   ["audio that is null", [{ type: "input_audio", input_audio: null }], "[0].input_audio"],
   ["a file without data", [{ type: "file", file: { filename: "a.pdf" } }], "[0].file.file_data"],
-  ["a file with a name that is no text", [{ type: "file", file: { file_data: "x", filename: {} } }], "[0].file.filename"],
+  ["a file with a name that is not a string", [{ type: "file", file: { file_data: "x", filename: {} } }], "[0].file.filename"],
 ];
 
-/** Over a hundred. */
+/** More than a hundred malformed bodies. */
 export const malformedBodies: readonly MalformedBody[] = [
   ...notJson,
   ...notAnObject,
@@ -162,5 +162,10 @@ export const malformedBodies: readonly MalformedBody[] = [
     code: "invalid_request",
     param: `prompt.content${path}`,
   })),
-  { name: "one id for prompt and answer", body: { ...good, responseId: good.prompt.id }, code: "invalid_request", param: "responseId" },
+  {
+    name: "the same id for prompt and answer",
+    body: { ...good, responseId: good.prompt.id },
+    code: "invalid_request",
+    param: "responseId",
+  },
 ];

@@ -1,4 +1,4 @@
-/** OpenAI's stream, event by event: the bytes a provider sends, and scripts that send them. */
+/** The events of OpenAI's stream, and scripts that send them. */
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { Script } from "./model-server.ts";
 
@@ -6,13 +6,13 @@ type Delta = ChatCompletionChunk.Choice.Delta;
 type FinishReason = ChatCompletionChunk.Choice["finish_reason"];
 type ToolCallDelta = NonNullable<Delta["tool_calls"]>[number];
 
-/** A chunk, in short. */
+/** A chunk with the fields that matter. */
 export const chunk = (delta: Delta, finish_reason: FinishReason = null) => ({ choices: [{ index: 0, delta, finish_reason }] });
 
 /** Any value as a server-sent event. */
 export const toEvent = (data: unknown): string => `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
 
-/** The event of a piece of text. */
+/** The event of a text delta. */
 export const textEvent = (content: string): string => toEvent(chunk({ content }));
 
 /** The event that ends an answer. */
@@ -29,17 +29,17 @@ const answerEvents = (...deltas: string[]): string[] => [
   doneEvent,
 ];
 
-/** Sends pieces, each as a network write of its own, and ends the response. */
+/** Sends pieces, each in its own network write, and ends the response. */
 export function sendPieces(...pieces: (string | Uint8Array)[]): Script {
   return async (call) => {
     for (const piece of pieces) await call.send(piece);
   };
 }
 
-/** Says these deltas as a whole answer. */
+/** Sends these deltas as a whole answer. */
 export const answerWith = (...deltas: string[]): Script => sendPieces(...answerEvents(...deltas));
 
-/** Says these deltas and then nothing more, until the client leaves. */
+/** Sends these deltas and then nothing, until the client disconnects. */
 export function answerThenStall(...deltas: string[]): Script {
   return async (call) => {
     for (const delta of deltas) await call.send(textEvent(delta));
@@ -47,15 +47,15 @@ export function answerThenStall(...deltas: string[]): Script {
   };
 }
 
-/** Takes the request and never answers. */
+/** Accepts the request and never answers. */
 export const neverAnswer: Script = (call) => call.closed;
 
-/** A call of a tool, or its beginning, as a delta. */
+/** A tool call, or its beginning, as a delta. */
 export function toolCall(id: string, name: string, args: string, index = 0): ToolCallDelta {
   return { index, id, type: "function", function: { name, arguments: args } };
 }
 
-/** Calls tools, each whole in one delta. */
+/** Calls tools, with all calls in one delta. */
 export function callTools(...calls: { id: string; name: string; args: unknown }[]): Script {
   const tool_calls = calls.map(({ id, name, args }, index) =>
     toolCall(id, name, typeof args === "string" ? args : JSON.stringify(args), index),
@@ -68,13 +68,13 @@ export function callTools(...calls: { id: string; name: string; args: unknown }[
   );
 }
 
-/** A test's hand on when something goes on. */
+/** Lets a test decide when something continues. */
 export function createGate(): { open(): void; readonly opened: Promise<void> } {
   const { resolve, promise } = Promise.withResolvers<void>();
   return { open: () => resolve(), opened: promise };
 }
 
-/** Says the deltas, each after its gate; the answer ends after the last. */
+/** Sends each delta after its promise resolves. The answer ends after the last one. */
 export function answerAfter(...steps: [gate: Promise<unknown>, delta: string][]): Script {
   return async (call) => {
     call.head();
@@ -86,7 +86,7 @@ export function answerAfter(...steps: [gate: Promise<unknown>, delta: string][])
   };
 }
 
-/** What the client said last. */
+/** The content of the last prompt. */
 export function lastPrompt(body: Pick<ChatCompletionCreateParamsStreaming, "messages">): string {
   const last = body.messages.findLast(({ role }) => role === "user");
   return typeof last?.content === "string" ? last.content : JSON.stringify(last?.content);
@@ -95,10 +95,10 @@ export function lastPrompt(body: Pick<ChatCompletionCreateParamsStreaming, "mess
 /** Answers each prompt with `Answer to <prompt>.` in three deltas. */
 export const echoPrompt: Script = (call) => answerWith("Answer to ", lastPrompt(call.body), ".")(call);
 
-/** What {@link echoPrompt} says to a prompt. */
+/** The answer of {@link echoPrompt}. */
 export const echoOf = (prompt: string) => `Answer to ${prompt}.`;
 
-/** Refuses a call, as a provider does, with a JSON body. */
+/** Rejects a call like a provider, with a JSON body. */
 export function rejectWith(status: number, body: unknown, headers: Record<string, string> = {}): Script {
   return async (call) => {
     call.head(status, { "Content-Type": "application/json", ...headers });

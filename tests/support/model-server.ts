@@ -1,6 +1,6 @@
 /**
- * A model's provider over real HTTP, on 127.0.0.1, that a test drives byte by byte. It speaks OpenAI's streaming, refuses what a
- * provider refuses, and knows of each call what it was sent, how much it could write, and when its client left.
+ * A provider over real HTTP, on 127.0.0.1, that a test controls byte by byte. It streams like OpenAI, rejects invalid histories, and
+ * records of each call its body, the bytes written, and when the client disconnected.
  */
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -9,10 +9,10 @@ import OpenAI, { type ClientOptions } from "openai";
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import { findProblem, type HistoryProblem } from "../../src/lib/demo-model/history.ts";
 
-/** Plays the model for one call. When it returns, the response is ended; when it throws, the connection is cut. */
+/** Answers one call. When it returns, the response ends. When it throws, the connection is cut. */
 export type Script = (call: ModelCall) => void | Promise<void>;
 
-/** One call as the provider sees it. */
+/** One call of the model. */
 export interface ModelCall {
   /** 0 for the first call of this server. */
   readonly number: number;
@@ -22,39 +22,39 @@ export interface ModelCall {
   readonly port: number | undefined;
   /** Sends status and headers. Without it, the first `send` begins a 200 with `text/event-stream`. */
   head(status?: number, headers?: Record<string, string>): void;
-  /** Writes a piece as a network write of its own; resolves when there is room for more, or the connection is gone. */
+  /** Writes a piece in its own network write. Resolves when more can be written, or the connection is closed. */
   send(data: string | Uint8Array): Promise<void>;
-  /** Writes straight to the socket, past HTTP: a whole response, head included, or a part of one. */
+  /** Writes directly to the socket, without HTTP: a whole response with its headers, or some bytes of one. */
   raw(data: string | Uint8Array): Promise<void>;
   /** Closes the socket now. What was sent before still arrives. */
   cut(): void;
   /** Resets the connection: what was sent before may be lost. */
   reset(): void;
-  /** Ends the response as HTTP has it. */
+  /** Ends the response. */
   end(): void;
-  /** Bytes that `send` could write so far. */
+  /** Bytes that `send` has written. */
   readonly written: number;
-  /** Resolves when the connection of this call has closed or its response is through. */
+  /** Resolves when the connection has closed or the response is finished. */
   readonly closed: Promise<void>;
-  /** When the client closed the connection before the response was through, by `performance.now()`. */
+  /** When the client closed the connection before the response was finished, by `performance.now()`. */
   readonly disconnectedAt: number | undefined;
-  /** Resolves to the moment of {@link ModelCall.disconnectedAt}. */
+  /** Resolves to {@link ModelCall.disconnectedAt}. */
   readonly disconnected: Promise<number>;
 }
 
 /** A running model server. */
 export interface ModelServer {
-  /** For an OpenAI client. */
+  /** The URL for an OpenAI client. */
   readonly baseURL: string;
   /** All calls so far, in order. */
   readonly calls: readonly ModelCall[];
-  /** Plays these scripts for the next calls, one each. */
+  /** Uses these scripts for the next calls, one each. */
   next(...scripts: Script[]): void;
-  /** Plays this script for all calls that have no script of their own. */
+  /** Uses this script for all other calls. */
   always(script: Script): void;
-  /** Resolves when the call of that number has arrived. */
+  /** Resolves when the call with this number has arrived. */
   call(number: number): Promise<ModelCall>;
-  /** An OpenAI client of this server that does not try again by itself. */
+  /** Creates an OpenAI client of this server, without retries. */
   client(options?: ClientOptions): OpenAI;
   close(): Promise<void>;
 }
@@ -155,7 +155,7 @@ function createCall(
       response.once("drain", drained.resolve);
       const hasRoom = response.write(data);
       written += Buffer.byteLength(data);
-      // Twice round the event loop: the reader on the other side, in this very process, meets this piece by itself.
+      // Two rounds of the event loop, so that the reader, in this process, reads this piece separately.
       await setImmediate();
       await setImmediate();
       if (!hasRoom) await Promise.race([drained.promise, closed.promise]);
@@ -190,6 +190,6 @@ async function readBody(request: IncomingMessage): Promise<ChatCompletionCreateP
     for await (const piece of request) pieces.push(piece as Buffer);
     return JSON.parse(Buffer.concat(pieces).toString()) as ChatCompletionCreateParamsStreaming;
   } catch {
-    return undefined; // the client left before it had asked
+    return undefined; // the client disconnected during its request
   }
 }

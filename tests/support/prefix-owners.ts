@@ -1,7 +1,7 @@
-/** Room for many in one store. */
+/** Lets many tests share one store. */
 import type { ThreadKey, ThreadStore } from "../../src/index.ts";
 
-/** The same store, but every owner's name begins with `space`: who uses it meets nobody who uses it in another space, and shares its tables. */
+/** The same store with a prefix before every owner. Tests with different prefixes share tables, and never see each other's data. */
 export function prefixOwners(store: ThreadStore, space: string): ThreadStore {
   const prefixOwner = ({ owner, threadId }: ThreadKey): ThreadKey => ({ owner: space + owner, threadId });
   return {

@@ -1,4 +1,4 @@
-/** The same tests over every store, each on its real engine. */
+/** Runs the same tests over every store, each on its real database. */
 import { randomUUID } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { PGlite } from "@electric-sql/pglite";
@@ -22,9 +22,9 @@ interface Opened {
 
 interface Kind {
   name: string;
-  /** Milliseconds within which it answers even on a busy machine: what takes longer hangs. */
+  /** In milliseconds. A call that takes longer hangs, even on a busy machine. */
   responseTime: number;
-  /** Where it needs a server that was not given: how to give one. */
+  /** How to provide the server, if it is missing. */
   remedy?: string;
   open(): Promise<Opened>;
 }
@@ -105,16 +105,16 @@ const kinds: Kind[] = [
   },
 ];
 
-/** What the tests have of a store. */
+/** A store under test. */
 export interface StoreUnderTest {
   name: string;
-  /** Milliseconds within which it answers even on a busy machine: what takes longer hangs. */
+  /** In milliseconds. A call that takes longer hangs, even on a busy machine. */
   responseTime: number;
-  /** A store on no data; those of one kind share one database. */
+  /** Returns a store without data. Stores of one kind share one database. */
   create(): ThreadStore;
 }
 
-/** Registers the tests once for each store; where a server is not given, as skipped, with the remedy in the name. */
+/** Registers the tests once for each store. If its server is missing, they are skipped, and the name says how to provide it. */
 export function describeEveryStore(register: (store: StoreUnderTest) => void): void {
   for (const { name, responseTime, remedy, open } of kinds) {
     const title = remedy === undefined ? `over ${name}` : `over ${name} (${remedy})`;

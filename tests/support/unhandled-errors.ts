@@ -1,7 +1,7 @@
-/** Fails a test that leaves a rejection or an exception to nobody. */
+/** Fails a test with an unhandled rejection or exception. */
 import { afterEach, beforeEach, expect } from "vitest";
 
-/** Watches every test of the file that calls it. */
+/** Watches every test of the calling file. */
 export function failOnUnhandledErrors(): void {
   const floating: unknown[] = [];
   const note = (error: unknown) => void floating.push(error);
@@ -13,7 +13,7 @@ export function failOnUnhandledErrors(): void {
   });
 
   afterEach(async () => {
-    // Node tells of a rejection after the microtasks of the turn that made it.
+    // Node reports a rejection after the microtasks.
     for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
     process.off("unhandledRejection", note);
     process.off("uncaughtException", note);

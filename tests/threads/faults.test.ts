@@ -33,7 +33,7 @@ test.each(cases)("$via: $path survives a fault of $method()", async ({ via, path
     const cause = fault.endsWith("hang") ? `The store's ${method}() took longer than 25 ms.` : secretStoreError;
     expect(errors[0]?.cause).toEqual(new Error(cause));
 
-    // What is there is whole, and the same request goes through once the store is well.
+    // Nothing is half stored, and the same request succeeds once the store works.
     const isThere = (await backingStore.getThread(ada("t"))) !== undefined;
     expect(await backingStore.listMessages(ada("t"))).toHaveLength(isThere ? 2 : 0);
     store.injectFaults();
@@ -42,10 +42,10 @@ test.each(cases)("$via: $path survives a fault of $method()", async ({ via, path
   }
 });
 
-test("tells the app of each error, with what was known by then", async () => {
-  const told: [code: string, threadId: string | undefined, owner: string | undefined][] = [];
+test("passes each error to onError, with the known context", async () => {
+  const reported: [code: string, threadId: string | undefined, owner: string | undefined][] = [];
   const { send, store, backingStore } = await startThreads("direct", {
-    onError: ({ code }, { threadId, owner }) => void told.push([code, threadId, owner]),
+    onError: ({ code }, { threadId, owner }) => void reported.push([code, threadId, owner]),
   });
   await backingStore.appendMessages(ada("t"), [prompt(1), answer(1)]);
   await send("/nowhere");
@@ -55,7 +55,7 @@ test("tells the app of each error, with what was known by then", async () => {
   await send("/get");
   await send("/get/t");
   await send("/message", { method: "PATCH", body: { threadId: "t", message: filled } });
-  expect(told).toEqual([
+  expect(reported).toEqual([
     ["not_found", undefined, undefined],
     ["not_found", "unknown", "ada"],
     ["invalid_request", undefined, undefined],
@@ -65,14 +65,14 @@ test("tells the app of each error, with what was known by then", async () => {
   ]);
 });
 
-test("an onError that fails changes nothing", async () => {
+test("an onError that throws changes nothing", async () => {
   for (const onError of [() => raise(), async () => raise()]) {
     const { send } = await startThreads("direct", { onError });
     await expectError(await send("/get/unknown"), 404, "not_found");
   }
 });
 
-test("logs faults of the server and nothing that a stranger can cause", async () => {
+test("logs errors of the server, and none that a client can cause", async () => {
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
   try {
     const store = { ...createMemoryStore(), listThreads: async () => raise() };

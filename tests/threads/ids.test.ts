@@ -7,7 +7,7 @@ import { ada, readJson, prompt, startThreads, variants } from "./setup.ts";
 
 failOnUnhandledErrors();
 
-/** All of them stored at once, so that reading one for another cannot go unseen. */
+/** All are stored at the same time, so that a test notices if one is confused with another. */
 const odd = [
   "a/b",
   "a%2Fb",
@@ -42,7 +42,7 @@ describe.each(variants)("%s", (via) => {
     return threads;
   };
 
-  test("an id in the path comes as it is", async () => {
+  test("an id in the path is used unchanged", async () => {
     const { send, backingStore } = await started();
     await forEachConcurrently(odd, async (id) => {
       expect(await readJson(send(`/get/${id}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
@@ -72,11 +72,11 @@ describe.each(variants)("%s", (via) => {
     await forEachConcurrently(odd, async (id) => {
       expect(await readJson(send(`/get?threadId=${encodeURIComponent(id)}`))).toEqual([{ id: "p1", role: "user", content: `In ${id}` }]);
     });
-    // Decoded once: what the path might mean, the query does not.
+    // The query is decoded once, and never read in two ways like a path.
     await expectError(await send("/get?threadId=%25C3%25A9"), 404, "not_found");
   });
 
-  test("authorize is asked for the very thread that is used", async () => {
+  test("authorize receives the thread that is used", async () => {
     const asked: (string | undefined)[] = [];
     const owners: Record<string, string> = { "a%2Fb": "eve", "a/b": "ada" };
     const { send, backingStore } = await startThreads(via, {
@@ -96,7 +96,7 @@ describe.each(variants)("%s", (via) => {
     expect(asked.slice(2)).toEqual(["c%2Fd", "c/d", undefined, "e"]);
   });
 
-  test("authorize may refuse one reading of an id by an error as by a response", async () => {
+  test("authorize may reject one reading of an id with an error or a response", async () => {
     const refusals = [() => new Response("no", { status: 403 }), () => raise(new ChatHandlerError("forbidden", "no"))];
     await forEachConcurrently(refusals, async (refuse) => {
       const { send, backingStore } = await startThreads(via, {
@@ -106,7 +106,7 @@ describe.each(variants)("%s", (via) => {
       expect(await readJson(send("/get/a%20b"))).toMatchObject([{ content: "of ada" }]);
       expect((await send("/get/c%20d")).status).toBe(403);
     });
-    // A fault is none of these.
+    // Any other error fails the request.
     const { send } = await startThreads(via, {
       authorize: ({ threadId }) => (threadId === "a b" ? { owner: "ada" } : raise(new Error("down"))),
     });
@@ -120,7 +120,7 @@ describe.each(variants)("%s", (via) => {
     await expectError(await sendAgain("/get/a%20b"), 503, "store_failed");
   });
 
-  test("an id no thread can have is refused before the store is asked", async () => {
+  test("an invalid id is rejected before the store is called", async () => {
     const { send, store } = await startThreads(via);
     const long = "x".repeat(129);
     for (const path of [`/get/${long}`, "/get?threadId=", `/get?threadId=${long}`, "/get?threadId=a%00b", "/get?threadId=a%0Ab"]) {
@@ -140,7 +140,7 @@ describe.each(variants)("%s", (via) => {
   });
 });
 
-test("the bound of ids is the app's to set", async () => {
+test("the length of ids follows the option", async () => {
   const { send, backingStore, store } = await startThreads("direct", { limits: { idCharacters: 200 } });
   const id = "é".repeat(200);
   await backingStore.appendMessages(ada(id), [prompt(1)]);

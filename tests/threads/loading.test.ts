@@ -12,7 +12,7 @@ const parts = [
 ];
 
 describe.each(variants)("%s", (via) => {
-  test("gives prompts and answers with their ids, and nothing else", async () => {
+  test("returns only prompts and answers, with their ids", async () => {
     const { send, backingStore } = await startThreads(via);
     await backingStore.appendMessages(ada("t"), [
       message("s", "p1", { role: "system", content: "Be kind." }),
@@ -57,7 +57,7 @@ describe.each(variants)("%s", (via) => {
     ]);
   });
 
-  test("an answer made anew stands behind its prompt, not at the end", async () => {
+  test("a retried answer follows its prompt, and is not at the end", async () => {
     const { send, backingStore } = await startThreads(via);
     await backingStore.appendMessages(ada("t"), [prompt(1), prompt(2), answer(2), answer(1)]);
     expect((await readJson<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
@@ -72,16 +72,16 @@ describe.each(variants)("%s", (via) => {
       message("c2", "p1", { role: "assistant", content: null, tool_calls: [call("y")] }),
       message("y1", "p1", { role: "tool", content: "43", tool_call_id: "y" }),
       answer(1, "It is 43."),
-      // Said before it called and nothing after.
+      // Text before its calls, and none after.
       prompt(2),
       message("c3", "p2", { role: "assistant", content: "I know already.", tool_calls: [call("z")] }),
       message("z1", "p2", { role: "tool", content: "44", tool_call_id: "z" }),
       answer(2, ""),
-      // Stopped while its tool ran.
+      // Stopped during a tool.
       prompt(3),
       message("c4", "p3", { role: "assistant", content: "Looking", tool_calls: [call("w")] }),
       message("w1", "p3", { role: "tool", content: "45", tool_call_id: "w" }),
-      // Two attempts, as two processes may leave them.
+      // Two attempts of two processes.
       prompt(4),
       answer(4, "Answ", { status: "stopped" }),
       message("other", "p4", { role: "assistant", content: "Ans" }, { status: "failed" }),
@@ -105,17 +105,17 @@ describe.each(variants)("%s", (via) => {
     expect(await readJson(send("/get/t"))).toEqual([]);
   });
 
-  test("a longer thread than the bound begins at a whole turn", async () => {
+  test("a thread longer than the limit starts at a whole turn", async () => {
     const { send, backingStore, store } = await startThreads(via, { limits: { messages: 5 } });
     for (let n = 1; n <= 10; n++) await backingStore.appendMessages(ada("t"), [prompt(n), answer(n)]);
     expect((await readJson<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p9", "r9", "p10", "r10"]);
     expect(store.calls.at(-1)).toMatchObject({ method: "listMessages", args: [ada("t"), { last: 5 }] });
-    // At the bound, and so whole as far as anybody knows, it begins with what it begins with.
+    // Exactly at the limit, the messages may be all of the thread, so none is dropped.
     await backingStore.appendMessages(ada("u"), [answer(1), prompt(2), answer(2), prompt(3)]);
     expect((await readJson<{ id: string }[]>(send("/get/u"))).map(({ id }) => id)).toEqual(["r1", "p2", "r2", "p3"]);
   });
 
-  test("what should never have been stored does not break the thread", async () => {
+  test("invalid messages do not break the thread", async () => {
     const { send, backingStore } = await startThreads(via);
     await backingStore.appendMessages(ada("t"), [
       prompt(1),
@@ -129,7 +129,7 @@ describe.each(variants)("%s", (via) => {
     expect((await readJson<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["p1", "r1"]);
   });
 
-  test("unknown and foreign threads give the same 404, byte for byte, on every route", async () => {
+  test("unknown and foreign threads return the same 404, byte for byte, on every route", async () => {
     const { send, backingStore } = await startThreads(via);
     await backingStore.appendMessages(ada("hers"), [prompt(1), answer(1, "Hello")], { title: "Hers" });
     const headers = { "X-Owner": "eve" };
@@ -142,20 +142,20 @@ describe.each(variants)("%s", (via) => {
         ["/delete/" + id, { headers, method: "DELETE" }],
         ["/message", { headers, method: "PATCH", body: { threadId: id, message: { id: "r1", role: "assistant", content } } }],
       ] as const;
-    const told: string[] = [];
+    const bodies: string[] = [];
     for (const id of ["hers", "none"]) {
       const answers: string[] = [];
       for (const [path, init] of requests(id)) {
         const response = await send(path, init);
         expect(response.status).toBe(404);
-        const kept = [...response.headers].filter(([name]) => name !== "date");
-        answers.push(JSON.stringify([kept, await response.text()]));
+        const headers = [...response.headers].filter(([name]) => name !== "date");
+        answers.push(JSON.stringify([headers, await response.text()]));
       }
-      told.push(answers.join("\n"));
+      bodies.push(answers.join("\n"));
     }
-    expect(told[0]).toBe(told[1]);
+    expect(bodies[0]).toBe(bodies[1]);
     expect(await readJson(send("/get", { headers }))).toEqual({ threads: [] });
-    // And nothing of hers was touched.
+    // Nothing of the other owner has changed.
     expect(await backingStore.getThread(ada("hers"))).toMatchObject({ title: "Hers" });
     expect(await backingStore.listMessages(ada("hers"))).toEqual([prompt(1), answer(1, "Hello")]);
     await expectError(await send("/get/none"), 404, "not_found");
@@ -173,7 +173,7 @@ describe.each(variants)("%s", (via) => {
   });
 });
 
-test("the newest messages are shown as they are where no turn begins among them", async () => {
+test("the newest messages are returned unchanged if no turn starts among them", async () => {
   const { send, backingStore } = await startThreads("direct", { limits: { messages: 2 } });
   await backingStore.appendMessages(ada("t"), [prompt(1), answer(1), message("r2", "p1", { role: "assistant", content: "More" })]);
   expect((await readJson<{ id: string }[]>(send("/get/t"))).map(({ id }) => id)).toEqual(["r1", "r2"]);

@@ -1,4 +1,4 @@
-/** The routes as OpenUI's own client uses them. */
+/** The thread routes with OpenUI's own client. */
 import { expect, test } from "vitest";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { describeWith, installed } from "../services/include.ts";
@@ -34,11 +34,11 @@ describeOpenUI.each(variants)("restStorage, %s", (via) => {
     return { ...server, storage };
   };
 
-  test("lists page by page to the end", async () => {
+  test("lists all pages", async () => {
     const { storage, backingStore } = await started({ pageSize: 40 });
     const ids = Array.from({ length: 110 }, (_, n) => `thread ${n}`);
     for (const id of ids) await backingStore.appendMessages(ada(id), [prompt(1)], { title: `Title of ${id}` });
-    // As its store does it: a page that has the field, whatever it holds, is followed by another.
+    // Like OpenUI's store: a page with the field `nextCursor` is followed by another.
     const met: OpenUIThread[] = [];
     let cursor: string | undefined;
     do {
@@ -50,7 +50,7 @@ describeOpenUI.each(variants)("restStorage, %s", (via) => {
     for (const { createdAt } of met) expect(Math.abs(new Date(createdAt).getTime() - Date.now())).toBeLessThan(60_000);
   });
 
-  test("makes, loads, renames and deletes a thread", async () => {
+  test("creates, loads, renames and deletes a thread", async () => {
     const { storage, backingStore } = await started();
     const first = { id: crypto.randomUUID(), role: "user" as const, content: "Hello" };
     const thread = await storage.createThread(first);
@@ -71,7 +71,7 @@ describeOpenUI.each(variants)("restStorage, %s", (via) => {
     expect((await storage.listThreads()).threads).toEqual([]);
   });
 
-  test("reaches threads of odd ids", async () => {
+  test("works with unusual ids", async () => {
     const { storage, backingStore } = await started();
     for (const id of ["a/b", "a/get/b", "100%", "a%2Fb", "a b", "ü/🙂", "get"]) {
       await backingStore.appendMessages(ada(id), [prompt(1), answer(1, `In ${id}`)], { title: "Old" });
@@ -84,7 +84,7 @@ describeOpenUI.each(variants)("restStorage, %s", (via) => {
     }
   });
 
-  test("is told of what fails", async () => {
+  test("receives errors", async () => {
     const { storage, store } = await started();
     await expect(storage.getMessages("unknown")).rejects.toThrow("404");
     await expect(storage.deleteThread("unknown")).rejects.toThrow("404");

@@ -7,12 +7,12 @@ failOnUnhandledErrors();
 
 const names = (count: number) => Array.from({ length: count }, (_, n) => `thread ${n}`);
 
-async function fill(kept: Threads["backingStore"], count: number, owner = "ada"): Promise<void> {
-  for (const threadId of names(count)) await kept.appendMessages({ owner, threadId }, [prompt(1)], { title: threadId });
+async function fill(store: Threads["backingStore"], count: number, owner = "ada"): Promise<void> {
+  for (const threadId of names(count)) await store.appendMessages({ owner, threadId }, [prompt(1)], { title: threadId });
 }
 
 describe.each(variants)("%s", (via) => {
-  test("pages hold 50 threads, and the cursor survives an address without encoding", async () => {
+  test("pages have 50 threads, and a cursor needs no URL encoding", async () => {
     const { send, backingStore } = await startThreads(via);
     await fill(backingStore, 125);
     const sizes: number[] = [];
@@ -22,7 +22,7 @@ describe.each(variants)("%s", (via) => {
       const list: ThreadListBody = await readJson(send(path));
       sizes.push(list.threads.length);
       met.push(...list.threads.map(({ id }) => id));
-      // `null` would be taken for a next page, and anything else might not survive the address.
+      // Clients read `null` as a next page, and other characters may change in a URL.
       expect("nextCursor" in list ? list.nextCursor : "none").toMatch(/^[\w-]+$/);
       path = list.nextCursor && `/get?cursor=${list.nextCursor}`;
     }
@@ -30,7 +30,7 @@ describe.each(variants)("%s", (via) => {
     expect(met).toEqual(names(125).toReversed());
   });
 
-  test("activity between two pages neither doubles nor hides a thread that stays as it is", async () => {
+  test("activity between two pages does not repeat or hide an unchanged thread", async () => {
     const { send, backingStore } = await startThreads(via, { pageSize: 10 });
     await fill(backingStore, 120);
     const touched = new Set<string>();
@@ -62,7 +62,7 @@ describe.each(variants)("%s", (via) => {
     expect(second.threads).toHaveLength(4);
   });
 
-  test("a cursor that was not handed out is refused, or shows the owner's own threads", async () => {
+  test("an invalid cursor is rejected, or returns threads of the same owner", async () => {
     const { send, backingStore, store, errors } = await startThreads(via, { pageSize: 2 });
     await fill(backingStore, 6);
     await fill(backingStore, 3, "eve");
@@ -78,7 +78,7 @@ describe.each(variants)("%s", (via) => {
   });
 });
 
-test("a store that says null for no cursor does no harm", async () => {
+test("a store may return null as no cursor", async () => {
   const { send, backingStore } = await startThreads("direct");
   await fill(backingStore, 3);
   const store = {

@@ -13,7 +13,7 @@ const filled = { id: "r1", role: "assistant", content: "Answer 1<context>[{}]</c
 const long = "x".repeat(129);
 const halfPair = '"\\ud800"';
 
-/** Each route that takes a body: what is wrong with the body, and the field that is named. */
+/** For each route with a body: what is wrong with it, and the field that the error names. */
 const malformed: [path: string, method: string, body: string, param: string | undefined][] = [
   ...(
     [
@@ -88,7 +88,7 @@ describe.each(variants)("%s", (via) => {
     return threads;
   };
 
-  test(`${malformed.length} malformed bodies are refused, each with the field at fault, before the store or the app are asked`, async () => {
+  test(`${malformed.length} malformed bodies are rejected with the name of the field, before the store or the app is called`, async () => {
     let asked = 0;
     const { send, store } = await started({ authorize: () => ({ owner: `ada${++asked}` }) });
     await forEachConcurrently(malformed, async ([path, method, body, param]) => {
@@ -97,7 +97,7 @@ describe.each(variants)("%s", (via) => {
     expect([asked, store.calls]).toEqual([0, []]);
   });
 
-  test("a thread to create without its first message, or one without id, is refused with the shape of it", async () => {
+  test("creating a thread without a first message, or with one without an id, is rejected with the expected shape", async () => {
     const { send } = await started();
     const shape = '{ id, role: "user", content }';
     for (const [body, message] of [
@@ -111,7 +111,7 @@ describe.each(variants)("%s", (via) => {
     }
   });
 
-  test("what is not JSON in UTF-8, too large or of another type is refused", async () => {
+  test("a body that is not JSON in UTF-8, too large or of another type is rejected", async () => {
     const { send, store, url, fetch } = await started({ limits: { bodyBytes: 1000 } });
     const routes = [
       ["/create", "POST"],
@@ -151,7 +151,7 @@ describe.each(variants)("%s", (via) => {
     ["/message", { method: "PATCH", body: { threadId: "t", message: filled } }],
   ] as const;
 
-  test("authorize may refuse with a response, and nothing is read or written then", async () => {
+  test("authorize may reject with a response, and the store is not called", async () => {
     const refuse = () => new Response("Who are you?", { status: 401, headers: { "WWW-Authenticate": "Bearer" } });
     const { send, store, errors } = await started({ authorize: async () => refuse() });
     for (const [path, init] of requests) {
@@ -161,7 +161,7 @@ describe.each(variants)("%s", (via) => {
     expect([store.calls, errors]).toEqual([[], []]);
   });
 
-  test("authorize may refuse with an error, and nothing is read or written then", async () => {
+  test("authorize may reject with an error, and the store is not called", async () => {
     const refusals: [error: unknown, status: number, code: string, message: string][] = [
       [new ChatHandlerError("unauthorized", "Log in."), 401, "unauthorized", "Log in."],
       [new ChatHandlerError("forbidden", "Not you."), 403, "forbidden", "Not you."],
@@ -177,7 +177,7 @@ describe.each(variants)("%s", (via) => {
     });
   });
 
-  test("authorize that names no owner lets nobody in", async () => {
+  test("an authorize without an owner rejects every request", async () => {
     const slips: unknown[] = [
       undefined,
       null,
@@ -202,7 +202,7 @@ describe.each(variants)("%s", (via) => {
     });
   });
 
-  test("authorize sees the request, with its headers, and the thread it names", async () => {
+  test("authorize receives the request and the thread id", async () => {
     const asked: [string, string | undefined, string | null][] = [];
     const { send } = await started({
       authorize({ request, threadId }) {
@@ -225,7 +225,7 @@ describe.each(variants)("%s", (via) => {
     ]);
   });
 
-  test('allowAnyone is how to say that all see everything of owner ""', async () => {
+  test('allowAnyone gives everyone access to owner ""', async () => {
     const { send, backingStore } = await started({ authorize: allowAnyone });
     expect(await readJson<ThreadListBody>(send("/get"))).toEqual({ threads: [] });
     await backingStore.appendMessages({ owner: "", threadId: "open" }, [prompt(1)]);
@@ -233,7 +233,7 @@ describe.each(variants)("%s", (via) => {
   });
 });
 
-test("misuse fails at construction and says what to do", async () => {
+test("wrong options throw at construction and name the fix", async () => {
   const { backingStore: store } = await startThreads("direct");
   const authorize = allowAnyone;
   const misuses: [options: unknown, message: RegExp][] = [

@@ -8,7 +8,7 @@ import { ada, answer, type ThreadListBody, readJson, ownerInHeader, prompt, star
 failOnUnhandledErrors();
 
 describe.each(variants)("%s", (via) => {
-  test("lists threads, latest activity first, in the fields the client knows and no others", async () => {
+  test("lists threads, latest activity first, with only the fields of the client", async () => {
     const { send, backingStore } = await startThreads(via);
     const before = Date.now();
     for (const id of ["a", "b", "c"]) await backingStore.appendMessages(ada(id), [prompt(1)], { title: `Thread ${id}` });
@@ -17,7 +17,7 @@ describe.each(variants)("%s", (via) => {
     expect(list).toEqual({
       threads: ["a", "c", "b"].map((id) => ({ id, title: `Thread ${id}`, createdAt: expect.any(Number) })),
     });
-    // A client makes a Date of it: seconds would be a day in 1970.
+    // The client converts it to a Date, which needs milliseconds.
     for (const { createdAt } of list.threads) expect(new Date(createdAt).getTime()).toBeGreaterThanOrEqual(before);
     for (const { createdAt } of list.threads) expect(createdAt).toBeLessThanOrEqual(Date.now());
   });
@@ -28,7 +28,7 @@ describe.each(variants)("%s", (via) => {
     expect(await readJson(send("/get/"))).toEqual({ threads: [] });
   });
 
-  test("makes a thread from its first message and titles it", async () => {
+  test("creates a thread with its first message and title", async () => {
     const { send, backingStore } = await startThreads(via, { now: () => 1234 });
     const content = '<content thesys="true">Tom &amp; Jerry</content><context>["x"]</context>';
     const made = await readJson<ThreadListBody["threads"][0]>(
@@ -41,7 +41,7 @@ describe.each(variants)("%s", (via) => {
     ]);
   });
 
-  test("each create makes a thread of its own, named by generateId", async () => {
+  test("each create makes a new thread with an id of generateId", async () => {
     let made = 0;
     const { send } = await startThreads(via, { generateId: () => `thread-${++made}` });
     const body = { messages: [{ role: "user", content: "Hello", id: "m1" }] };
@@ -64,7 +64,7 @@ describe.each(variants)("%s", (via) => {
     expect(chat.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hello" }]);
   });
 
-  test("renames a thread and gives it back whole, taking nothing but the title", async () => {
+  test("renames a thread, changes only its title, and returns it", async () => {
     const { send, backingStore } = await startThreads(via);
     await backingStore.appendMessages(ada("t"), [prompt(1)], { title: "Old" });
     const { createdAt } = (await backingStore.getThread(ada("t")))!;
@@ -74,11 +74,12 @@ describe.each(variants)("%s", (via) => {
     expect(await backingStore.getThread(ada("other"))).toBeUndefined();
   });
 
-  test("knows nothing of a thread that is deleted while it is renamed", async () => {
-    const kept = createMemoryStore();
-    const renameThread: typeof kept.renameThread = async (key, title) => (await kept.renameThread(key, title)) && kept.deleteThread(key);
-    const { send } = await startThreads(via, { store: { ...kept, renameThread } });
-    await kept.appendMessages(ada("t"), [prompt(1)]);
+  test("returns 404 if the thread is deleted during a rename", async () => {
+    const backingStore = createMemoryStore();
+    const renameThread: typeof backingStore.renameThread = async (key, title) =>
+      (await backingStore.renameThread(key, title)) && backingStore.deleteThread(key);
+    const { send } = await startThreads(via, { store: { ...backingStore, renameThread } });
+    await backingStore.appendMessages(ada("t"), [prompt(1)]);
     await expectError(await send("/update/t", { method: "PATCH", body: { title: "New" } }), 404, "not_found");
   });
 
@@ -92,7 +93,7 @@ describe.each(variants)("%s", (via) => {
     await expectError(await send("/delete/t", { method: "DELETE" }), 404, "not_found");
   });
 
-  test("takes an id from the query, too, where any id survives", async () => {
+  test("accepts any id in the query", async () => {
     const { send, backingStore } = await startThreads(via);
     for (const id of ["..", "a#b?c/d%2Fe", " ü "]) {
       const query = `?threadId=${encodeURIComponent(id)}`;
@@ -123,7 +124,7 @@ describe.each(variants)("%s", (via) => {
     }
   });
 
-  test.each(["", "/threads", "/api/v1/create/threads", "/message/threads"])("can be mounted at %j without being told", async (path) => {
+  test.each(["", "/threads", "/api/v1/create/threads", "/message/threads"])("can be mounted at %j without basePath", async (path) => {
     const { send, backingStore } = await startThreads(via, { path });
     await backingStore.appendMessages(ada("get/get"), [prompt(1)], { title: "Old" });
     expect((await readJson<ThreadListBody>(send("/get"))).threads).toHaveLength(1);
@@ -132,7 +133,7 @@ describe.each(variants)("%s", (via) => {
     expect((await send("/delete/get/get", { method: "DELETE" })).status).toBe(204);
   });
 
-  test("a slash behind a route without an id is no other route", async () => {
+  test("a slash at the end of a route without an id is ignored", async () => {
     const { send, backingStore } = await startThreads(via);
     await backingStore.appendMessages(ada("t"), [prompt(1), answer(1, "Hello")]);
     const messages = [{ id: "m", role: "user", content: "Hi" }];
@@ -142,7 +143,7 @@ describe.each(variants)("%s", (via) => {
     expect((await readJson<ThreadListBody>(send("/get/"))).threads).toHaveLength(2);
   });
 
-  test("needs basePath where the path of the mount names a route itself", async () => {
+  test("needs basePath if the mount path contains the name of a route", async () => {
     const path = "/get/it/update";
     const { send, backingStore, url, fetch } = await startThreads(via, { path, basePath: path });
     await backingStore.appendMessages(ada("t"), [prompt(1)]);
@@ -155,7 +156,7 @@ describe.each(variants)("%s", (via) => {
   });
 });
 
-test("refuses other methods and names the right one", async () => {
+test("rejects other methods and names the right one", async () => {
   const { send } = await startThreads("direct");
   const routes = { "/get": "GET", "/get/t": "GET", "/create": "POST", "/update/t": "PATCH", "/message": "PATCH", "/delete/t": "DELETE" };
   const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -169,7 +170,7 @@ test("refuses other methods and names the right one", async () => {
   }
 });
 
-test("knows no other routes", async () => {
+test("has no other routes", async () => {
   const { send, store } = await startThreads("direct");
   for (const path of ["", "/", "/getaway", "/create/t", "/message/t", "/list", "/GET", "/api"]) {
     const error = await expectError(await send(path), 404, "not_found");
@@ -181,7 +182,7 @@ test("knows no other routes", async () => {
   expect(error.message).toBe("There is no such route: the routes under /api/threads are get, create, update, delete, message.");
 });
 
-test("answers a request even if its own code is at fault", async () => {
+test("returns 500 if its own code throws", async () => {
   const errors: unknown[] = [];
   const { backingStore } = await startThreads("direct");
   const handler = createThreadHandler({ store: backingStore, authorize: ownerInHeader, onError: (error) => void errors.push(error) });

@@ -1,4 +1,4 @@
-/** Thread routes with everything around them, for one test: a faulty store, the handler, and what it told the app. */
+/** Sets up thread routes for one test, with a faulty store. */
 import { onTestFinished } from "vitest";
 import { type ChatHandlerError, createMemoryStore, type StoredMessage, type ThreadKey, type ThreadStore } from "../../src/index.ts";
 import { createThreadHandler, type ThreadHandlerOptions } from "../../src/threads.ts";
@@ -7,26 +7,26 @@ import { mount, type Via } from "../support/handler-server.ts";
 
 /** Thread routes under test. */
 export interface Threads {
-  /** Sends a request to a path behind the base path. A body is sent as JSON. */
+  /** Sends a request to a path below the base path. A body is sent as JSON. */
   send(path: string, init?: { method?: string; body?: unknown; headers?: Record<string, string> }): Promise<Response>;
-  /** The address of the base path, for clients; `fetch` reaches it. */
+  /** The URL of the base path. Use it with `fetch` of this object. */
   readonly url: string;
   fetch: typeof fetch;
-  /** What the handler stores in. */
+  /** The handler's store, with faults. */
   readonly store: FaultyStore;
-  /** What is really stored. */
+  /** The store below, without faults. */
   readonly backingStore: ThreadStore;
-  /** All that `onError` got. */
+  /** The errors that `onError` received. */
   readonly errors: ChatHandlerError[];
 }
 
-/** The ways in which every behaviour should be the same. */
+/** Every behavior is tested in each of these ways. */
 export const variants: Via[] = ["direct", "server"];
 
-/** The owner is who the request says it is: enough for a test. */
+/** Reads the owner from a header. */
 export const ownerInHeader: ThreadHandlerOptions["authorize"] = ({ request }) => ({ owner: request.headers.get("X-Owner") ?? "ada" });
 
-/** Mounts thread routes that are taken down after the test. */
+/** Mounts thread routes. They are closed after the test. */
 export async function startThreads(via: Via, options: Partial<ThreadHandlerOptions> & { path?: string } = {}): Promise<Threads> {
   const { path = "/api/threads", store: given = createMemoryStore(), ...rest } = options;
   const store = createFaultyStore(given);
@@ -53,15 +53,15 @@ export async function startThreads(via: Via, options: Partial<ThreadHandlerOptio
 
 export const ada = (threadId: string): ThreadKey => ({ owner: "ada", threadId });
 
-/** A prompt as it is stored. */
+/** A stored prompt. */
 export const prompt = (n: number | string, content: unknown = `Prompt ${n}`): StoredMessage =>
   message(`p${n}`, `p${n}`, { role: "user", content });
 
-/** An answer as it is stored. */
+/** A stored answer. */
 export const answer = (n: number | string, content: unknown = `Answer ${n}`, rest: Partial<StoredMessage> = {}): StoredMessage =>
   message(`r${n}`, `p${n}`, { role: "assistant", content }, rest);
 
-/** Any message as it is stored, also such as should never be. */
+/** A stored message, valid or not. */
 export const message = (id: string, promptId: string, message: unknown, rest: Partial<StoredMessage> = {}): StoredMessage => ({
   id,
   promptId,
@@ -71,13 +71,13 @@ export const message = (id: string, promptId: string, message: unknown, rest: Pa
   ...rest,
 });
 
-/** A list of threads, as the route gives it. */
+/** The body of a list of threads. */
 export interface ThreadListBody {
   threads: { id: string; title: string; createdAt: number }[];
   nextCursor?: string;
 }
 
-/** The JSON of a successful answer. */
+/** Resolves to the JSON of a successful response. Rejects for any other. */
 export async function readJson<T>(response: Response | Promise<Response>): Promise<T> {
   const { status, ok } = await response;
   if (!ok) throw new Error(`${status}: ${await (await response).text()}`);

@@ -1,4 +1,4 @@
-/** An answer that breaks off, at every place and in every way a provider can break it. */
+/** Answers that break, at every position and in every way. */
 import { describe, expect, it } from "vitest";
 import { allowAnyone, createThreadHandler } from "../../src/threads.ts";
 import { chatBody, readResponse, startChat, variants } from "../support/chat.ts";
@@ -10,13 +10,13 @@ import { doneEvent, toEvent, finishEvent, lastPrompt, answerWith, sendPieces, te
 failOnUnhandledErrors();
 
 const whole = "Größe 😀.";
-/** With it the answer is whole. */
+/** The event that completes the answer. */
 const ending = '{"choices":[{"finish_reason":"stop"}]}';
 const short = (content: string) => toEvent({ choices: [{ delta: { content } }] });
 const events = [short("Grö"), short("ße 😀."), toEvent(ending), doneEvent];
 const upstreamSecret = "org-42 has no credit left, key sk-live-7";
 
-/** HTTP responses that carry the events: in chunks, where a cut is an error, and until the close, where it looks like the end. */
+/** HTTP responses with the events: in chunks, where a cut is an error, or until the connection closes, where a cut looks like the end. */
 const responses = {
   "a chunked response": {
     bytes: httpResponse("Transfer-Encoding: chunked", `${events.map((data) => httpChunk(data)).join("")}0\r\n\r\n`),
@@ -26,14 +26,14 @@ const responses = {
 
 describe.each(variants)("$name", ({ way }) => {
   it.each(Object.entries(responses))("survives a cut at every byte of %s", async (_, { bytes }) => {
-    const chat = await startChat({ ...way, script: onceThenWhole((position) => [cutAfter(bytes.subarray(0, position))]) });
-    // As soon as the event with the finish reason is there, the answer is whole.
+    const chat = await startChat({ ...way, script: failOnceThenAnswer((position) => [cutAfter(bytes.subarray(0, position))]) });
+    // The answer is complete once the event with the finish reason has arrived.
     const finished = bytes.indexOf(ending) + ending.length;
     let cleanEnds = 0;
-    // Cut within its head, a response is no response, wherever that is.
+    // A cut within the headers always has the same result.
     const body = bytes.indexOf("\r\n\r\n");
     const positions = [0, 5, 15, 30, ...Array.from({ length: bytes.length + 1 - body }, (_, index) => body + index)];
-    // Between us and the client the place of the cut makes no difference: over a server, some of them do.
+    // A server test does not need every position, because the position does not change the way to the client.
     const tried = way.via === "server" ? positions.filter((_, index) => index % 5 === 0) : positions;
     await forEachConcurrently(tried, async (position) => {
       const request = chatBody(String(position), position, `t${position}`);
@@ -42,7 +42,7 @@ describe.each(variants)("$name", ({ way }) => {
       const isClean = seen.status === 200 && !seen.failed;
       expect(isClean && position < finished).toBe(false);
       if (isClean) cleanEnds++;
-      // Over a server, a client that sees the connection break may drop what it has not read yet.
+      // Over a server, a client may drop unread text when the connection breaks.
       expect(seen.text === "" && seen.status === 200 && way.via === "direct").toBe(false);
       await expectStoreMatchesResponse(chat, request, seen, { whole });
       await expectRetrySucceeds(chat, request, whole);
@@ -53,15 +53,15 @@ describe.each(variants)("$name", ({ way }) => {
   it.each([
     ["an error event", toEvent({ error: { message: upstreamSecret, type: "server_error", code: null } })],
     ["a named error event", `event: error\n${toEvent({ message: upstreamSecret })}`],
-    ["bad JSON", `data: {"choices":[{"index":0,"delta":{"content":"${upstreamSecret}"\n\n`],
-    ["JSON that is no chunk", toEvent("null")],
-    ["a number for a chunk", toEvent("42")],
+    ["invalid JSON", `data: {"choices":[{"index":0,"delta":{"content":"${upstreamSecret}"\n\n`],
+    ["JSON that is not a chunk", toEvent("null")],
+    ["a number instead of a chunk", toEvent("42")],
     ["a close without a finish reason", undefined],
-    ["nothing but the end marker", doneEvent],
+    ["only the end marker", doneEvent],
   ])("survives %s at every event boundary", async (_, poison) => {
     const chat = await startChat({
       ...way,
-      script: onceThenWhole((position) => [
+      script: failOnceThenAnswer((position) => [
         sendPieces(...events.slice(0, position), ...(poison === undefined ? [] : [poison, ...events.slice(position)])),
       ]),
     });
@@ -81,7 +81,7 @@ describe.each(variants)("$name", ({ way }) => {
     for (const error of chat.errors) expect(error).toMatchObject({ name: "ChatHandlerError", code: "model_failed" });
   });
 
-  it("survives a reset of the connection in the middle", async () => {
+  it("survives a reset of the connection", async () => {
     const chat = await startChat(way);
     chat.model.next(async (call) => {
       await call.send(textEvent("Half of "));
@@ -99,7 +99,7 @@ describe.each(variants)("$name", ({ way }) => {
   it.each([
     ...["length", "content_filter", "max_tokens", "MAX_TOKENS", "model_length", "model_context_window_exceeded", "error", "network_error"],
     ...["insufficient_system_resource", "sensitive", "SAFETY", "abort", "null", "unknown", "a word of tomorrow"],
-  ])("takes an answer that ended with %s for a part", async (reason) => {
+  ])("an answer that ended with %s is partial", async (reason) => {
     const chat = await startChat(way);
     chat.model.next(sendPieces(textEvent("As I was say"), finishEvent(reason as "length"), doneEvent));
     const request = chatBody("Hi");
@@ -114,7 +114,7 @@ describe.each(variants)("$name", ({ way }) => {
     await expectRetrySucceeds(chat, request, "Answer to Hi.");
   });
 
-  it("takes an answer for a part where a later finish reason takes back an earlier one", async () => {
+  it("an answer is partial if a later finish reason is not on the list", async () => {
     const chat = await startChat(way);
     chat.model.next(sendPieces(textEvent("As I was say"), finishEvent("length"), finishEvent("stop"), doneEvent));
     expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "As I was say", failed: true });
@@ -123,7 +123,7 @@ describe.each(variants)("$name", ({ way }) => {
   });
 
   it.each(["stop", "STOP", "stop_sequence", "end_turn", "eos", "eos_token", "tool_calls", "function_call", "COMPLETE"])(
-    "takes an answer that ended with %s for whole",
+    "an answer that ended with %s is complete",
     async (reason) => {
       const chat = await startChat(way);
       chat.model.next(sendPieces(textEvent("As I said."), finishEvent(reason as "stop"), doneEvent));
@@ -133,9 +133,9 @@ describe.each(variants)("$name", ({ way }) => {
 
   it.each([
     ["an empty answer", sendPieces(finishEvent(), doneEvent)],
-    ["an answer of empty deltas", answerWith("", "")],
+    ["an answer with only empty deltas", answerWith("", "")],
     ["an empty body", sendPieces()],
-  ])("fails on %s, stores the prompt alone, and heals", async (_, script) => {
+  ])("fails on %s, stores only the prompt, and succeeds on a retry", async (_, script) => {
     const chat = await startChat(way);
     chat.model.next(script);
     const request = chatBody("Hi");
@@ -148,7 +148,7 @@ describe.each(variants)("$name", ({ way }) => {
   });
 });
 
-it("puts an answer that is made anew later behind its prompt, for the model and for people", async () => {
+it("places a retried answer after its prompt, for the model and for the thread routes", async () => {
   const chat = await startChat();
   chat.model.next(sendPieces(textEvent("Half")));
   await readResponse(chat.post(chatBody("first", 1)));
@@ -161,11 +161,11 @@ it("puts an answer that is made anew later behind its prompt, for the model and 
   const threads = createThreadHandler({ store: chat.backingStore, authorize: allowAnyone });
   const shown = (await (await threads(new Request("http://localhost/get/t"))).json()) as { content: string }[];
   expect(shown.map(({ content }) => content)).toEqual([...inOrder, "Answer to third."]);
-  // Nothing is left of the part.
+  // Nothing of the partial answer is left.
   expect(await chat.listStored()).toHaveLength(6);
 });
 
-it("tells the model of a part that was kept, as of any message", async () => {
+it("sends a stored partial answer to the model", async () => {
   const chat = await startChat();
   chat.model.next(sendPieces(textEvent("Half")));
   await readResponse(chat.post(chatBody("first", 1)));
@@ -177,8 +177,8 @@ it("tells the model of a part that was kept, as of any message", async () => {
   ]);
 });
 
-/** Plays the poison for the first call of each prompt, a number, and the whole answer for later ones. */
-function onceThenWhole(poison: (position: number) => [Script]): Script {
+/** Plays the broken script for the first call of each prompt, and the whole answer for later ones. */
+function failOnceThenAnswer(poison: (position: number) => [Script]): Script {
   const met = new Set<string>();
   return (call) => {
     const prompt = lastPrompt(call.body);

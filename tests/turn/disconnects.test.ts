@@ -1,4 +1,4 @@
-/** A client that leaves: at every stage of a turn, in every way there is. */
+/** Disconnects, at every stage of a turn and in every way. */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import type { RequestContext } from "../../src/index.ts";
@@ -10,7 +10,7 @@ import { echoPrompt, createGate, neverAnswer, answerThenStall, textEvent } from 
 
 failOnUnhandledErrors();
 
-const leavings = [
+const disconnects = [
   { how: "aborts a direct call", leave: "abort", setup: { via: "direct", clientKind: "openai" } },
   { how: "cancels the body of a direct call", leave: "cancel", setup: { via: "direct", clientKind: "openai" } },
   { how: "aborts a direct call to a wrapped client", leave: "abort", setup: { via: "direct", clientKind: "wrapped" } },
@@ -19,7 +19,7 @@ const leavings = [
   { how: "cancels the body of its fetch", leave: "cancel", setup: { via: "server", clientKind: "openai" } },
 ] as const;
 
-type Leaving = (typeof leavings)[number];
+type Disconnect = (typeof disconnects)[number];
 
 const measured = new Map<string, number[]>();
 afterAll(() => {
@@ -29,22 +29,22 @@ afterAll(() => {
   console.info(`From leaving to the close of the model's connection\n  ${lines.join("\n  ")}`);
 });
 
-describe.each(leavings)("a client that $how", (leaving) => {
+describe.each(disconnects)("a client that $how", (leaving) => {
   const stages = [
-    { stage: "before the model's headers", script: neverAnswer, said: "", hasResponse: false },
-    { stage: "after the model's headers, before any text", script: stallsSilently, said: "", hasResponse: false },
-    { stage: "while the model is idle", script: answerThenStall("Answer ", "to "), said: "Answer to ", hasResponse: true },
-    { stage: "between tokens", script: speaksOn, said: "Answer", hasResponse: true },
+    { stage: "before the model's headers", script: neverAnswer, partialText: "", hasResponse: false },
+    { stage: "after the model's headers, before any text", script: stallSilently, partialText: "", hasResponse: false },
+    { stage: "while the model is idle", script: answerThenStall("Answer ", "to "), partialText: "Answer to ", hasResponse: true },
+    { stage: "between tokens", script: keepSending, partialText: "Answer", hasResponse: true },
   ].filter(({ hasResponse }) => hasResponse || leaving.leave === "abort");
 
-  it.each(stages)("closes the model's connection within 100 ms $stage, and keeps what was said", async ({ stage, script, said }) => {
+  it.each(stages)("closes the model call within 100 ms $stage, and stores the partial answer", async ({ stage, script, partialText }) => {
     const times: number[] = [];
     for (let round = 0; round < 5; round++) {
       const chat = await startChat({ ...leaving.setup, script });
       const client = connect(chat, leaving);
       const call = await chat.model.call(0);
-      if (said !== "") await client.reads(said);
-      // The model is in the middle of what it does, not at its beginning.
+      if (partialText !== "") await client.reads(partialText);
+      // The model is in the middle of its answer.
       await delay(5);
       const leftAt = performance.now();
       client.leave();
@@ -52,8 +52,8 @@ describe.each(leavings)("a client that $how", (leaving) => {
       const seen = await client.seen;
       await chat.waitForTurns();
       const stored = await chat.listStored();
-      expect(stored.map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", ...(said === "" ? [] : ["r1 stopped"])]);
-      expect(contentOf(stored[1]).startsWith(said)).toBe(true);
+      expect(stored.map(({ id, status }) => `${id} ${status}`)).toEqual(["p1 complete", ...(partialText === "" ? [] : ["r1 stopped"])]);
+      expect(contentOf(stored[1]).startsWith(partialText)).toBe(true);
       expect(seen.failed || seen.status !== 200 || leaving.leave === "cancel").toBe(true);
       expect(chat.errors).toEqual([]);
       expect(chat.turnEnds).toMatchObject([{ status: "stopped", error: { code: "client_gone" } }]);
@@ -69,10 +69,10 @@ describe.each(leavings)("a client that $how", (leaving) => {
   it.each([
     ["before it is stored", "before"],
     ["after it is stored", "after"],
-  ] as const)("keeps the whole answer when it leaves during the commit, %s", async (_, moment) => {
+  ] as const)("stores the whole answer if it disconnects during the commit, %s", async (_, moment) => {
     const chat = await startChat(leaving.setup);
     const held = createGate();
-    const reached = holdStore(
+    const reached = blockStoreCall(
       chat,
       ({ method, nth }) => method === "appendMessages" && nth === 1,
       moment === "before" ? { before: held.opened } : { after: held.opened },
@@ -95,23 +95,23 @@ describe.each(leavings)("a client that $how", (leaving) => {
     ["while the history is read", ({ method, nth }: StoreCall) => method === "listMessages" && nth === 0],
     ["while the prompt is stored", ({ method, nth }: StoreCall) => method === "appendMessages" && nth === 0],
   ])("stores the prompt and calls no model %s", async (_, isHeld) => {
-    const known = knowsOfLeaving();
+    const known = waitUntilNoticed();
     const chat = await startChat({ ...leaving.setup, authorize: known.authorize });
     const held = createGate();
-    const reached = holdStore(chat, isHeld, { before: held.opened });
+    const reached = blockStoreCall(chat, isHeld, { before: held.opened });
     const client = connect(chat, leaving);
     await reached;
     client.leave();
     await Promise.all([client.seen, known.left("p1")]);
     held.open();
-    await whenGone(chat);
+    await waitForStoppedTurn(chat);
     expect(summarize(await chat.listStored())).toEqual(['user p1 complete "Hi"']);
     expect(chat.model.calls).toEqual([]);
     await expectRetrySucceeds(chat, client.request, "Answer to Hi.");
   });
 
-  it("stores its prompt in order and calls no model for it when it leaves the queue", async () => {
-    const known = knowsOfLeaving();
+  it("in the queue: stores its prompt in order, and calls no model", async () => {
+    const known = waitUntilNoticed();
     const chat = await startChat({ ...leaving.setup, authorize: known.authorize });
     const first = createGate();
     chat.model.next(async (call) => {
@@ -133,9 +133,9 @@ describe.each(leavings)("a client that $how", (leaving) => {
     expect(chat.model.calls.length).toBe(2);
   });
 
-  it("calls no model when it left while it was being authorized", async () => {
+  it("during authorize: calls no model", async () => {
     const held = createGate();
-    const known = knowsOfLeaving();
+    const known = waitUntilNoticed();
     const chat = await startChat({
       ...leaving.setup,
       authorize: async (context) => {
@@ -158,7 +158,7 @@ describe.each(leavings)("a client that $how", (leaving) => {
   });
 });
 
-it("takes a request that was aborted before it came for one whose client left", async () => {
+it("treats an aborted request as a disconnect", async () => {
   const chat = await startChat();
   const response = await chat.post(chatBody("Hi"), { signal: AbortSignal.abort() }).catch((error: Error) => error);
   await chat.waitForTurns();
@@ -167,7 +167,7 @@ it("takes a request that was aborted before it came for one whose client left", 
   await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
 });
 
-it("does nothing more when the client leaves after the end", async () => {
+it("does nothing if the client disconnects after the end", async () => {
   const chat = await startChat();
   const controller = new AbortController();
   const seen = await readResponse(chat.post(chatBody("Hi"), { signal: controller.signal }));
@@ -178,7 +178,7 @@ it("does nothing more when the client leaves after the end", async () => {
   expect(chat.turnEnds.map(({ status }) => status)).toEqual(["complete"]);
 });
 
-it("stops asking anything of a client that left in the middle of its own body", async () => {
+it("stops reading the body of a disconnected client", async () => {
   const chat = await startChat();
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   const body = new ReadableStream<Uint8Array>({ start: (given) => void (controller = given) });
@@ -191,7 +191,7 @@ it("stops asking anything of a client that left in the middle of its own body", 
 });
 
 /** A client in the middle of a request. */
-function connect(chat: Chat, { leave }: Leaving, request = chatBody("Hi")) {
+function connect(chat: Chat, { leave }: Disconnect, request = chatBody("Hi")) {
   const controller = new AbortController();
   const decoder = new TextDecoder();
   let body: ReadableStreamDefaultReader<Uint8Array> | undefined;
@@ -228,8 +228,8 @@ function connect(chat: Chat, { leave }: Leaving, request = chatBody("Hi")) {
   };
 }
 
-/** Over a server, the news of a leaving takes its way through the sockets: tells when the handler has it. */
-function knowsOfLeaving() {
+/** Resolves when the handler has noticed the disconnect, which takes a while over a server. */
+function waitUntilNoticed() {
   const signals = new Map<string, AbortSignal>();
   const met = async (promptId: string) => {
     while (!signals.has(promptId)) await delay(1);
@@ -247,8 +247,8 @@ function knowsOfLeaving() {
   };
 }
 
-/** Puts a fault in one store call and resolves when it is reached. */
-function holdStore(chat: Chat, isHeld: (call: StoreCall) => boolean, fault: Fault): Promise<void> {
+/** Blocks one store call, and resolves when it is reached. */
+function blockStoreCall(chat: Chat, isHeld: (call: StoreCall) => boolean, fault: Fault): Promise<void> {
   const reached = createGate();
   chat.store.injectFaults((call) => {
     if (!isHeld(call)) return undefined;
@@ -258,8 +258,8 @@ function holdStore(chat: Chat, isHeld: (call: StoreCall) => boolean, fault: Faul
   return reached.opened;
 }
 
-/** Resolves when the turn whose client left is through; over a server that begins some time after the leaving. */
-async function whenGone(chat: Chat): Promise<void> {
+/** Resolves when the disconnected client's turn has ended. Over a server it may not have started yet. */
+async function waitForStoppedTurn(chat: Chat): Promise<void> {
   await until(() => chat.turnEnds.length > 0);
   await chat.waitForTurns();
 }
@@ -268,12 +268,12 @@ async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await delay(1);
 }
 
-async function stallsSilently(call: Parameters<typeof neverAnswer>[0]): Promise<void> {
+async function stallSilently(call: Parameters<typeof neverAnswer>[0]): Promise<void> {
   call.head();
   await call.closed;
 }
 
-async function speaksOn(call: Parameters<typeof neverAnswer>[0]): Promise<void> {
+async function keepSending(call: Parameters<typeof neverAnswer>[0]): Promise<void> {
   let isOver = false;
   void call.closed.then(() => (isOver = true));
   await call.send(textEvent("Answer"));

@@ -1,4 +1,4 @@
-/** Ten thousand turns, half of them given up, leave nothing behind: no timer, no listener, no request, no memory. */
+/** Leaks: ten thousand turns, half of them aborted, leave no timer, listener, request or memory behind. */
 import { getEventListeners } from "node:events";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -10,7 +10,7 @@ import { createGate } from "../support/model-scripts.ts";
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 
-/** The ways through a turn: read to its end, or given up at one of its stages. */
+/** The kinds of turn: read to the end, or aborted at a stage. */
 const ways = [
   "read",
   "gone before the handler begins",
@@ -26,7 +26,7 @@ const ways = [
 
 type Way = (typeof ways)[number];
 
-const modelOf: Partial<Record<Way, string>> = {
+const modelFor: Partial<Record<Way, string>> = {
   "gone before the model answers": "silent",
   "cancelled after the first text": "slow",
   "aborted after the first text": "slow",
@@ -45,9 +45,9 @@ const chunk = (content: string | null, finish_reason: "stop" | null = null): Cha
 const chunks = [...words.map((word) => chunk(word)), chunk(null, "stop")];
 const events = [...chunks.map((chunk) => JSON.stringify(chunk)), "[DONE]"].map((data) => new TextEncoder().encode(`data: ${data}\n\n`));
 
-const soon = () => new Promise((resolve) => setImmediate(resolve));
+const resolveSoon = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A model that answers as raw response and as iterable in turn. Its name says whether it is silent until the abort, or takes its time. */
+/** A model client that alternates between raw responses and iterables. The model name chooses whether it is silent or slow. */
 function createClient(): ModelClient {
   let calls = 0;
   const silence = (signal: AbortSignal) =>
@@ -55,7 +55,7 @@ function createClient(): ModelClient {
   const respond = async (isSlow: boolean) => {
     let next = 0;
     const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
-      if (isSlow) await soon();
+      if (isSlow) await resolveSoon();
       const event = events[next++];
       if (event) controller.enqueue(event);
       else controller.close();
@@ -64,7 +64,7 @@ function createClient(): ModelClient {
   };
   const iterate = async function* (isSlow: boolean) {
     for (const chunk of chunks) {
-      if (isSlow) await soon();
+      if (isSlow) await resolveSoon();
       yield chunk;
     }
   };
@@ -83,19 +83,19 @@ function createClient(): ModelClient {
   };
 }
 
-test("10,000 turns, half of them given up, leave nothing behind", { timeout: 120_000 }, async () => {
+test("10,000 turns, half of them aborted, leave nothing behind", { timeout: 120_000 }, async () => {
   const store = createMemoryStore({ maxThreads: 40 });
   const outcomes = new Map<string, number>();
   let turns: Promise<void>[] = [];
   const handler = createChatHandler({
     store,
     client: createClient(),
-    model: ({ prompt }) => modelOf[prompt.content as Way] ?? "quick",
+    model: ({ prompt }) => modelFor[prompt.content as Way] ?? "quick",
     onError: () => {},
     onTurnEnd: ({ status }) => void outcomes.set(status, (outcomes.get(status) ?? 0) + 1),
     waitUntil: (turn) => void turns.push(turn),
   });
-  /** As servers have it that abort their requests only when they close. */
+  /** Like servers that abort a request's signal only when it closes. */
   const shared = new AbortController();
   const requests: WeakRef<Request>[] = [];
   const seen = new Set<string>();
@@ -104,7 +104,7 @@ test("10,000 turns, half of them given up, leave nothing behind", { timeout: 120
   const play = async (count: number) => {
     for (let played = 0; played < count; played++) {
       const way = ways[number % ways.length]!;
-      const result = await goThrough(way, handler, `t${number++}`, shared.signal, (request) => {
+      const result = await playTurn(way, handler, `t${number++}`, shared.signal, (request) => {
         if (played % 37 === 0) requests.push(new WeakRef(request));
       });
       seen.add([way, result].join(": "));
@@ -140,11 +140,11 @@ test("10,000 turns, half of them given up, leave nothing behind", { timeout: 120
   expect(getEventListeners(shared.signal, "abort")).toEqual([]);
   expect(requests.filter((request) => request.deref())).toEqual([]);
   expect((await store.listThreads("", { limit: 100 })).threads).toHaveLength(40);
-  // 50 bytes a turn would be half a megabyte.
+  // 50 bytes per turn would be half a megabyte.
   expect(after.heap - before.heap).toBeLessThan(500_000);
 });
 
-test.each(["a raw response", "an iterable"])("an answer that takes its time keeps nothing of the thread before it (%s)", async (kind) => {
+test.each(["a raw response", "an iterable"])("a slow answer does not keep the history in memory (%s)", async (kind) => {
   const threads: WeakRef<object>[] = [];
   const sent: WeakRef<object>[] = [];
   const end = createGate();
@@ -201,8 +201,8 @@ test.each(["a raw response", "an iterable"])("an answer that takes its time keep
   expect((await reader.read()).done).toBe(true);
 });
 
-/** One turn in a thread of its own, and what its client saw of it, if it stayed. */
-async function goThrough(way: Way, handler: ChatHandler, threadId: string, shared: AbortSignal, onRequest: (request: Request) => void) {
+/** Plays one turn in a new thread. Resolves to the response that a remaining client received. */
+async function playTurn(way: Way, handler: ChatHandler, threadId: string, shared: AbortSignal, onRequest: (request: Request) => void) {
   const send = (aborter?: AbortController, n = 0) => {
     const request = new Request("http://chat.test/", {
       method: "POST",
@@ -224,7 +224,7 @@ async function goThrough(way: Way, handler: ChatHandler, threadId: string, share
       return (await send(aborter)).status;
     case "gone before the model answers": {
       const response = send(aborter);
-      await soon();
+      await resolveSoon();
       aborter.abort();
       return (await response).status;
     }
@@ -242,7 +242,7 @@ async function goThrough(way: Way, handler: ChatHandler, threadId: string, share
     case "gone while waiting in line": {
       const first = send();
       const second = send(aborter, 1);
-      await soon();
+      await resolveSoon();
       aborter.abort();
       await (await first).body?.cancel();
       return (await second).status;
@@ -259,7 +259,7 @@ async function goThrough(way: Way, handler: ChatHandler, threadId: string, share
   }
 }
 
-/** Active timers and used heap in bytes, when all that can be collected is. */
+/** Active timers, and used heap in bytes after a garbage collection. */
 async function measure(): Promise<{ timers: number; heap: number }> {
   for (let times = 0; times < 3; times++) {
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -1,4 +1,4 @@
-/** What the app is told of a turn, and that nothing it does with it harms the turn. */
+/** The app's functions: what they receive, and that they cannot harm a turn. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { ChatHandlerError, type ChatHandlerOptions, type TurnEndEvent, type ErrorContext } from "../../src/index.ts";
@@ -27,7 +27,7 @@ const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
 const withUsage = sendPieces(textEvent("Hello."), finishEvent(), toEvent({ choices: [], usage }), toEvent("[DONE]"));
 
 describe("onTurnEnd", () => {
-  it("tells all of a complete turn, after it is stored", async () => {
+  it("receives a complete turn after it is stored", async () => {
     const ended: [TurnEndEvent, number][] = [];
     const chat = await startChat({
       script: withUsage,
@@ -57,7 +57,7 @@ describe("onTurnEnd", () => {
     expect(total).toBeGreaterThanOrEqual(firstText);
   });
 
-  it("adds up the tokens of all steps", async () => {
+  it("receives the sum of the tokens of all steps", async () => {
     const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
     const calls = toEvent(chunk({ tool_calls: [toolCall("c1", "look", "{}")] }));
     chat.model.next(sendPieces(calls, finishEvent("tool_calls"), toEvent({ choices: [], usage }), doneEvent), withUsage);
@@ -66,14 +66,14 @@ describe("onTurnEnd", () => {
     expect(chat.turnEnds).toMatchObject([{ steps: 2, usage: { prompt_tokens: 14, completion_tokens: 6, total_tokens: 20 } }]);
   });
 
-  it("tells the tokens of a step that broke off, too, where the model had reported them", async () => {
+  it("receives the tokens of a broken step if the model reported them", async () => {
     const chat = await startChat({ script: sendPieces(toEvent({ ...chunk({ content: "Half" }), usage })) });
     await readResponse(chat.post(chatBody("Hi")));
     await chat.waitForTurns();
     expect(chat.turnEnds).toMatchObject([{ status: "failed", usage }]);
   });
 
-  it("tells of a failed and of a stopped turn, once each, and of no replay", async () => {
+  it("is called once for a failed and a stopped turn, and not for a replay", async () => {
     const chat = await startChat();
     chat.model.next(sendPieces(textEvent("Half")));
     await readResponse(chat.post(chatBody("First", 1)));
@@ -92,7 +92,7 @@ describe("onTurnEnd", () => {
     ]);
   });
 
-  it("tells when the first text came, not the last", async () => {
+  it("receives the time of the first text", async () => {
     const end = createGate();
     const chat = await startChat({ flushInterval: 0, script: answerAfter([Promise.resolve(), "One,"], [end.opened, " two."]) });
     const seen = readResponse(chat.post(chatBody("Hi")));
@@ -105,7 +105,7 @@ describe("onTurnEnd", () => {
     expect(total - firstText).toBeGreaterThan(50);
   });
 
-  it("tells how long a turn waited in its queue", async () => {
+  it("receives the time in the queue", async () => {
     const end = createGate();
     const chat = await startChat();
     chat.model.next(answerAfter([end.opened, "One"]));
@@ -119,7 +119,7 @@ describe("onTurnEnd", () => {
   });
 });
 
-it("each of the app's functions may do with its context what it likes", async () => {
+it("a function of the app that changes its context changes nothing else", async () => {
   const spoil = (context: ErrorContext) => {
     Object.assign(context, { owner: "bob", threadId: "elsewhere", responseId: "r9" });
     if (context.prompt) Object.assign(context.prompt, { id: "p9", content: "Something else" });
@@ -148,7 +148,7 @@ it("each of the app's functions may do with its context what it likes", async ()
   expect((await chat.backingStore.listThreads("bob", { limit: 1 })).threads).toEqual([]);
 });
 
-it("leaves nothing floating where two of the app's functions fail, one of them at once", async () => {
+it("leaves no unhandled rejection if two functions of the app fail", async () => {
   const chat = await startChat({
     model: () => Promise.reject(new Error("no model")),
     systemPrompt: () => {
@@ -160,20 +160,20 @@ it("leaves nothing floating where two of the app's functions fail, one of them a
   expect(chat.errors).toMatchObject([{ code: "internal" }]);
 });
 
-it("asks nothing of the app for a turn whose client has left", async () => {
+it("calls no function of the app if the client has disconnected", async () => {
   const stop = new AbortController();
-  const asked: string[] = [];
-  const chat = await startChat({ model: () => (asked.push("model"), "test-model"), params: () => (asked.push("params"), {}) });
+  const called: string[] = [];
+  const chat = await startChat({ model: () => (called.push("model"), "test-model"), params: () => (called.push("params"), {}) });
   chat.store.injectFaults(({ method }) => {
     if (method === "appendMessages") stop.abort();
     return undefined;
   });
   expect((await chat.post(chatBody("Hi"), { signal: stop.signal })).status).toBe(499);
   await chat.waitForTurns();
-  expect(asked).toEqual([]);
+  expect(called).toEqual([]);
 });
 
-it("does not wait for a function of the app's in which the client left", async () => {
+it("does not wait for a function of the app after a disconnect", async () => {
   const stop = new AbortController();
   const chat = await startChat({
     params: () => {
@@ -186,7 +186,7 @@ it("does not wait for a function of the app's in which the client left", async (
   expect(chat.model.calls).toEqual([]);
 });
 
-it("counts the tokens of its steps, and takes no harm from usage that makes no sense", async () => {
+it("adds up the tokens of the steps, and survives invalid usage", async () => {
   const odd = { prompt_tokens: { toString: 1, valueOf: 1 }, completion_tokens: "3", total_tokens: 4 };
   const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
   chat.model.next(
@@ -204,26 +204,29 @@ it("counts the tokens of its steps, and takes no harm from usage that makes no s
 });
 
 describe("onError", () => {
-  it("gets the whole error with its cause and whatever was known by then", async () => {
-    const told: [ChatHandlerError, ErrorContext][] = [];
-    const chat = await startChat({ authorize: () => ({ owner: "ada" }), onError: (error, context) => void told.push([error, context]) });
+  it("receives the error with its cause and the known context", async () => {
+    const reported: [ChatHandlerError, ErrorContext][] = [];
+    const chat = await startChat({
+      authorize: () => ({ owner: "ada" }),
+      onError: (error, context) => void reported.push([error, context]),
+    });
     await chat.post("{");
     await chat.post(chatBody("Hi", 1), { method: "PUT" });
     chat.model.next(async (call) => call.head(500));
     await chat.post(chatBody("Hi", 1));
     await chat.waitForTurns();
-    expect(told.map(([{ code }]) => code)).toEqual(["invalid_json", "method_not_allowed", "model_failed"]);
-    expect(told.map(([, context]) => context.threadId)).toEqual([undefined, undefined, "t"]);
-    expect(told[2]?.[1]).toMatchObject({ owner: "ada", responseId: "r1", prompt: { id: "p1" } });
-    for (const [error, { request }] of told) {
+    expect(reported.map(([{ code }]) => code)).toEqual(["invalid_json", "method_not_allowed", "model_failed"]);
+    expect(reported.map(([, context]) => context.threadId)).toEqual([undefined, undefined, "t"]);
+    expect(reported[2]?.[1]).toMatchObject({ owner: "ada", responseId: "r1", prompt: { id: "p1" } });
+    for (const [error, { request }] of reported) {
       expect(error).toBeInstanceOf(ChatHandlerError);
       expect(request).toBeInstanceOf(Request);
     }
-    expect(told[0]?.[0].cause).toBeInstanceOf(SyntaxError);
-    expect(told[2]?.[0].cause).toMatchObject({ status: 500 });
+    expect(reported[0]?.[0].cause).toBeInstanceOf(SyntaxError);
+    expect(reported[2]?.[0].cause).toMatchObject({ status: 500 });
   });
 
-  it.each([new RangeError("no more ids"), undefined])("gets what an option of the app's throws as an error of ours: %s", async (cause) => {
+  it.each([new RangeError("no more ids"), undefined])("receives what an option throws as a ChatHandlerError: %s", async (cause) => {
     const chat = await startChat({
       tools: createTools([{ name: "look", run: () => "seen" }]),
       generateId: () => {
@@ -238,7 +241,7 @@ describe("onError", () => {
     for (const error of chat.errors) expect(error).toMatchObject({ name: "ChatHandlerError", code: "internal", cause });
   });
 
-  it("hears nothing of a client that left", async () => {
+  it("is not called for a disconnect", async () => {
     const chat = await startChat({ script: neverAnswer });
     const stop = new AbortController();
     const response = chat.post(chatBody("Hi"), { signal: stop.signal });
@@ -249,7 +252,7 @@ describe("onError", () => {
     expect(chat.errors).toEqual([]);
   });
 
-  it("is console.error unless said otherwise, for what is not the client's doing", async () => {
+  it("is console.error by default, for errors that the client did not cause", async () => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     try {
       const chat = await startChat({ onError: undefined });
@@ -288,7 +291,7 @@ const faulty: [name: string, hook: () => unknown][] = [
   ],
 ];
 
-describe.each(faulty)("a hook that %s harms nothing:", (name, hook) => {
+describe.each(faulty)("a hook that %s does not harm the turn:", (name, hook) => {
   describe.each(variants.slice(0, 2))("$name", ({ way }) => {
     it.each(["onTurnEnd", "onError", "waitUntil", "generateTitle"] as const)("%s", async (option) => {
       const errors: ChatHandlerError[] = [];
@@ -309,7 +312,7 @@ describe.each(faulty)("a hook that %s harms nothing:", (name, hook) => {
         "p2 complete",
         "r2 complete",
       ]);
-      // What a hook throws goes to onError; what onError throws goes nowhere.
+      // An error of a hook goes to onError. An error of onError is ignored.
       const isTold = option !== "onError" && name !== "hangs";
       expect(errors.some(({ code }) => code === "internal")).toBe(isTold);
     });
@@ -317,7 +320,7 @@ describe.each(faulty)("a hook that %s harms nothing:", (name, hook) => {
 });
 
 describe("waitUntil", () => {
-  it("gets a promise that settles when the turn is stored and told, and never rejects", async () => {
+  it("receives a promise that resolves after the turn is stored and onTurnEnd has returned", async () => {
     const promises: Promise<void>[] = [];
     const held = createGate();
     const chat = await startChat({ waitUntil: (promise) => void promises.push(promise) });
@@ -340,7 +343,7 @@ describe("waitUntil", () => {
 });
 
 describe("the ids and the clock", () => {
-  it("come from generateId and now where the app gives them", async () => {
+  it("come from generateId and now", async () => {
     let time = 1_000;
     const chat = await startChat({
       now: () => time++,
@@ -355,7 +358,7 @@ describe("the ids and the clock", () => {
     expect(stored.slice(1, 3).every(({ id }) => id.startsWith("id-1"))).toBe(true);
   });
 
-  it("are of this moment, and distinct, where it gives none", async () => {
+  it("are current and distinct by default", async () => {
     const chat = await startChat({ tools: createTools([{ name: "look", run: () => "seen" }]) });
     chat.model.next(callTools({ id: "c1", name: "look", args: {} }), answerWith("Done."));
     const before = Date.now();
@@ -366,7 +369,7 @@ describe("the ids and the clock", () => {
     expect(new Set(stored.map(({ id }) => id)).size).toBe(4);
   });
 
-  it.each(["now", "generateId"] as const)("fail the turn when %s throws, and harm nothing that is stored", async (option) => {
+  it.each(["now", "generateId"] as const)("fail the turn if %s throws, and keep what is stored", async (option) => {
     let isBroken = false;
     const make = () => {
       if (isBroken) throw new Error("clock password hunter2");

@@ -1,4 +1,4 @@
-/** Failures before the first byte: an honest status, a JSON body, and nothing of the provider's own words. */
+/** Failures before the first byte: a matching status, a JSON body, and nothing of the provider's message. */
 import OpenAI from "openai";
 import { describe, expect, it } from "vitest";
 import { freePort } from "../services/service.ts";
@@ -15,7 +15,7 @@ const upstream = {
 const secrets = ["sk-secret-key", "org-42", "127.0.0.1", "invalid_api_key", "Incorrect"];
 
 describe.each(variants)("$name", ({ way }) => {
-  it.each([400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 529])("answers 502 to the provider's %d", async (status) => {
+  it.each([400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 529])("returns 502 for the provider's %d", async (status) => {
     const chat = await startChat(way);
     chat.model.next(rejectWith(status, upstream, { "Retry-After": "7" }));
     const response = await chat.post(chatBody("Hi"));
@@ -23,7 +23,7 @@ describe.each(variants)("$name", ({ way }) => {
     await expectNoSecret(response.clone());
     await expectError(response, 502, "model_failed");
     await chat.waitForTurns();
-    // The app learns all of it.
+    // onError receives the cause.
     expect(chat.errors).toMatchObject([{ code: "model_failed", cause: { status } }]);
     expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1"]);
     await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
@@ -36,7 +36,7 @@ describe.each(variants)("$name", ({ way }) => {
     ["-1", null],
     ["soon!", null],
     [undefined, null],
-  ])("answers 429 to the provider's 429 with Retry-After: %s", async (given, passedOn) => {
+  ])("returns 429 for the provider's 429 with Retry-After: %s", async (given, passedOn) => {
     const chat = await startChat(way);
     chat.model.next(rejectWith(429, upstream, given === undefined ? {} : { "Retry-After": given }));
     const response = await chat.post(chatBody("Hi"));
@@ -49,10 +49,10 @@ describe.each(variants)("$name", ({ way }) => {
 
   it.each([
     ["an HTML page", rejectWith(500, "<html>sk-secret-key</html>", { "Content-Type": "text/html" })],
-    ["a status that is no error and no answer", rejectWith(204, "")],
-    ["a page instead of an event stream", sendsPage],
-    ["a redirect to nowhere", rejectWith(302, "", { Location: "http://127.0.0.1:1/sk-secret-key" })],
-  ])("answers 502 to %s", async (_, script) => {
+    ["a status that is neither an error nor an answer", rejectWith(204, "")],
+    ["an HTML page instead of an event stream", sendPage],
+    ["a redirect to an unreachable server", rejectWith(302, "", { Location: "http://127.0.0.1:1/sk-secret-key" })],
+  ])("returns 502 for %s", async (_, script) => {
     const chat = await startChat(way);
     chat.model.next(script);
     const response = await chat.post(chatBody("Hi"));
@@ -62,7 +62,7 @@ describe.each(variants)("$name", ({ way }) => {
     await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
   });
 
-  it("answers 502 where nobody listens", async () => {
+  it("returns 502 if the provider cannot be reached", async () => {
     const client = new OpenAI({ apiKey: "sk-secret-key", baseURL: `http://127.0.0.1:${await freePort()}/v1`, maxRetries: 0 });
     const chat = await startChat({ ...way, client });
     const response = await chat.post(chatBody("Hi"));
@@ -72,7 +72,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1"]);
   });
 
-  it("answers 504 when the model never answers, and closes its connection", async () => {
+  it("returns 504 if the model never answers, and closes its connection", async () => {
     const chat = await startChat({ ...way, timeouts: { firstChunk: 40 } });
     chat.model.next(neverAnswer);
     await expectError(await chat.post(chatBody("Hi")), 504, "model_timeout");
@@ -81,7 +81,7 @@ describe.each(variants)("$name", ({ way }) => {
     await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
-  it("answers 504 when the model sends headers and nothing more", async () => {
+  it("returns 504 if the model sends only headers", async () => {
     const chat = await startChat({ ...way, timeouts: { firstChunk: 40 } });
     chat.model.next(async (call) => {
       call.head();
@@ -93,7 +93,7 @@ describe.each(variants)("$name", ({ way }) => {
     await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
-  it("answers 504 when the model only sends comments", async () => {
+  it("returns 504 if the model sends only comments", async () => {
     const chat = await startChat({ ...way, timeouts: { firstChunk: 60 } });
     let isOver = false;
     chat.model.next(async (call) => {
@@ -108,7 +108,7 @@ describe.each(variants)("$name", ({ way }) => {
     await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
-  it("errors the stream when the model falls silent, keeps what was said, and closes its connection", async () => {
+  it("breaks the stream if the model is silent, stores the partial answer, and closes its connection", async () => {
     const chat = await startChat({ ...way, timeouts: { idle: 40 } });
     chat.model.next(answerThenStall("Half"));
     const seen = await readResponse(chat.post(chatBody("Hi")));
@@ -120,7 +120,7 @@ describe.each(variants)("$name", ({ way }) => {
     await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
-  it("errors the stream when the whole turn takes too long, however lively the model", async () => {
+  it("breaks the stream if the whole turn takes too long, although the model keeps sending", async () => {
     const chat = await startChat({ ...way, timeouts: { turn: 500 } });
     let isOver = false;
     chat.model.next(async (call) => {
@@ -139,7 +139,7 @@ describe.each(variants)("$name", ({ way }) => {
     await expectRetrySucceeds(await startChat({ sharesStoreWith: chat }), chatBody("Hi"), "Answer to Hi.");
   });
 
-  it("answers 504 when the whole turn takes too long before the first byte", async () => {
+  it("returns 504 if the whole turn takes too long before the first byte", async () => {
     const chat = await startChat({ ...way, timeouts: { turn: 40 } });
     chat.model.next(neverAnswer);
     await expectError(await chat.post(chatBody("Hi")), 504, "turn_timeout");
@@ -147,7 +147,7 @@ describe.each(variants)("$name", ({ way }) => {
   });
 });
 
-it("waits for the usage after a finish reason, but not for ever", async () => {
+it("waits for the usage after a finish reason, but not forever", async () => {
   const chat = await startChat({ timeouts: { idle: 10_000 } });
   chat.model.next(async (call) => {
     await call.send(textEvent("All."));
@@ -161,7 +161,7 @@ it("waits for the usage after a finish reason, but not for ever", async () => {
   expect((await chat.listStored())[1]?.status).toBe("complete");
 });
 
-it("waits as long for the usage however soon the model had to say more", async () => {
+it("waits equally long for the usage with a short idle timeout", async () => {
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
   const chat = await startChat({ timeouts: { firstChunk: 1_000, idle: 1_000 } });
   chat.model.next(async (call) => {
@@ -180,8 +180,8 @@ it.each([
   ["comments", ": ping\n\n", 1_000],
   ["empty chunks", 'data: {"choices":[]}\n\n', 10_000],
   ["nothing", "", 1_000],
-  ["an event that does not end", 'data: {"choices":[', 10_000],
-])("takes an answer for whole whose model keeps the connection open after its finish reason: with %s", async (_, keepAlive, idle) => {
+  ["an endless event", 'data: {"choices":[', 10_000],
+])("completes an answer whose model keeps the connection open after its finish reason: with %s", async (_, keepAlive, idle) => {
   const chat = await startChat({ timeouts: { idle, turn: 6_000 } });
   chat.model.next(async (call) => {
     let isOver = false;
@@ -198,7 +198,7 @@ it.each([
   expect((await chat.listStored())[1]?.status).toBe("complete");
 });
 
-it("lets the client try again by itself, where the app's client does", async () => {
+it("lets the app's client retry", async () => {
   const chat = await startChat();
   const patient = await startChat({ client: chat.model.client({ maxRetries: 2 }) });
   chat.model.next(rejectWith(500, upstream, { "Retry-After-Ms": "1" }), rejectWith(503, upstream, { "Retry-After-Ms": "1" }));
@@ -206,7 +206,7 @@ it("lets the client try again by itself, where the app's client does", async () 
   expect(chat.model.calls.length).toBe(3);
 });
 
-it("gives the same error to all who joined before the first byte", async () => {
+it("returns the same error to all clients of a turn", async () => {
   const chat = await startChat();
   chat.model.next(async (call) => {
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -223,7 +223,7 @@ async function expectNoSecret(response: Response): Promise<void> {
   for (const secret of secrets) expect(all).not.toContain(secret);
 }
 
-async function sendsPage(call: Parameters<ReturnType<typeof sendPieces>>[0]): Promise<void> {
+async function sendPage(call: Parameters<ReturnType<typeof sendPieces>>[0]): Promise<void> {
   call.head(200, { "Content-Type": "text/html" });
   await call.send("<html>sk-secret-key</html>");
 }

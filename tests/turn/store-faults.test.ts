@@ -1,4 +1,4 @@
-/** A store that fails, whichever it is: in each call of a turn, in every way a store can fail. */
+/** Store faults: in each call of a turn, in every way, over every store. */
 import { describe, expect, it } from "vitest";
 import { createMemoryStore } from "../../src/index.ts";
 import { createTools } from "../../src/tools.ts";
@@ -21,15 +21,15 @@ import { echoPrompt, callTools, createGate, answerWith, sendPieces, textEvent } 
 
 failOnUnhandledErrors();
 
-const acts = (fault: Fault) => fault === "act-reject" || fault === "act-hang";
+const takesEffect = (fault: Fault) => fault === "act-reject" || fault === "act-hang";
 
 describeEveryStore(({ name, responseTime, create }) => {
   const start = (setup?: ChatSetup) => startChat({ backingStore: create(), ...setup });
-  /** Gives up soon on what hangs, and on nothing else: a real database may take its time. */
+  /** Short timeouts for faults that hang, long ones for all others, because a real database may be slow. */
   const timeoutsFor = (fault: Fault) => (fault === "hang" || fault === "act-hang" ? { store: responseTime } : {});
 
   describe.each(name === "memory" ? variants : variants.slice(0, 1))("$name", ({ way }) => {
-    it.each(faults)("refuses with 503 and asks no model when reading the history fails (%s)", async (fault) => {
+    it.each(faults)("returns 503 without a model call if reading the history fails (%s)", async (fault) => {
       const chat = await start({ ...way, timeouts: timeoutsFor(fault) });
       chat.store.injectFaults(only("listMessages", 0, fault));
       const response = await chat.post(chatBody("Hi"));
@@ -41,47 +41,47 @@ describeEveryStore(({ name, responseTime, create }) => {
       await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
     });
 
-    it.each(faults)("refuses with 503 and asks no model when storing the prompt fails (%s)", async (fault) => {
+    it.each(faults)("returns 503 without a model call if storing the prompt fails (%s)", async (fault) => {
       const chat = await start({ ...way, timeouts: timeoutsFor(fault) });
       chat.store.injectFaults(only("appendMessages", 0, fault));
       const response = await chat.post(chatBody("Hi"));
       expectNoSecret(JSON.stringify(await expectError(response, 503, "store_failed")));
       await chat.waitForTurns();
       expect(chat.model.calls).toEqual([]);
-      expect(summarize(await chat.listStored())).toEqual(acts(fault) ? ['user p1 complete "Hi"'] : []);
+      expect(summarize(await chat.listStored())).toEqual(takesEffect(fault) ? ['user p1 complete "Hi"'] : []);
       expectReported(chat);
       await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
     });
 
-    it.each(faults)("errors the stream when storing the answer fails, unless it is there all the same (%s)", async (fault) => {
+    it.each(faults)("breaks the stream if storing the answer fails, unless it was stored (%s)", async (fault) => {
       const chat = await start({ ...way, timeouts: timeoutsFor(fault) });
       chat.store.injectFaults(only("appendMessages", 1, fault));
       const seen = await readResponse(chat.post(chatBody("Hi")));
-      expect(seen).toMatchObject({ status: 200, failed: !acts(fault) });
+      expect(seen).toMatchObject({ status: 200, failed: !takesEffect(fault) });
       await chat.waitForTurns();
       expectReported(chat);
-      // What was done was done, whatever the store said of it; otherwise the text is kept as a part.
+      // If the store took effect, the answer is complete, although the call failed. Otherwise the text is stored as partial.
       expect(summarize(await chat.listStored())).toEqual([
         'user p1 complete "Hi"',
-        `assistant r1 ${acts(fault) ? "complete" : "failed"} "Answer to Hi."`,
+        `assistant r1 ${takesEffect(fault) ? "complete" : "failed"} "Answer to Hi."`,
       ]);
       await expectStoreMatchesResponse(chat, chatBody("Hi"), seen, { whole: "Answer to Hi." });
       await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
-      expect(countModelCalls(chat, chatBody("Hi"))).toBe(acts(fault) ? 1 : 2);
+      expect(countModelCalls(chat, chatBody("Hi"))).toBe(takesEffect(fault) ? 1 : 2);
     });
 
-    it.each(faults)("errors the stream and keeps the prompt when nothing can be stored any more (%s)", async (fault) => {
+    it.each(faults)("breaks the stream and keeps the prompt if nothing more can be stored (%s)", async (fault) => {
       const chat = await start({ ...way, timeouts: timeoutsFor(fault) });
       chat.store.injectFaults(({ method, nth }) => (method === "appendMessages" && nth > 0 ? fault : undefined));
       const seen = await readResponse(chat.post(chatBody("Hi")));
-      expect(seen.failed).toBe(!acts(fault));
+      expect(seen.failed).toBe(!takesEffect(fault));
       await chat.waitForTurns();
       await expectStoreMatchesResponse(chat, chatBody("Hi"), seen, { whole: "Answer to Hi.", partialMayBeMissing: true });
       chat.store.injectFaults();
       await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
     });
 
-    it("stays right when a store call that was given up happens all the same, later", async () => {
+    it("stays correct if a store call takes effect after its timeout", async () => {
       await forEachConcurrently([0, 1, 2], async (number) => {
         const chat = await start({ ...way, timeouts: { store: responseTime } });
         const late = createGate();
@@ -97,7 +97,7 @@ describeEveryStore(({ name, responseTime, create }) => {
       });
     });
 
-    it("does not show the end before the store has acknowledged the answer", async () => {
+    it("does not end the stream before the store has confirmed the answer", async () => {
       const chat = await start(way);
       const held = createGate();
       const reached = createGate();
@@ -113,7 +113,7 @@ describeEveryStore(({ name, responseTime, create }) => {
       expect(hasEnded).toBe(false);
       held.open();
       expect(await seen).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
-      // C1's client may save a form of the answer at once, by its response id.
+      // C1's client may save form state at once, by the response id.
       expect(
         await chat.backingStore.updateMessage({ owner: "", threadId: "t" }, "r1", { message: { role: "assistant", content: "Form" } }),
       ).toBe(true);
@@ -123,22 +123,22 @@ describeEveryStore(({ name, responseTime, create }) => {
   describe("a retry of a failed answer", () => {
     const request = chatBody("Hi");
 
-    it.each(faults)("stays right when replacing the old part fails (%s)", async (fault) => {
+    it.each(faults)("stays correct if replacing the partial answer fails (%s)", async (fault) => {
       const chat = await start({ timeouts: timeoutsFor(fault) });
       chat.model.next(sendPieces(textEvent("Half")));
       await readResponse(chat.post(request));
-      // After the prompt and the part.
+      // After the prompt and the partial answer.
       chat.store.injectFaults(only("appendMessages", 2, fault));
       const seen = await readResponse(chat.post(request));
-      expect(seen.failed).toBe(!acts(fault));
+      expect(seen.failed).toBe(!takesEffect(fault));
       await chat.waitForTurns();
       const [, answer] = await chat.listStored();
-      expect(answer?.status).toBe(acts(fault) ? "complete" : "failed");
+      expect(answer?.status).toBe(takesEffect(fault) ? "complete" : "failed");
       await expectStoreMatchesResponse(chat, request, seen, { whole: "Answer to Hi." });
       await expectRetrySucceeds(chat, request, "Answer to Hi.");
     });
 
-    it.each(faults)("stays right when storing fails (%s) while a turn with tools is made anew", async (fault) => {
+    it.each(faults)("stays correct if storing fails (%s) during a retry with tools", async (fault) => {
       const tools = createTools([{ name: "look", run: () => "seen" }]);
       const chat = await start({ tools, timeouts: timeoutsFor(fault) });
       const callsTool = callTools({ id: "c1", name: "look", args: {} });
@@ -148,9 +148,9 @@ describeEveryStore(({ name, responseTime, create }) => {
       expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant failed", "tool failed", "assistant failed"]);
       chat.store.injectFaults(only("appendMessages", 2, fault));
       const seen = await readResponse(chat.post(request));
-      expect(seen).toMatchObject({ status: 200, failed: !acts(fault) });
+      expect(seen).toMatchObject({ status: 200, failed: !takesEffect(fault) });
       await chat.waitForTurns();
-      if (!acts(fault)) chat.model.next(callsTool, answerWith("All"));
+      if (!takesEffect(fault)) chat.model.next(callsTool, answerWith("All"));
       expect(await readResponse(chat.post(request))).toEqual({ status: 200, text: "All", failed: false });
       await chat.waitForTurns();
       const stored = await chat.listStored();
@@ -160,12 +160,12 @@ describeEveryStore(({ name, responseTime, create }) => {
   });
 
   it.each(["before", "after"])(
-    "lets no write that was given up replace a later answer (it happens %s that one is stored)",
+    "a write after its timeout never replaces a later answer (it takes effect %s that one is stored)",
     async (when) => {
       const chat = await start({ timeouts: { store: responseTime } });
       chat.model.next(sendPieces(textEvent("Half")), sendPieces(textEvent("More")));
       await readResponse(chat.post(chatBody("Hi")));
-      // The second attempt cannot store its part in time; the store does it all the same, but later.
+      // The second attempt's partial answer takes effect after its timeout.
       const late = createGate();
       chat.store.injectFaults(({ method }) => (method === "appendMessages" ? { before: late.opened } : undefined));
       expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
@@ -180,7 +180,7 @@ describeEveryStore(({ name, responseTime, create }) => {
     },
   );
 
-  it("tells nobody that a conflict arose where the store sent the answer twice and so says that it stored nothing", async () => {
+  it("reports no conflict if the store sent the answer twice and therefore returns no ids", async () => {
     const chat = await start();
     chat.store.injectFaults(({ method, nth }) => (method === "appendMessages" && nth === 1 ? "twice" : undefined));
     expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
@@ -188,7 +188,7 @@ describeEveryStore(({ name, responseTime, create }) => {
     expect(chat.errors).toEqual([]);
   });
 
-  it.each(faults)("harms nothing when the part of a stopped turn cannot be stored (%s)", async (fault) => {
+  it.each(faults)("survives that a stopped turn cannot be stored (%s)", async (fault) => {
     const chat = await start({ timeouts: timeoutsFor(fault) });
     const controller = new AbortController();
     chat.model.next(async (call) => {
@@ -206,7 +206,7 @@ describeEveryStore(({ name, responseTime, create }) => {
     await expectRetrySucceeds(chat, chatBody("Hi"), "Answer to Hi.");
   });
 
-  it("makes the answer anew for one who asks again while the part of a broken one is being stored", async () => {
+  it("answers a retry that arrives while the partial answer is being stored", async () => {
     const chat = await start();
     const [held, reached] = [createGate(), createGate()];
     chat.model.next(sendPieces(textEvent("Half")));
@@ -234,7 +234,7 @@ describeEveryStore(({ name, responseTime, create }) => {
     expect(chat.store.calls.map(({ method }) => method).slice(3)).toEqual(["listMessages"]);
   });
 
-  it("brings nothing back when the thread is deleted while its answer is written", async () => {
+  it("restores nothing if the thread is deleted during the answer", async () => {
     const chat = await start();
     const held = createGate();
     chat.model.next(async (call) => {
@@ -258,8 +258,8 @@ function only(method: string, nth: number, fault: Fault): (call: StoreCall) => F
   return (call) => (call.method === method && call.nth === nth ? fault : undefined);
 }
 
-function expectNoSecret(said: string): void {
-  for (const word of [secretStoreError, "hunter2", "postgres", "10.0.0.7"]) expect(said).not.toContain(word);
+function expectNoSecret(text: string): void {
+  for (const word of [secretStoreError, "hunter2", "postgres", "10.0.0.7"]) expect(text).not.toContain(word);
 }
 
 function expectReported(chat: Chat): void {
@@ -268,28 +268,28 @@ function expectReported(chat: Chat): void {
   expectNoSecret(chat.errors[0]?.message ?? "");
 }
 
-describe("a store that is none", () => {
+describe("an invalid store", () => {
   it.each<[method: "listMessages" | "appendMessages", gives: unknown]>([
     ["listMessages", undefined],
     ["listMessages", { rows: [] }],
     ["appendMessages", undefined],
     ["appendMessages", 1],
     ["appendMessages", true],
-  ])("is named when its %s() gives %j", async (method, gives) => {
+  ])("is named if its %s() returns %j", async (method, gives) => {
     const chat = await startChat({ store: { ...createMemoryStore(), [method]: async () => gives } });
     await expectError(await chat.post(chatBody("Hi")), 503, "store_failed");
     expect(chat.errors[0]?.cause).toMatchObject({ message: `${method}() must resolve to an array. Check your store's implementation.` });
   });
 
-  it("never gives a clean end when it empties what it was given", async () => {
-    const kept = createMemoryStore();
+  it("never causes a clean end by emptying its arguments", async () => {
+    const backingStore = createMemoryStore();
     let appends = 0;
-    const appendMessages: typeof kept.appendMessages = async (thread, messages, options) => {
-      if (appends++ === 0) return kept.appendMessages(thread, messages, options);
+    const appendMessages: typeof backingStore.appendMessages = async (thread, messages, options) => {
+      if (appends++ === 0) return backingStore.appendMessages(thread, messages, options);
       (messages as unknown[]).length = 0;
       return [];
     };
-    const chat = await startChat({ store: { ...kept, appendMessages } });
+    const chat = await startChat({ store: { ...backingStore, appendMessages } });
     expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
   });
 });

@@ -9,5 +9,5 @@ CREATE TABLE chat_messages (
   UNIQUE (owner, thread_id, id)
 );
 
--- Serves "what is stored of this answer".
+-- Finds the messages of one answer.
 CREATE INDEX chat_messages_by_prompt ON chat_messages (owner, thread_id, prompt_id);

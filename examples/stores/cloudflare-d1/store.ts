@@ -13,7 +13,7 @@ export interface Statement {
   run(): Promise<Result>;
 }
 
-/** What a statement did. */
+/** The result of a statement. */
 export interface Result {
   results: unknown[];
   meta: { changes: number };
@@ -23,8 +23,8 @@ const inThread = "owner = ?1 AND thread_id = ?2";
 
 const listing = `SELECT body FROM chat_messages WHERE ${inThread} ORDER BY seq DESC LIMIT ?3`;
 
-// An append is two statements in one transaction, each of which decides by itself. What the first removes makes no difference
-// to the condition, so both decide alike. Without a prompt to answer (?3 is NULL) the first removes nothing.
+// An append is two statements in one transaction, each with the same condition. The messages that the first one removes do not
+// change the condition. Without a prompt to answer (?3 is NULL), the first one removes nothing.
 const ofAnswer = `${inThread} AND prompt_id = ?3 AND id <> ?3`;
 const isAllowed = `(?3 IS NULL OR
     EXISTS (SELECT 1 FROM chat_messages WHERE ${inThread} AND id = ?3)
@@ -33,8 +33,8 @@ const isAllowed = `(?3 IS NULL OR
 
 const removing = `DELETE FROM chat_messages WHERE ${ofAnswer} AND ${isAllowed}`;
 
-// D1 runs one transaction after the other: whoever appends next finds the numbers after these. An id that is there already
-// stays as it is, and its number unused: numbers only have to grow.
+// D1 runs one transaction after the other, so the next append uses higher numbers. A message whose id is already stored does
+// not change, and its number stays unused: numbers only have to grow.
 const appending = `
   INSERT INTO chat_messages (owner, thread_id, seq, id, prompt_id, body)
   SELECT ?1, ?2, (SELECT coalesce(max(seq), 0) FROM chat_messages WHERE ${inThread}) + key + 1, value ->> 'id', value ->> 'promptId', value
@@ -49,7 +49,7 @@ const swapping = `UPDATE chat_messages SET body = ?5 WHERE ${inThread} AND id = 
 
 const deleting = `DELETE FROM chat_messages WHERE ${inThread} AND id IN (SELECT value FROM json_each(?3))`;
 
-/** Makes the store over a D1 binding, as in `createD1Store(env.DB)`. The table of schema.sql must be there. */
+/** Creates a store from a D1 binding: `createD1Store(env.DB)`. The table of schema.sql must exist. */
 export function createD1Store(database: Database): MessageStore {
   const run = (sql: string, ...values: (string | number | null)[]) =>
     database
@@ -64,7 +64,7 @@ export function createD1Store(database: Database): MessageStore {
 
   return {
     async listMessages(key, { last } = {}) {
-      const newestFirst = await bodies(listing, ...names(key), last ?? -1); // SQLite takes -1 for no limit
+      const newestFirst = await bodies(listing, ...names(key), last ?? -1); // in SQLite, -1 means no limit
       return newestFirst.reverse().map((body) => JSON.parse(body));
     },
 
@@ -85,8 +85,8 @@ export function createD1Store(database: Database): MessageStore {
       for (;;) {
         const [body] = await bodies(finding, ...message);
         if (body === undefined) return false;
-        // Without a lock between reading and writing: written only if it is still what was read, else read again. Whoever came
-        // between has succeeded, so this ends.
+        // There is no lock between the read and the write. The update applies only if the message is still what was read, and is
+        // repeated otherwise. Each repetition means that another update has succeeded, so the loop ends.
         const { meta } = await run(swapping, ...message, body, changed(body, change));
         if (meta.changes > 0) return true;
       }
@@ -109,7 +109,7 @@ const names = ({ owner, threadId }: ThreadKey): [owner: string, threadId: string
   checked("thread id", threadId),
 ];
 
-/** SQL functions end a text at NUL, and half a surrogate pair would be stored as U+FFFD: two names would become one. */
+/** Rejects NUL, where SQL functions end a text, and half surrogate pairs, which would all be stored as U+FFFD. */
 function checked(what: string, text: string): string {
   if (/\0|\p{Surrogate}/u.test(text)) throw new TypeError(`The ${what} has characters that D1 cannot hold`);
   return text;

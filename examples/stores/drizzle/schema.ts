@@ -1,7 +1,7 @@
-/** The tables, for Drizzle. `drizzle-kit generate` makes the migration from them; migration.sql is what it comes to. */
+/** The tables, for Drizzle. `drizzle-kit generate` created migration.sql from them. */
 import { bigint, foreignKey, index, pgTable, primaryKey, text, unique } from "drizzle-orm/pg-core";
 
-/** A thread: the row that an append locks, and the place of its newest message. */
+/** A thread. Its row is locked by an append, and has the number of the newest message. */
 export const threads = pgTable(
   "chat_threads",
   {
@@ -12,7 +12,7 @@ export const threads = pgTable(
   (thread) => [primaryKey({ columns: [thread.owner, thread.threadId] })],
 );
 
-/** A message: its place in the thread, and all of it as JSON. */
+/** A message: its number in the thread, and its JSON. */
 export const messages = pgTable(
   "chat_messages",
   {
@@ -21,13 +21,13 @@ export const messages = pgTable(
     seq: bigint({ mode: "number" }).notNull(),
     id: text().notNull(),
     promptId: text("prompt_id").notNull(),
-    // Not jsonb: it refuses NUL, and a message is to come back as it was.
+    // Not jsonb, which rejects NUL and does not keep a message exactly.
     body: text().notNull(),
   },
   (message) => [
-    primaryKey({ columns: [message.owner, message.threadId, message.seq] }), // serves "the last 50 messages"
+    primaryKey({ columns: [message.owner, message.threadId, message.seq] }), // finds the last 50 messages
     unique().on(message.owner, message.threadId, message.id),
-    index().on(message.owner, message.threadId, message.promptId), // serves "what is stored of this answer"
+    index().on(message.owner, message.threadId, message.promptId), // finds the messages of one answer
     foreignKey({ columns: [message.owner, message.threadId], foreignColumns: [threads.owner, threads.threadId] }).onDelete("cascade"),
   ],
 );

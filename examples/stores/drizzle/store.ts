@@ -1,4 +1,4 @@
-/** Threads in PostgreSQL through Drizzle: a store as an app would write it for a database of its own. */
+/** A store over PostgreSQL with Drizzle, as an example of your own store. */
 import type { MessageStore, StoredMessage, ThreadKey } from "chat-handler";
 import { and, desc, eq, inArray, ne, or, sql } from "drizzle-orm";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
@@ -10,7 +10,7 @@ import { messages, threads } from "./schema.ts";
  */
 export type Database = PgDatabase<PgQueryResultHKT>;
 
-/** Makes the store. The tables of schema.ts must be there. */
+/** Creates the store. The tables of schema.ts must exist. */
 export function createDrizzleStore(database: Database): MessageStore {
   return {
     async listMessages(key, { last } = {}) {
@@ -23,13 +23,13 @@ export function createDrizzleStore(database: Database): MessageStore {
     async appendMessages(key, batch, { replacesAnswerTo } = {}) {
       checkKey(key);
       if (replacesAnswerTo !== undefined) checkText("answered prompt id", replacesAnswerTo);
-      // All that can fail here fails before anything is stored.
+      // Validation fails before anything is stored.
       const rows = batch.map((message, place) => ({ ...key, ...asRow(message), seq: place + 1 }));
       if (rows.length === 0) return [];
 
       return database.transaction(async (transaction) => {
-        // The thread's row is made or changed first, so it is locked until the end: whoever else appends to this thread waits
-        // here, and finds the numbers after ours. Numbers are reserved for the whole batch, so the batch stays together.
+        // The thread's row is written first, so it is locked until the end. Another append to this thread waits here, and then uses
+        // higher numbers. The numbers of the whole batch are reserved, so the batch stays contiguous.
         const lastSeq = sql`${threads.lastSeq} + ${rows.length}`;
         const [thread] =
           replacesAnswerTo === undefined
@@ -38,10 +38,10 @@ export function createDrizzleStore(database: Database): MessageStore {
                 .values({ ...key, lastSeq: rows.length })
                 .onConflictDoUpdate({ target: [threads.owner, threads.threadId], set: { lastSeq } })
                 .returning()
-            : await transaction.update(threads).set({ lastSeq }).where(isThread(key)).returning(); // never brings a thread back
+            : await transaction.update(threads).set({ lastSeq }).where(isThread(key)).returning(); // never restores a deleted thread
         if (!thread) return [];
 
-        // Asked under the lock: what another does to this answer is either done by now, or waits.
+        // Read under the lock: another change of this answer is finished, or waits.
         if (replacesAnswerTo !== undefined) {
           const ids = rows.map(({ id }) => id);
           const isOfAnswer = and(inThread(key), eq(messages.promptId, replacesAnswerTo), ne(messages.id, replacesAnswerTo));
@@ -58,7 +58,7 @@ export function createDrizzleStore(database: Database): MessageStore {
           await transaction.delete(messages).where(isOfAnswer);
         }
 
-        // An id that is there already stays as it is, and its number unused: numbers only have to grow.
+        // A message whose id is already stored does not change, and its number stays unused: numbers only have to grow.
         const before = thread.lastSeq - rows.length;
         const stored = await transaction
           .insert(messages)
@@ -73,7 +73,7 @@ export function createDrizzleStore(database: Database): MessageStore {
       checkKey(key);
       checkText("message id", id);
       return database.transaction(async (transaction) => {
-        // Under the same lock, so that two changes at once are both made, and one meets an answer before or after it is replaced.
+        // Under the same lock: two simultaneous changes are both applied, and a change comes before or after a replacement.
         await lock(transaction, key);
         const [row] = await transaction.select({ body: messages.body }).from(messages).where(hasId(key, id));
         if (!row) return false;
@@ -101,10 +101,10 @@ const isThread = ({ owner, threadId }: ThreadKey) => and(eq(threads.owner, owner
 const inThread = ({ owner, threadId }: ThreadKey) => and(eq(messages.owner, owner), eq(messages.threadId, threadId));
 const hasId = (key: ThreadKey, id: string) => and(inThread(key), eq(messages.id, id));
 
-/** The lock that appendMessages takes: neither comes in the middle of the other. */
+/** The lock of appendMessages, so that the two never interleave. */
 const lock = (transaction: Database, key: ThreadKey) => transaction.select().from(threads).where(isThread(key)).for("update");
 
-/** The message as it is kept. JSON writes NUL and half surrogate pairs as escapes, so any text survives; the ids are columns. */
+/** The stored form of a message. JSON escapes NUL and half surrogate pairs, so it keeps any text. The ids are columns. */
 function asRow(message: StoredMessage) {
   const { id, promptId } = message;
   checkText("message id", id);
@@ -117,7 +117,7 @@ function checkKey({ owner, threadId }: ThreadKey): void {
   checkText("thread id", threadId);
 }
 
-/** PostgreSQL cannot hold NUL, and half a surrogate pair would be stored as U+FFFD: two names would become one. */
+/** Rejects NUL, which PostgreSQL cannot store, and half surrogate pairs, which would all be stored as U+FFFD. */
 function checkText(what: string, text: string): void {
   if (/\0|\p{Surrogate}/u.test(text)) throw new TypeError(`The ${what} has characters that PostgreSQL cannot hold`);
 }

@@ -30,7 +30,7 @@ export interface ChatHandlerOptions {
    * (`unauthorized`, `forbidden`, `not_found`, `rate_limited`). Any other result, `undefined` included, is refused with 500. Runs before the store
    * is read or written. It may read cookies and headers; the body has been read.
    *
-   * @default `allowAnyone`: every thread belongs to owner `""`, and whoever knows a thread id can read and continue that thread
+   * @default `allowAnyone`: every thread belongs to owner `""`, and everyone who knows a thread id can read and continue that thread
    */
   authorize?: ((context: RequestContext) => AuthorizeResult | Promise<AuthorizeResult>) | undefined;
   /** Sent to the model first. Never stored, and never sent to the browser. @default none */

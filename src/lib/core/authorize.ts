@@ -26,7 +26,7 @@ function isResponse(value: unknown): value is Response {
 }
 
 /**
- * An `authorize` that lets everyone in: every thread belongs to owner `""`. For demos, and for apps with one user. Whoever knows a thread id can read
+ * An `authorize` that lets everyone in: every thread belongs to owner `""`. For demos, and for apps with one user. Everyone who knows a thread id can read
  * and continue that thread.
  */
 export function allowAnyone(): Authorized {

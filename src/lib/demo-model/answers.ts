@@ -28,7 +28,7 @@ function blocksFor(prompt: DemoPrompt): readonly DemoBlock[] {
 const notice: DemoBlock = {
   type: "notice",
   title: "This is the embedded demo model, no real AI",
-  text: "Its answers were written beforehand. Set THESYS_API_KEY to talk to C1.",
+  text: "Its answers are prepared. Set THESYS_API_KEY to use C1.",
 };
 
 const ask = {
@@ -75,12 +75,12 @@ const contactForm: DemoBlock = {
 
 const longText = Array.from(
   { length: 40 },
-  (_, index) => `**Part ${index + 1}.** This answer takes its time, so that there is time to stop it. What was said until then is kept.`,
+  (_, index) => `**Part ${index + 1}.** This answer is long, so that you have time to stop it. The partial answer is stored.`,
 ).join("\n\n");
 
 const breakingText =
-  "This answer breaks off before its end, as it would if the connection to the model was lost. The browser must be able to tell it from a " +
-  "whole answer, so the stream ends with an error; what was said until then is kept, marked as failed. These last words are never seen.";
+  "This answer breaks off before its end, as if the connection to the model was lost. The stream ends with an error, so that the browser can " +
+  "detect it. The partial answer is stored with the status failed. You will never see these last words.";
 
 /** The first entry that matches the prompt is the answer. */
 const answers: readonly (readonly [words: RegExp, blocks: readonly DemoBlock[]])[] = [
@@ -109,7 +109,10 @@ const answers: readonly (readonly [words: RegExp, blocks: readonly DemoBlock[]])
     /\b(?:tables?|compare|comparison|plans?)\b/i,
     [{ type: "text", text: "Three plans, from one person to a whole business:" }, plans, suggest(ask.chart, ask.form)],
   ],
-  [/\b(?:forms?|contact|survey)\b/i, [{ type: "text", text: "Fill this in; what you typed is still there after a reload." }, contactForm]],
+  [
+    /\b(?:forms?|contact|survey)\b/i,
+    [{ type: "text", text: "Fill in this form. Your values are still there after a reload." }, contactForm],
+  ],
 ];
 
 function submitAnswer({ text, fields }: DemoPrompt): readonly DemoBlock[] {
@@ -124,7 +127,7 @@ function plainAnswer({ text }: DemoPrompt): readonly DemoBlock[] {
   return [
     {
       type: "text",
-      text: `You wrote: "${text}". The words *card*, *table*, *chart* and *form* bring up just that; *long* gives an answer that can be stopped, and *break* one that breaks off.`,
+      text: `You wrote: "${text}". Send *card*, *table*, *chart* or *form* to see one. Send *long* for an answer that you can stop, and *break* for one that breaks.`,
     },
     suggest(ask.card, ask.chart, ask.table, ask.form),
   ];

@@ -1,4 +1,4 @@
-/** A process that appends until it is killed, saying what was acknowledged: `node appender.ts <kind> <file or url> <name>`. */
+/** A process that appends until it is killed, and prints each confirmed batch: `node appender.ts <kind> <file or url> <name>`. */
 import { writeSync } from "node:fs";
 import { startLoad } from "./load.ts";
 import { openers, type Kind } from "./open.ts";

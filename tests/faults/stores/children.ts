@@ -1,4 +1,4 @@
-/** Appending processes, and their sudden end. */
+/** Starts and kills processes that append. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -7,9 +7,9 @@ import type { Kind } from "./open.ts";
 export interface Appender {
   acknowledged: string[];
   child: ChildProcess;
-  /** Waits until so many batches were acknowledged. */
+  /** Waits until this many batches were confirmed. */
   until(count: number): Promise<void>;
-  /** SIGKILL, in the middle of whatever it does. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export function startAppender(kind: Kind, target: string, name: string): Appende
     },
     async kill() {
       child.kill("SIGKILL");
-      await once(child, "close"); // everything it wrote has been read then
+      await once(child, "close"); // all of its output has been read
     },
   };
 }

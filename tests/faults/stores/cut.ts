@@ -1,13 +1,13 @@
-/** Cutting the connection at every point of an append. */
+/** Cuts the connection at every position of an append. */
 import type { ThreadStore } from "../../../src/index.ts";
 import type { Service } from "../../services/service.ts";
-import { batchOf, expectWhole, thread } from "./load.ts";
+import { batchOf, expectWholeBatches, thread } from "./load.ts";
 import type { OpenStore } from "./open.ts";
 import { startProxy, type Direction } from "./proxy.ts";
 
 /**
- * Appends through a proxy that cuts, in steps over all bytes of the request and of the answer. Each batch must be whole or not there
- * afterwards, and once it was sent again, there once. Gives how often a rejected batch was there and how often it was not.
+ * Appends through a proxy that cuts the connection, at steps over all bytes of request and response. Each batch must be stored whole or
+ * not at all, and once after a retry. Resolves to how often a rejected batch was stored, and how often it was not.
  */
 export async function cutEverywhere(
   server: Service,
@@ -29,7 +29,7 @@ export async function cutEverywhere(
     );
   }
 
-  await append("first"); // connects, and teaches the server the script
+  await append("first"); // connects, and loads the script into the server
   const before = { ...proxy.passed };
   await append("measured");
   const length = { requests: proxy.passed.requests - before.requests, answers: proxy.passed.answers - before.answers };
@@ -42,10 +42,10 @@ export async function cutEverywhere(
       const acknowledged = await append(name);
       await cut;
       const stored = await direct.listMessages(thread);
-      expectWhole(stored, acknowledged ? sent : sent.slice(0, -1));
+      expectWholeBatches(stored, acknowledged ? sent : sent.slice(0, -1));
       if (!acknowledged) rejected[stored.some(({ promptId }) => promptId === `${name}/0`) ? "stored" : "lost"]++;
       while (!(await append(name))) await new Promise((resolve) => setTimeout(resolve, 20));
-      expectWhole(await direct.listMessages(thread), sent);
+      expectWholeBatches(await direct.listMessages(thread), sent);
     }
   }
   await close();

@@ -1,15 +1,15 @@
-/** Many appends at once, and what must be true of them afterwards. */
+/** Many simultaneous appends, and the checks after them. */
 import assert from "node:assert/strict";
 import type { StoredMessage, ThreadKey, ThreadStore } from "../../../src/index.ts";
 
 export const thread: ThreadKey = { owner: "ada", threadId: "load" };
 
-/** Where each worker answers one prompt again and again, each broken answer in the place of the one before. */
+/** In this thread, each worker answers one prompt repeatedly, and each partial answer replaces the one before. */
 export const answers: ThreadKey = { owner: "ada", threadId: "answers" };
 
 const batchSize = 3;
 
-/** The messages of a batch; `x`s make them larger than one page or packet now and then. */
+/** The messages of a batch. Some are larger than one page or packet. */
 export function batchOf(name: string, characters = 20): StoredMessage[] {
   return Array.from({ length: batchSize }, (_, index) => ({
     id: `${name}/${index}`,
@@ -29,15 +29,15 @@ function answerOf(name: string, worker: string, characters?: number): StoredMess
 }
 
 export interface Load {
-  /** How many batches were acknowledged so far. */
+  /** The number of confirmed batches. */
   acknowledged: string[];
-  /** How many appends were rejected. */
+  /** The number of rejected appends. */
   rejected: number;
-  /** Ends it when the appends under way are settled. */
+  /** Stops after the running appends. */
   stop(): Promise<void>;
 }
 
-/** Appends batch after batch, and an answer after each, so many at a time. A rejected one is given up: nobody knows whether it was stored. */
+/** Appends batches and answers, several at a time. A rejected append is not retried, because it may have been stored. */
 export function startLoad(store: ThreadStore, name: string, workers: number, onAcknowledged?: (batch: string) => void): Load {
   let running = true;
   const load: Load = {
@@ -69,8 +69,8 @@ export function startLoad(store: ThreadStore, name: string, workers: number, onA
   return load;
 }
 
-/** Every acknowledged batch is there, and every batch that is there is whole, in order and contiguous. */
-export function expectWhole(stored: readonly StoredMessage[], acknowledged: readonly string[]): void {
+/** Checks that every confirmed batch is stored, and that every stored batch is whole, in order and contiguous. */
+export function expectWholeBatches(stored: readonly StoredMessage[], acknowledged: readonly string[]): void {
   const batches: string[] = [];
   for (let index = 0; index < stored.length; index += batchSize) {
     const ids = stored.slice(index, index + batchSize).map(({ id }) => id);
@@ -89,15 +89,15 @@ export function expectWhole(stored: readonly StoredMessage[], acknowledged: read
   );
 }
 
-/** The same of all that a load did; and each prompt has one whole answer: the last acknowledged one, or one that came after it. */
+/** Checks the same for a whole load, and that each prompt has one answer: the last confirmed one, or a later one. */
 export async function expectLoad(store: ThreadStore, acknowledged: readonly string[]): Promise<void> {
-  expectWhole(await store.listMessages(thread), acknowledged);
+  expectWholeBatches(await store.listMessages(thread), acknowledged);
 
   const stored = await store.listMessages(answers);
   const count = (batch: string) => Number(batch.slice(batch.lastIndexOf(".") + 1));
   const last = new Map<string, number>();
   for (const batch of acknowledged) last.set(batch.slice(0, batch.lastIndexOf(".")), count(batch));
-  expectWhole(
+  expectWholeBatches(
     stored.filter(({ id, promptId }) => id !== promptId),
     [],
   );

@@ -6,7 +6,7 @@ import { startMysql } from "../../services/mysql.ts";
 import type { Service } from "../../services/service.ts";
 import { startAppender } from "./children.ts";
 import { cutEverywhere } from "./cut.ts";
-import { batchOf, expectLoad, expectWhole, startLoad, thread } from "./load.ts";
+import { batchOf, expectLoad, expectWholeBatches, startLoad, thread } from "./load.ts";
 import { openers } from "./open.ts";
 
 let server: Service;
@@ -25,7 +25,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-test("kill -9 of a process in the middle of thousands of appends", { timeout: 120_000 }, async () => {
+test("kill -9 of a process during thousands of appends", { timeout: 120_000 }, async () => {
   const acknowledged: string[] = [];
   for (let round = 0; round < 5; round++) {
     const appender = startAppender("mysql", server.url, `client${round}`);
@@ -37,7 +37,7 @@ test("kill -9 of a process in the middle of thousands of appends", { timeout: 12
   expect(acknowledged.length).toBeGreaterThan(2000);
 });
 
-test("kill -9 of the server under load, and its restart", { timeout: 120_000 }, async () => {
+test("kill -9 of the server under load, and a restart", { timeout: 120_000 }, async () => {
   await store.deleteThread(thread);
   const { store: loaded, close } = openers.mysql(server.url);
   const load = startLoad(loaded, "server", 16);
@@ -59,7 +59,7 @@ test("kill -9 of the server under load, and its restart", { timeout: 120_000 }, 
   await close();
 });
 
-/** The number of the latest activity: it must go on after a crash, or threads would be listed in the wrong order. */
+/** The number of the latest activity. It must continue after a crash, or threads are listed in the wrong order. */
 async function lastActivity(): Promise<number> {
   const connection = await createConnection(server.url);
   const [rows] = await connection.query("SELECT MAX(activity) AS last FROM chat_threads");
@@ -68,7 +68,7 @@ async function lastActivity(): Promise<number> {
 }
 
 test(
-  "a connection cut at any byte of an append leaves it whole or not there, and sending it again stores it once",
+  "an append whose connection is cut at any byte is stored whole or not at all, and a retry stores it once",
   { timeout: 120_000 },
   async () => {
     await store.deleteThread(thread);
@@ -78,7 +78,7 @@ test(
   },
 );
 
-test("a full disk rejects the batch whole, and what was stored stays readable and usable", { timeout: 120_000 }, async () => {
+test("a full disk rejects the whole batch, and stored data stays usable", { timeout: 120_000 }, async () => {
   const limits: { largestFile?: number } = { largestFile: 24 * 1024 * 1024 };
   const full = await startMysql(["--innodb-log-file-size=8M"], limits);
   onTestFinished(full.stop);
@@ -86,7 +86,7 @@ test("a full disk rejects the batch whole, and what was stored stays readable an
   onTestFinished(() => pool.end());
   const store = createMySqlStore(pool);
   await store.migrate();
-  // What cannot be compressed; and never too large in the first message of a batch.
+  // Random text, which cannot be compressed. The first message of a batch is always small.
   const batch = (name: string, bytes: number) =>
     batchOf(name).map((stored, index) => {
       const content = index === 0 ? "" : randomBytes(bytes).toString("base64");
@@ -102,19 +102,19 @@ test("a full disk rejects the batch whole, and what was stored stays readable an
   }
   await expect(fill(5_000)).rejects.toThrow(/is full/);
   expect(acknowledged.length).toBeGreaterThan(100);
-  expectWhole(await store.listMessages(thread), acknowledged);
+  expectWholeBatches(await store.listMessages(thread), acknowledged);
 
-  // MariaDB 10.11 ends itself when a text of many pages finds no room: then it is up to the restart.
+  // MariaDB 10.11 stops if a text of many pages does not fit. Then the test restarts it.
   await expect(fill(300_000)).rejects.toThrow(/is full|Connection lost/);
   await full.kill();
   delete limits.largestFile;
   await full.start();
   await pool.query("SELECT 1").catch(() => {}); // an idle connection was lost
   const stored = await store.listMessages(thread);
-  expectWhole(stored, acknowledged);
+  expectWholeBatches(stored, acknowledged);
   expect(stored).toHaveLength(3 * acknowledged.length);
   await store.appendMessages(thread, batch("after", 300_000));
-  expectWhole(await store.listMessages(thread), [...acknowledged, "after"]);
+  expectWholeBatches(await store.listMessages(thread), [...acknowledged, "after"]);
 });
 
 test("a deadlock is retried", async () => {
@@ -125,11 +125,11 @@ test("a deadlock is retried", async () => {
   const lock = (threadId: string) => other.query(`UPDATE chat_threads SET title = 'other' WHERE thread_id = '${threadId}'`);
   await other.query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
   await other.query("BEGIN");
-  // The server ends the transaction that has changed less.
+  // The server aborts the transaction that has changed less.
   await other.query(`INSERT INTO chat_activity VALUES ${Array.from({ length: 50 }, () => "(NULL)").join(", ")}`);
   await lock("second");
   const { watched, codes } = watch(pool);
-  const deleting = watched.deleteOwner("deadlock"); // takes the first thread, waits for the second
+  const deleting = watched.deleteOwner("deadlock"); // locks the first thread, waits for the second
   await sleep(200);
   await lock("first");
   await other.query("ROLLBACK");
@@ -139,7 +139,7 @@ test("a deadlock is retried", async () => {
   await other.end();
 });
 
-test("a deadlock is given up on in the end", { timeout: 30_000 }, async () => {
+test("a deadlock is not retried forever", { timeout: 30_000 }, async () => {
   const deadlock = Object.assign(new Error("Deadlock found when trying to get lock"), { errno: 1213 });
   let tries = 0;
   const hopeless = createMySqlStore({
@@ -154,7 +154,7 @@ test("a deadlock is given up on in the end", { timeout: 30_000 }, async () => {
   expect(tries).toBeGreaterThan(10);
 });
 
-/** A store, and the codes of the errors that its statements met. */
+/** A store, and the error codes of its statements. */
 function watch(pool: Pool): { watched: MySqlStore; codes: unknown[] } {
   const codes: unknown[] = [];
   const watched = createMySqlStore({

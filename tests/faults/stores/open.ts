@@ -1,4 +1,4 @@
-/** Stores as an app opens them, each with a client of its own. */
+/** Opens stores like an app, each with its own client. */
 import { DatabaseSync } from "node:sqlite";
 import { Redis } from "ioredis";
 import { createPool } from "mysql2/promise";
@@ -22,7 +22,7 @@ export const openers = {
   },
   postgres(connectionString: string): OpenStore {
     const pool = new Pool({ connectionString, max: 8 });
-    pool.on("error", () => {}); // of idle connections that the server ended; each call has its own
+    pool.on("error", () => {}); // errors of idle connections; each call reports its own errors
     return { store: createPostgresStore(pool), close: () => pool.end() };
   },
   mysql(url: string): OpenStore {

@@ -6,7 +6,7 @@ import { startPostgres } from "../../services/postgres.ts";
 import type { Service } from "../../services/service.ts";
 import { startAppender } from "./children.ts";
 import { cutEverywhere } from "./cut.ts";
-import { batchOf, expectLoad, expectWhole, startLoad, thread } from "./load.ts";
+import { batchOf, expectLoad, expectWholeBatches, startLoad, thread } from "./load.ts";
 import { openers } from "./open.ts";
 
 let server: Service;
@@ -26,7 +26,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-test("kill -9 of a process in the middle of thousands of appends", { timeout: 120_000 }, async () => {
+test("kill -9 of a process during thousands of appends", { timeout: 120_000 }, async () => {
   const acknowledged: string[] = [];
   for (let round = 0; round < 5; round++) {
     const appender = startAppender("postgres", server.url, `client${round}`);
@@ -38,7 +38,7 @@ test("kill -9 of a process in the middle of thousands of appends", { timeout: 12
   expect(acknowledged.length).toBeGreaterThan(2000);
 });
 
-test("kill -9 of the server under load, and its restart", { timeout: 120_000 }, async () => {
+test("kill -9 of the server under load, and a restart", { timeout: 120_000 }, async () => {
   await store.deleteThread(thread);
   const { store: loaded, close } = openers.postgres(server.url);
   const load = startLoad(loaded, "server", 16);
@@ -58,7 +58,7 @@ test("kill -9 of the server under load, and its restart", { timeout: 120_000 }, 
 });
 
 test(
-  "a connection cut at any byte of an append leaves it whole or not there, and sending it again stores it once",
+  "an append whose connection is cut at any byte is stored whole or not at all, and a retry stores it once",
   { timeout: 120_000 },
   async () => {
     await store.deleteThread(thread);
@@ -68,14 +68,14 @@ test(
   },
 );
 
-test("a full disk rejects the batch whole, and what was stored stays readable and usable", { timeout: 60_000 }, async () => {
+test("a full disk rejects the whole batch, and stored data stays usable", { timeout: 60_000 }, async () => {
   const full = await startPostgres([], { largestFile: 20 * 1024 * 1024 });
   onTestFinished(full.stop);
   const pool = new Pool({ connectionString: full.url });
   onTestFinished(() => pool.end());
   const store = createPostgresStore(pool);
   await store.migrate();
-  // What cannot be compressed, or it would take long to fill a disk; and never too large in the first message of a batch.
+  // Random text, because compressible text would take long to fill a disk. The first message of a batch is always small.
   const large = (name: string) =>
     batchOf(name).map((stored, index) => {
       const content = index === 0 ? "" : randomBytes(300_000).toString("base64");
@@ -91,15 +91,15 @@ test("a full disk rejects the batch whole, and what was stored stays readable an
   }
   await expect(fill()).rejects.toThrow(/could not extend file/);
   expect(acknowledged.length).toBeGreaterThan(3);
-  expectWhole(await store.listMessages(thread), acknowledged);
+  expectWholeBatches(await store.listMessages(thread), acknowledged);
   await expect(store.appendMessages(thread, large("again"))).rejects.toThrow(/could not extend file/);
   await store.appendMessages(thread, batchOf("small"));
   const stored = await store.listMessages(thread);
-  expectWhole(stored, [...acknowledged, "small"]);
+  expectWholeBatches(stored, [...acknowledged, "small"]);
   expect(stored).toHaveLength(3 * (acknowledged.length + 1));
 });
 
-test("a deadlock is tried again", async () => {
+test("a deadlock is retried", async () => {
   const [first, second] = ["first", "second"].map((threadId) => ({ owner: "deadlock", threadId }));
   await store.createThread(first!, "");
   await store.createThread(second!, "");
@@ -108,9 +108,9 @@ test("a deadlock is tried again", async () => {
   await other.query("BEGIN");
   await other.query("UPDATE chat_threads SET title = 'other' WHERE thread_id = 'second'");
   const { watched, codes } = watch(pool);
-  const deleting = watched.deleteOwner("deadlock"); // takes the first thread, waits for the second
+  const deleting = watched.deleteOwner("deadlock"); // locks the first thread, waits for the second
   await sleep(50);
-  await other.query("UPDATE chat_threads SET title = 'other' WHERE thread_id = 'first'"); // the store's statement is the victim
+  await other.query("UPDATE chat_threads SET title = 'other' WHERE thread_id = 'first'"); // the server aborts the store's statement
   await other.query("COMMIT");
   await deleting;
   expect(codes).toEqual(["40P01"]);
@@ -118,17 +118,17 @@ test("a deadlock is tried again", async () => {
   await other.end();
 });
 
-test("a serialization failure is tried again, and given up on in the end", { timeout: 30_000 }, async () => {
+test("a serialization failure is retried, but not forever", { timeout: 30_000 }, async () => {
   const serializable = new Pool({ connectionString: server.url, max: 20, options: "-c default_transaction_isolation=serializable" });
   const { watched, codes } = watch(serializable);
-  const here = { owner: "", threadId: "serializable" };
+  const threadKey = { owner: "", threadId: "serializable" };
   const batches = Array.from({ length: 20 }, (_, index) => String(index));
   await Promise.all(
     batches.map((id) =>
-      watched.appendMessages(here, [{ id, promptId: id, message: { role: "user", content: "" }, status: "complete", createdAt: 1 }]),
+      watched.appendMessages(threadKey, [{ id, promptId: id, message: { role: "user", content: "" }, status: "complete", createdAt: 1 }]),
     ),
   );
-  expect((await watched.listMessages(here)).map(({ id }) => id).sort()).toEqual(batches.sort());
+  expect((await watched.listMessages(threadKey)).map(({ id }) => id).sort()).toEqual(batches.sort());
   expect(new Set(codes)).toEqual(new Set(["40001"]));
   await serializable.end();
 
@@ -140,11 +140,11 @@ test("a serialization failure is tried again, and given up on in the end", { tim
       return Promise.reject(conflict);
     },
   });
-  await expect(hopeless.listMessages(here)).rejects.toBe(conflict);
+  await expect(hopeless.listMessages(threadKey)).rejects.toBe(conflict);
   expect(tries).toBeGreaterThan(10);
 });
 
-/** A store, and the codes of the errors that its statements met. */
+/** A store, and the error codes of its statements. */
 function watch(pool: Pool): { watched: PostgresStore; codes: unknown[] } {
   const codes: unknown[] = [];
   const watched = createPostgresStore({

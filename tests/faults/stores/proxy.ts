@@ -6,9 +6,9 @@ export type Direction = "requests" | "answers";
 
 export interface Proxy {
   port: number;
-  /** Cuts all connections after so many more bytes in the direction; resolves when it has. */
+  /** Cuts all connections after this many more bytes in the direction. Resolves then. */
   cutAfter(direction: Direction, bytes: number): Promise<void>;
-  /** Bytes that have passed so far. */
+  /** Bytes that have passed. */
   passed: Record<Direction, number>;
   close(): void;
 }
@@ -32,7 +32,7 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
       if (data.length < left) {
         to.write(data);
       } else {
-        to.write(data.subarray(0, left), () => setImmediate(cutAll)); // what came before the cut does arrive
+        to.write(data.subarray(0, left), () => setImmediate(cutAll)); // bytes before the cut arrive
       }
     });
     from.on("error", () => {});

@@ -30,7 +30,7 @@ beforeEach(async () => {
 });
 
 describe.each(["nodeRedis", "ioredis"] as const)("%s", (kind) => {
-  test("kill -9 of a process in the middle of thousands of appends", { timeout: 120_000 }, async () => {
+  test("kill -9 of a process during thousands of appends", { timeout: 120_000 }, async () => {
     const acknowledged: string[] = [];
     for (let round = 0; round < 5; round++) {
       const appender = startAppender(kind, server.url, `client${round}`);
@@ -42,7 +42,7 @@ describe.each(["nodeRedis", "ioredis"] as const)("%s", (kind) => {
     expect(acknowledged.length).toBeGreaterThan(2000);
   });
 
-  test("kill -9 of the server under load, and its restart", { timeout: 120_000 }, async () => {
+  test("kill -9 of the server under load, and a restart", { timeout: 120_000 }, async () => {
     const { store: loaded, close } = await openers[kind](server.url);
     const load = startLoad(loaded, "server", 16);
     for (let round = 0; round < 5; round++) {
@@ -59,9 +59,9 @@ describe.each(["nodeRedis", "ioredis"] as const)("%s", (kind) => {
     close();
   });
 
-  test("a connection cut at any byte of an append leaves it whole or not there", { timeout: 120_000 }, async () => {
+  test("an append whose connection is cut at any byte is stored whole or not at all", { timeout: 120_000 }, async () => {
     const rejected = await cutEverywhere(server, store, openers[kind]);
-    // ioredis sends again by itself what was not answered.
+    // ioredis resends commands without a reply.
     expect(rejected.stored + rejected.lost > 0).toBe(kind === "nodeRedis");
   });
 });

@@ -1,4 +1,4 @@
-/** An app as a user writes it: every public shape passes through its hands once. */
+/** A user's app that uses every public type once. */
 import {
   ChatHandlerError,
   createChatHandler,
@@ -15,7 +15,7 @@ import OpenAI from "openai";
 const messages = new Map<string, StoredMessage[]>();
 const keyOf = ({ owner, threadId }: ThreadKey): string => JSON.stringify([owner, threadId]);
 
-/** A store of the user's own. */
+/** The user's own store. */
 const store: MessageStore = {
   listMessages: (thread, options = {}) => Promise.resolve((messages.get(keyOf(thread)) ?? []).slice(-(options.last ?? 0))),
   appendMessages: (thread, added) => {

@@ -1,4 +1,4 @@
-/** The handler as a route, where the platform's types have `Request` and `Response`. */
+/** The handler as a route, if the platform's types include `Request` and `Response`. */
 import { handler } from "./app.js";
 
 export const POST: (request: Request) => Promise<Response> = handler;

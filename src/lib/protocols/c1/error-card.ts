@@ -1,8 +1,8 @@
-/** A failure as a C1 card: C1Chat shows nothing on an error status. */
+/** Failures as C1 cards, because C1Chat shows nothing on an error status. */
 import type { ChatHandlerError } from "../../core/errors.ts";
 import { headers } from "./headers.ts";
 
-/** Creates a response with status 200 whose card says what happened and whether to try again. */
+/** Creates a response with status 200 and a card with the message and whether a retry helps. */
 export function createErrorCard({ message, status, code }: ChatHandlerError): Response {
   const isTemporary = status > 428 || code === "thread_busy";
   const advice = isTemporary ? "Try again." : "Trying again will not help.";

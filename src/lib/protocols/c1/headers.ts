@@ -1,6 +1,6 @@
 /** The headers of an answer to C1Chat. */
 export const headers: Readonly<Record<string, string>> = {
-  // The content type of the guide. The body is plain text all the same, and C1Chat reads it as such.
+  // The content type of C1's guide. The body is plain text anyway, and C1Chat reads it as text.
   "Content-Type": "text/event-stream; charset=utf-8",
   // `no-transform` keeps compressing proxies from buffering the stream, and `X-Accel-Buffering` keeps nginx from it.
   "Cache-Control": "no-cache, no-transform",
