@@ -74,7 +74,7 @@ function useFailure() {
     const notice = (event: PromiseRejectionEvent) => {
       event.preventDefault();
       const stopped = event.reason instanceof Error && event.reason.name === "AbortError";
-      if (!stopped) setFailure("The answer broke off. What was said until then is kept; ask again to get all of it.");
+      if (!stopped) setFailure("The answer broke off. The partial answer is stored. Send the prompt again to get a complete one.");
     };
     addEventListener("unhandledrejection", notice);
     return () => removeEventListener("unhandledrejection", notice);

@@ -1,4 +1,4 @@
-/** Who asks: `authorize` decides before anything is read or stored, and nobody meets another's thread. */
+/** Owners: `authorize` runs before the store is used, and nobody can access another owner's thread. */
 import { describe, expect, it } from "vitest";
 import { allowAnyone, type AuthorizeResult, ChatHandlerError, type RequestContext } from "../../src/index.ts";
 import { chatBody, expectError, summarize, readResponse, startChat, variants } from "../support/chat.ts";
@@ -11,7 +11,7 @@ const as = (owner: string) => ({ headers: { "Content-Type": "application/json", 
 const byCookie = ({ request }: RequestContext) => ({ owner: /user=(.*)/.exec(request.headers.get("Cookie") ?? "")?.[1] ?? "" });
 
 describe.each(variants)("$name", ({ way }) => {
-  it("keeps the same thread id of two owners apart, and every store call has the owner", async () => {
+  it("separates the same thread id of two owners, and passes the owner to every store call", async () => {
     const chat = await startChat({ ...way, authorize: byCookie });
     expect((await readResponse(chat.post(chatBody("I am Ada"), as("ada")))).text).toBe("Answer to I am Ada.");
     expect((await readResponse(chat.post(chatBody("I am Bob"), as("bob")))).text).toBe("Answer to I am Bob.");
@@ -30,11 +30,11 @@ describe.each(variants)("$name", ({ way }) => {
     expect(owners).toEqual(["ada", "ada", "ada", "bob", "bob", "bob"]);
   });
 
-  it("neither replays nor joins another's answer, however well its ids are known", async () => {
+  it("does not replay or join another owner's answer with the same ids", async () => {
     const chat = await startChat({ ...way, authorize: byCookie });
     await Promise.all([readResponse(chat.post(chatBody("Secret"), as("ada"))), readResponse(chat.post(chatBody("Secret"), as("eve")))]);
     await readResponse(chat.post(chatBody("Secret"), as("mallory")));
-    // Three model calls: each owner was answered by itself.
+    // Three model calls: one for each owner.
     expect(chat.model.calls.length).toBe(3);
     for (const { body } of chat.model.calls) expect(body.messages.length).toBe(1);
   });
@@ -43,7 +43,7 @@ describe.each(variants)("$name", ({ way }) => {
     ["unauthorized", 401],
     ["forbidden", 403],
     ["not_found", 404],
-  ] as const)("refuses with what it throws: %s", async (code, status) => {
+  ] as const)("rejects with the error that it throws: %s", async (code, status) => {
     const chat = await startChat({
       ...way,
       authorize: () => {
@@ -55,7 +55,7 @@ describe.each(variants)("$name", ({ way }) => {
     expectNothingDone(chat);
   });
 
-  it("refuses with the response it returns, as it is", async () => {
+  it("rejects with the response that it returns, unchanged", async () => {
     const chat = await startChat({
       ...way,
       authorize: async () => new Response("Log in first", { status: 418, headers: { "X-Login": "/login" } }),
@@ -66,12 +66,12 @@ describe.each(variants)("$name", ({ way }) => {
     expect(chat.errors).toEqual([]);
   });
 
-  // Under hono's Node server `Response` is a class of hono's, and what `fetch` gives is none.
+  // Under @hono/node-server, the global `Response` is another class than that of `fetch`.
   it.each<[how: string, authorize: () => Promise<Response>]>([
-    ["the response that it throws, as in Remix", () => raise(new Response("Log in first"))],
+    ["a response that it throws, as in Remix", () => raise(new Response("Log in first"))],
     ["a response of fetch", () => fetch("data:text/plain,Log%20in%20first")],
     ["the clone of a response", async () => new Response("Log in first").clone()],
-  ])("refuses with %s", async (_, authorize) => {
+  ])("rejects with %s", async (_, authorize) => {
     const chat = await startChat({ ...way, authorize });
     expect(await (await chat.post(chatBody("Hi"))).text()).toBe("Log in first");
     expectNothingDone(chat);
@@ -89,11 +89,11 @@ describe("fails closed with 500", () => {
       },
     ],
     ["when it rejects", () => Promise.reject(new Error(secret))],
-    ["on undefined, as of a missing else", () => {}],
+    ["on undefined, for example of a missing else", () => {}],
     ["on a promise of undefined", async () => {}],
     ["on null", () => null],
     ["on false", () => false],
-    ["on a text", () => "ada"],
+    ["on a string", () => "ada"],
     ["on an empty object", () => ({})],
     ["on an owner that is undefined", () => ({ owner: undefined })],
     ["on an owner that is null", async () => ({ owner: null })],
@@ -112,7 +112,7 @@ describe("fails closed with 500", () => {
   });
 });
 
-it('takes no authorize, or allowAnyone, for an app without users: owner ""', async () => {
+it('uses owner "" without authorize, and with allowAnyone', async () => {
   for (const authorize of [undefined, allowAnyone]) {
     const chat = await startChat({ authorize });
     await readResponse(chat.post(chatBody("Hi")));
@@ -121,7 +121,7 @@ it('takes no authorize, or allowAnyone, for an app without users: owner ""', asy
   }
 });
 
-it("is given the request and what it asks for, and not the right to change it", async () => {
+it("receives the request, the ids and the prompt, and cannot change them", async () => {
   const contexts: RequestContext[] = [];
   const chat = await startChat({ authorize: (context) => (contexts.push(context), { owner: "ada" }) });
   await readResponse(chat.post(chatBody("Hi"), as("ada")));
@@ -143,7 +143,7 @@ it("cannot change the request that it is asked about", async () => {
   expect(summarize(await chat.listStored("t", "ada"))).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
 });
 
-it("says who asks, and nothing else, whatever more is in what it returns", async () => {
+it("only the owner of its result is used", async () => {
   const session = { owner: "ada", threadId: "elsewhere", responseId: "r9", prompt: { id: "p9", role: "user", content: "Other" } };
   const chat = await startChat({ authorize: () => session });
   expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
@@ -151,7 +151,7 @@ it("says who asks, and nothing else, whatever more is in what it returns", async
   expect(summarize(await chat.listStored("t", "ada"))).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
 });
 
-it("is asked at every request, also at a replay and a join", async () => {
+it("runs for every request, including replays and joins", async () => {
   let isAllowed = true;
   const end = createGate();
   const authorize = () => (isAllowed ? { owner: "" } : new Response(null, { status: 403 }));
@@ -166,7 +166,7 @@ it("is asked at every request, also at a replay and a join", async () => {
   expect(await joining.text()).toBe("");
 });
 
-it("keeps odd owners apart", async () => {
+it("separates unusual owners", async () => {
   const owners = ["", "a", "a/b", "a:t", "__proto__", "constructor", "ä", "%", "'; DROP TABLE x; --"];
   let owner = "";
   const chat = await startChat({ authorize: () => ({ owner }) });

@@ -1,4 +1,4 @@
-/** What of a thread goes to the model: whatever the thread has become, a provider accepts it. */
+/** What the model receives: a provider accepts it, even if the history is broken. */
 import { ReadableStream } from "node:stream/web";
 import fc from "fast-check";
 import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
@@ -29,7 +29,7 @@ const user = (content: Message["content"]) => ({ role: "user", content }) as Mes
 const assistant = (content: Message["content"], ...ids: string[]) =>
   ({ role: "assistant", content, ...(ids.length > 0 && { tool_calls: ids.map(call) }) }) as Message;
 const call = (id: string) => ({ id, type: "function" as const, function: { name: "look", arguments: "{}" } });
-/** A call of this function. */
+/** A tool call. */
 const calls = (called: unknown) =>
   ({ role: "assistant", content: null, tool_calls: [{ id: "c1", type: "function", function: called }] }) as Message;
 const result = (tool_call_id: string, content = "seen"): Message => ({ role: "tool", tool_call_id, content });
@@ -41,11 +41,11 @@ const custom = {
   tool_calls: [{ id: "c1", type: "custom", custom: { name: "run", input: "ls" } }],
 } as Message;
 
-/** Messages of one earlier turn, as they stand in a store. */
+/** Stored messages of one earlier turn. */
 const stored = (messages: readonly Message[], promptId = "old"): StoredMessage[] =>
   messages.map((message, index) => ({ id: `${promptId}-${index}`, promptId, message, status: "complete", createdAt: 0 }));
 
-describe("a poisoned history is repaired on the way to the model, and stays as it is in the store:", () => {
+describe("a broken history is repaired on the way to the model, and does not change in the store:", () => {
   it.each<[name: string, history: Message[], sent: Message[]]>([
     [
       "messages of the app itself, which are not",
@@ -66,7 +66,7 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
       [user("a"), assistant(null, "c2"), result("c2")],
     ],
     [
-      "a result that is no one's, beside one that is",
+      "a result without its call, beside a valid one",
       [user("a"), assistant(null, "c1"), result("c9"), result("c1")],
       [user("a"), assistant(null, "c1"), result("c1")],
     ],
@@ -86,9 +86,9 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
       [user("a"), assistant(null, "c1"), result("c1")],
     ],
     ["a result before its call", [user("a"), result("c1"), assistant(null, "c1")], [user("a")]],
-    ["a result after something else", [user("a"), assistant(null, "c1"), assistant("b"), result("c1")], [user("a"), assistant("b")]],
+    ["a result after another message", [user("a"), assistant(null, "c1"), assistant("b"), result("c1")], [user("a"), assistant("b")]],
     ["an empty assistant message", [user("a"), assistant(""), assistant(null), assistant("b")], [user("a"), assistant("b")]],
-    ["an assistant message of white space", [user("a"), assistant(" \n")], [user("a")]],
+    ["an assistant message with only white space", [user("a"), assistant(" \n")], [user("a")]],
     ["an assistant message without parts", [user("a"), assistant([])], [user("a")]],
     ["an empty list of calls", [user("a"), { role: "assistant", content: "b", tool_calls: [] }], [user("a"), assistant("b")]],
     [
@@ -97,32 +97,32 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
       [user("a"), assistant("b")],
     ],
     [
-      "calls that are none",
+      "calls that are not objects",
       [user("a"), { role: "assistant", content: "b", tool_calls: [null, {}, 1] } as unknown as Message],
       [user("a"), assistant("b")],
     ],
     [
-      "calls that are no list",
+      "calls that are not an array",
       [user("a"), { role: "assistant", content: "b", tool_calls: {} } as unknown as Message],
       [user("a"), assistant("b")],
     ],
-    ["parts that say nothing", [user([{ type: "text", text: " " }, image])], [user([image])]],
-    ["nothing but parts that say nothing", [user("a"), assistant([{ type: "text", text: "" }])], [user("a")]],
+    ["empty parts", [user([{ type: "text", text: " " }, image])], [user([image])]],
+    ["only empty parts", [user("a"), assistant([{ type: "text", text: "" }])], [user("a")]],
     ["content that is neither text nor parts", [user("a"), { role: "assistant", content: {} } as unknown as Message], [user("a")]],
     ["parts that are null", [user([null, { type: "text", text: "a" }] as never)], [user([{ type: "text", text: "a" }])]],
     [
-      "a message without a role, or with one of the app's own",
+      "a message without a role, or with an unknown one",
       [{ content: "x" }, { role: "note", content: "x" }, user("a")] as Message[],
       [user("a")],
     ],
     ...[
-      ["arguments that broke off", { name: "look", arguments: '{"city":"Par' }, { name: "look", arguments: "{}" }],
-      ["arguments that are none", { name: "look", arguments: "" }, { name: "look", arguments: "{}" }],
-      ["arguments that are no object", { name: "look", arguments: "[1]" }, { name: "look", arguments: "{}" }],
-      ["a name that no tool may have", { name: "look up!", arguments: '{"a":1}' }, { name: "look_up_", arguments: '{"a":1}' }],
+      ["incomplete arguments", { name: "look", arguments: '{"city":"Par' }, { name: "look", arguments: "{}" }],
+      ["missing arguments", { name: "look", arguments: "" }, { name: "look", arguments: "{}" }],
+      ["arguments that are not an object", { name: "look", arguments: "[1]" }, { name: "look", arguments: "{}" }],
+      ["an illegal name", { name: "look up!", arguments: '{"a":1}' }, { name: "look_up_", arguments: '{"a":1}' }],
       ["a name that is too long", { name: "x".repeat(99), arguments: "{}" }, { name: "x".repeat(64), arguments: "{}" }],
       ["neither name nor arguments", {}, { name: "_", arguments: "{}" }],
-      ["a name that is no text", { name: 7, arguments: { a: 1 } }, { name: "7", arguments: "{}" }],
+      ["a name that is not a string", { name: 7, arguments: { a: 1 } }, { name: "7", arguments: "{}" }],
       ["no function", undefined, { name: "_", arguments: "{}" }],
     ].map(
       ([what, called, sent]) =>
@@ -132,12 +132,12 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
           Message[],
         ],
     ),
-    ["a call of a custom tool stays as it is", [user("a"), custom, result("c1")], [user("a"), custom, result("c1")]],
+    ["a call of a custom tool is unchanged", [user("a"), custom, result("c1")], [user("a"), custom, result("c1")]],
     ["an empty user message", [user("a"), assistant("b"), user("")], [user("a"), assistant("b")]],
-    ["no user message at the start", [assistant("b"), user("a")], [user("a")]],
+    ["a start without a user message", [assistant("b"), user("a")], [user("a")]],
     ["consecutive prompts", [user("a"), user("b")], [user("a"), user("b")]],
     [
-      "fields of the app's own",
+      "unknown fields",
       [
         Object.assign(user("a"), { id: "m1", createdAt: 1 }),
         Object.assign(assistant("b", "c1"), { id: "m2", refusal: null }),
@@ -151,11 +151,7 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
       [user("a"), assistant("Look:", "c1"), result("c1")],
     ],
     ["white space beside a call", [user("a"), assistant(" ", "c1"), result("c1")], [user("a"), assistant(null, "c1"), result("c1")]],
-    [
-      "an empty result stays: it is the call's answer",
-      [user("a"), assistant(null, "c1"), result("c1", "")],
-      [user("a"), assistant(null, "c1"), result("c1", "")],
-    ],
+    ["an empty result is kept", [user("a"), assistant(null, "c1"), result("c1", "")], [user("a"), assistant(null, "c1"), result("c1", "")]],
     ["a name", [{ ...user("a"), name: "Ada" } as Message], [{ ...user("a"), name: "Ada" } as Message]],
   ])("%s", async (_, history, sent) => {
     const chat = await startChat();
@@ -166,7 +162,7 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     expect((await chat.listStored()).slice(0, before.length)).toEqual(before);
   });
 
-  it("messages that a store gives twice", async () => {
+  it("messages that a store returns twice", async () => {
     const kept = createMemoryStore();
     const twice = stored([user("a"), assistant("b")]);
     const chat = await startChat({ store: { ...kept, listMessages: async () => [...twice, ...twice] } });
@@ -174,7 +170,7 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("b"), hi]);
   });
 
-  it("an answer that a store gives twice, when it is replayed", async () => {
+  it("a replayed answer that a store returns twice", async () => {
     const kept = createMemoryStore();
     const listMessages: typeof kept.listMessages = async (...given) => {
       const messages = await kept.listMessages(...given);
@@ -185,7 +181,7 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     expect(chat.model.calls.length).toBe(1);
   });
 
-  it("an answer that was made anew after the next prompt, when that is answered anew, too", async () => {
+  it("a retried answer after the next prompt, when that is retried, too", async () => {
     const chat = await startChat();
     chat.model.next(sendPieces(textEvent("Half")), sendPieces(textEvent("Half")));
     for (const [content, n] of [
@@ -198,7 +194,7 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     expect(chat.model.calls[3]?.body.messages).toEqual([user("a"), assistant("Answer to a."), user("b")]);
   });
 
-  it("what is no message at all", async () => {
+  it("values that are not messages", async () => {
     const kept = createMemoryStore();
     const history = [null, undefined, {}, { id: "x" }, ...stored([user("a"), assistant("b")])] as StoredMessage[];
     const chat = await startChat({ store: { ...kept, listMessages: async () => history } });
@@ -206,7 +202,7 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
     expect(chat.model.calls[0]?.body.messages).toEqual([user("a"), assistant("b"), hi]);
   });
 
-  it("turns that two processes stored into one another", async () => {
+  it("interleaved turns of two processes", async () => {
     const chat = await startChat();
     const [one, two] = [stored([user("a"), assistant("A")], "one"), stored([user("b"), assistant("B")], "two")];
     await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, [one[0], two[0], two[1], one[1]] as StoredMessage[]);
@@ -215,7 +211,7 @@ describe("a poisoned history is repaired on the way to the model, and stays as i
   });
 });
 
-it("an answer that was made anew goes to the model with its prompt, or not at all", async () => {
+it("a retried answer is sent with its prompt, or not at all", async () => {
   const chat = await startChat({ history: { maxMessages: 6 } });
   const turns = [1, 2, 3, 4].flatMap((n) => stored([user(`Q${n}`), assistant(`A${n}`)], `q${n}`));
   const late = { ...stored([user("Q1"), assistant("A1")], "q1")[1]!, id: "late" };
@@ -225,7 +221,7 @@ it("an answer that was made anew goes to the model with its prompt, or not at al
   expect(texts).toEqual(["Q3", "A3", "Q4", "A4", "Hi"]);
 });
 
-describe("any history at all", () => {
+describe("a random history", () => {
   const ids = fc.constantFrom("c1", "c2", "c3", "");
   const content = fc.constantFrom<Message["content"][]>(null, undefined, "", " ", "text", [], [{ type: "text", text: "part" }]);
   const message = fc.oneof(
@@ -248,7 +244,7 @@ describe("any history at all", () => {
   );
   const known = new Set(["role", "content", "name", "tool_calls", "tool_call_id"]);
 
-  it("gives a request that a provider accepts, within the window, with the prompt last", async () => {
+  it("becomes a request that a provider accepts, within the window, with the prompt last", async () => {
     await fc.assert(
       fc.asyncProperty(history, fc.integer({ min: 1, max: 30 }), async (messages, last) => {
         const sent: Message[][] = [];
@@ -271,25 +267,22 @@ describe("any history at all", () => {
 describe("history.maxMessages", () => {
   const turns = (count: number) => Array.from({ length: count }, (_, n) => stored([user(`q${n}`), assistant(`a${n}`)], `turn${n}`)).flat();
 
-  it.each([1, 2, 3, 10])(
-    "sends at most the newest %d, the prompt among them, beginning with a prompt, and asks the store for no more",
-    async (last) => {
-      const chat = await startChat({ history: { maxMessages: last } });
-      await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, turns(30));
-      await readResponse(chat.post(chatBody("Hi")));
-      const sent = chat.model.calls[0]?.body.messages ?? [];
-      const whole = last - 1 - ((last - 1) % 2);
-      expect(sent).toEqual([
-        ...turns(30)
-          .slice(60 - whole)
-          .map(({ message }) => message),
-        hi,
-      ]);
-      expect(chat.store.calls.filter(({ method }) => method === "listMessages").map(({ args }) => args[1])).toEqual([{ last }]);
-    },
-  );
+  it.each([1, 2, 3, 10])("sends at most the newest %d including the prompt, starting with a prompt, and reads no more", async (last) => {
+    const chat = await startChat({ history: { maxMessages: last } });
+    await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, turns(30));
+    await readResponse(chat.post(chatBody("Hi")));
+    const sent = chat.model.calls[0]?.body.messages ?? [];
+    const whole = last - 1 - ((last - 1) % 2);
+    expect(sent).toEqual([
+      ...turns(30)
+        .slice(60 - whole)
+        .map(({ message }) => message),
+      hi,
+    ]);
+    expect(chat.store.calls.filter(({ method }) => method === "listMessages").map(({ args }) => args[1])).toEqual([{ last }]);
+  });
 
-  it("is 100 unless said otherwise", async () => {
+  it("is 100 by default", async () => {
     const chat = await startChat();
     await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, turns(200));
     await readResponse(chat.post(chatBody("Hi")));
@@ -305,7 +298,7 @@ describe("history.maxMessages", () => {
     expect(chat.model.calls[0]?.body.messages).toEqual(last === 6 ? [...turn, hi] : [hi]);
   });
 
-  it("replays all of an answer that the window cuts through", async () => {
+  it("replays the whole answer if the window starts inside it", async () => {
     const tools = createTools([{ name: "look", run: () => "seen" }]);
     const options = { tools, history: { maxMessages: 2 } };
     const chat = await startChat(options);
@@ -315,7 +308,7 @@ describe("history.maxMessages", () => {
     await chat.waitForTurns();
     expect((await chat.listStored()).length).toBe(4);
     expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(first);
-    // Also while another turn of the thread runs, when a replay waits for nobody.
+    // Also while another turn of the thread runs.
     const end = createGate();
     chat.model.next(answerAfter([end.opened, "Later"]));
     const running = chat.post(chatBody("More", 2));
@@ -325,7 +318,7 @@ describe("history.maxMessages", () => {
     expect((await readResponse(running)).text).toBe("Later");
   });
 
-  it("replays an answer whose last step says nothing and whose words are further back than the window", async () => {
+  it("replays an answer whose last step is empty and whose text is further back than the window", async () => {
     const chat = await startChat({ history: { maxMessages: 1 }, tools: createTools([{ name: "look", run: () => "seen" }]) });
     chat.model.next(
       sendPieces(textEvent("Sunny, I think."), toEvent(chunk({ tool_calls: [call("c1")] } as object, "tool_calls"))),
@@ -335,7 +328,7 @@ describe("history.maxMessages", () => {
     expect(chat.model.calls.length).toBe(2);
   });
 
-  it("replays, and makes anew in its place, an answer further back than the window", async () => {
+  it("replays an answer further back than the window, and replaces a partial one", async () => {
     const chat = await startChat({ history: { maxMessages: 4 } });
     chat.model.next(sendPieces(textEvent("Half")));
     await readResponse(chat.post(chatBody("First", 1)));
@@ -344,7 +337,7 @@ describe("history.maxMessages", () => {
     expect((await readResponse(chat.post(chatBody("Prompt 2", 2)))).text).toBe("Answer to Prompt 2.");
     expect(chat.model.calls.length).toBe(calls);
     expect((await readResponse(chat.post(chatBody("First", 1)))).text).toBe("Answer to First.");
-    // What came after the prompt is no part of what it is answered with.
+    // Messages after the prompt are not sent.
     expect(chat.model.calls.at(-1)?.body.messages).toEqual([user("First")]);
     await chat.waitForTurns();
     expect(summarize(await chat.listStored()).at(-1)).toBe('assistant r1 complete "Answer to First."');
@@ -375,7 +368,7 @@ describe("history.maxMessages", () => {
     expect((await chat.listStored()).map(({ id }) => id)).not.toContain("p1");
   });
 
-  it("refuses an id that was used for something else further back than the window", async () => {
+  it("rejects an id that was used before the window", async () => {
     const chat = await startChat({ history: { maxMessages: 2 } });
     for (let n = 1; n <= 5; n++) await readResponse(chat.post(chatBody(`Prompt ${n}`, n)));
     await chat.waitForTurns();
@@ -389,7 +382,7 @@ describe("history.maxMessages", () => {
       expect(seen.status === 409 || seen.failed).toBe(true);
     }
     await chat.waitForTurns();
-    // A prompt with an answer that cannot be stored may stay; nothing that was there is changed.
+    // The prompt may remain, and no stored message has changed.
     expect((await chat.listStored()).slice(0, before.length)).toEqual(before);
   });
 });
@@ -397,7 +390,7 @@ describe("history.maxMessages", () => {
 const callEvent = () =>
   `data: ${JSON.stringify(chunk({ tool_calls: [{ index: 0, id: "c1", type: "function", function: { name: "look", arguments: "{}" } }] }))}\n\n`;
 
-/** A client that notes what it is sent and says Hello. */
+/** A client that records its requests and answers Hello. */
 function listening(sent: Message[][]): ModelClient {
   const create: ModelClient["chat"]["completions"]["create"] = async ({ messages }) => {
     sent.push(messages);

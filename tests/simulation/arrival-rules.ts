@@ -45,7 +45,7 @@ export function createArrivalRules({ requests, calls, attempts, concurrency, che
         (other) => other.process === process && other.responseId === responseId && isSame(other.thread, thread),
       );
       const isAdmitted = askers.some((request) => !refused.has(request));
-      check(isAdmitted, "a busy thread refuses, where it was told to", () => nameOf(thread, responseId));
+      check(isAdmitted, 'a busy thread rejects a prompt under "reject"', () => nameOf(thread, responseId));
     },
 
     check() {
@@ -60,7 +60,7 @@ export function createArrivalRules({ requests, calls, attempts, concurrency, che
         const isUp = attempts.some(
           (attempt) => attempt.process === process && attempt.responseId === responseId && isSame(attempt.thread, thread) && !attempt.ended,
         );
-        check(isUp, "nobody waits in line for ever", () => `request ${number}`);
+        check(isUp, "no request waits in the queue forever", () => `request ${number}`);
       }
       for (const call of calls) {
         const { sentCharacters, isOpen, attempt } = call;
@@ -73,7 +73,7 @@ export function createArrivalRules({ requests, calls, attempts, concurrency, che
         const before = attempt.calls.slice(0, attempt.calls.indexOf(call)).reduce((sum, { text }) => sum + text.length, 0);
         check(
           before + sentCharacters - read <= maxUnread,
-          "the model waits for its readers",
+          "the model is paused for slow clients",
           () => `${before + sentCharacters - read} characters of ${nameOf(thread, responseId)} are unread`,
         );
       }

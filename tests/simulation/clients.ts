@@ -28,7 +28,7 @@ export function send(
 
   const fail = (error: unknown) => {
     if (process.isDead) return;
-    if (!(error instanceof ChatHandlerError)) schedule.break("answers fail with errors of ours", String(error));
+    if (!(error instanceof ChatHandlerError)) schedule.break("answers fail with a ChatHandlerError", String(error));
     reference.shown.ends(request, error instanceof ChatHandlerError ? error.code : "unknown");
   };
   const offerRead = () => {

@@ -34,7 +34,7 @@ export function createModelCallRules(ledger: Ledger, last: number): ModelCallRul
     const isUnseen = !whole || whole.isLate || whole.step > findLastRead();
     // An answer to another prompt, further back than the history, is detected only at the commit.
     const isBeyond = whole && whole.promptId !== prompt.id && last < 100;
-    check(isUnseen || isBeyond, "no model call is made for an answer that is stored", () => name);
+    check(isUnseen || isBeyond, "no model call is made for a stored answer", () => name);
     const isDeleted = happened(thread, ledger.firstAsked(thread, prompt.id), "deletion");
     check(isDeleted || expectedStore.find(thread, prompt.id), "the prompt is stored before the model is called", () =>
       nameOf(thread, prompt.id),
@@ -55,7 +55,7 @@ export function createModelCallRules(ledger: Ledger, last: number): ModelCallRul
       const isOthers = callsIn(text).some(
         (number) => !isSame(calls[number]!.attempt.thread, thread) || calls[number]!.attempt.promptId === promptId,
       );
-      check(isOwn && !isOthers, "the history is of this thread, without what was said to this prompt before", sent);
+      check(isOwn && !isOthers, "the history is of this thread, without earlier answers to this prompt", sent);
     }
     if (last >= 100) checkAnswers(attempt, messages, texts, sent);
   };
@@ -69,7 +69,7 @@ export function createModelCallRules(ledger: Ledger, last: number): ModelCallRul
       const from = texts.indexOf(textOf(expectedStore.find(thread, whole.promptId)!.stored.message));
       const to = messages.findIndex(({ role }, index) => index > from && role === "user");
       const isThere = from !== -1 && texts.slice(from, to).some((text) => whole.contents.includes(text));
-      check(isThere, "the history holds each whole answer behind its prompt", () => `${whole.responseId} ${sent()}`);
+      check(isThere, "the history has each complete answer after its prompt", () => `${whole.responseId} ${sent()}`);
     }
   };
 
@@ -86,9 +86,9 @@ export function createModelCallRules(ledger: Ledger, last: number): ModelCallRul
       const attempt = attempts[Number(model)]!;
       if (!attempt.process.isDead) {
         const fault = findProblem(messages);
-        check(!fault, "the model gets a valid history", () => `${fault?.message} ${fault?.param} ${JSON.stringify(messages)}`);
+        check(!fault, "the model receives a valid history", () => `${fault?.message} ${fault?.param} ${JSON.stringify(messages)}`);
         if (attempt.calls.length === 0) checkHistory(attempt, messages);
-        else check(messages.at(-1)?.role === "tool", "a further call brings the results of the one before", () => JSON.stringify(messages));
+        else check(messages.at(-1)?.role === "tool", "the next call of a step has the tool results", () => JSON.stringify(messages));
       }
       const number = calls.length;
       const tools = script.ending !== "tools" ? [] : script.tools.length > 0 ? script.tools : ["ok"];
@@ -120,7 +120,7 @@ export function createModelCallRules(ledger: Ledger, last: number): ModelCallRul
             !request.hasDisconnected &&
             !request.outcome,
         );
-        check(isWanted, "a model call is closed when nobody waits for it", () => `call ${number} for ${nameOf(thread, responseId)}`);
+        check(isWanted, "a model call without readers is closed", () => `call ${number} for ${nameOf(thread, responseId)}`);
       }
     },
   };

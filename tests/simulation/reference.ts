@@ -54,11 +54,11 @@ export function createReference(schedule: Schedule, { last, concurrency }: Pick<
       const attempt = attempts.find(
         (other) => other.process === process && other.responseId === responseId && isSame(other.thread, turn) && !other.ended,
       );
-      check(attempt || turn.steps === 0, "a turn is told of once", () => name);
+      check(attempt || turn.steps === 0, "onTurnEnd is called once for each turn", () => name);
       const isDeleted = ledger.happened(turn, ledger.firstAsked(turn, prompt.id), "deletion");
       check(isDeleted || expectedStore.find(turn, prompt.id), "the prompt of every turn taken up is stored", () => nameOf(turn, prompt.id));
       const whole = completeAnswers.get(name);
-      check(isDeleted || status !== "complete" || whole, "only a stored answer is told as complete", () => name);
+      check(isDeleted || status !== "complete" || whole, "only a stored answer is reported as complete", () => name);
       if (whole && status === "complete") whole.isTold = true;
       if (!attempt) return;
       attempt.ended = turn;
@@ -99,7 +99,7 @@ export function createReference(schedule: Schedule, { last, concurrency }: Pick<
       for (const { number, isOpen, attempt } of calls)
         check(!isOpen || attempt.process.isDead, "every model call is closed", () => `call ${number}`);
       for (const { ended, process, thread, responseId } of attempts) {
-        check(ended || process.isDead, "every turn is told of", () => nameOf(thread, responseId));
+        check(ended || process.isDead, "onTurnEnd is called for every turn", () => nameOf(thread, responseId));
       }
     },
   };

@@ -27,8 +27,8 @@ export function createResponseRules(ledger: Ledger, stored: StoredRules): Respon
       `${nameOf(thread, responseId)} showed ${JSON.stringify(receivedText.slice(-200))}, stored is ${JSON.stringify(whole ?? "nothing whole")}`;
     const asked = expectedStore.find(thread, promptId);
     const isItsOwn = !asked || gone.length > 0 || (asked.stored.message.content === content && (whole?.promptId ?? promptId) === promptId);
-    check(isItsOwn, "an answer is shown to its own prompt alone", detail);
-    check(texts.includes(receivedText), "after a clean end, exactly that text is stored, complete", detail);
+    check(isItsOwn, "an answer is sent only for its own prompt", detail);
+    check(texts.includes(receivedText), "after a clean end, exactly this text is stored as complete", detail);
   };
 
   return {
@@ -43,7 +43,7 @@ export function createResponseRules(ledger: Ledger, stored: StoredRules): Respon
       const isStored = expectedStore.find(thread, promptId) !== undefined;
       check(
         isStored || isHindered || process.isDead,
-        "the prompt of a client that left is stored",
+        "the prompt of a disconnected client is stored",
         () => `request ${number}, since ${startedAt.step}`,
       );
     },
@@ -56,7 +56,7 @@ export function createResponseRules(ledger: Ledger, stored: StoredRules): Respon
       const isExplained = [...attemptTexts, ...confirmed.flatMap(({ texts }) => texts)].some((text) => isPrefix(receivedText, text));
       check(
         isExplained,
-        "what is shown is the beginning of what the model said",
+        "a client receives a prefix of the model's text",
         () => `${nameOf(thread, responseId)} shows ${JSON.stringify(receivedText.slice(-200))}`,
       );
     },
@@ -70,7 +70,7 @@ export function createResponseRules(ledger: Ledger, stored: StoredRules): Respon
       const doubt = findUnexplained(outcome, request, ledger);
       check(
         doubt === undefined,
-        "every error has its cause",
+        "every error has a cause",
         () => `request ${number} for ${nameOf(thread, responseId)} got ${outcome}, but ${doubt}`,
       );
       const attempt = attempts.find(({ calls }) => calls.some((call) => call.number === callsIn(receivedText)[0]));

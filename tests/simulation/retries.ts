@@ -20,9 +20,9 @@ export async function retryAllPrompts(
     const name = nameOf(thread, promptId, responseId);
     const [before, wasWhole] = [attempts.length, expectedStore.find(thread, responseId)?.stored.status === "complete"];
     const first = await ask(asked);
-    check(first.outcome === "clean", "the same ids again give a whole answer", () => `${name} gave ${first.outcome}`);
+    check(first.outcome === "clean", "the same ids get a complete answer", () => `${name} gave ${first.outcome}`);
     const made = attempts.length;
-    check(made - before === (wasWhole ? 0 : 1), "an answer is made once", () => name);
+    check(made - before === (wasWhole ? 0 : 1), "an answer costs one model call", () => name);
 
     const storeCalls = ledger.storeCalls;
     const again = await ask(asked);
@@ -30,7 +30,7 @@ export async function retryAllPrompts(
     check(reads === 1 || last < 100, "a replay reads the store once", () => `${name} called it ${reads} times`);
     check(
       again.outcome === "clean" && again.receivedText === first.receivedText,
-      "a replay is the same",
+      "a replay equals the answer",
       () => `${again.receivedText}, not ${first.receivedText}`,
     );
     check(attempts.length === made, "a replay calls no model", () => name);
@@ -47,7 +47,7 @@ export async function retryAllPrompts(
     // A slow store or another process may have stored a partial answer of an earlier attempt.
     const isRaced =
       happened(thread, 0, "store fault", "late write") || attempts.some((attempt) => attempts.some((other) => isRival(attempt, other)));
-    check(whole.length === 1 && (isAlone || isRaced), "a turn is its prompt and one whole answer", () => JSON.stringify(turn));
+    check(whole.length === 1 && (isAlone || isRaced), "a turn has its prompt and one complete answer", () => JSON.stringify(turn));
   }
 }
 

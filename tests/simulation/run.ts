@@ -26,7 +26,7 @@ export interface Run {
 export function createRun(plan: Plan, store: ThreadStore, floating: readonly unknown[]): Run {
   const schedule = createSchedule(plan.order, () => {
     reference.check();
-    if (floating.length > 0) schedule.break("no rejection is left unhandled", String(floating[0]));
+    if (floating.length > 0) schedule.break("no rejection is unhandled", String(floating[0]));
   });
   const reference = createReference(schedule, plan);
   const { expectedStore, requests } = reference.ledger;
@@ -135,13 +135,13 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     reference.checkSettled();
     for (const { process } of servers) {
       if (process.turnsSettled !== process.turnsBegun)
-        schedule.break("every turn settles", `${process.turnsSettled} of ${process.turnsBegun} do`);
+        schedule.break("every turn ends", `${process.turnsSettled} of ${process.turnsBegun} do`);
     }
     if (vi.getTimerCount() !== 0) schedule.break("no timer is left", `${vi.getTimerCount()} are`);
     for (const thread of threads) {
       const [stored, expected] = [await store.listMessages(thread), expectedStore.list(thread).map(({ stored }) => stored)];
       if (!isDeepStrictEqual(stored, expected))
-        schedule.break("the store holds what it was given", `${nameOf(thread)}: ${JSON.stringify(stored)}`);
+        schedule.break("the store contains the appended messages", `${nameOf(thread)}: ${JSON.stringify(stored)}`);
     }
     await schedule.settle();
   };

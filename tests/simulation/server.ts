@@ -64,14 +64,14 @@ export function startServer(number: number, { plan, store, schedule, reference, 
     onTurnEnd: (turn) => reference.turnEnds(process, turn),
     onError(error) {
       const isOfTool = String(error.cause).includes("The tool look failed");
-      if (error.code === "internal" && !isOfTool) schedule.break("nothing fails within", `${error.message} ${String(error.cause)}`);
-      if (error.code === "client_gone") schedule.break("a client that left is no error", "onError was told");
+      if (error.code === "internal" && !isOfTool) schedule.break("no internal error happens", `${error.message} ${String(error.cause)}`);
+      if (error.code === "client_gone") schedule.break("a disconnect is not reported as an error", "onError was called");
     },
     waitUntil(turn) {
       process.turnsBegun++;
       turn.then(
         () => process.turnsSettled++,
-        (error: unknown) => schedule.break("what waitUntil waits for never rejects", String(error)),
+        (error: unknown) => schedule.break("the promise of waitUntil never rejects", String(error)),
       );
     },
   });

@@ -47,7 +47,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     const call = callOf(process, thread, stored);
     const detail = () => `${nameOf(thread, id)} (${status}, ${finishReason}) is ${textOf(message).slice(0, 200)}`;
     const isOwn = call && isSame(call.attempt.thread, thread) && call.attempt.promptId === promptId;
-    check(isOwn, "only what the model said to this prompt is stored as its answer", detail);
+    check(isOwn, "only text of the model for this prompt is stored as its answer", detail);
     if (!call) return undefined;
     const { script, text, attempt } = call;
     const isStep = message.role === "assistant" && message.tool_calls !== undefined;
@@ -55,7 +55,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     check(isStep || id === attempt.responseId, "the final message has the response id", detail);
     check(isPrefix(textOf(message), text), "what is stored of a call is the beginning of what it said", detail);
     check(!isComplete || (textOf(message) === text && call.isFinished), "partial answers are marked", detail);
-    check(!isComplete || isStep === (script.ending === "tools"), "a call of tools is not an answer", detail);
+    check(!isComplete || isStep === (script.ending === "tools"), "a tool call is not an answer", detail);
     check(!isComplete || !["length", "content_filter"].includes(script.ending), "answers cut short are marked", detail);
     check(finishReason === undefined || finishReason === finishReasonOf(script), "the finish reason is that of the call", detail);
     return call;
@@ -74,7 +74,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     const [text, storedText] = [textOfAttempt(call.attempt), completeText(thread, promptId)];
     check(
       storedText === text,
-      "a whole answer is stored with all its steps",
+      "a complete answer is stored with all of its steps",
       () => `${nameOf(thread, id)} holds ${storedText}, not ${text}`,
     );
     const { step } = schedule;
@@ -108,7 +108,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
       ({ promptId, content, thread: where }) => promptId === prompt?.id && content === prompt.message.content && isSame(where, thread),
     );
     const isRight = isAsked && others.length === 0 && prompt?.promptId === prompt?.id && prompt?.status === "complete";
-    check(isRight, "prompts are stored as they were sent", () => JSON.stringify(prompt));
+    check(isRight, "prompts are stored unchanged", () => JSON.stringify(prompt));
   };
 
   const checkBatch = (process: Process, thread: ThreadKey, messages: readonly StoredMessage[], ids: readonly string[], isLate: boolean) => {
@@ -117,7 +117,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
       .filter(({ message }) => message.role === "assistant")
       .map((stored) => ({ stored, call: checkAssistantMessage(process, thread, stored) }));
     const [attempt, ...others] = new Set(assistantMessages.map(({ call }) => call?.attempt));
-    check(attempt?.process === process && others.length === 0, "a batch is of one attempt", detail);
+    check(attempt?.process === process && others.length === 0, "a batch belongs to one attempt", detail);
     // A last step without text is stored empty, and not sent to the model later.
     const history = messages.map(({ message }) => message).filter(({ content }) => content !== "");
     const fault = findProblem([{ role: "user", content: "?" }, ...history]);
@@ -136,7 +136,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     const stranger = behind.find(
       (other) => other.stored.promptId !== promptId && other.process === process && other.step > startedAt.step && !other.isLate,
     );
-    check(isLate || !stranger, "an answer stands next to its prompt", () => `${stranger?.stored.id} came between, ${detail()}`);
+    check(isLate || !stranger, "an answer is next to its prompt", () => `${stranger?.stored.id} came between, ${detail()}`);
     const { stored, call } = assistantMessages.at(-1)!;
     if (call && stored.status === "complete" && ids.includes(attempt.responseId)) becomesWhole(thread, stored, call, isLate);
   };
@@ -146,7 +146,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     for (const { stored } of expectedStore.list(thread)) {
       check(!seen.has(stored.id), "an id is stored once", () => nameOf(thread, stored.id));
       seen.add(stored.id);
-      check(seen.has(stored.promptId), "no answer is without its prompt", () => nameOf(thread, stored.id));
+      check(seen.has(stored.promptId), "every answer has its prompt", () => nameOf(thread, stored.id));
     }
   };
 
@@ -183,7 +183,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
         if (!calls.some(({ number }) => number === callsIn(receivedText)[0])) continue;
         check(
           isPrefix(receivedText, texts.join("")),
-          "what was said is kept",
+          "the text of a failed attempt is stored",
           () => `${nameOf(thread, responseId)} showed ${receivedText.slice(0, 200)}`,
         );
       }
@@ -193,7 +193,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
       for (const [name, { thread, responseId, contents, isTold }] of completeAnswers) {
         const stored = expectedStore.find(thread, responseId)?.stored;
         const isThere = stored?.status === "complete" && stored.message.content === contents.at(-1);
-        check(isThere || !isTold, "a whole answer stays as it is", () => `${name} is ${JSON.stringify(stored ?? "gone")}`);
+        check(isThere || !isTold, "a complete answer does not change", () => `${name} is ${JSON.stringify(stored ?? "gone")}`);
         if (!isThere) completeAnswers.delete(name);
       }
     },

@@ -9,7 +9,7 @@ failOnUnhandledErrors();
 
 const card = '<content thesys="true">{"component":"Form","props":{"name":"contact"}}</content>';
 
-/** Form state as C1 writes it. */
+/** Form state in C1's markup. */
 const context = (value: string) =>
   `<context>[{&quot;contact&quot;:{&quot;fullname&quot;:{&quot;value&quot;:&quot;${value}&quot;,&quot;componentType&quot;:&quot;Input&quot;}}}]</context>`;
 
@@ -29,7 +29,7 @@ describe.each(variants)("%s", (via) => {
   };
   const writes = ({ store }: Threads) => store.calls.filter(({ method }) => method === "updateMessage").length;
 
-  test("is stored in the answer and given back with it; all else stays as it was", async () => {
+  test("is stored in the answer and loaded with it, and nothing else changes", async () => {
     const threads = await started();
     const before = await threads.backingStore.listMessages(ada("t"));
     const response = await save(threads, card + context("Ada"));
@@ -40,7 +40,7 @@ describe.each(variants)("%s", (via) => {
     expect(await threads.backingStore.listMessages(ada("t"))).toEqual(after);
   });
 
-  test("is stored in an answer whose prompt was deleted, and what else the answer has stays", async () => {
+  test("is stored in an answer whose prompt was deleted, and keeps the answer's other fields", async () => {
     const threads = await startThreads(via);
     const said = { role: "assistant", content: card, name: "form_filler", refusal: null };
     await threads.backingStore.appendMessages(ada("t"), [prompt(1), message("r1", "p1", said)]);
@@ -49,7 +49,7 @@ describe.each(variants)("%s", (via) => {
     expect((await threads.backingStore.listMessages(ada("t")))[0]?.message).toEqual({ ...said, content: card + context("Ada") });
   });
 
-  test("changes, and goes away where it is left out", async () => {
+  test("is replaced, and removed if it is missing", async () => {
     const threads = await started();
     for (const content of [card + context("A"), card + context("Ada"), card + context(""), card]) {
       expect((await save(threads, content)).status).toBe(204);
@@ -57,7 +57,7 @@ describe.each(variants)("%s", (via) => {
     }
   });
 
-  test("saved four times, it is written once", async () => {
+  test("is written once if it is saved four times", async () => {
     const threads = await started();
     const responses = await Promise.all([1, 2, 3, 4].map(() => save(threads, card + context("Ada"))));
     await save(threads, card + context("Ada"));
@@ -68,19 +68,19 @@ describe.each(variants)("%s", (via) => {
     expect(writes(threads)).toBe(written);
   });
 
-  test("does not gather the line breaks that C1 puts in front of it", async () => {
+  test("does not accumulate the line breaks that C1 adds before it", async () => {
     const threads = await started();
     for (const breaks of ["\n", "\n\n", "\n\n\n"]) await save(threads, card + breaks + context("Ada"));
     expect(await loaded(threads)).toBe(card + context("Ada"));
   });
 
-  test("an answer that ends in a line break keeps it", async () => {
+  test("keeps a line break at the end of the answer", async () => {
     const threads = await started(`${card}\n`);
     await save(threads, `${card}\n${context("Ada")}`);
     expect(await loaded(threads)).toBe(`${card}\n${context("Ada")}`);
   });
 
-  test("what the assistant said cannot be changed with it", async () => {
+  test("cannot change the text of the answer", async () => {
     const threads = await started();
     const rewritten = [
       "",
@@ -104,7 +104,7 @@ describe.each(variants)("%s", (via) => {
     expect(writes(threads)).toBe(0);
   });
 
-  test("an assistant may speak of <context>: that is no form state", async () => {
+  test("an answer may contain the text <context>", async () => {
     const spoken = [
       "The tag <context> opens and </context> closes.",
       'Send <context>{"a":1}</context> with it.',
@@ -122,7 +122,7 @@ describe.each(variants)("%s", (via) => {
     });
   });
 
-  test("what the browser could not read again is refused", async () => {
+  test("is rejected if the browser could not parse it", async () => {
     const threads = await started();
     const broken = [
       "",
@@ -150,7 +150,7 @@ describe.each(variants)("%s", (via) => {
     expect((await save(threads, `${card}<context>[{"a":"${"x".repeat(20_000)}"}]</context>`)).status).toBe(400);
   });
 
-  test("only whole answers have it", async () => {
+  test("is rejected for partial answers", async () => {
     const threads = await startThreads(via);
     const call = { id: "x", type: "function", function: { name: "look", arguments: "{}" } };
     await threads.backingStore.appendMessages(ada("t"), [
@@ -182,7 +182,7 @@ describe.each(variants)("%s", (via) => {
     expect(await threads.backingStore.getThread(ada("unknown"))).toBeUndefined();
   });
 
-  test("an answer that called tools is filled in as it was streamed", async () => {
+  test("is compared with the streamed text of an answer with tool calls", async () => {
     const threads = await startThreads(via);
     const call = { id: "x", type: "function", function: { name: "look", arguments: "{}" } };
     const step = message("c", "p1", { role: "assistant", content: "Let me look. ", tool_calls: [call] });
@@ -194,7 +194,7 @@ describe.each(variants)("%s", (via) => {
     expect(await threads.backingStore.listMessages(ada("t"))).toEqual([prompt(1), step, result, answer(1, card + context("Ada"))]);
   });
 
-  test("is found far back in a long thread, where few messages are read for an answer at its end", async () => {
+  test("finds an old answer in a long thread, and reads few messages for a recent one", async () => {
     const threads = await startThreads(via);
     const all = Array.from({ length: 200 }, (_, n) => [prompt(n), answer(n, card)]).flat();
     await threads.backingStore.appendMessages(ada("t"), all);
@@ -209,7 +209,7 @@ describe.each(variants)("%s", (via) => {
     }
   });
 
-  test("an answer that begins before the messages first read is still compared as a whole", async () => {
+  test("compares the whole answer, even if its start is further back than the first read", async () => {
     const threads = await startThreads(via);
     const call = { id: "x", type: "function", function: { name: "look", arguments: "{}" } };
     const later = Array.from({ length: 24 }, (_, n) => [prompt(n + 2), answer(n + 2)]).flat();
@@ -233,7 +233,7 @@ describe.each(variants)("%s", (via) => {
     expect((await save(threads, card + context("Bob"))).status).toBe(404);
   });
 
-  test("of one owner stays apart from another's", async () => {
+  test("is separate for each owner", async () => {
     const threads = await started();
     await threads.backingStore.appendMessages({ owner: "eve", threadId: "t" }, [prompt(1), answer(1, card)]);
     const body = { threadId: "t", message: { id: "r1", role: "assistant", content: card + context("Eve") } };
@@ -241,7 +241,7 @@ describe.each(variants)("%s", (via) => {
     expect(await loaded(threads)).toBe(card);
   });
 
-  test("of odd ids is found by exactly these", async () => {
+  test("works with unusual ids", async () => {
     const threads = await startThreads(via);
     for (const threadId of ["a/b", "a%2Fb", "..", "?#"]) {
       await threads.backingStore.appendMessages(ada(threadId), [prompt(1), answer(1, card), prompt("%2F"), answer("%2F", card)]);
@@ -253,7 +253,7 @@ describe.each(variants)("%s", (via) => {
     }
   });
 
-  test("can come the moment the answer has ended, and is what a later turn and a repeated request see", async () => {
+  test("can be saved as soon as the answer ends, and later turns and replays have it", async () => {
     const chat = await startChat({ via, authorize: () => ({ owner: "ada" }), script: answerWith(card.slice(0, 20), card.slice(20)) });
     const threads = await startThreads(via, { store: chat.backingStore });
     const { text } = await readResponse(chat.post(chatBody("Form, please")));
@@ -265,7 +265,7 @@ describe.each(variants)("%s", (via) => {
     expect(chat.model.calls).toHaveLength(2);
   });
 
-  test("waits for nothing while the answer is still written: there is none yet", async () => {
+  test("is rejected at once while the answer is running", async () => {
     const chat = await startChat({ via, authorize: () => ({ owner: "ada" }), script: answerThenStall(card) });
     const threads = await startThreads(via, { store: chat.backingStore });
     const leaving = new AbortController();
@@ -276,13 +276,13 @@ describe.each(variants)("%s", (via) => {
     await chat.waitForTurns();
     await expectError(await save(threads, card + context("Ada")), 409, "form_mismatch");
     expect(await loaded(threads)).toBe(card);
-    // Made anew, it is whole, and can be filled in.
+    // After a retry the answer is complete and accepts form state.
     chat.model.always(answerWith(card, "!"));
     await readResponse(chat.post(chatBody("Form, please")));
     expect((await save(threads, `${card}!${context("Ada")}`)).status).toBe(204);
   });
 
-  test("of a thread deleted meanwhile does not bring it back", async () => {
+  test("does not restore a thread that was deleted meanwhile", async () => {
     const threads = await started();
     threads.store.injectFaults(({ method }) =>
       method === "updateMessage" ? { before: threads.backingStore.deleteThread(ada("t")) } : undefined,

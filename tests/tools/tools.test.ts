@@ -1,4 +1,4 @@
-/** Tools within a turn: every call gets its result, and both are stored with the answer or not at all. */
+/** Tools: every call gets its result, and both are stored with the answer or not at all. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { ChatCompletionChunk, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import { describe, expect, it } from "vitest";
@@ -36,7 +36,7 @@ const resultsOf = (messages: readonly ChatCompletionMessageParam[]) =>
   messages.filter(({ role }) => role === "tool").map(({ content }) => (typeof content === "string" ? content : ""));
 
 describe.each(variants)("$name", ({ way }) => {
-  it("runs a tool, gives the model its result, and stores calls, results and answer as one batch", async () => {
+  it("runs a tool, sends its result to the model, and stores calls, results and answer as one batch", async () => {
     const chat = await startChat({ ...way, tools, generateId: counter() });
     chat.model.next(
       sendPieces(
@@ -70,7 +70,7 @@ describe.each(variants)("$name", ({ way }) => {
     const appended = chat.store.calls.filter(({ method }) => method === "appendMessages").map(({ args }) => (args[1] as unknown[]).length);
     expect(appended).toEqual([1, 3]);
     expect(chat.turnEnds).toMatchObject([{ status: "complete", steps: 2, finishReason: "stop" }]);
-    // A replay is all of the text, byte for byte; the next turn is told all of the steps.
+    // A replay has the whole text, and the next turn sends all steps to the model.
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Let me look. It is 21 degrees.");
     await readResponse(chat.post(chatBody("And now?", 2)));
     expect(chat.model.calls[2]?.body.messages.slice(0, 4)).toEqual([
@@ -80,7 +80,7 @@ describe.each(variants)("$name", ({ way }) => {
     ]);
   });
 
-  it("aborts a tool and calls no model any more when the client leaves in the middle of it", async () => {
+  it("aborts a tool when the client disconnects, and does not call the model again", async () => {
     const begun = createGate();
     let given: ToolContext | undefined;
     const slow: ChatTool = {
@@ -109,7 +109,7 @@ describe.each(variants)("$name", ({ way }) => {
     expect(chat.errors).toEqual([]);
     expect(chat.model.calls.length).toBe(1);
     expect(chat.turnEnds).toMatchObject([{ status: "stopped", finishReason: "tool_calls", steps: 1 }]);
-    // The thread can go on, and the same ids make the answer anew.
+    // The thread can continue, and the same ids get a new answer.
     expect((await readResponse(chat.post(chatBody("Next", 2)))).text).toBe("Answer to Next.");
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
     await chat.waitForTurns();
@@ -119,16 +119,16 @@ describe.each(variants)("$name", ({ way }) => {
   });
 });
 
-describe("what a tool does becomes a result:", () => {
+describe("a tool's result:", () => {
   const secret = "password hunter2";
   it.each<[name: string, run: ChatTool["run"], result: string | RegExp, isError?: boolean]>([
-    ["a text", () => "Sunny", "Sunny"],
-    ["an empty text", () => "", ""],
+    ["a string", () => "Sunny", "Sunny"],
+    ["an empty string", () => "", ""],
     ["an object", () => ({ a: [1] }), '{"a":[1]}'],
     ["nothing", () => undefined, "null"],
     ["null", () => null, "null"],
     ["a promise", async () => 42, "42"],
-    ["a function, which is no JSON", () => () => {}, "null"],
+    ["a function, which is not JSON", () => () => {}, "null"],
     [
       "a throw",
       () => {
@@ -139,7 +139,7 @@ describe("what a tool does becomes a result:", () => {
     ],
     ["a rejection", () => Promise.reject(new Error(secret)), /failed/, true],
     [
-      "a circle, which is no JSON",
+      "a circular array, which is not JSON",
       () => {
         const circle: unknown[] = [];
         circle.push(circle);
@@ -148,46 +148,46 @@ describe("what a tool does becomes a result:", () => {
       /failed/,
       true,
     ],
-    ["a bigint, which is no JSON", () => 1n, /failed/, true],
+    ["a bigint, which is not JSON", () => 1n, /failed/, true],
   ])("%s", async (_, run, result, isError = false) => {
     const chat = await startChat({ tools: createTools([{ name: "tool", run }]) });
     chat.model.next(callTools({ id: "c1", name: "tool", args: {} }), answerWith("Done."));
     expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
     await chat.waitForTurns();
-    const [told] = resultsOf(chat.model.calls[1]?.body.messages ?? []);
-    const matched = typeof result === "string" ? told === result : result.test(told ?? "");
-    expect({ told, matched }).toEqual({ told, matched: true });
-    expect(told).not.toContain(secret);
+    const [toolResult] = resultsOf(chat.model.calls[1]?.body.messages ?? []);
+    const matched = typeof result === "string" ? toolResult === result : result.test(toolResult ?? "");
+    expect({ toolResult, matched }).toEqual({ toolResult, matched: true });
+    expect(toolResult).not.toContain(secret);
     const failure = { code: "internal", message: "A tool failed.", cause: { message: "The tool tool failed.", cause: expect.any(Error) } };
     expect(chat.errors).toMatchObject(isError ? [failure] : []);
-    expect(contentOf((await chat.listStored())[2])).toBe(told);
+    expect(contentOf((await chat.listStored())[2])).toBe(toolResult);
   });
 });
 
-describe("what the model asks for:", () => {
+describe("the model's calls:", () => {
   it.each<[name: string, call: { name: string; args: unknown }, args: unknown]>([
     ["arguments", { name: "tool", args: { a: 1 } }, { a: 1 }],
     ["no arguments", { name: "tool", args: "" }, {}],
-    ["arguments of white space", { name: "tool", args: " " }, {}],
-    ["arguments that are no object", { name: "tool", args: "5" }, 5],
-    ["arguments that are no JSON", { name: "tool", args: '{"a":' }, undefined],
-    ["a tool that is not there", { name: "rm", args: {} }, undefined],
-    ["a tool of the prototype", { name: "constructor", args: {} }, undefined],
-    ["a tool without name", { name: "", args: {} }, undefined],
-    ["a tool with a name no provider takes", { name: "functions.look up", args: {} }, undefined],
-    ["a tool with a name without end", { name: "a".repeat(100), args: {} }, undefined],
+    ["arguments with only white space", { name: "tool", args: " " }, {}],
+    ["arguments that are not an object", { name: "tool", args: "5" }, 5],
+    ["arguments that are not JSON", { name: "tool", args: '{"a":' }, undefined],
+    ["an unknown tool", { name: "rm", args: {} }, undefined],
+    ["a tool with the name of an Object property", { name: "constructor", args: {} }, undefined],
+    ["a tool without a name", { name: "", args: {} }, undefined],
+    ["a tool with a name that providers reject", { name: "functions.look up", args: {} }, undefined],
+    ["a tool with a name that is too long", { name: "a".repeat(100), args: {} }, undefined],
   ])("%s", async (_, { name, args }, expected) => {
     const got: unknown[] = [];
     const chat = await startChat({ tools: createTools([{ name: "tool", run: (given) => (got.push(given), "ok") }]) });
     chat.model.next(callTools({ id: "c1", name, args }), answerWith("Done."));
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
     expect(got).toEqual(expected === undefined ? [] : [expected]);
-    const [told] = resultsOf(chat.model.calls[1]?.body.messages ?? []);
-    expect(told === "ok").toBe(expected !== undefined);
-    expect(told ?? "").toMatch(/ok|error/);
-    // The model's server takes no broken call back: not in this turn, and not in the next.
+    const [toolResult] = resultsOf(chat.model.calls[1]?.body.messages ?? []);
+    expect(toolResult === "ok").toBe(expected !== undefined);
+    expect(toolResult ?? "").toMatch(/ok|error/);
+    // The model server rejects invalid calls, in this turn and in the next.
     expect((await readResponse(chat.post(chatBody("And now?", 2)))).text).toBe("Answer to And now?.");
-    // What the model makes up is no fault of the app's.
+    // A wrong call of the model is not an error of the app.
     await chat.waitForTurns();
     expect(chat.errors).toEqual([]);
   });
@@ -202,15 +202,15 @@ describe("what the model asks for:", () => {
       [[toolCall("c1", "tool", "")], [piece(0, '{"n"')], [piece(0, ":1}")], [toolCall("c2", "tool", "", 1)], [piece(1, '{"n":2}')]],
     ],
     [
-      "calls in pieces, mixed",
+      "calls in pieces, interleaved",
       [
         [toolCall("c1", "tool", '{"n"'), toolCall("c2", "tool", "{", 1)],
         [piece(1, '"n":2}'), piece(0, ":1}")],
       ],
     ],
-    ["calls whole, in one chunk", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}', 1)]]],
+    ["whole calls in one chunk", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}', 1)]]],
     [
-      "calls in pieces, without numbers, and some without anything",
+      "calls in pieces without an index, some of them empty",
       [
         [unnumbered("c1", '{"n"')],
         [{ function: { arguments: ":1}" } } as ToolCallDelta, { function: null } as never],
@@ -218,10 +218,10 @@ describe("what the model asks for:", () => {
         [{ function: { arguments: '{"n":2}' } } as ToolCallDelta, {} as ToolCallDelta],
       ],
     ],
-    ["calls whole, without numbers", [[unnumbered("c1", '{"n":1}')], [unnumbered("c2", '{"n":2}')]]],
-    ["calls whole, all with one number", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}')]]],
+    ["whole calls without an index", [[unnumbered("c1", '{"n":1}')], [unnumbered("c2", '{"n":2}')]]],
+    ["whole calls with the same index", [[toolCall("c1", "tool", '{"n":1}'), toolCall("c2", "tool", '{"n":2}')]]],
     [
-      "calls in pieces, all with one number",
+      "calls in pieces with the same index",
       [[toolCall("c1", "tool", "")], [piece(0, '{"n":1}')], [toolCall("c2", "tool", "")], [piece(0, '{"n":2}')]],
     ],
     [
@@ -234,7 +234,7 @@ describe("what the model asks for:", () => {
       ],
     ],
     [
-      "calls whose pieces have ids of their own",
+      "calls whose pieces have different ids",
       [
         [toolCall("c1", "tool", ""), toolCall("c2", "tool", "", 1)],
         [toolCall("c3", "", '{"n":1}'), toolCall("c4", "", '{"n":2}', 1)],
@@ -247,30 +247,30 @@ describe("what the model asks for:", () => {
       answerWith("Done."),
     );
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
-    const [, asked, ...results] = chat.model.calls[1]?.body.messages ?? [];
-    expect(asked).toMatchObject({ role: "assistant", tool_calls: whole });
+    const [, callMessage, ...results] = chat.model.calls[1]?.body.messages ?? [];
+    expect(callMessage).toMatchObject({ role: "assistant", tool_calls: whole });
     expect(results).toEqual([
       { role: "tool", tool_call_id: "c1", content: '{"n":1}' },
       { role: "tool", tool_call_id: "c2", content: '{"n":2}' },
     ]);
   });
 
-  it("calls without ids get ids of their own", async () => {
+  it("calls without ids get new ids", async () => {
     const chat = await startChat({ tools });
     chat.model.next(callTools({ id: "", name: "weather", args: {} }, { id: "", name: "weather", args: {} }), answerWith("Done."));
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
   });
 
-  it("calls with one id get different ones, each with its result", async () => {
+  it("calls with the same id get different ids, each with its result", async () => {
     const chat = await startChat({ tools: createTools([{ name: "tool", run: (args) => args }]) });
     chat.model.next(callTools({ id: "c1", name: "tool", args: { n: 1 } }, { id: "c1", name: "tool", args: { n: 2 } }), answerWith("Done."));
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
-    const [, asked, ...results] = chat.model.calls[1]?.body.messages ?? [];
-    const ids = asked?.role === "assistant" ? asked.tool_calls?.map(({ id }) => id) : undefined;
+    const [, callMessage, ...results] = chat.model.calls[1]?.body.messages ?? [];
+    const ids = callMessage?.role === "assistant" ? callMessage.tool_calls?.map(({ id }) => id) : undefined;
     expect(results).toEqual([1, 2].map((n, index) => ({ role: "tool", tool_call_id: ids?.[index], content: `{"n":${n}}` })));
   });
 
-  it("what else a provider says of a call goes back to it, and counts as text of the answer", async () => {
+  it("further fields of a call are sent back to the provider, and count toward the answer's size", async () => {
     const extra_content = { google: { thought_signature: "s".repeat(500) } };
     const signed = sendPieces(
       toEvent(chunk({ tool_calls: [{ ...toolCall("c1", "weather", "{}"), extra_content } as ToolCallDelta] })),
@@ -289,7 +289,7 @@ describe("what the model asks for:", () => {
     expect(small.errors).toMatchObject([{ code: "answer_too_large" }]);
   });
 
-  it("several at once run at the same time, their results in the order of the calls", async () => {
+  it("several calls run at the same time, with results in their order", async () => {
     const both = createGate();
     let running = 0;
     const run = async (args: unknown) => {
@@ -307,7 +307,7 @@ describe("what the model asks for:", () => {
     expect(resultsOf(chat.model.calls[1]?.body.messages ?? [])).toEqual(['{"wait":10}', '{"wait":0}']);
   });
 
-  it("tools with a finish reason of stop, as some providers say", async () => {
+  it("calls with the finish reason stop", async () => {
     const chat = await startChat({ tools });
     chat.model.next(
       sendPieces(toEvent(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] })), finishEvent("stop"), doneEvent),
@@ -316,7 +316,7 @@ describe("what the model asks for:", () => {
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
   });
 
-  it("tools where the app has none fails the turn", async () => {
+  it("calls in an app without tools fail the turn", async () => {
     const chat = await startChat();
     chat.model.next(callsWeather);
     expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(502);
@@ -326,7 +326,7 @@ describe("what the model asks for:", () => {
   });
 });
 
-it("shows all that was said before a tool while the tool runs", async () => {
+it("streams all text before a tool while the tool runs", async () => {
   const end = createGate();
   const slow = createTools([{ name: "look", run: () => end.opened }]);
   const chat = await startChat({ tools: slow, flushInterval: 300 });
@@ -339,20 +339,20 @@ it("shows all that was said before a tool while the tool runs", async () => {
   expect((await reader?.read())?.value).toBe(" Done.");
 });
 
-it("keeps of each step what was said in it, and replays each once", async () => {
+it("stores the text of each step, and replays each once", async () => {
   const chat = await startChat({ tools });
-  const calls = (said: string, id: string) =>
-    sendPieces(textEvent(said), toEvent(chunk({ tool_calls: [toolCall(id, "weather", "{}")] }, "tool_calls")));
+  const calls = (content: string, id: string) =>
+    sendPieces(textEvent(content), toEvent(chunk({ tool_calls: [toolCall(id, "weather", "{}")] }, "tool_calls")));
   chat.model.next(calls("One, ", "c1"), calls("two, ", "c2"), answerWith("three."));
   const whole = { status: 200, text: "One, two, three.", failed: false };
   expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
   await chat.waitForTurns();
-  const said = (await chat.listStored()).filter(({ message }) => message.role === "assistant").map(contentOf);
-  expect(said).toEqual(["One, ", "two, ", "three."]);
+  const texts = (await chat.listStored()).filter(({ message }) => message.role === "assistant").map(contentOf);
+  expect(texts).toEqual(["One, ", "two, ", "three."]);
   expect(await readResponse(chat.post(chatBody("Hi")))).toEqual(whole);
 });
 
-it("is refused with 409 to name an answer as the result of a tool is named", async () => {
+it("rejects a response id that belongs to a tool result with 409", async () => {
   const chat = await startChat({ tools });
   chat.model.next(callsWeather, answerWith("Sunny."));
   await readResponse(chat.post(chatBody("Hi")));
@@ -398,7 +398,7 @@ it("gives each tool of a step a context of its own", async () => {
   expect(owners).toEqual(["ada", "ada"]);
 });
 
-it("gives a tool what is known of the turn", async () => {
+it("passes the turn's context to a tool", async () => {
   const contexts: ToolContext[] = [];
   const chat = await startChat({
     authorize: () => ({ owner: "ada" }),
@@ -416,7 +416,7 @@ function piece(index: number, args: string): ToolCallDelta {
   return { index, function: { arguments: args } };
 }
 
-/** As some providers send a call: whole, and without its number. */
+/** A whole call without an index, which some providers send. */
 function unnumbered(id: string, args: string): ToolCallDelta {
   const { index: _, ...rest } = toolCall(id, "tool", args);
   return rest as ToolCallDelta;

@@ -1,4 +1,4 @@
-/** A turn with tools that goes wrong: the calls that have their results are kept, and replaced when the answer is made anew. */
+/** Turns with tools that fail: calls with results are stored, and replaced on a retry. */
 import { describe, expect, it } from "vitest";
 import { createTools } from "../../src/tools.ts";
 import { chatBody, summarize, readResponse, rolesOf, startChat } from "../support/chat.ts";
@@ -23,7 +23,7 @@ const tools = createTools([{ name: "weather", run: () => "Sunny" }]);
 const callsWeather = callTools({ id: "c1", name: "weather", args: { city: "Rome" } });
 
 describe("a turn with tools", () => {
-  it("ends after limits.steps model calls, and keeps what was done", async () => {
+  it("ends after limits.steps model calls, and stores its calls and results", async () => {
     const chat = await startChat({ tools, limits: { steps: 3 }, script: callsWeather });
     const seen = await readResponse(chat.post(chatBody("Hi")));
     expect(seen.status === 502 || seen.failed).toBe(true);
@@ -35,13 +35,13 @@ describe("a turn with tools", () => {
     expect(rolesOf(await chat.listStored())).toEqual(["user complete", ...step, ...step, ...step]);
   });
 
-  it("never ends cleanly where the ids of its messages leave no place for the answer", async () => {
+  it("never ends cleanly if a message already has the answer's id", async () => {
     const chat = await startChat({ tools, generateId: () => "r1" });
     chat.model.next(callsWeather, answerWith("Done."));
     expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(true);
   });
 
-  it("stores nothing of an answer where generateId gives an id twice, and heals", async () => {
+  it("stores nothing if generateId returns an id twice, and succeeds on a retry", async () => {
     for (const generateId of [() => "r1", () => "x"]) {
       const chat = await startChat({ tools, generateId });
       chat.model.next(callsWeather, answerWith("Done."));
@@ -56,7 +56,7 @@ describe("a turn with tools", () => {
     }
   });
 
-  it("may take exactly limits.steps model calls", async () => {
+  it("may make exactly limits.steps model calls", async () => {
     const chat = await startChat({ tools, limits: { steps: 2 } });
     chat.model.next(callsWeather, answerWith("Done."));
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Done.");
@@ -66,31 +66,28 @@ describe("a turn with tools", () => {
     ["a cut", sendPieces(textEvent("Half"))],
     ["a refusal", async (call) => call.head(500)],
     ["silence", neverAnswer, 500],
-  ])(
-    "keeps the steps that were whole when the next breaks off (%s), and replaces all of them when it is made anew",
-    async (_, script, firstChunk) => {
-      const chat = await startChat({ tools, timeouts: { firstChunk } });
-      chat.model.next(callsWeather, script);
-      const seen = await readResponse(chat.post(chatBody("Hi")));
-      expect(seen.status !== 200 || seen.failed).toBe(true);
-      await chat.waitForTurns();
-      expect(rolesOf(await chat.listStored())).toEqual([
-        "user complete",
-        "assistant failed",
-        "tool failed",
-        ...(seen.text === "Half" ? ["assistant failed"] : []),
-      ]);
-      const patient = await startChat({ sharesStoreWith: chat, tools });
-      patient.model.next(callsWeather, answerWith("Done."));
-      expect(await readResponse(patient.post(chatBody("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
-      await patient.waitForTurns();
-      // The model was told nothing of the attempt that failed.
-      expect(patient.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hi" }]);
-      expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
-    },
-  );
+  ])("stores the complete steps if the next one breaks (%s), and replaces all of them on a retry", async (_, script, firstChunk) => {
+    const chat = await startChat({ tools, timeouts: { firstChunk } });
+    chat.model.next(callsWeather, script);
+    const seen = await readResponse(chat.post(chatBody("Hi")));
+    expect(seen.status !== 200 || seen.failed).toBe(true);
+    await chat.waitForTurns();
+    expect(rolesOf(await chat.listStored())).toEqual([
+      "user complete",
+      "assistant failed",
+      "tool failed",
+      ...(seen.text === "Half" ? ["assistant failed"] : []),
+    ]);
+    const patient = await startChat({ sharesStoreWith: chat, tools });
+    patient.model.next(callsWeather, answerWith("Done."));
+    expect(await readResponse(patient.post(chatBody("Hi")))).toEqual({ status: 200, text: "Done.", failed: false });
+    await patient.waitForTurns();
+    // The failed attempt is not sent to the model.
+    expect(patient.model.calls[0]?.body.messages).toEqual([{ role: "user", content: "Hi" }]);
+    expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant complete", "tool complete", "assistant complete"]);
+  });
 
-  it("is made anew without tools as well, and nothing of the old attempt stays", async () => {
+  it("can be retried without tools, and nothing of the old attempt remains", async () => {
     const chat = await startChat({ tools });
     chat.model.next(callsWeather, sendPieces(textEvent("Half")));
     await readResponse(chat.post(chatBody("Hi")));
@@ -99,7 +96,7 @@ describe("a turn with tools", () => {
     expect(summarize(await chat.listStored())).toEqual(['user p1 complete "Hi"', 'assistant r1 complete "Answer to Hi."']);
   });
 
-  it("ends at the turn's timeout while a tool hangs, with a result for its call", async () => {
+  it("times out while a tool hangs, and stores a result for its call", async () => {
     const chat = await startChat({ tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]), timeouts: { turn: 600 } });
     chat.model.next(callsWeather);
     expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(504);
@@ -108,7 +105,7 @@ describe("a turn with tools", () => {
     expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant failed", "tool failed"]);
   });
 
-  it("ends at the turn's timeout while a tool hangs that was called by a model which keeps its connection open", async () => {
+  it("times out while a tool hangs and the model keeps its connection open", async () => {
     const chat = await startChat({
       tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]),
       timeouts: { turn: 3_000 },
@@ -122,7 +119,7 @@ describe("a turn with tools", () => {
     expect(rolesOf(await chat.listStored())).toEqual(["user complete", "assistant failed", "tool failed"]);
   });
 
-  it("keeps what was said before its tools once, and counts its tokens once, where the turn ends in a tool", async () => {
+  it("stores the text before its tools once, and counts its tokens once, if the turn ends in a tool", async () => {
     const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
     const chat = await startChat({ tools: createTools([{ name: "weather", run: () => new Promise(() => {}) }]), timeouts: { turn: 600 } });
     const calls = toEvent(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls"));
@@ -145,7 +142,7 @@ describe("a turn with tools", () => {
     expect(chat.errors).toMatchObject([{ code: "answer_too_large" }]);
   });
 
-  it("keeps no call whose arguments broke off", async () => {
+  it("stores no call with incomplete arguments", async () => {
     const chat = await startChat({ tools });
     chat.model.next(sendPieces(toEvent(chunk({ tool_calls: [toolCall("c1", "weather", '{"ci')] }))));
     expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(502);
@@ -158,14 +155,14 @@ describe("a turn with tools", () => {
     ["the names", [toolCall("c1", "x".repeat(200), "{}")]],
     ["the ids", [toolCall("x".repeat(200), "weather", "{}")]],
     ["the number", Array.from({ length: 200 }, (_, index) => ({ index }))],
-  ])("counts %s of calls as part of the answer's size", async (_, tool_calls) => {
+  ])("counts %s of calls toward the answer's size", async (_, tool_calls) => {
     const chat = await startChat({ tools, limits: { answerCharacters: 100 } });
     chat.model.next(sendPieces(...tool_calls.map((call) => toEvent(chunk({ tool_calls: [call] }))), finishEvent("tool_calls")));
     expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(502);
     expect(chat.errors).toMatchObject([{ code: "answer_too_large" }]);
   });
 
-  it("may end without another word: what it said before its tools is the answer, and is replayed", async () => {
+  it("may end without further text: the text before its tools is the answer", async () => {
     const chat = await startChat({ tools });
     const says = sendPieces(textEvent("Sunny, I think."), toEvent(chunk({ tool_calls: [toolCall("c1", "weather", "{}")] }, "tool_calls")));
     chat.model.next(says, sendPieces(finishEvent()));
@@ -182,7 +179,7 @@ describe("a turn with tools", () => {
     expect((await readResponse(chat.post(chatBody("Next", 2)))).text).toBe("Answer to Next.");
   });
 
-  it("fails when it says nothing in any of its steps", async () => {
+  it("fails if no step has text", async () => {
     const chat = await startChat({ tools });
     chat.model.next(callsWeather, sendPieces(finishEvent()));
     expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(502);

@@ -13,25 +13,25 @@ const collectGarbage = runInNewContext("gc") as () => void;
 /** The kinds of turn: read to the end, or aborted at a stage. */
 const ways = [
   "read",
-  "gone before the handler begins",
+  "disconnected before the handler starts",
   "read",
-  "gone before the model answers",
+  "disconnected before the model answers",
   "read",
   "cancelled after the first text",
-  "joined, and left by one of two",
+  "joined, and one of two disconnected",
   "aborted after the first text",
   "never read",
-  "gone while waiting in line",
+  "disconnected in the queue",
 ] as const;
 
 type Way = (typeof ways)[number];
 
 const modelFor: Partial<Record<Way, string>> = {
-  "gone before the model answers": "silent",
+  "disconnected before the model answers": "silent",
   "cancelled after the first text": "slow",
   "aborted after the first text": "slow",
-  "joined, and left by one of two": "slow",
-  "gone while waiting in line": "slow",
+  "joined, and one of two disconnected": "slow",
+  "disconnected in the queue": "slow",
 };
 
 const words = Array.from({ length: 8 }, (_, index) => `word ${index} `);
@@ -125,13 +125,13 @@ test("10,000 turns, half of them aborted, leave nothing behind", { timeout: 120_
   expect([...seen].sort()).toEqual(
     [
       `read: ${words.join("")}`,
-      "gone before the handler begins: 499",
-      "gone before the model answers: 499",
+      "disconnected before the handler starts: 499",
+      "disconnected before the model answers: 499",
       "cancelled after the first text: ",
-      `joined, and left by one of two: ${words.join("")}`,
+      `joined, and one of two disconnected: ${words.join("")}`,
       "aborted after the first text: ",
       "never read: 200",
-      "gone while waiting in line: 499",
+      "disconnected in the queue: 499",
     ].sort(),
   );
   expect(outcomes.get("complete")).toBeGreaterThan(4000);
@@ -219,10 +219,10 @@ async function playTurn(way: Way, handler: ChatHandler, threadId: string, shared
   switch (way) {
     case "read":
       return (await send()).text();
-    case "gone before the handler begins":
+    case "disconnected before the handler starts":
       aborter.abort();
       return (await send(aborter)).status;
-    case "gone before the model answers": {
+    case "disconnected before the model answers": {
       const response = send(aborter);
       await resolveSoon();
       aborter.abort();
@@ -239,7 +239,7 @@ async function playTurn(way: Way, handler: ChatHandler, threadId: string, shared
       aborter.abort();
       return reader.cancel().catch(() => {});
     }
-    case "gone while waiting in line": {
+    case "disconnected in the queue": {
       const first = send();
       const second = send(aborter, 1);
       await resolveSoon();
@@ -247,7 +247,7 @@ async function playTurn(way: Way, handler: ChatHandler, threadId: string, shared
       await (await first).body?.cancel();
       return (await second).status;
     }
-    case "joined, and left by one of two": {
+    case "joined, and one of two disconnected": {
       const [first, second] = await Promise.all([send(aborter), send()]);
       aborter.abort();
       const text = await second.text();

@@ -1,4 +1,4 @@
-/** A thread's title: the first prompt's plain text, or the app's own, and in the end whatever the person calls it. */
+/** Titles: the plain text of the first prompt, or the app's own, until the user renames the thread. */
 import { describe, expect, it } from "vitest";
 import { promptText } from "../../src/index.ts";
 import { chatBody, type Chat, readResponse, startChat } from "../support/chat.ts";
@@ -9,7 +9,7 @@ failOnUnhandledErrors();
 
 const titleOf = async (chat: Chat) => (await chat.backingStore.getThread({ owner: "", threadId: "t" }))?.title;
 
-/** Prompts with the text that a person typed. */
+/** Prompts, each with the text that the user typed. */
 const prompts: [prompt: unknown, typed: string][] = [
   ["Hello there", "Hello there"],
   ["  Hello  ", "Hello"],
@@ -58,7 +58,7 @@ it.each([
   expect(await titleOf(chat)).toBe(title);
 });
 
-it("is there with the first message, before the model answers", async () => {
+it("is stored with the first prompt, before the model answers", async () => {
   const chat = await startChat();
   const end = createGate();
   chat.model.next(() => end.opened);
@@ -69,7 +69,7 @@ it("is there with the first message, before the model answers", async () => {
   await response;
 });
 
-it("is quick to make from a long prompt", async () => {
+it("is fast for a long prompt", async () => {
   const chat = await startChat({ limits: { bodyBytes: 10_000_000, promptCharacters: 5_000_000 } });
   const started = performance.now();
   for (const content of ["<content ".repeat(100_000), `<content>${"&".repeat(900_000)}`, " ".repeat(900_000) + "x"])
@@ -77,11 +77,11 @@ it("is quick to make from a long prompt", async () => {
   expect(performance.now() - started).toBeLessThan(5_000);
 });
 
-it("is of the text without white space around it", () => {
+it("has no white space around it", () => {
   expect(promptText('<content thesys="true"> A &amp; B\n</content>')).toBe("A & B");
 });
 
-describe("the title hook", () => {
+describe("generateTitle", () => {
   it("is given up after timeouts.turn: what waitUntil was given settles, and the title of the prompt stays", async () => {
     const chat = await startChat({ generateTitle: () => new Promise(() => {}), timeouts: { turn: 1_500 } });
     expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
@@ -90,12 +90,12 @@ describe("the title hook", () => {
     expect(await titleOf(chat)).toBe("Hi");
   });
 
-  it("gives the title, once, from the first prompt, without the turn waiting for it", async () => {
+  it("runs once for the first prompt, and the turn does not wait for it", async () => {
     const made = createGate();
-    const asked: string[] = [];
+    const titleCalls: string[] = [];
     const chat = await startChat({
       generateTitle: async ({ prompt }) => {
-        asked.push(prompt.id);
+        titleCalls.push(prompt.id);
         await made.opened;
         return "  A better\n title ";
       },
@@ -106,17 +106,17 @@ describe("the title hook", () => {
     made.open();
     await chat.waitForTurns();
     expect(await titleOf(chat)).toBe("A better title");
-    expect(asked).toEqual(["p1"]);
+    expect(titleCalls).toEqual(["p1"]);
   });
 
-  it("titles a first prompt without a word, too", async () => {
+  it("runs for a first prompt without text, too", async () => {
     const chat = await startChat({ generateTitle: () => "A picture" });
     await readResponse(chat.post(chatBody([{ type: "image_url", image_url: { url: "https://a.b/c" } }])));
     await chat.waitForTurns();
     expect(await titleOf(chat)).toBe("A picture");
   });
 
-  it("gives the title also where the first prompt was stored before its turn", async () => {
+  it("runs if the first prompt was stored before its turn", async () => {
     const chat = await startChat({ generateTitle: () => "Better" });
     const prompt = { id: "p1", promptId: "p1", message: { role: "user", content: "Hi" }, status: "complete", createdAt: 0 } as const;
     await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, [prompt], { title: "Hi" });
@@ -125,7 +125,7 @@ describe("the title hook", () => {
     expect(await titleOf(chat)).toBe("Better");
   });
 
-  it("leaves a title alone that the person changed meanwhile", async () => {
+  it("keeps a title that the user changed meanwhile", async () => {
     const made = createGate();
     const chat = await startChat({ generateTitle: () => made.opened.then(() => "Made up") });
     await readResponse(chat.post(chatBody("Hi")));
@@ -135,7 +135,7 @@ describe("the title hook", () => {
     expect(await titleOf(chat)).toBe("My own");
   });
 
-  it("brings no thread back that was deleted meanwhile", async () => {
+  it("does not restore a thread that was deleted meanwhile", async () => {
     const made = createGate();
     const chat = await startChat({ generateTitle: () => made.opened.then(() => "Made up") });
     await readResponse(chat.post(chatBody("Hi")));
@@ -151,21 +151,21 @@ describe("the title hook", () => {
     [" \n", "Hi"],
     ["x".repeat(200), `${"x".repeat(79)}…`],
     ["a\ud83d", "a\ufffd"],
-  ])("may give %j", async (given, title) => {
+  ])("may return %j", async (given, title) => {
     const chat = await startChat({ generateTitle: () => given });
     await readResponse(chat.post(chatBody("Hi")));
     await chat.waitForTurns();
     expect(await titleOf(chat)).toBe(title);
   });
 
-  it.each<[unknown]>([[undefined], [null], [5], [{}]])("harms nothing when it gives %j", async (given) => {
+  it.each<[unknown]>([[undefined], [null], [5], [{}]])("changes nothing if it returns %j", async (given) => {
     const chat = await startChat({ generateTitle: () => given as string });
     expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(false);
     await chat.waitForTurns();
     expect(await titleOf(chat)).toBe("Hi");
   });
 
-  it.each(["getThread", "renameThread"])("harms nothing when the store's %s() fails", async (method) => {
+  it.each(["getThread", "renameThread"])("does not harm the turn if the store's %s() fails", async (method) => {
     const chat = await startChat({ generateTitle: () => "Better" });
     chat.store.injectFaults((call) => (call.method === method ? "reject" : undefined));
     expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(false);
@@ -174,13 +174,13 @@ describe("the title hook", () => {
     expect(chat.errors).toMatchObject([{ code: "store_failed" }]);
   });
 
-  it("is asked although the first answer breaks off, and not again when it is made anew", async () => {
-    let asked = 0;
-    const chat = await startChat({ generateTitle: () => `Title ${++asked}` });
+  it("runs even if the first answer breaks, and not again on the retry", async () => {
+    let titleCalls = 0;
+    const chat = await startChat({ generateTitle: () => `Title ${++titleCalls}` });
     chat.model.next(sendPieces(textEvent("Half")));
     await readResponse(chat.post(chatBody("Hi")));
     await readResponse(chat.post(chatBody("Hi")));
     await chat.waitForTurns();
-    expect([asked, await titleOf(chat)]).toEqual([1, "Title 1"]);
+    expect([titleCalls, await titleOf(chat)]).toEqual([1, "Title 1"]);
   });
 });

@@ -1,6 +1,6 @@
 /**
  * The contract of a coordinator: which turn of a thread runs when, and on which instance. It adds order, sharing and economy. The store
- * decides what was said, so a coordinator that fails may cost a second model call, never a duplicated answer.
+ * decides which answer counts, so a coordinator that fails may cost a second model call, never a duplicated answer.
  */
 import type { EventLog } from "./event-log.ts";
 import type { Prompt } from "./prompt.ts";

@@ -61,7 +61,7 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
     onError: (cause: unknown) => void,
   ): Promise<string> {
     const tool = toolsByName.get(name);
-    if (!tool) return createErrorResult("There is no tool of that name.");
+    if (!tool) return createErrorResult("There is no tool with this name.");
     let args: unknown;
     try {
       args = json.trim() === "" ? {} : JSON.parse(json);

@@ -21,7 +21,7 @@ export async function commitAnswer(turn: Turn): Promise<void> {
   await throwUnlessStored(turn);
 }
 
-/** Stores what was said before the turn ended early. Errors are reported. */
+/** Stores the partial answer of a turn that ended early. Errors are reported. */
 export async function storePartialAnswer(turn: Turn, status: MessageStatus): Promise<void> {
   try {
     await storeAnswer(turn, status);

@@ -1,4 +1,4 @@
-/** One model call within a turn: what the model has said so far. */
+/** One model call within a turn, and its text so far. */
 import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import { ChatHandlerError } from "../core/errors.ts";
