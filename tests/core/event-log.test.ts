@@ -1,4 +1,4 @@
-/** The seam between a turn and its readers: nothing is lost, doubled or split, whoever reads when. */
+/** The event log: readers lose, repeat and split nothing, whenever they read. */
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { EventLog, type EventLogReader, maxEventText } from "../../src/lib/core/event-log.ts";

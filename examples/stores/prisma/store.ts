@@ -27,7 +27,7 @@ export function createPrismaStore(prisma: PrismaClient): MessageStore {
       if (rows.length === 0) return [];
 
       return prisma.$transaction(async (transaction) => {
-        // The thread's row is made or changed first, so it is locked until the end: whoever else appends to this thread waits
+        // The thread's row is made or changed first, so it is locked until the end: another append to this thread waits
         // here, and finds the numbers after ours. Numbers are reserved for the whole batch, so the batch stays together.
         const count = BigInt(rows.length);
         const lastSeq =

@@ -2,8 +2,8 @@
 import { transformStream } from "@crayonai/stream/dist/utils.js";
 
 /**
- * Streams texts with C1's `transformStream`. It reads its source as fast as that returns texts, and ignores a cancelled reader. So the source has to
- * pace itself, and whoever cancels has to end the source.
+ * Streams texts with C1's `transformStream`, which has no backpressure and ignores cancellation. So the source must pace itself, and a caller that
+ * cancels must end the source.
  */
 export function streamText(texts: AsyncIterable<string>): ReadableStream<string> {
   // Its declared type is Node's own stream class, which other runtimes do not have.
