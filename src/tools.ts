@@ -2,3 +2,4 @@
 export { createTools } from "./lib/tools/create-tools.ts";
 export type { ToolContext, ToolRunner, ToolStep } from "./lib/core/tool-runner.ts";
 export type { ChatTool } from "./lib/tools/create-tools.ts";
+export type { ToolLimits } from "./lib/tools/tool-limits.ts";

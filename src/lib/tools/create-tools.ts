@@ -2,7 +2,9 @@
 import type { ChatCompletionFunctionTool, ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
 import { raceAbort } from "../core/async.ts";
 import { ChatHandlerError } from "../core/errors.ts";
+import type { PartialOptions } from "../core/limits.ts";
 import { throwUsageError } from "../core/usage-error.ts";
+import { createDroppedResult, cutResult, resolveToolLimits, type ToolLimits } from "./tool-limits.ts";
 import type { ToolContext, ToolRunner } from "../core/tool-runner.ts";
 import { normalizeToolCall } from "../core/tool-call.ts";
 
@@ -25,16 +27,17 @@ export interface ChatTool {
    * Runs the tool. A string is sent to the model unchanged, any other result as JSON. If it throws, the model learns only that the tool failed,
    * and `onError` receives the error. To tell the model what went wrong, return it.
    *
-   * @param args - Parsed JSON, not validated.
+   * @param args - Parsed JSON, not validated. It can have an own `__proto__`: do not merge it into another object.
    */
   run(args: unknown, context: ToolContext): unknown;
 }
 
 /**
- * Creates the value of the option `tools` of `createChatHandler`. The calls of one step run at the same time. Every call gets a result,
+ * Creates the value of the option `tools` of `createChatHandler`. A few calls of a step run at the same time. Every call gets a result,
  * also if the tool throws or is stopped, if there is no tool with its name, or if its arguments are not JSON.
  *
- * @throws TypeError if `tools` is not an array, two tools have the same name, or a tool has a wrong or unknown field. The message names the fix.
+ * @param limits - Bounds the calls of a step and their results.
+ * @throws TypeError if `tools` is not an array, a limit is not a whole number from 1, two tools have the same name, or a tool has a wrong or unknown field. The message names the fix.
  *
  * @example
  * const tools = createTools([
@@ -46,7 +49,8 @@ export interface ChatTool {
  *   },
  * ]);
  */
-export function createTools(tools: readonly ChatTool[]): ToolRunner {
+export function createTools(tools: readonly ChatTool[], limits: PartialOptions<ToolLimits> = {}): ToolRunner {
+  const toolLimits = resolveToolLimits(limits);
   if (!Array.isArray(tools)) throwUsageError("Pass an array: createTools([{ name, description, parameters, run }]).");
   const toolsByName = new Map<string, ChatTool>();
   for (const [index, tool] of tools.entries()) {
@@ -62,6 +66,7 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
   ): Promise<string> {
     const tool = toolsByName.get(name);
     if (!tool) return createErrorResult("There is no tool with this name.");
+    if (context.signal.aborted) return createErrorResult("Stopped before it started.");
     let args: unknown;
     try {
       args = json.trim() === "" ? {} : JSON.parse(json);
@@ -70,7 +75,7 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
     }
     try {
       const result = await raceAbort(context.signal, (async () => tool.run(args, context))());
-      return typeof result === "string" ? result : (JSON.stringify(result) ?? "null");
+      return cutResult(typeof result === "string" ? result : (JSON.stringify(result) ?? "null"), toolLimits);
     } catch (error) {
       if (context.signal.aborted) return createErrorResult("Stopped before it finished.");
       const cause = new Error(`The tool ${name} failed.`, { cause: error });
@@ -82,9 +87,16 @@ export function createTools(tools: readonly ChatTool[]): ToolRunner {
   return {
     params: tools.map(toParam),
     async run(calls, context, onError) {
-      // Each tool gets its own context: what one tool changes there does not reach the others.
-      const contents = await Promise.all(calls.map((call) => runCall(call, { ...context }, onError)));
-      const storedCalls = normalizeCalls(calls);
+      const contents: string[] = [];
+      const queue = calls.slice(0, toolLimits.calls).entries();
+      async function runNext(): Promise<void> {
+        // Each tool gets its own context: what one tool changes there does not reach the others.
+        for (const [index, call] of queue) contents[index] = await runCall(call, { ...context }, onError);
+      }
+      await Promise.all(Array.from({ length: Math.min(toolLimits.concurrency, calls.length) }, runNext));
+      const dropped = calls.length - contents.length;
+      if (dropped > 0) contents.push(createDroppedResult(dropped, toolLimits));
+      const storedCalls = normalizeCalls(calls.slice(0, contents.length));
       const results = storedCalls.map(({ id }, index) => ({ role: "tool" as const, tool_call_id: id, content: contents[index]! }));
       return { calls: storedCalls, results };
     },
