@@ -1,7 +1,7 @@
 /** The public root: a chat endpoint from a store and a model. */
 export { createChatHandler } from "./lib/chat/create-chat-handler.ts";
 export type { ChatHandler } from "./lib/chat/create-chat-handler.ts";
-export type { AuthorizeResult, ChatHandlerOptions } from "./lib/chat/options.ts";
+export type { AdmitContext, AdmitResult, AuthorizeResult, ChatHandlerOptions } from "./lib/chat/options.ts";
 export { allowAnyone } from "./lib/core/authorize.ts";
 export type { Authorized, ErrorContext, RequestContext, TurnContext } from "./lib/core/context.ts";
 export { ChatHandlerError } from "./lib/core/errors.ts";
@@ -9,7 +9,7 @@ export type { ChatHandlerErrorCode, ChatHandlerErrorOptions } from "./lib/core/e
 export type { Limits, PartialOptions, Timeouts } from "./lib/core/limits.ts";
 export type { ModelClient } from "./lib/core/model-client.ts";
 export { promptText } from "./lib/core/prompt.ts";
-export type { Prompt, PromptContent } from "./lib/core/prompt.ts";
+export type { Prompt, PromptContent, PromptPartType } from "./lib/core/prompt.ts";
 export type {
   AppendMessagesOptions,
   ListMessagesOptions,
@@ -26,4 +26,4 @@ export type {
 export type { ToolContext, ToolRunner, ToolStep } from "./lib/core/tool-runner.ts";
 export { createMemoryStore } from "./lib/stores/memory.ts";
 export type { MemoryStoreOptions } from "./lib/stores/memory.ts";
-export type { HistoryOptions, ModelParams, TurnEndEvent } from "./lib/turn/settings.ts";
+export type { HistoryOptions, ModelParams, TitleContext, TurnEndEvent } from "./lib/turn/settings.ts";

@@ -20,6 +20,7 @@ const statuses: Record<ChatHandlerErrorCode, number> = {
   body_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,
+  too_many_turns: 429,
   client_gone: 499,
   body_already_read: 500,
   internal: 500,

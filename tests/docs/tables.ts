@@ -47,6 +47,7 @@ const tables: Table[] = [
     type: "ThreadTimeouts",
     build: (symbol) => limitsTable(symbol, "timeouts."),
   },
+  { name: "tools", page: "docs/limits.md", entry: "tools", type: "ToolLimits", build: (symbol) => limitsTable(symbol, "") },
   { name: "memory store", page: "docs/limits.md", entry: "index", type: "MemoryStoreOptions", build: (symbol) => limitsTable(symbol, "") },
   { name: "chat options", page: "docs/options.md", entry: "index", type: "ChatHandlerOptions", build: optionsTable },
   { name: "thread options", page: "docs/options.md", entry: "threads", type: "ThreadHandlerOptions", build: optionsTable },

@@ -3,9 +3,9 @@ import { setImmediate as soon } from "node:timers/promises";
 import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
 import { expect, it } from "vitest";
 import { createTools, type ToolContext } from "../../src/tools.ts";
-import { ask, contentOf, read, startChat } from "../support/chat.ts";
+import { chatBody, contentOf, readResponse, startChat } from "../support/chat.ts";
 import { usedHeap } from "../support/heap.ts";
-import { callsTools } from "../support/scripts.ts";
+import { callTools } from "../support/model-scripts.ts";
 
 const context = { signal: new AbortController().signal } as ToolContext;
 const calls = (count: number): ChatCompletionMessageFunctionToolCall[] =>
@@ -56,10 +56,10 @@ it.each([
   ["JSON", { text: "x".repeat(10_000_000) }],
 ])("cuts a result of 10 MB in %s, and tells the model what was cut", async (_, result) => {
   const chat = await startChat({ tools: createTools([{ name: "work", run: () => result }]) });
-  chat.model.next(callsTools({ id: "c1", name: "work", args: {} }));
-  expect((await read(chat.post(ask("Hi")))).failed).toBe(false);
-  await chat.settled();
-  const content = contentOf((await chat.stored())[2]);
+  chat.model.next(callTools({ id: "c1", name: "work", args: {} }));
+  expect((await readResponse(chat.post(chatBody("Hi")))).failed).toBe(false);
+  await chat.waitForTurns();
+  const content = contentOf((await chat.listStored())[2]);
   expect(content.length).toBeLessThan(100_200);
   expect(content).toMatch(/x\n\[Cut: the result has 1000\d+ characters, and only the first 100000 are here\.\]$/);
   expect(chat.model.calls[1]?.body.messages.at(-1)?.content).toBe(content);

@@ -39,6 +39,7 @@ export function send(
       () =>
         void from.read().then(({ done, value }) => {
           if (process.isDead || request.hasDisconnected) return;
+          request.readAt = performance.now();
           request.receivedText += done ? decoder.decode() : decoder.decode(value, { stream: true });
           reference.shown.shows(request);
           if (done) reference.shown.ends(request, "clean");
@@ -58,6 +59,7 @@ export function send(
     process,
     startedAt: { step: schedule.step, ms: performance.now() },
     receivedText: "",
+    readAt: performance.now(),
     hasDisconnected: reading === "gone",
     isAnswered: false,
     outcome: undefined,

@@ -4,7 +4,7 @@ import type { Ending } from "./plan.ts";
 import { type ChatRequest, type Incident, isSame } from "./records.ts";
 
 /** The handler's timeouts, in milliseconds. */
-export const timeouts = { store: 1000, firstChunk: 3000, idle: 2000, queue: 9000, turn: 20_000 };
+export const timeouts = { store: 1000, firstChunk: 3000, idle: 2000, queue: 9000, turn: 20_000, read: 5000 };
 
 /** The handler's `limits.steps`. */
 export const steps = 3;
@@ -56,6 +56,9 @@ export function findUnexplained(
       const isRaced = all.some((other) => other.process !== process && other.promptId === promptId && isSame(other.thread, thread));
       return isClash || isRaced || happened("deletion", "late write") ? undefined : "its ids named nothing else";
     }
+    case "client_gone":
+      // What it read last may have waited out the flush interval, 30 ms at most.
+      return performance.now() - request.readAt >= timeouts.read - 30 ? undefined : "its client did read";
     default:
       return "it should never be shown";
   }

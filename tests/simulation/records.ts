@@ -29,6 +29,8 @@ export interface ChatRequest {
   readonly startedAt: Moment;
   /** The text that arrived. */
   receivedText: string;
+  /** When the client last read, in milliseconds. */
+  readAt: number;
   /** Whether the client has disconnected. */
   hasDisconnected: boolean;
   /** Whether the handler has returned its response. */

@@ -73,6 +73,8 @@ export function createResponseRules(ledger: Ledger, stored: StoredRules): Respon
         "every error has a cause",
         () => `request ${number} for ${nameOf(thread, responseId)} got ${outcome}, but ${doubt}`,
       );
+      // Its client did not read on: that says nothing of the answer.
+      if (outcome === "client_gone") return;
       const attempt = attempts.find(({ calls }) => calls.some((call) => call.number === callsIn(receivedText)[0]));
       if (attempt && outcome !== "id_conflict" && outcome !== "thread_deleted") stored.failed(attempt);
     },

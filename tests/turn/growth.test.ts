@@ -83,6 +83,9 @@ function createClient(): ModelClient {
   };
 }
 
+/** Milliseconds for which an answer that nobody reads is kept. */
+const readTimeout = 20;
+
 test("10,000 turns, half of them aborted, leave nothing behind", { timeout: 120_000 }, async () => {
   const store = createMemoryStore({ maxThreads: 40 });
   const outcomes = new Map<string, number>();
@@ -94,6 +97,7 @@ test("10,000 turns, half of them aborted, leave nothing behind", { timeout: 120_
     onError: () => {},
     onTurnEnd: ({ status }) => void outcomes.set(status, (outcomes.get(status) ?? 0) + 1),
     waitUntil: (turn) => void turns.push(turn),
+    timeouts: { read: readTimeout },
   });
   /** Like servers that abort a request's signal only when it closes. */
   const shared = new AbortController();
@@ -261,6 +265,7 @@ async function playTurn(way: Way, handler: ChatHandler, threadId: string, shared
 
 /** Active timers, and used heap in bytes after a garbage collection. */
 async function measure(): Promise<{ timers: number; heap: number }> {
+  await new Promise((resolve) => setTimeout(resolve, 5 * readTimeout));
   for (let times = 0; times < 3; times++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
     collectGarbage();

@@ -2,15 +2,18 @@
 import { type ChatHandlerError, createClientGoneError } from "../core/errors.ts";
 import type { LogWrites } from "./log-writes.ts";
 
-/** The client of one response. It leaves when its request aborts, or when it cancels the body. */
+/** The client of one response. It leaves when its request aborts, when it cancels the body, or when it stops reading. */
 export class ClientConnection {
   /** Why it left, if it did. */
   error: ChatHandlerError | undefined;
   /** Held whole: Node's garbage collector would take the signal of a request along. */
   readonly #request: Request;
   readonly #writes: LogWrites;
+  #onFinished: (() => void) | undefined;
 
-  constructor(request: Request, writes: LogWrites) {
+  /** @param onFinished - Called once, when the client has read everything or has left. */
+  constructor(request: Request, writes: LogWrites, onFinished: () => void) {
+    this.#onFinished = onFinished;
     this.#request = request;
     this.#writes = writes;
     request.signal?.addEventListener("abort", this);
@@ -20,8 +23,19 @@ export class ClientConnection {
   /** Ends the writes. */
   leave(): void {
     this.error ??= createClientGoneError();
+    this.finish();
+  }
+
+  /** The client has read everything, or has left. */
+  finish(): void {
     this.stopWatching();
     this.#writes.close();
+    this.#onFinished?.();
+    this.#onFinished = undefined;
+  }
+
+  get isFinished(): boolean {
+    return this.#onFinished === undefined;
   }
 
   /** Removes its listener. Only the request's own code may call it: workerd does not let another request use its signal. */

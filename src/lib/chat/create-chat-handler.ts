@@ -1,5 +1,5 @@
 /** `createChatHandler`: one request's way through the rooms. */
-import { findOwner } from "../core/authorize.ts";
+import { findOwner, findRefusal } from "../core/authorize.ts";
 import type { ErrorContext, TurnContext } from "../core/context.ts";
 import { ChatHandlerError, createErrorResponse, toChatHandlerError } from "../core/errors.ts";
 import type { EventLog } from "../core/event-log.ts";
@@ -11,6 +11,7 @@ import { parseRecord } from "../core/validate.ts";
 import { c1 } from "../protocols/c1/protocol.ts";
 import { openLog } from "./open-log.ts";
 import { type ChatHandlerOptions, resolveChatOptions } from "./options.ts";
+import type { QuotaPlace } from "./owner-quota.ts";
 import { parseBody } from "./parse-body.ts";
 import { streamLog } from "./stream-log.ts";
 
@@ -36,11 +37,15 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
   return async (request) => {
     let context: ErrorContext = { request };
     let protocol: Protocol = c1;
+    let place: QuotaPlace | undefined;
     let log: EventLog | undefined;
     try {
       checkRequest(request);
+      const { admit } = settings;
+      const refusal = admit && (await findRefusal(() => admit({ request })));
+      if (refusal) return refusal;
       const body = parseRecord(await readJson(request, settings.limits.bodyBytes, settings.timeouts.body), "");
-      const parsed = parseBody(body, settings.limits);
+      const parsed = parseBody(body, settings);
       protocol = parsed.protocol;
       const { chatRequest } = parsed;
       const { threadId, responseId, prompt } = chatRequest;
@@ -51,9 +56,22 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
       if (!("owner" in authorized)) return authorized;
       const turnContext: TurnContext = { ...requestContext, ...authorized };
       context = { ...turnContext };
-      log = await openLog(turnContext, settings);
-      return await streamLog(log, { request, chatRequest, protocol, flushInterval: settings.flushInterval ?? protocol.flushInterval });
+      place = settings.quota(turnContext.owner);
+      const { leave } = place;
+      const turnLog = await openLog(turnContext, settings);
+      log = turnLog;
+      const { ended } = turnLog;
+      return await streamLog(turnLog, {
+        request,
+        chatRequest,
+        protocol,
+        flushInterval: settings.flushInterval ?? protocol.flushInterval,
+        readTimeout: settings.timeouts.read,
+        // A client may leave before its turn has ended.
+        onFinished: () => void ended.then(leave),
+      });
     } catch (thrown) {
+      if (place) void Promise.resolve(log?.ended).then(place.leave);
       const error = toChatHandlerError(thrown);
       // With a log there is a turn, which reports its errors itself: once, for all who follow it.
       if (!log) reportError(settings.onError, error, context);

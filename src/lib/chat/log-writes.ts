@@ -1,6 +1,6 @@
 /** Reads an event log for one response: what to write, and when. */
 import { type EventLog, type EventLogReader, maxEventText } from "../core/event-log.ts";
-import type { TurnEvent } from "../core/events.ts";
+import type { EndEvent, TurnEvent } from "../core/events.ts";
 
 /** The writes of one response, in the form that `for await` reads. */
 export class LogWrites implements EventLogReader, AsyncIterator<string, undefined>, AsyncIterable<string> {
@@ -10,12 +10,12 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
   isEnded = false;
   #readPosition = 0;
   #isDemanded = false;
-  #isClosed = false;
   /** Whether it waits out the flush interval. */
   #isDelayed = false;
   #lastWriteAt = -Infinity;
   #wake: (() => void) | undefined;
-  readonly #log: EventLog;
+  /** Gone when the writes are closed: a server may hold the response for longer, and the log can be large. */
+  #log: EventLog | undefined;
   readonly #toText: (event: TurnEvent) => string;
   readonly #flushInterval: number;
 
@@ -35,15 +35,21 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
   demand(): void {
     this.#isDemanded = true;
     this.position = this.#readPosition;
-    this.#log.wakeWriter();
+    this.#log?.wakeWriter();
     this.notify();
+  }
+
+  /** The end of the log, if it has one. */
+  get end(): EndEvent | undefined {
+    return this.#log?.end;
   }
 
   /** Ends the writes and leaves the log. */
   close(): void {
-    this.#isClosed = true;
+    const log = this.#log;
+    this.#log = undefined;
     this.notify();
-    this.#log.unsubscribe(this);
+    log?.unsubscribe(this);
   }
 
   notify(): void {
@@ -58,10 +64,10 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
   /** The next write, once it is demanded, due, and there is something to write. */
   async next(): Promise<IteratorResult<string, undefined>> {
     for (;;) {
-      while (!this.#isClosed && (!this.#isDemanded || !this.#hasEvents())) await this.#change();
+      while (this.#log && (!this.#isDemanded || !this.#hasEvents(this.#log))) await this.#change();
       await this.#untilDue();
-      if (this.#isClosed || this.isEnded) return { done: true, value: undefined };
-      const text = this.#readText();
+      if (!this.#log || this.isEnded) return { done: true, value: undefined };
+      const text = this.#readText(this.#log);
       if (text === "") {
         // Events without text are consumed at once.
         this.demand();
@@ -73,12 +79,12 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
     }
   }
 
-  #hasEvents(): boolean {
-    return this.isEnded || this.#log.readableLength > this.#readPosition;
+  #hasEvents({ readableLength }: EventLog): boolean {
+    return this.isEnded || readableLength > this.#readPosition;
   }
 
-  #readText(): string {
-    const { events, position } = this.#log.readFrom(this.#readPosition);
+  #readText(log: EventLog): string {
+    const { events, position } = log.readFrom(this.#readPosition);
     this.#readPosition = position;
     if (events.at(-1)?.type === "end") this.isEnded = true;
     return events.map(this.#toText).join("");
@@ -106,7 +112,8 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
 
   /** Whether nothing needs to wait: the client has disconnected, the answer is complete, or the client is far behind. */
   #endsDelay(): boolean {
+    if (!this.#log) return true;
     const { end, readableLength } = this.#log;
-    return this.#isClosed || end?.status === "complete" || readableLength - this.#readPosition >= maxEventText;
+    return end?.status === "complete" || readableLength - this.#readPosition >= maxEventText;
   }
 }

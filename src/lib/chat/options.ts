@@ -8,14 +8,25 @@ import { guardMessageStore, guardThreadStore } from "../core/guard-store.ts";
 import { defaultLimits, defaultTimeouts, type Limits, type PartialOptions, type Timeouts } from "../core/limits.ts";
 import type { ModelClient } from "../core/model-client.ts";
 import { createErrorLog } from "../core/log-error.ts";
+import { checkPromptParts, promptPartTypes, type PromptPartType } from "../core/prompt.ts";
 import { checkStoreMethods, type OptionTypes, resolveOptions } from "../core/resolve-options.ts";
 import { type MessageStore, messageStoreMethods, type ThreadStore } from "../core/store.ts";
 import type { ToolRunner } from "../core/tool-runner.ts";
 import { throwUsageError } from "../core/usage-error.ts";
-import type { HistoryOptions, ModelParams, TurnEndEvent, TurnSettings } from "../turn/settings.ts";
+import type { HistoryOptions, ModelParams, TitleContext, TurnEndEvent, TurnSettings } from "../turn/settings.ts";
+import { createOwnerQuota, type OwnerQuota } from "./owner-quota.ts";
 
 /** What `authorize` may return: the owner, or a refusal. */
 export type AuthorizeResult = Authorized | Response;
+
+/** The argument of `admit`. */
+export interface AdmitContext {
+  /** The request. Its body has not been read. */
+  request: Request;
+}
+
+/** What `admit` may return: nothing, or a refusal. */
+export type AdmitResult = Response | undefined | void;
 
 /** Options of `createChatHandler`. */
 export interface ChatHandlerOptions {
@@ -25,6 +36,14 @@ export interface ChatHandlerOptions {
   client: ModelClient;
   /** The name of the model, or a function that returns it for each turn. */
   model: string | ((context: TurnContext) => string | Promise<string>);
+  /**
+   * Runs before the body of a request is read: refuses by address, header or cookie what should cost nothing. Return `undefined` to let the
+   * request in. To refuse, return or throw a `Response`, or throw a `ChatHandlerError`. Any other result is refused with 500. It must not
+   * read the body.
+   *
+   * @default every request is let in
+   */
+  admit?: ((context: AdmitContext) => AdmitResult | Promise<AdmitResult>) | undefined;
   /**
    * Finds the owner of the threads that a request may see. To refuse, return or throw a `Response`, or throw a `ChatHandlerError`
    * (`unauthorized`, `forbidden`, `not_found`, `rate_limited`). Any other result, `undefined` included, is refused with 500. Runs before the store
@@ -41,6 +60,13 @@ export interface ChatHandlerOptions {
   tools?: ToolRunner | undefined;
   /** How much of the thread goes to the model. */
   history?: PartialOptions<HistoryOptions> | undefined;
+  /**
+   * The kinds of content parts that a prompt may have; a prompt that is plain text always may be sent. Your provider fetches the addresses of
+   * images, so leave out `image_url` for a model server in your own network.
+   *
+   * @default all: `text`, `image_url`, `input_audio` and `file`
+   */
+  promptParts?: readonly PromptPartType[] | undefined;
   /** What a prompt does while another turn runs on its thread: wait in order (`"queue"`), or fail with 409 (`"reject"`). @default "queue" */
   concurrency?: "queue" | "reject" | undefined;
   /** Bounds. */
@@ -62,18 +88,18 @@ export interface ChatHandlerOptions {
    */
   showErrors?: boolean | undefined;
   /**
-   * Generates the title of a new thread. It may call a model: the turn does not wait for it. Needs a store with threads. A title that
-   * was changed meanwhile stays.
+   * Generates the title of a new thread. It may call a model: the turn does not wait for it. Runs at the first text of the answer. `signal`
+   * aborts when the turn is aborted. Needs a store with threads. A title that was changed meanwhile stays.
    *
    * @default the plain text of the first prompt, at most 80 characters
    */
-  generateTitle?: ((context: TurnContext) => string | Promise<string>) | undefined;
+  generateTitle?: ((context: TitleContext) => string | Promise<string>) | undefined;
   /** Called once for each turn that stored its prompt, after its answer is stored. What it throws goes to `onError`. */
   onTurnEnd?: ((turn: TurnEndEvent) => unknown) | undefined;
   /**
    * Receives every error with its `cause`. Client disconnects are not reported. What it throws is ignored.
    *
-   * @default `console.error` for the statuses 429, 500 and above, and once for `body_already_read`
+   * @default `console.error` for `rate_limited` and the statuses of 500 and above, and once for `body_already_read`
    */
   onError?: ((error: ChatHandlerError, context: ErrorContext) => unknown) | undefined;
   /**
@@ -90,7 +116,10 @@ export interface ChatHandlerOptions {
 /** The options with every default in place. */
 export interface ChatSettings extends TurnSettings {
   authorize: (context: RequestContext) => AuthorizeResult | Promise<AuthorizeResult>;
+  admit?: ((context: AdmitContext) => AdmitResult | Promise<AdmitResult>) | undefined;
   coordinator: Coordinator;
+  promptParts: readonly PromptPartType[];
+  quota: OwnerQuota;
   concurrency: "queue" | "reject";
   flushInterval?: number | undefined;
   showErrors: boolean;
@@ -98,23 +127,36 @@ export interface ChatSettings extends TurnSettings {
 }
 
 /** The options with a default. */
-type DefaultName = "authorize" | "params" | "concurrency" | "showErrors" | "generateId" | "now" | "history" | "limits" | "timeouts";
+type DefaultName =
+  | "authorize"
+  | "promptParts"
+  | "params"
+  | "concurrency"
+  | "showErrors"
+  | "generateId"
+  | "now"
+  | "history"
+  | "limits"
+  | "timeouts";
 
 /** The default of each option that has one. */
 export const defaults: { [Name in DefaultName]: NonNullable<ChatHandlerOptions[Name]> } = {
   authorize: allowAnyone,
+  promptParts: promptPartTypes,
   params: {},
   concurrency: "queue",
   showErrors: false,
   generateId: () => crypto.randomUUID(),
   now: Date.now,
-  history: { maxMessages: 100 },
+  history: { maxMessages: 100, maxCharacters: 1_000_000 },
   limits: defaultLimits,
   timeouts: defaultTimeouts,
 };
 
 /** The types of the options without a default, and of those with more than one type. */
 const optionTypes: OptionTypes = {
+  admit: ["function"],
+  promptParts: ["object"],
   store: ["object"],
   client: ["object", "function"],
   model: ["string", "function"],
@@ -137,9 +179,9 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
   }
   const settings = resolveOptions<object>(options, { ...defaults, onError: createErrorLog() }, optionTypes) as Omit<
     ChatSettings,
-    "coordinator" | "threadStore"
+    "coordinator" | "threadStore" | "quota"
   >;
-  const { store, client, model, params, tools, generateTitle, concurrency, timeouts } = settings;
+  const { store, client, model, params, tools, promptParts, generateTitle, concurrency, timeouts } = settings;
   checkStoreMethods(store, messageStoreMethods);
   if (typeof client?.chat?.completions?.create !== "function") {
     throwUsageError("client has no chat.completions.create(). Pass an OpenAI client.");
@@ -148,12 +190,14 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
   for (const name of ownParams) {
     if (name in params) throwUsageError(`params.${name} is set by the handler. Remove it.`);
   }
+  checkPromptParts(promptParts);
   if (generateTitle) checkStoreMethods(store, ["getThread", "renameThread"]);
   if (tools && typeof tools.run !== "function") throwUsageError('tools must come from createTools() of "chat-handler/tools".');
   if (concurrency !== "queue" && concurrency !== "reject") throwUsageError('concurrency must be "queue" or "reject".');
   return {
     ...settings,
     coordinator: localCoordinatorOf(store),
+    quota: createOwnerQuota(settings.limits.turnsPerOwner),
     store: guardMessageStore(store, timeouts.store),
     threadStore: generateTitle ? guardThreadStore(store as ThreadStore, timeouts.store) : undefined,
   };

@@ -12,20 +12,25 @@ export interface StreamOptions {
   protocol: Protocol;
   /** Milliseconds between two writes. */
   flushInterval: number;
+  /** Milliseconds for which the client may stop reading after the log has ended. */
+  readTimeout: number;
+  /** Called once, when the client has read everything or has left. */
+  onFinished(): void;
 }
 
 /**
  * Streams a log from its beginning. Resolves with the first write, or with the end of an empty answer. The client leaves the log when it
- * cancels the body or its request aborts.
+ * cancels the body, its request aborts, or it stops reading after the end.
  *
  * @throws ChatHandlerError the failure of the turn, if it comes before the first write. A later one follows the protocol's `failure`.
  */
-export async function streamLog(log: EventLog, { request, chatRequest, protocol, flushInterval }: StreamOptions): Promise<Response> {
+export async function streamLog(log: EventLog, options: StreamOptions): Promise<Response> {
+  const { request, chatRequest, protocol, flushInterval, readTimeout, onFinished } = options;
   const writes = new LogWrites(log, protocol.createWriter(chatRequest), flushInterval);
-  const connection = new ClientConnection(request, writes);
+  const connection = new ClientConnection(request, writes, onFinished);
+  const source = new BodySource(protocol, writes, connection, readTimeout);
   // In workerd, waiting for the turn also keeps a request alive that follows the turn of another request.
-  void log.ended.then(() => connection.stopWatching());
-  const source = new BodySource(log, protocol, writes, connection);
+  void log.ended.then(() => source.endLog());
   await source.readFirst();
   // Nothing is read ahead: the position of the client is what it has really consumed.
   return new Response(new ReadableStream(source, { highWaterMark: 0 }), { headers: protocol.headers });
@@ -35,16 +40,18 @@ const encoder = new TextEncoder();
 
 /** The source of a response's body: one write for each pull. A class, because every open stream has one. */
 class BodySource implements UnderlyingDefaultSource<Uint8Array> {
-  readonly #log: EventLog;
   readonly #protocol: Protocol;
   readonly #writes: LogWrites;
   readonly #connection: ClientConnection;
   readonly #texts: ReadableStreamDefaultReader<string>;
   /** Read before there was a body. Gone once it is in the body. */
   #first: ReadableStreamReadResult<string> | undefined;
+  readonly #readTimeout: number;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #readTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(log: EventLog, protocol: Protocol, writes: LogWrites, connection: ClientConnection) {
-    this.#log = log;
+  constructor(protocol: Protocol, writes: LogWrites, connection: ClientConnection, readTimeout: number) {
+    this.#readTimeout = readTimeout;
     this.#protocol = protocol;
     this.#writes = writes;
     this.#connection = connection;
@@ -55,13 +62,34 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
   async readFirst(): Promise<void> {
     this.#writes.demand();
     this.#first = await this.#texts.read();
-    const failure = this.#connection.error ?? this.#log.end?.error;
-    if (this.#first.done && failure) throw failure;
+    const failure = this.#connection.error ?? this.#writes.end?.error;
+    if (!this.#first.done || !failure) return;
+    this.#finish();
+    throw failure;
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
     if (this.#first) this.#pass(this.#first, controller);
     this.#first = undefined;
+    if (this.#writes.end) this.#expectReading();
+  }
+
+  /** The log has ended: from here on, the client must read. */
+  endLog(): void {
+    this.#connection.stopWatching();
+    if (this.#readTimer === undefined) this.#expectReading();
+  }
+
+  /** Breaks the stream of a client that does not read on. Otherwise the log of a long answer would stay in memory for it. */
+  #expectReading(): void {
+    if (!this.#controller || this.#connection.isFinished) return;
+    const { position } = this.#writes;
+    this.#readTimer = setTimeout(() => {
+      if (this.#writes.position > position) return this.#expectReading();
+      this.#connection.leave();
+      this.#controller?.error(this.#connection.error);
+    }, this.#readTimeout);
   }
 
   pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
@@ -70,18 +98,25 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   cancel(): void {
+    clearTimeout(this.#readTimer);
     this.#connection.leave();
   }
 
   #pass({ done, value }: ReadableStreamReadResult<string>, controller: ReadableStreamDefaultController<Uint8Array>): void {
     if (!done) return controller.enqueue(encoder.encode(value));
     const failure = this.#getFailure();
+    this.#finish();
     if (failure) controller.error(failure);
     else controller.close();
   }
 
+  #finish(): void {
+    clearTimeout(this.#readTimer);
+    this.#connection.finish();
+  }
+
   #getFailure(): ChatHandlerError | undefined {
     if (this.#connection.error) return this.#connection.error;
-    return this.#protocol.failure === "breaks the stream" ? this.#log.end?.error : undefined;
+    return this.#protocol.failure === "breaks the stream" ? this.#writes.end?.error : undefined;
   }
 }

@@ -1,18 +1,25 @@
-/** Calls the app's `authorize`. Fails closed: a mistake in it must not show one user the threads of another. */
+/** Calls the app's `admit` and `authorize`. Fails closed: a mistake in them must not show one user the threads of another. */
 import type { Authorized } from "./context.ts";
+
+/** Calls `admit`. Returns its refusal, or `undefined` if the request may go on. */
+export async function findRefusal(admit: () => unknown): Promise<Response | undefined> {
+  const result = await catchResponse(admit);
+  if (result === undefined || isResponse(result)) return result;
+  throw new TypeError("admit must return undefined to let a request in, or a Response to refuse it.");
+}
 
 /** Returns the owner that `authorize` returned, or its refusal. */
 export async function findOwner(authorize: () => unknown): Promise<Authorized | Response> {
-  const result = await callAuthorize(authorize);
+  const result = await catchResponse(authorize);
   if (isResponse(result)) return result;
   const owner = (result as Partial<Authorized> | null | undefined)?.owner;
   if (typeof owner === "string") return { owner };
   throw new TypeError("authorize must return { owner: string } or a Response. To allow anonymous access, pass allowAnyone.");
 }
 
-async function callAuthorize(authorize: () => unknown): Promise<unknown> {
+async function catchResponse(work: () => unknown): Promise<unknown> {
   try {
-    return await authorize();
+    return await work();
   } catch (thrown) {
     // Remix and React Router throw their responses.
     if (isResponse(thrown)) return thrown;

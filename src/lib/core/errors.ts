@@ -14,6 +14,7 @@ const statusOf = {
   body_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,
+  too_many_turns: 429,
   client_gone: 499,
   body_already_read: 500,
   internal: 500,
@@ -42,10 +43,11 @@ const statusOf = {
  * | `form_mismatch` | 409 | Form state came with an answer that differs from the stored one. |
  * | `body_too_large` | 413 | The body is larger than `limits.bodyBytes`, or than the framework's own limit. |
  * | `unsupported_media_type` | 415 | The body is not `application/json`. |
- * | `rate_limited` | 429 | The provider returned 429; its `Retry-After` is passed on. You can throw it from `authorize`, too. |
+ * | `rate_limited` | 429 | The provider returned 429; its `Retry-After` is passed on. You can throw it from `admit` and `authorize`, too. |
+ * | `too_many_turns` | 429 | The owner has `limits.turnsPerOwner` requests that wait, run or are still read. |
  * | `client_gone` | 499 | The client disconnected. No client sees this code. |
  * | `body_already_read` | 500 | Something in front of the handler reads the body. The message names the fix. |
- * | `internal` | 500 | A function of the app threw (`authorize`, `model`, `params`, `systemPrompt`), or the handler has a defect. |
+ * | `internal` | 500 | A function of the app threw (`admit`, `authorize`, `model`, `params`, `systemPrompt`), or the handler has a defect. |
  * | `model_failed` | 502 | The provider failed, cut the answer off, sent no text, or sent something that is not a chat completion. |
  * | `answer_incomplete` | 502 | The model stopped early: its finish reason does not mean "done", it used up `limits.steps`, or it called a tool in an app without `tools`. |
  * | `answer_too_large` | 502 | The answer is longer than `limits.answerCharacters`. |

@@ -7,8 +7,10 @@ export type PartialOptions<T> = { [Name in keyof T]?: T[Name] | undefined };
 export interface Limits {
   /** Size of a request body in bytes → 413. @default 1048576 (1 MiB) */
   bodyBytes: number;
-  /** Text of a prompt in characters (UTF-16 code units) → 400. @default 100000 */
+  /** All of a prompt in characters (UTF-16 code units), including addresses and data of images and files → 400. @default 100000 */
   promptCharacters: number;
+  /** Content parts of a prompt → 400. @default 32 */
+  parts: number;
   /** Length of an id in characters → 400. @default 128 */
   idCharacters: number;
   /** Text of an answer and the arguments of its tool calls, in characters. A longer answer fails. @default 1000000 */
@@ -17,6 +19,13 @@ export interface Limits {
   steps: number;
   /** Turns that may wait on one thread → 409. @default 32 */
   queue: number;
+  /**
+   * Requests of one owner, in one process, that wait, run or are still read, joins and replays included → 429. Without `authorize`, all
+   * users are one owner.
+   *
+   * @default 1000
+   */
+  turnsPerOwner: number;
 }
 
 /** How long a chat handler waits, in milliseconds. Each at most 2147483647. */
@@ -38,16 +47,20 @@ export interface Timeouts {
   idle: number;
   /** For a whole turn, including a client that does not read → 504. @default 600000 */
   turn: number;
+  /** For a client to read on after the answer has ended. Then its stream breaks. @default 60000 */
+  read: number;
 }
 
 /** The default of each limit. */
 export const defaultLimits: Limits = {
   bodyBytes: 1024 * 1024,
   promptCharacters: 100_000,
+  parts: 32,
   idCharacters: 128,
   answerCharacters: 1_000_000,
   steps: 8,
   queue: 32,
+  turnsPerOwner: 1_000,
 };
 
 /** The default of each timeout. */
@@ -58,4 +71,5 @@ export const defaultTimeouts: Timeouts = {
   firstChunk: 120_000,
   idle: 60_000,
   turn: 600_000,
+  read: 60_000,
 };

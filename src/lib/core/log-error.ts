@@ -2,8 +2,8 @@
 import type { ChatHandlerError } from "./errors.ts";
 
 /**
- * Returns a function that prints the errors the app has to act on: statuses of 429, 500 and above. Clients cause the others, and must
- * not be able to fill the log. `body_already_read` is printed once: it is a mistake in the mounting, and fails every request.
+ * Returns a function that prints the errors the app has to act on: `rate_limited`, and statuses of 500 and above. Clients cause the others,
+ * and must not be able to fill the log. `body_already_read` is printed once: it is a mistake in the mounting, and fails every request.
  */
 export function createErrorLog(): (error: ChatHandlerError) => void {
   let isMountingReported = false;
@@ -12,6 +12,6 @@ export function createErrorLog(): (error: ChatHandlerError) => void {
       if (isMountingReported) return;
       isMountingReported = true;
     }
-    if (error.status >= 500 || error.status === 429) console.error(error);
+    if (error.status >= 500 || error.code === "rate_limited") console.error(error);
   };
 }

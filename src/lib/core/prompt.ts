@@ -1,5 +1,6 @@
 /** Prompts: what they may contain, and the text of them that a person would read. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
+import { throwUsageError } from "./usage-error.ts";
 
 /** The content of a prompt: text, or OpenAI's content parts. */
 export type PromptContent = string | ChatCompletionContentPart[];
@@ -24,6 +25,19 @@ export const partFields: ReadonlyMap<string, readonly string[]> = new Map([
   ["input_audio", ["data", "format"]],
   ["file", ["file_data", "filename"]],
 ]);
+
+/** A kind of content part that a prompt can have. */
+export type PromptPartType = "text" | "image_url" | "input_audio" | "file";
+
+/** All kinds of content parts. */
+export const promptPartTypes = [...partFields.keys()] as readonly PromptPartType[];
+
+/** Throws for an option `promptParts` that is not a list of kinds. */
+export function checkPromptParts(promptParts: readonly PromptPartType[]): void {
+  if (!Array.isArray(promptParts) || !promptParts.every((type) => partFields.has(type))) {
+    throwUsageError(`promptParts must be an array of ${promptPartTypes.join(", ")}.`);
+  }
+}
 
 /** Every field that counts when two prompts are compared. */
 const comparedFields = ["role", "content", "type", ...[...partFields].flat(2)];

@@ -1,6 +1,11 @@
 /** Reads the body of a request: JSON only, bounded in size and time. */
 import { withTimeout } from "./async.ts";
-import { ChatHandlerError, createClientGoneError } from "./errors.ts";
+import { ChatHandlerError, createClientGoneError, createInvalidRequest } from "./errors.ts";
+
+/** How many pieces of a body may be small. */
+const maxSmallPieces = 1_000;
+/** The average size of the other pieces, at least, in bytes. */
+const minPieceBytes = 64;
 
 /** Reads the body as JSON. Rejects if it has more than `limit` bytes, or takes longer than `timeout` milliseconds to arrive. */
 export async function readJson(request: Request, limit: number, timeout: number): Promise<unknown> {
@@ -32,6 +37,7 @@ class BodyReader {
   readonly #limit: number;
   #stream: ReadableStreamDefaultReader<Uint8Array> | undefined;
   #size = 0;
+  #pieces = 0;
 
   constructor(request: Request, limit: number) {
     this.#request = request;
@@ -53,6 +59,7 @@ class BodyReader {
       for (;;) {
         const { done, value } = this.#stream ? await this.#stream.read() : { done: true, value: await this.#request.arrayBuffer() };
         this.#size += value?.byteLength ?? 0;
+        if (this.#isTooSmall()) throw createInvalidRequest("", "arrives in too small pieces");
         if (this.#size > this.#limit) {
           if (!(length > 4 * this.#limit)) await this.#drain();
           throw this.#tooLarge();
@@ -84,10 +91,16 @@ class BodyReader {
         const { done, value } = await this.#stream.read();
         if (done) return;
         this.#size += value.byteLength;
+        if (this.#isTooSmall()) return;
       }
     } catch {
       // The client stopped sending.
     }
+  }
+
+  /** Counts a piece. Reading costs by the piece: a megabyte in single bytes takes the process seconds. */
+  #isTooSmall(): boolean {
+    return ++this.#pieces > maxSmallPieces + this.#size / minPieceBytes;
   }
 
   #tooLarge(): ChatHandlerError {

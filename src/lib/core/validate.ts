@@ -1,8 +1,12 @@
 /** Validates the values of a request. Each function returns the value with its type, or throws a 400 that names the field. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
-import type { Limits } from "./limits.ts";
+import { countCharacters } from "./count-characters.ts";
 import { createInvalidRequest } from "./errors.ts";
+import type { Limits } from "./limits.ts";
 import { partFields, type Prompt, type PromptContent } from "./prompt.ts";
+
+/** The limits of a prompt. */
+export type PromptLimits = Pick<Limits, "idCharacters" | "promptCharacters" | "parts">;
 
 /** Returns the value if it is a JSON object. `param` is its path in the body; `""` is the body itself. */
 export function parseRecord(value: unknown, param: string): Record<string, unknown> {
@@ -27,31 +31,40 @@ export function parseId(value: unknown, param: string, { idCharacters }: Pick<Li
 }
 
 /** Returns the value as a prompt: a user message with an id. Drops every other field. */
-export function parsePrompt(value: unknown, param: string, limits: Pick<Limits, "idCharacters" | "promptCharacters">): Prompt {
+export function parsePrompt(value: unknown, param: string, limits: PromptLimits): Prompt {
   const prompt = parseRecord(value, param);
   const id = parseId(prompt["id"], `${param}.id`, limits);
   if (prompt["role"] !== "user") throw createInvalidRequest(`${param}.role`, "must be user");
   return { id, role: "user", content: parseContent(prompt["content"], `${param}.content`, limits) };
 }
 
-/** Returns the value as the content of a prompt: text, or OpenAI's content parts with the fields we know. */
-function parseContent(value: unknown, param: string, { promptCharacters }: Pick<Limits, "promptCharacters">): PromptContent {
-  if (!Array.isArray(value)) {
-    const text = parseText(value, param);
-    checkLength(text, param, promptCharacters);
-    return text;
+/** Throws for a content part of a kind that the app does not accept. */
+export function checkPartTypes({ content }: Prompt, accepted: readonly string[]): void {
+  if (typeof content === "string") return;
+  for (const { type } of content) {
+    if (!accepted.includes(type)) throw createInvalidRequest("prompt.content", `must have only parts of type ${accepted.join(", ")}`);
   }
-  const parts = value.map((part, index) => parsePart(part, `${param}[${index}]`));
-  const texts = parts.map((part) => (part.type === "text" ? part.text : ""));
-  const isOnlyText = parts.every(({ type }) => type === "text");
-  checkLength(texts.join(""), param, promptCharacters, isOnlyText ? 1 : 0);
-  return parts;
 }
 
-/** Throws if the text is longer than `most` characters, or blank although at least `least` are required. */
-function checkLength(text: string, param: string, most: number, least = 1): void {
-  if (text.trim().length < least) throw createInvalidRequest(param, "must not be empty");
-  if (text.length > most) throw createInvalidRequest(param, `must have at most ${most} characters`);
+/** Returns the value as the content of a prompt: text, or OpenAI's content parts with the fields we know. */
+function parseContent(value: unknown, param: string, { promptCharacters, parts: maxParts }: PromptLimits): PromptContent {
+  if (Array.isArray(value) && value.length > maxParts) throw createInvalidRequest(param, `must have at most ${maxParts} parts`);
+  const content = Array.isArray(value) ? value.map((part, index) => parsePart(part, `${param}[${index}]`)) : parseText(value, param);
+  if (isEmpty(content)) throw createInvalidRequest(param, "must not be empty");
+  if (countContent(content) > promptCharacters) throw createInvalidRequest(param, `must have at most ${promptCharacters} characters`);
+  return content;
+}
+
+/** Whether content has only blank text. */
+function isEmpty(content: PromptContent): boolean {
+  if (typeof content === "string") return content.trim() === "";
+  return content.every((part) => part.type === "text" && part.text.trim() === "");
+}
+
+/** The characters of the values. The names of types are ours. */
+function countContent(content: PromptContent): number {
+  if (typeof content === "string") return content.length;
+  return content.reduce((characters, part) => characters + countCharacters(part) - part.type.length, 0);
 }
 
 function parsePart(value: unknown, param: string): ChatCompletionContentPart {

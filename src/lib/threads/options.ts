@@ -4,6 +4,7 @@ import type { ChatHandlerError } from "../core/errors.ts";
 import { guardThreadStore } from "../core/guard-store.ts";
 import { defaultLimits, defaultTimeouts, type Limits, type PartialOptions, type Timeouts } from "../core/limits.ts";
 import { createErrorLog } from "../core/log-error.ts";
+import { checkPromptParts, promptPartTypes, type PromptPartType } from "../core/prompt.ts";
 import { checkStoreMethods, type OptionTypes, resolveOptions } from "../core/resolve-options.ts";
 import { messageStoreMethods, type ThreadStore, threadStoreMethods } from "../core/store.ts";
 import { throwUsageError } from "../core/usage-error.ts";
@@ -17,11 +18,13 @@ export interface ThreadRequestContext {
 }
 
 /** Bounds of a thread handler. */
-export interface ThreadLimits extends Pick<Limits, "bodyBytes" | "promptCharacters" | "idCharacters"> {
+export interface ThreadLimits extends Pick<Limits, "bodyBytes" | "promptCharacters" | "parts" | "idCharacters"> {
   /** The form state of an answer, in characters → 400. It goes to the model with the answer. @default 20000 */
   formCharacters: number;
   /** Most messages that are read to show a thread. Of a longer thread, its newest turns are shown. @default 10000 */
   messages: number;
+  /** Text of a shown thread in characters. Of a longer thread, its newest turns are shown, at least one message. @default 5000000 */
+  characters: number;
 }
 
 /** How long a thread handler waits, in milliseconds. Each at most 2147483647. */
@@ -46,6 +49,12 @@ export interface ThreadHandlerOptions {
   basePath?: string | undefined;
   /** Threads on one page of the list. @default 50 */
   pageSize?: number | undefined;
+  /**
+   * The kinds of content parts that a first message may have, as in the chat handler.
+   *
+   * @default all: `text`, `image_url`, `input_audio` and `file`
+   */
+  promptParts?: readonly PromptPartType[] | undefined;
   /** Bounds. */
   limits?: PartialOptions<ThreadLimits> | undefined;
   /** How long the handler waits. */
@@ -53,7 +62,7 @@ export interface ThreadHandlerOptions {
   /**
    * Receives every error with its `cause`. Client disconnects are not reported. What it throws is ignored.
    *
-   * @default `console.error` for the statuses 429, 500 and above, and once for `body_already_read`
+   * @default `console.error` for `rate_limited` and the statuses of 500 and above, and once for `body_already_read`
    */
   onError?: ((error: ChatHandlerError, context: ErrorContext) => unknown) | undefined;
   /** Creates the ids of threads. @default `crypto.randomUUID` */
@@ -68,6 +77,7 @@ export interface ThreadSettings {
   authorize: ThreadHandlerOptions["authorize"];
   basePath?: string | undefined;
   pageSize: number;
+  promptParts: readonly PromptPartType[];
   limits: ThreadLimits;
   timeouts: ThreadTimeouts;
   onError: (error: ChatHandlerError, context: ErrorContext) => unknown;
@@ -75,17 +85,18 @@ export interface ThreadSettings {
   now: () => number;
 }
 
-const { bodyBytes, promptCharacters, idCharacters } = defaultLimits;
+const { bodyBytes, promptCharacters, parts, idCharacters } = defaultLimits;
 
 const defaults = {
   generateId: () => crypto.randomUUID(),
   now: Date.now,
   pageSize: 50,
-  limits: { bodyBytes, promptCharacters, idCharacters, formCharacters: 20_000, messages: 10_000 },
+  promptParts: promptPartTypes,
+  limits: { bodyBytes, promptCharacters, parts, idCharacters, formCharacters: 20_000, messages: 10_000, characters: 5_000_000 },
   timeouts: { body: defaultTimeouts.body, store: defaultTimeouts.store },
 } as const satisfies Partial<ThreadHandlerOptions>;
 
-const optionTypes: OptionTypes = { store: ["object"], authorize: ["function"], basePath: ["string"] };
+const optionTypes: OptionTypes = { promptParts: ["object"], store: ["object"], authorize: ["function"], basePath: ["string"] };
 
 /** Checks the options and fills in the defaults. Throws a `TypeError` that names the fix. */
 export function resolveThreadOptions(options: ThreadHandlerOptions): ThreadSettings {
@@ -93,7 +104,7 @@ export function resolveThreadOptions(options: ThreadHandlerOptions): ThreadSetti
     throwUsageError("Pass one object with the options: `createThreadHandler({ store, authorize })`.");
   }
   const settings = resolveOptions<object>(options, { ...defaults, onError: createErrorLog() }, optionTypes) as ThreadSettings;
-  const { store, authorize, basePath, pageSize, timeouts } = settings;
+  const { store, authorize, basePath, pageSize, promptParts, timeouts } = settings;
   checkStoreMethods(store, [...messageStoreMethods, ...threadStoreMethods]);
   if (!authorize) {
     throwUsageError("authorize is missing. Return the owner of the threads, or pass allowAnyone to show all threads to everyone.");
@@ -101,6 +112,7 @@ export function resolveThreadOptions(options: ThreadHandlerOptions): ThreadSetti
   if (basePath !== undefined && !/^(\/[^?#]*[^/?#])?$/.test(basePath)) {
     throwUsageError('basePath must be a path without a trailing slash, for example "/api/threads".');
   }
+  checkPromptParts(promptParts);
   if (pageSize < 1) throwUsageError("pageSize must be a whole number from 1.");
   return { ...settings, store: guardThreadStore(store, timeouts.store) };
 }

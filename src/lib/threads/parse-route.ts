@@ -3,7 +3,7 @@ import { createInvalidRequest } from "../core/errors.ts";
 import { normalizeTitle } from "../core/prompt.ts";
 import { readJson } from "../core/read-request.ts";
 import type { ThreadKey } from "../core/store.ts";
-import { parseId, parsePrompt, parseRecord, parseText } from "../core/validate.ts";
+import { checkPartTypes, parseId, parsePrompt, parseRecord, parseText } from "../core/validate.ts";
 import type { ThreadRoute } from "./find-route.ts";
 import { checkFormState, splitAnswer } from "./form-state.ts";
 import type { ThreadSettings } from "./options.ts";
@@ -18,7 +18,7 @@ export interface ThreadAction {
 
 /** Creates the parser of a handler's routes. It rejects with an `invalid_request` that names the field. */
 export function createRouteParser(settings: ThreadSettings): (request: Request, route: ThreadRoute) => Promise<ThreadAction[]> {
-  const { limits, timeouts } = settings;
+  const { limits, promptParts, timeouts } = settings;
   const actions = createThreadActions(settings);
   const readBody = async (request: Request) => parseRecord(await readJson(request, limits.bodyBytes, timeouts.body), "");
   const forEachId = (threadIds: readonly string[], act: (thread: ThreadKey) => Promise<Response | undefined>): ThreadAction[] =>
@@ -34,6 +34,7 @@ export function createRouteParser(settings: ThreadSettings): (request: Request, 
         return forEachId(threadIds, actions.load);
       case "create": {
         const prompt = parseFirstMessage((await readBody(request))["messages"], limits);
+        checkPartTypes(prompt, promptParts);
         return [{ act: (owner) => actions.create(owner, prompt) }];
       }
       case "rename": {

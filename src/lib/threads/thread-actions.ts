@@ -1,11 +1,12 @@
 /** What the thread routes do in the store. */
+import { takeNewest } from "../core/count-characters.ts";
 import { titleFromPrompt, type Prompt } from "../core/prompt.ts";
 import type { Thread, ThreadKey } from "../core/store.ts";
-import { startAtWholeTurn, toDisplayedMessages } from "../history/displayed-messages.ts";
+import { type DisplayedMessage, startAtWholeTurn, toDisplayedMessages } from "../history/displayed-messages.ts";
 import { type FilledAnswer, fillStoredAnswer } from "./form-state.ts";
 import type { ThreadSettings } from "./options.ts";
 
-/** How many messages are read first to find an answer: people fill in the form at the end of a thread. */
+/** How many messages are read first: most threads are no longer, and people fill in the form at the end of a thread. */
 const firstRead = 50;
 
 /** Creates the actions. Each resolves to `undefined` if the owner has no such thread or answer. */
@@ -13,6 +14,18 @@ export function createThreadActions({ store, limits, pageSize, generateId, now }
   async function show(key: ThreadKey): Promise<Response | undefined> {
     const thread = await store.getThread(key);
     return thread && json(toShownThread(thread));
+  }
+
+  /** Reads a long thread in growing steps: of one that has more text than is shown, most is never read. */
+  async function readShown(thread: ThreadKey): Promise<DisplayedMessage[]> {
+    for (let last = Math.min(firstRead, limits.messages); ; last = Math.min(last * 4, limits.messages)) {
+      const stored = await store.listMessages(thread, { last });
+      const newest = takeNewest(stored, limits.characters);
+      const isCut = newest.length < stored.length;
+      if (!isCut && stored.length === last && last < limits.messages) continue;
+      const shown = newest.length > 0 ? newest : stored.slice(-1);
+      return toDisplayedMessages(startAtWholeTurn(shown, isCut ? 0 : limits.messages));
+    }
   }
 
   return {
@@ -32,8 +45,7 @@ export function createThreadActions({ store, limits, pageSize, generateId, now }
 
     async load(thread: ThreadKey): Promise<Response | undefined> {
       if (!(await store.getThread(thread))) return undefined;
-      const stored = await store.listMessages(thread, { last: limits.messages });
-      return json(toDisplayedMessages(startAtWholeTurn(stored, limits.messages)));
+      return json(await readShown(thread));
     },
 
     async rename(thread: ThreadKey, title: string): Promise<Response | undefined> {

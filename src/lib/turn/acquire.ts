@@ -17,13 +17,19 @@ export interface Acquired {
 /** Waits for the turns ahead. A complete answer in the store ends the wait. */
 export async function acquireThread(turn: Turn, ticket: Ticket): Promise<Acquired> {
   if (ticket.ahead === 0) return { lease: await ticket.waitForLease(), wasThreadKnown: false };
-  const { timeouts, history } = turn.settings;
-  const existing = await loadExistingTurn(turn, { last: history.maxMessages });
-  if (existing.state === "complete") return { answered: existing, wasThreadKnown: true };
-  // A waiting turn keeps this count, and nothing of the history.
-  const { count } = existing;
-  const lease = await waitForLease(turn, ticket, timeouts.queue);
-  return { lease, wasThreadKnown: count > 0 || lease.hasPredecessorStarted };
+  const found = await findAnswer(turn);
+  if (typeof found !== "number") return { answered: found, wasThreadKnown: true };
+  const lease = await waitForLease(turn, ticket, turn.settings.timeouts.queue);
+  return { lease, wasThreadKnown: found > 0 || lease.hasPredecessorStarted };
+}
+
+/**
+ * Returns the complete answer, or how many messages the thread has. A function of its own: a suspended one would keep the history that it
+ * read while the turn waits.
+ */
+async function findAnswer(turn: Turn): Promise<ExistingTurn | number> {
+  const existing = await loadExistingTurn(turn, { last: turn.settings.history.maxMessages });
+  return existing.state === "complete" ? existing : existing.count;
 }
 
 /** The error of a turn that the queue does not admit. */

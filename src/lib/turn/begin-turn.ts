@@ -4,7 +4,6 @@ import { toTurnEvents } from "../history/turn-events.ts";
 import { acquireThread, storePrompt } from "./acquire.ts";
 import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
 import { prepareModelRequest } from "./prepare.ts";
-import { storeGeneratedTitle } from "./title.ts";
 import type { Turn } from "./turn.ts";
 
 /**
@@ -20,8 +19,7 @@ export async function beginTurn(turn: Turn, ticket: Ticket): Promise<boolean> {
   if (existing.state === "complete") return replay(turn, existing);
   turn.isStarted = true;
   lease?.markStarted();
-  const isFirstPrompt = existing.count === (existing.hasPrompt ? 1 : 0);
-  if (isFirstPrompt) turn.progress.title = storeGeneratedTitle(turn);
+  turn.progress.needsTitle = existing.isFirst && turn.settings.generateTitle !== undefined;
   await prepareModelRequest(turn, existing.before);
   return false;
 }

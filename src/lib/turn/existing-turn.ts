@@ -1,4 +1,5 @@
 /** What the store already has of a turn. The response id is the idempotency key, and an id names one thing for ever. */
+import { countCharacters, takeNewest } from "../core/count-characters.ts";
 import { createIdConflict } from "../core/errors.ts";
 import { isSamePrompt } from "../core/prompt.ts";
 import type { ListMessagesOptions, StoredMessage } from "../core/store.ts";
@@ -13,8 +14,10 @@ export interface ExistingTurn {
   answer: StoredMessage[];
   /** Whether the prompt is among the messages that were read. */
   hasPrompt: boolean;
-  /** The messages before the prompt. All of them when the prompt is absent. */
+  /** The messages before the prompt, the newest within `history.maxCharacters`. All messages are before a prompt that is absent. */
   before: StoredMessage[];
+  /** Whether the prompt begins the thread, as far as it was read. */
+  isFirst: boolean;
   /** How many messages were read. */
   count: number;
 }
@@ -29,7 +32,9 @@ export interface ExistingTurn {
 export async function loadExistingTurn(turn: Turn, options?: ListMessagesOptions): Promise<ExistingTurn> {
   const messages = await turn.settings.store.listMessages(turn.thread, options);
   const existing = findExistingTurn(messages, turn.prompt, turn.responseId);
-  return options && existing.state === "complete" && !existing.hasPrompt ? loadExistingTurn(turn) : existing;
+  if (options && existing.state === "complete" && !existing.hasPrompt) return loadExistingTurn(turn);
+  const { maxCharacters } = turn.settings.history;
+  return { ...existing, before: takeNewest(existing.before, maxCharacters - countCharacters(turn.prompt.message)) };
 }
 
 /** Looks for a turn among the messages of its thread. */
@@ -50,6 +55,7 @@ export function findExistingTurn(messages: readonly StoredMessage[], prompt: Sto
     answer,
     hasPrompt: storedPrompt !== undefined,
     before: storedPrompt ? stored.slice(0, promptIndex) : stored,
+    isFirst: storedPrompt ? promptIndex === 0 : stored.length === 0,
     count: stored.length,
   };
 }

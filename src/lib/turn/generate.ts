@@ -8,6 +8,7 @@ import type { ModelCall } from "../model/model-call.ts";
 import { toModelError } from "../model/to-model-error.ts";
 import { Step } from "./step.ts";
 import type { TurnState } from "./state.ts";
+import { startTitle } from "./title.ts";
 import type { Turn } from "./turn.ts";
 
 /** How long a model that has sent its finish reason may keep sending, in milliseconds: what follows is usage, or a late piece. */
@@ -67,7 +68,10 @@ function startCall({ progress, settings }: Turn, controller: AbortController): P
 function appendDeltas(turn: Turn, step: Step, deltas: readonly ModelDelta[]): void {
   for (const delta of deltas) {
     step.append(delta);
-    if (delta.text) turn.progress.firstTextAt ??= performance.now();
+    if (delta.text && turn.progress.firstTextAt === undefined) {
+      turn.progress.firstTextAt = performance.now();
+      if (turn.progress.needsTitle) startTitle(turn);
+    }
   }
 }
 

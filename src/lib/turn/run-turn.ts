@@ -42,7 +42,7 @@ export async function runTurn(turn: Turn, ticket: Ticket): Promise<void> {
 
 async function notify(turn: Turn, status: MessageStatus, error: ChatHandlerError | undefined): Promise<void> {
   await notifyTurnEnd(turn, status, error);
-  await turn.progress.title;
+  await turn.progress.title?.finished;
 }
 
 function statusOf(error: ChatHandlerError | undefined): MessageStatus {

@@ -16,6 +16,8 @@ export type PerTurn<T> = T | ((context: TurnContext) => T | Promise<T>);
 export interface HistoryOptions {
   /** Most messages, the prompt included: the newest ones, starting at a whole turn. @default 100 */
   maxMessages: number;
+  /** Text of these messages in characters, the prompt included: older messages are left out, the prompt never. @default 1000000 */
+  maxCharacters: number;
 }
 
 /**
@@ -26,6 +28,12 @@ export type ModelParams = Omit<
   Partial<ChatCompletionCreateParamsStreaming>,
   "messages" | "model" | "stream" | "n" | "tools" | "functions" | "function_call"
 >;
+
+/** The argument of `generateTitle`. */
+export interface TitleContext extends TurnContext {
+  /** Aborts when the last client disconnects, or the turn or the title takes longer than `timeouts.turn`. */
+  signal: AbortSignal;
+}
 
 /** A turn that has ended, for logs and billing. */
 export interface TurnEndEvent extends TurnContext {
@@ -64,7 +72,7 @@ export interface TurnSettings {
   history: HistoryOptions;
   limits: Limits;
   timeouts: Timeouts;
-  generateTitle?: ((context: TurnContext) => string | Promise<string>) | undefined;
+  generateTitle?: ((context: TitleContext) => string | Promise<string>) | undefined;
   onTurnEnd?: ((turn: TurnEndEvent) => unknown) | undefined;
   onError: OnError;
   generateId: () => string;

@@ -1,5 +1,5 @@
 /** The title that the app generates for a new thread. */
-import { callSafely, withTimeout } from "../core/async.ts";
+import { callSafely, raceAbort } from "../core/async.ts";
 import { normalizeTitle, type PromptContent, titleFromPrompt } from "../core/prompt.ts";
 import type { Turn } from "./turn.ts";
 
@@ -8,18 +8,30 @@ export function titleOf({ prompt }: Turn): string {
   return titleFromPrompt(prompt.message.content as PromptContent);
 }
 
-/** Generates a title and stores it, unless the thread was renamed meanwhile. Errors are reported. */
-export async function storeGeneratedTitle(turn: Turn): Promise<void> {
+/** Starts to generate the title of a new thread. Called at the first text, so that a prompt without an answer costs no title. */
+export function startTitle(turn: Turn): void {
+  const controller = new AbortController();
+  turn.progress.title = { controller, finished: storeGeneratedTitle(turn, controller) };
+}
+
+/** Generates a title and stores it, unless the thread has another one by then. Errors are reported, an abort is not. */
+async function storeGeneratedTitle(turn: Turn, controller: AbortController): Promise<void> {
   const { generateTitle, threadStore, timeouts } = turn.settings;
   if (!generateTitle || !threadStore) return;
+  const firstTitle = titleOf(turn);
+  const isUnchanged = async () => (await threadStore.getThread(turn.thread))?.title === firstTitle;
+  const { signal } = controller;
+  const createError = () => new Error(`generateTitle took longer than ${timeouts.turn} ms.`);
+  const timer = setTimeout(() => controller.abort(createError()), timeouts.turn);
   try {
-    const firstTitle = titleOf(turn);
-    const generated = callSafely(() => generateTitle(turn.context));
-    const createError = () => new Error(`generateTitle took longer than ${timeouts.turn} ms.`);
-    const title = normalizeTitle(await withTimeout(timeouts.turn, generated, createError));
-    const thread = await threadStore.getThread(turn.thread);
-    if (title && thread?.title === firstTitle) await threadStore.renameThread(turn.thread, title);
+    // An earlier attempt may have stored its title.
+    if (!(await isUnchanged()) || turn.abortReason) return;
+    const generated = callSafely(() => generateTitle({ ...turn.context, signal }));
+    const title = normalizeTitle(await raceAbort(signal, generated));
+    if (title && (await isUnchanged())) await threadStore.renameThread(turn.thread, title);
   } catch (error) {
-    turn.report(error);
+    if (error !== turn.abortReason) turn.report(error);
+  } finally {
+    clearTimeout(timer);
   }
 }

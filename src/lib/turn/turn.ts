@@ -15,6 +15,13 @@ import type { Step } from "./step.ts";
 /** A message of a completed step, without an id yet. */
 export type DraftMessage = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
+/** A title that the app generates. */
+export interface TitleWork {
+  controller: AbortController;
+  /** Settles when the title is stored, or given up. Never rejects. */
+  finished: Promise<void>;
+}
+
 /** What a turn has done so far. */
 export interface TurnProgress {
   /** What the model is asked next. Gone once it is sent, unless tools need it for the step after: a thread may be long. */
@@ -30,8 +37,9 @@ export interface TurnProgress {
   enteredAt: number;
   startedAt: number | undefined;
   firstTextAt: number | undefined;
-  /** Settles when the app's title is stored. */
-  title: Promise<void> | undefined;
+  /** Whether the app's title is generated once there is text. */
+  needsTitle: boolean;
+  title: TitleWork | undefined;
   /** Settles when the app has been notified of the end, and the title is stored. */
   notified: Promise<void> | undefined;
 }
@@ -66,6 +74,7 @@ export class Turn implements LocalTurn, EventLogOwner, DeadlinesOwner {
     enteredAt: performance.now(),
     startedAt: undefined,
     firstTextAt: undefined,
+    needsTitle: false,
     title: undefined,
     notified: undefined,
   };
@@ -86,6 +95,7 @@ export class Turn implements LocalTurn, EventLogOwner, DeadlinesOwner {
   abort(reason: ChatHandlerError): void {
     this.abortReason ??= reason;
     this.ticket?.refuseJoins();
+    this.progress.title?.controller.abort(this.abortReason);
     const { state } = this;
     switch (state.name) {
       case "preparing":
