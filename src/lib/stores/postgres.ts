@@ -1,11 +1,12 @@
 /** Keeps threads in PostgreSQL, through the app's own client. */
 import { throwUsageError } from "../core/usage-error.ts";
-import type { Thread, ThreadStore } from "../core/store.ts";
+import type { ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { postgresNames, postgresSchema, type PostgresSchemaOptions } from "./postgres-schema.ts";
 import { retry } from "./retry.ts";
+import { readPage, readThread, type ThreadRow } from "./thread-row.ts";
 
 /**
  * The method of a client that the store calls. `Pool` and `Client` of pg, PGlite and Neon's `Pool` have it. For postgres.js, pass
@@ -42,8 +43,6 @@ export interface PostgresStore extends ThreadStore {
 
 /** A thread's row as one JSON text: drivers return bigints differently, and PGlite removes a byte order mark at the start of a text. */
 const threadRow = "json_build_array(thread_id, title, created_at, updated_at, activity)::text AS row";
-
-type ThreadRow = [threadId: string, title: string, createdAt: number, updatedAt: number, activity: number];
 
 /** The most milliseconds for which a statement is retried that lost a conflict with another one. */
 const conflictTimeout = 5000;
@@ -151,11 +150,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       checkText("owner", owner);
       const text = `SELECT ${threadRow} FROM ${names.listThreads}($1, $2::bigint, $3::bigint)`;
       const rows = await queryThreads(text, [owner, String(activityBelow(page)), String(page.limit + 1)]);
-      const given = rows.slice(0, page.limit);
-      return {
-        threads: given.map(readThread),
-        ...(rows.length > page.limit && { nextCursor: String(given.at(-1)![4]) }),
-      };
+      return readPage(rows, page.limit);
     },
 
     async getThread(key) {
@@ -212,10 +207,6 @@ BEGIN
   ${steps.join("\n  ")}
 END
 $migration$`;
-}
-
-function readThread([threadId, title, createdAt, updatedAt]: ThreadRow): Thread {
-  return { threadId, title, createdAt, updatedAt };
 }
 
 /** Returns whether the statement only failed because it met another one: a serialization failure or a deadlock. */
