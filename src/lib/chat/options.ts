@@ -140,7 +140,7 @@ type DefaultName =
   | "timeouts";
 
 /** The default of each option that has one. */
-export const defaults: { [Name in DefaultName]: NonNullable<ChatHandlerOptions[Name]> } = {
+const defaults: { [Name in DefaultName]: NonNullable<ChatHandlerOptions[Name]> } = {
   authorize: allowAnyone,
   promptParts: promptPartTypes,
   params: {},

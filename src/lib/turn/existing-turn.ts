@@ -38,7 +38,7 @@ export async function loadExistingTurn(turn: Turn, options?: ListMessagesOptions
 }
 
 /** Looks for a turn among the messages of its thread. */
-export function findExistingTurn(messages: readonly StoredMessage[], prompt: StoredMessage, responseId: string): ExistingTurn {
+function findExistingTurn(messages: readonly StoredMessage[], prompt: StoredMessage, responseId: string): ExistingTurn {
   const stored = groupByTurn(messages);
   const response = stored.find(({ id }) => id === responseId);
   if (response && (response.promptId !== prompt.id || response.message.role !== "assistant")) throw createIdConflict("responseId");
