@@ -179,12 +179,11 @@ describe("a turn with tools", () => {
     expect((await readResponse(chat.post(chatBody("Next", 2)))).text).toBe("Answer to Next.");
   });
 
-  it("fails if no step has text", async () => {
+  it("may say nothing at all once its tools have run", async () => {
     const chat = await startChat({ tools });
     chat.model.next(callsWeather, sendPieces(finishEvent()));
-    expect((await readResponse(chat.post(chatBody("Hi")))).status).toBe(502);
+    expect(await readResponse(chat.post(chatBody("Hi")))).toEqual({ status: 200, text: "", failed: false });
     await chat.waitForTurns();
-    expect(chat.errors).toMatchObject([{ code: "model_failed" }]);
-    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+    expect(chat.errors).toEqual([]);
   });
 });

@@ -75,10 +75,21 @@ export function unescapeEntities(text: string): string {
   return text.replace(/&([#\w]+);/g, (entity, name: string) => entities.get(name) ?? entity);
 }
 
-/** The title of a thread that begins with this prompt. */
+/** The title of a thread that begins with this prompt: its text, otherwise the name of its first file, or a word for what it is. */
 export function titleFromPrompt(content: PromptContent): string {
-  return normalizeTitle(promptText(content));
+  const title = normalizeTitle(promptText(content));
+  if (title || typeof content === "string") return title;
+  const names = content.map((part) => (part.type === "file" ? normalizeTitle(part.file.filename ?? "") : ""));
+  const [first] = content;
+  return names.find((name) => name !== "") ?? partTitles.get(first?.type ?? "") ?? "";
 }
+
+/** Titles of prompts without text, by the kind of their first part. */
+const partTitles = new Map([
+  ["image_url", "Image"],
+  ["input_audio", "Audio"],
+  ["file", "File"],
+]);
 
 /** Turns any text into a title: one well-formed line without control characters, at most 80 characters long. */
 export function normalizeTitle(text: string): string {

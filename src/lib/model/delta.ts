@@ -3,10 +3,11 @@ import type { CompletionUsage } from "openai/resources/completions";
 
 /** A piece of a tool call. Which pieces belong together is for {@link createToolCallDrafts} to find out. */
 export interface ToolCallDelta {
-  index?: number | null | undefined;
-  id?: string | null | undefined;
-  name?: string | null | undefined;
-  arguments?: string | null | undefined;
+  index?: number | undefined;
+  id?: string | undefined;
+  name?: string | undefined;
+  /** A piece of the JSON text. */
+  arguments?: string | undefined;
   /** Further fields of the provider, which it wants back: Gemini's signatures. */
   extra?: Record<string, unknown> | undefined;
 }
@@ -14,8 +15,27 @@ export interface ToolCallDelta {
 /** A chunk. Each field is absent when the chunk has nothing of it. */
 export interface ModelDelta {
   text?: string | undefined;
-  reasoning?: string | undefined;
+  /** Pieces of the model's reasoning, under the names that the provider uses. */
+  reasoning?: Record<string, unknown> | undefined;
   toolCalls?: ToolCallDelta[] | undefined;
-  finishReason?: string | undefined;
+  /** The whole message that some providers send at the end, after or instead of its pieces. */
+  message?: WholeMessage | undefined;
+  finishReason?: FinishReason | undefined;
   usage?: CompletionUsage | undefined;
+}
+
+/** A message that arrived in one piece. */
+export interface WholeMessage {
+  text: string;
+  toolCalls: ToolCallDelta[];
+}
+
+/** Why the model ended. */
+export interface FinishReason {
+  /** The provider's word if it is short and safe to store, otherwise `unknown`. */
+  word: string;
+  /** Whether it says that the answer is whole. */
+  isWhole: boolean;
+  /** What the provider sent, if it is no known word. For logs, never for clients. */
+  unknownWord?: string | undefined;
 }

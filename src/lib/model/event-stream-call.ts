@@ -1,14 +1,30 @@
-/** The call of a client that returns the provider's response: decodes its server-sent events, one network read at a time. */
-import { createParser, type EventSourceMessage, type EventSourceParser } from "eventsource-parser";
+/**
+ * The call of a client that returns the provider's response: decodes its server-sent events, one network read at a time.
+ *
+ * Events that say nothing:
+ *
+ * | event | seen at |
+ * | --- | --- |
+ * | a comment, `: OPENROUTER PROCESSING` | OpenRouter |
+ * | the comment as data, `data: : OPENROUTER PROCESSING` | gateways in front of OpenRouter |
+ * | `data:` without anything | gateways |
+ * | `event: ping` with any data | Anthropic's protocol, gateways |
+ */
+import { createParser, type EventSourceMessage, type EventSourceParser, type ParseError } from "eventsource-parser";
 import { callSafely, withTimeout } from "../core/async.ts";
 import type { ModelDelta } from "./delta.ts";
 import type { ModelCall } from "./model-call.ts";
+import { ConnectionLostError } from "./provider-error.ts";
 import { readChunk } from "./read-chunk.ts";
 
-/** The most text without the end of an event, in characters. */
-const maxEventSize = 1024 * 1024;
 /** How long a finished response may take to end, in milliseconds, so that its connection can be used again. */
 const drainTime = 1_000;
+/** JSON may write one character as six: `\u0041`. */
+const escapedLength = 6;
+/** Room for what an event has beside the answer, in characters: log probabilities, usage, the provider's own fields. */
+const otherFields = 2 * 1024 * 1024;
+/** Names of events that only keep the connection alive. */
+const keepAliveNames: readonly (string | undefined)[] = ["ping", "heartbeat", "keepalive", "keep-alive"];
 
 type Result = IteratorResult<readonly ModelDelta[], undefined>;
 
@@ -20,21 +36,20 @@ export class EventStreamCall implements ModelCall {
   readonly #parser: EventSourceParser;
   #isDone = false;
   #isClosed = false;
-  /** Characters since the end of the last event. */
-  #unfinished = 0;
   /** The chunks of the read that is decoded. */
   #deltas: ModelDelta[] = [];
 
-  constructor(body: ReadableStream<Uint8Array>, controller: AbortController) {
+  /** An event may be as large as `answerCharacters` needs. */
+  constructor(body: ReadableStream<Uint8Array>, controller: AbortController, answerCharacters: number) {
     this.#reader = body.getReader();
     this.#controller = controller;
-    // Lines that are not server-sent events are skipped, as the specification says.
-    this.#parser = createParser({ onEvent: (event) => this.#append(event) });
+    const maxBufferSize = answerCharacters * escapedLength + otherFields;
+    this.#parser = createParser({ maxBufferSize, onEvent: (event) => this.#append(event), onError: throwIfTooLarge });
   }
 
   next(): Promise<Result> {
     if (this.#isDone) return Promise.resolve({ done: true, value: undefined });
-    return this.#reader.read().then((read) => this.#decode(read));
+    return this.#reader.read().then((read) => this.#decode(read), throwConnectionLost);
   }
 
   close(): void {
@@ -48,9 +63,8 @@ export class EventStreamCall implements ModelCall {
   }
 
   #append({ data, event }: EventSourceMessage): void {
-    this.#unfinished = 0;
     if (data.startsWith("[DONE]")) this.#isDone = true;
-    if (this.#isDone) return;
+    if (this.#isDone || isKeepAlive(data, event)) return;
     const delta = readChunk(JSON.parse(data), event);
     // Most reads have one chunk: an array literal allocates one slot for it, and a push seventeen.
     if (this.#deltas.length === 0) this.#deltas = [delta];
@@ -61,11 +75,8 @@ export class EventStreamCall implements ModelCall {
     // A closed call ends with what it gave before: the half of an event may be in the parser.
     if (this.#isClosed) return { done: true, value: undefined };
     // The last event counts even when its blank line is missing.
-    const text = done ? "\n\n" : this.#decoder.decode(value, { stream: true });
-    this.#unfinished += text.length;
     this.#deltas = [];
-    this.#parser.feed(text);
-    if (this.#unfinished > maxEventSize) throw new Error(`The provider sent an event larger than ${maxEventSize} characters.`);
+    this.#parser.feed(done ? "\n\n" : this.#decoder.decode(value, { stream: true }));
     if (done) this.#isDone = true;
     const deltas = this.#deltas;
     return this.#isDone && deltas.length === 0 ? { done: true, value: undefined } : { done: false, value: deltas };
@@ -77,4 +88,17 @@ export class EventStreamCall implements ModelCall {
     // A client that logs reads a copy of the body, and cancelling one of two copies does not close the connection.
     this.#controller.abort();
   }
+}
+
+/** Other errors are lines that are not server-sent events. They are skipped, as the specification says. */
+function throwIfTooLarge({ type }: ParseError): void {
+  if (type === "max-buffer-size-exceeded") throw new Error("The provider sent an event that is too large.");
+}
+
+function throwConnectionLost(cause: unknown): never {
+  throw new ConnectionLostError(cause);
+}
+
+function isKeepAlive(data: string, eventName: string | undefined): boolean {
+  return data.startsWith(":") || data.trim() === "" || keepAliveNames.includes(eventName);
 }

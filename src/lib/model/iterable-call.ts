@@ -3,6 +3,7 @@ import type { ChatCompletionChunk } from "openai/resources/chat/completions";
 import { callSafely } from "../core/async.ts";
 import type { ModelCall } from "./model-call.ts";
 import type { ModelDelta } from "./delta.ts";
+import { ConnectionLostError } from "./provider-error.ts";
 import { readChunk } from "./read-chunk.ts";
 
 type Result = IteratorResult<readonly ModelDelta[], undefined>;
@@ -22,7 +23,10 @@ export function createIterableCall(chunks: AsyncIterator<ChatCompletionChunk>, c
       new Promise((resolve, reject) => {
         endPendingRead = () => resolve({ done: true, value: undefined });
         Promise.resolve(chunks.next())
-          .then((result) => resolve(toResult(result as IteratorResult<ChatCompletionChunk, unknown>)))
+          .then(
+            (result) => resolve(toResult(result as IteratorResult<ChatCompletionChunk, unknown>)),
+            (error) => reject(isAboutContent(error) ? error : new ConnectionLostError(error)),
+          )
           .catch(reject);
       }),
     close() {
@@ -35,4 +39,10 @@ export function createIterableCall(chunks: AsyncIterator<ChatCompletionChunk>, c
       callSafely(() => chunks.return?.()).catch(() => {});
     },
   };
+}
+
+/** Whether the client rejected what the provider sent: JSON that is none, or an error event. Anything else is the connection. */
+function isAboutContent(error: unknown): boolean {
+  const { status, error: event } = Object(error) as { status?: unknown; error?: unknown };
+  return error instanceof SyntaxError || status !== undefined || event !== undefined;
 }

@@ -2,13 +2,17 @@
 import { ChatHandlerError, createIdConflict, createThreadDeletedError } from "../core/errors.ts";
 import type { MessageStatus, StoredMessage } from "../core/store.ts";
 import { textOf } from "../history/message-text.ts";
+import { refusedFinishReason } from "../history/refusals.ts";
+import { isRefusal } from "../model/provider-error.ts";
 import { loadExistingTurn } from "./existing-turn.ts";
 import type { DraftMessage, Turn } from "./turn.ts";
 
 /** Stores the whole answer. Resolves only when it is in the store. */
 export async function commitAnswer(turn: Turn): Promise<void> {
   const { step } = turn.progress;
-  if (!step || turn.log.textFrom(0) === "") throw new ChatHandlerError("model_failed", "The model sent no text.");
+  // A model that has used its tools may have nothing to add.
+  const isSilent = turn.log.textFrom(0) === "" && turn.progress.completedSteps.length === 0;
+  if (!step || isSilent) throw new ChatHandlerError("model_failed", "The model sent no text.");
   turn.state = { name: "committing", step };
   try {
     if (await storeAnswer(turn, "complete")) return;
@@ -21,12 +25,15 @@ export async function commitAnswer(turn: Turn): Promise<void> {
   await throwUnlessStored(turn);
 }
 
-/** Stores the partial answer of a turn that ended early. Errors are reported. */
-export async function storePartialAnswer(turn: Turn, status: MessageStatus): Promise<void> {
+/** Stores the partial answer of a turn that ended early, and marks a prompt that the provider refused. Errors are reported. */
+export async function storePartialAnswer(turn: Turn, status: MessageStatus, error: ChatHandlerError): Promise<void> {
   try {
     await storeAnswer(turn, status);
-  } catch (error) {
-    turn.report(error);
+    if (isRefusal(error) && !turn.progress.step?.text) {
+      await turn.settings.store.updateMessage(turn.thread, turn.prompt.id, { finishReason: refusedFinishReason });
+    }
+  } catch (thrown) {
+    turn.report(thrown);
   }
 }
 

@@ -1,18 +1,21 @@
 /** One step: calls the model and writes what it says into the log. */
+import type { ChatCompletionCreateParamsStreaming as ModelRequest } from "openai/resources/chat/completions";
 import { ChatHandlerError } from "../core/errors.ts";
 import type { TurnEvent } from "../core/events.ts";
-import { callModel } from "../model/call-model.ts";
+import { omitSuspects } from "../history/refusals.ts";
+import { type CallOptions, callModel } from "../model/call-model.ts";
 import type { ModelDelta } from "../model/delta.ts";
-import { isWholeAnswer } from "../model/finish-reasons.ts";
 import type { ModelCall } from "../model/model-call.ts";
-import { toModelError } from "../model/to-model-error.ts";
-import { Step } from "./step.ts";
+import { ConnectionLostError, isRefusal, toModelError } from "../model/provider-error.ts";
+import { isPiece, Step } from "./step.ts";
 import type { TurnState } from "./state.ts";
 import { startTitle } from "./title.ts";
 import type { Turn } from "./turn.ts";
 
 /** How long a model that has sent its finish reason may keep sending, in milliseconds: what follows is usage, or a late piece. */
 const finishGrace = 2_000;
+/** The same for a provider whose finish reasons come too early: each piece may be followed by another. */
+const earlyFinishGrace = 5_000;
 
 const stepStart: TurnEvent = { type: "step-start" };
 
@@ -31,13 +34,17 @@ export async function generateStep(turn: Turn): Promise<void> {
       turn.throwIfAborted();
       const { done, value: deltas } = await state.call.next();
       if (done || !state.call) break;
+      let isNews = step.finish === undefined || deltas.some(isPiece);
       appendDeltas(turn, step, deltas);
-      while (turn.log.shouldPause() && !turn.abortReason) await waitForReaders(turn);
-      if (deltas.length > 0) expectMore(turn, step, deltas);
+      while (turn.log.shouldPause() && !turn.abortReason) {
+        await waitForReaders(turn);
+        isNews = true;
+      }
+      if (deltas.length > 0 && isNews) expectMore(turn, step);
     }
     turn.throwIfAborted();
   } catch (error) {
-    throw toModelError(turn.abortReason ?? error);
+    if (turn.abortReason || !isEndOfWholeAnswer(error, step)) throw toModelError(turn.abortReason ?? error);
   } finally {
     deadlines.expectModel(Infinity);
     state.call?.close();
@@ -57,12 +64,30 @@ function startStep(turn: Turn): Step {
   return progress.step;
 }
 
+/** Some providers close their connection after the finish reason. One that sent it too early may have been cut off in its answer. */
+function isEndOfWholeAnswer(error: unknown, { finish, isFinishEarly }: Step): boolean {
+  return error instanceof ConnectionLostError && finish !== undefined && !isFinishEarly;
+}
+
 /** Not async: a suspended function would keep the request while the model answers. */
-function startCall({ progress, settings }: Turn, controller: AbortController): Promise<ModelCall> {
+function startCall(turn: Turn, controller: AbortController): Promise<ModelCall> {
+  const { progress, settings } = turn;
   const { request } = progress;
   if (!request) throw new Error("The turn has no request.");
   if (!settings.tools) progress.request = undefined;
-  return callModel(settings.client, request, controller);
+  const options = { controller, answerCharacters: settings.limits.answerCharacters };
+  return callModel(settings.client, request, options).catch((error: unknown) => retryRefused(turn, request, options, error));
+}
+
+/** Sends a refused request once more, without what may be the cause and is not the prompt. */
+function retryRefused(turn: Turn, request: ModelRequest, options: CallOptions, error: unknown): Promise<ModelCall> {
+  const { progress, settings, deadlines } = turn;
+  const messages = !turn.abortReason && isRefusal(toModelError(error)) ? omitSuspects(request.messages) : undefined;
+  if (!messages) throw error;
+  const lean = { ...request, messages };
+  if (settings.tools) progress.request = lean;
+  deadlines.expectModel(settings.timeouts.firstChunk);
+  return callModel(settings.client, lean, options);
 }
 
 function appendDeltas(turn: Turn, step: Step, deltas: readonly ModelDelta[]): void {
@@ -81,15 +106,18 @@ function waitForReaders({ log, deadlines }: Turn): Promise<void> {
   return log.waitForReaders();
 }
 
-function expectMore({ deadlines, settings }: Turn, step: Step, deltas: readonly ModelDelta[]): void {
-  if (!step.finishReason) return deadlines.expectModel(settings.timeouts.idle);
-  const isAnswer = deltas.some(({ text, toolCalls, finishReason }) => text || toolCalls || finishReason);
-  if (isAnswer) deadlines.expectModelSoon(finishGrace);
+/** After a finish reason only pieces of the answer give the model more time: keep-alives and usage do not. */
+function expectMore({ deadlines, settings }: Turn, { finish, isFinishEarly }: Step): void {
+  if (!finish) deadlines.expectModel(settings.timeouts.idle);
+  else deadlines.expectModelSoon(isFinishEarly ? earlyFinishGrace : finishGrace);
 }
 
-function checkFinishReason({ finishReason }: Step): void {
-  if (!finishReason) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
-  if (!isWholeAnswer(finishReason)) {
-    throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short: ${finishReason}.`);
-  }
+/** A known word says why. What else the provider sent is for the app's log. */
+function checkFinishReason({ finish }: Step): void {
+  if (!finish) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
+  if (finish.isWhole) return;
+  const { word, unknownWord } = finish;
+  const cause = unknownWord && new Error(`The provider sent the finish reason ${unknownWord}.`);
+  const reason = unknownWord ? "" : `: ${word}`;
+  throw new ChatHandlerError("answer_incomplete", `The model's answer was cut short${reason}.`, { cause });
 }

@@ -17,7 +17,7 @@ export async function prepareModelRequest(turn: Turn, before: readonly StoredMes
   const resolved = Promise.all([resolve(model), resolve(systemPrompt), resolve(params)]);
   const [modelName, system, furtherParams] = await raceAbort(controller.signal, resolved);
   const messages = toModelMessages([...before, turn.prompt], history.maxMessages);
-  if (system) messages.unshift({ role: "system", content: system });
+  if (system) messages.unshift({ role: "system", content: system.toWellFormed() });
   const request = { ...furtherParams, model: modelName, messages, stream: true, tools: tools?.params };
   turn.progress.request = request as ChatCompletionCreateParamsStreaming;
 }

@@ -1,5 +1,7 @@
 /** The tools between two steps. */
+import type { ChatCompletionToolMessageParam } from "openai/resources/chat/completions";
 import type { ToolStep } from "../core/tool-runner.ts";
+import { fitMessages } from "../history/fit-messages.ts";
 import type { Turn } from "./turn.ts";
 import { sumUsage } from "./usage.ts";
 
@@ -13,9 +15,12 @@ export async function runTools(turn: Turn): Promise<boolean> {
   const controller = new AbortController();
   turn.state = { name: "runningTools", step, controller };
   const context = { ...turn.context, signal: controller.signal };
-  const { calls, results } = await tools.run(toolCalls, context, (error) => turn.report(error));
+  const ran = await tools.run(toolCalls, context, (error) => turn.report(error));
+  const calls = ran.calls;
+  const results = ran.results.map(toWellFormed);
   emitToolEvents(turn, { calls, results });
-  const callMessage = { role: "assistant" as const, content: step.text || null, tool_calls: calls };
+  // Some providers want the reasoning back with the calls that it led to, in all later requests.
+  const callMessage = { role: "assistant" as const, content: step.text || null, tool_calls: calls, ...step.reasoning };
   const { progress } = turn;
   // Stored together with the answer, so that a call is never without its result.
   progress.completedSteps.push(
@@ -26,8 +31,13 @@ export async function runTools(turn: Turn): Promise<boolean> {
   step.isStored = true;
   turn.throwIfAborted();
   const { request } = progress;
-  if (request) progress.request = { ...request, messages: [...request.messages, callMessage, ...results] };
+  if (request) progress.request = { ...request, messages: fitMessages([...request.messages, callMessage, ...results]) };
   return true;
+}
+
+/** A text that a tool cut off may end with half of a surrogate pair. */
+function toWellFormed(result: ChatCompletionToolMessageParam): ChatCompletionToolMessageParam {
+  return typeof result.content === "string" ? { ...result, content: result.content.toWellFormed() } : result;
 }
 
 function emitToolEvents({ log }: Turn, { calls, results }: ToolStep): void {

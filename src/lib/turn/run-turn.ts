@@ -30,7 +30,7 @@ export async function runTurn(turn: Turn, ticket: Ticket): Promise<void> {
   const status = statusOf(error);
   if (error) {
     ticket.refuseJoins();
-    await storePartialAnswer(turn, status);
+    await storePartialAnswer(turn, status, error);
     turn.report(error);
   }
   turn.deadlines.stop();

@@ -3,9 +3,10 @@ import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/cha
 import type { CompletionUsage } from "openai/resources/completions";
 import { ChatHandlerError } from "../core/errors.ts";
 import type { EventLog } from "../core/event-log.ts";
-import type { ModelDelta } from "../model/delta.ts";
-import { isWholeAnswer } from "../model/finish-reasons.ts";
+import type { FinishReason, ModelDelta, WholeMessage } from "../model/delta.ts";
+import { ReasoningDraft } from "../core/reasoning.ts";
 import { createToolCallDrafts, type ToolCallDrafts } from "../model/tool-calls.ts";
+import { mergeUsage } from "../model/usage.ts";
 import type { TurnSettings } from "./settings.ts";
 
 /** Collects the chunks of one model call, and appends their text to the log at once. */
@@ -13,7 +14,9 @@ export class Step {
   /** Position in the log where its text begins. */
   readonly start: number;
   /** Why the model ended. Proof that the model itself ended the answer. */
-  finishReason: string | undefined;
+  finish: FinishReason | undefined;
+  /** Whether text or tool calls came after a finish reason: it came too early, and proves nothing yet. */
+  isFinishEarly = false;
   /** Tokens, if the model reported them. */
   usage: CompletionUsage | undefined;
   /** Whether its message is among the completed steps of the turn. */
@@ -21,6 +24,7 @@ export class Step {
   /** Characters of the answer so far, with those of the steps before: text, reasoning and tool calls. */
   characters: number;
   #toolCalls: ToolCallDrafts | undefined;
+  #reasoning: ReasoningDraft | undefined;
   readonly #log: EventLog;
   readonly #settings: TurnSettings;
 
@@ -33,22 +37,25 @@ export class Step {
   }
 
   /** Adds a chunk. */
-  append({ text, reasoning, toolCalls, finishReason, usage }: ModelDelta): void {
-    if (usage) this.usage = usage;
+  append(delta: ModelDelta): void {
+    const { text, reasoning, toolCalls, message, finishReason, usage } = delta;
+    if (this.finish && isPiece(delta)) this.isFinishEarly = true;
+    if (usage) this.usage = mergeUsage(this.usage, usage);
     // Once a reason says that the answer is not whole, no later one takes that back.
-    if (finishReason && isWholeAnswer(this.finishReason ?? "stop")) this.finishReason = finishReason;
-    if (reasoning) this.#log.append({ type: "reasoning", text: reasoning });
-    if (text) this.#log.append({ type: "text", text });
-    if (toolCalls) {
-      if (!this.#settings.tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, but this app has none.");
-      this.#toolCalls ??= createToolCallDrafts();
-      this.characters += this.#toolCalls.append(toolCalls);
-    }
-    this.characters += (text?.length ?? 0) + (reasoning?.length ?? 0);
+    if (finishReason && this.finish?.isWhole !== false) this.finish = finishReason;
+    if (reasoning) this.#addReasoning(reasoning);
+    if (text) this.#addText(text);
+    if (toolCalls) this.characters += this.#startToolCalls().append(toolCalls, finishReason !== undefined);
+    if (message) this.#addMessage(message);
     const { answerCharacters } = this.#settings.limits;
     if (this.characters > answerCharacters) {
       throw new ChatHandlerError("answer_too_large", `The answer is longer than ${answerCharacters} characters.`);
     }
+  }
+
+  /** The finish reason, short enough to store. */
+  get finishReason(): string | undefined {
+    return this.finish?.word;
   }
 
   /** The tool calls of a finished step. */
@@ -60,4 +67,37 @@ export class Step {
   get text(): string {
     return this.#log.textFrom(this.start);
   }
+
+  /** The reasoning of this step, in the provider's own fields. */
+  get reasoning(): Record<string, unknown> {
+    return this.#reasoning?.finish() ?? {};
+  }
+
+  #addText(text: string): void {
+    this.#log.append({ type: "text", text });
+    this.characters += text.length;
+  }
+
+  /** Kept for the provider. No event: the client never sees it. */
+  #addReasoning(pieces: Record<string, unknown>): void {
+    this.#reasoning ??= new ReasoningDraft();
+    this.characters += this.#reasoning.append(pieces);
+  }
+
+  /** A whole message counts only as far as its pieces have not come before. */
+  #addMessage({ text, toolCalls }: WholeMessage): void {
+    if (text && this.#log.length === this.start) this.#addText(text);
+    if (toolCalls.length > 0) this.characters += this.#startToolCalls().appendWhole(toolCalls);
+  }
+
+  #startToolCalls(): ToolCallDrafts {
+    if (!this.#settings.tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, but this app has none.");
+    this.#toolCalls ??= createToolCallDrafts();
+    return this.#toolCalls;
+  }
+}
+
+/** Whether a chunk carries a piece of the answer. Usage and keep-alives do not. */
+export function isPiece({ text, reasoning, toolCalls, message }: ModelDelta): boolean {
+  return Boolean(text || reasoning || toolCalls || message?.text || message?.toolCalls.length);
 }
