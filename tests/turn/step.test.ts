@@ -21,25 +21,20 @@ function start({ answerCharacters = 100, usedCharacters = 0, hasTools = true } =
 }
 
 describe("a step", () => {
-  it("puts text and reasoning into the log at once, in the order in which they came", () => {
+  it("puts text into the log at once, and keeps the reasoning for the provider", () => {
     const { log, step } = start();
-    step.append({ reasoning: "Hm, " });
-    step.append({ reasoning: "tea. " });
+    step.append({ reasoning: { reasoning_content: "Hm, " } });
     step.append({ text: "A " });
-    step.append({ reasoning: "Or not. ", text: "leaf." });
-    expect(log.readFrom(8).events).toEqual([
-      { type: "reasoning", text: "Hm, tea. " },
-      { type: "text", text: "A " },
-      { type: "reasoning", text: "Or not. " },
-      { type: "text", text: "leaf." },
-    ]);
+    step.append({ reasoning: { reasoning_content: "tea." }, text: "leaf." });
+    expect(log.readFrom(8).events).toEqual([{ type: "text", text: "A leaf." }]);
     expect(step.text).toBe("A leaf.");
-    expect(step.characters).toBe("Hm, tea. A Or not. leaf.".length);
+    expect(step.reasoning).toEqual({ reasoning_content: "Hm, tea." });
+    expect(step.characters).toBe("Hm, tea.A leaf.".length);
   });
 
   it("counts text, reasoning, tool calls and the steps before against the bound of an answer", () => {
     const { step } = start({ answerCharacters: 20, usedCharacters: 10 });
-    step.append({ text: "12", reasoning: "34" });
+    step.append({ text: "12", reasoning: { reasoning: "34" } });
     step.append({ toolCalls: [{ index: 0, id: "1", name: "2", arguments: "3456" }] });
     expect(step.characters).toBe(20);
     expect(() => step.append({ text: "x" })).toThrow("The answer is longer than 20 characters.");
@@ -47,16 +42,16 @@ describe("a step", () => {
 
   it("keeps the reason that says the answer is not whole", () => {
     const { step } = start();
-    step.append({ finishReason: "length" });
-    step.append({ finishReason: "stop" });
+    step.append({ finishReason: { word: "length", isWhole: false } });
+    step.append({ finishReason: { word: "stop", isWhole: true } });
     expect(step.finishReason).toBe("length");
   });
 
   it("takes the last reason of a whole answer, and the last usage", () => {
     const { step } = start();
     const usage = (total_tokens: number) => ({ prompt_tokens: 0, completion_tokens: 0, total_tokens });
-    step.append({ finishReason: "stop", usage: usage(1) });
-    step.append({ finishReason: "tool_calls", usage: usage(2) });
+    step.append({ finishReason: { word: "stop", isWhole: true }, usage: usage(1) });
+    step.append({ finishReason: { word: "tool_calls", isWhole: true }, usage: usage(2) });
     step.append({ text: "x" });
     expect([step.finishReason, step.usage]).toEqual(["tool_calls", usage(2)]);
   });
