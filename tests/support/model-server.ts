@@ -8,6 +8,7 @@ import { setImmediate } from "node:timers/promises";
 import OpenAI, { type ClientOptions } from "openai";
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import { findProblem, type HistoryProblem } from "../../src/lib/demo-model/history.ts";
+import { findRequestProblem } from "./request-validator.ts";
 
 /** Answers one call. When it returns, the response ends. When it throws, the connection is cut. */
 export type Script = (call: ModelCall) => void | Promise<void>;
@@ -74,7 +75,7 @@ export async function startModelServer(script: Script): Promise<ModelServer> {
       calls.push(call);
       awaited.get(call.number)?.(call);
       try {
-        const problem = findProblem(body.messages);
+        const problem = findProblem(body.messages) ?? findRequestProblem(body);
         if (problem) await rejectHistory(call, problem);
         else await (scripts.shift() ?? fallback)(call);
         call.end();

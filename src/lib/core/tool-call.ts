@@ -11,15 +11,17 @@ export function normalizeToolCall(call: ChatCompletionMessageFunctionToolCall): 
   const legalName = String(name ?? "")
     .replace(/[^\w-]/g, "_")
     .slice(0, 64);
-  const json = String(args);
-  return { ...call, type: "function", function: { name: legalName || "_", arguments: isJsonObject(json) ? json : "{}" } };
+  return { ...call, type: "function", function: { name: legalName || "_", arguments: toObjectJson(String(args)) } };
 }
 
-function isJsonObject(json: string): boolean {
+/** The text of a JSON object, without half of a surrogate pair, which JSON can hide in an escape. `{}` for anything else. */
+function toObjectJson(json: string): string {
   try {
     const value: unknown = JSON.parse(json);
-    return typeof value === "object" && value !== null && !Array.isArray(value);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return "{}";
+    if (!/\\ud[89a-f]/i.test(json)) return json.toWellFormed();
+    return JSON.stringify(value, (_, field: unknown) => (typeof field === "string" ? field.toWellFormed() : field)).toWellFormed();
   } catch {
-    return false;
+    return "{}";
   }
 }

@@ -16,11 +16,7 @@ export interface CallOptions {
 }
 
 /** Calls the model. */
-export async function callModel(
-  client: ModelClient,
-  body: ChatCompletionCreateParamsStreaming,
-  options: CallOptions,
-): Promise<ModelCall> {
+export async function callModel(client: ModelClient, body: ChatCompletionCreateParamsStreaming, options: CallOptions): Promise<ModelCall> {
   const { signal } = options.controller;
   boundErrorBodies(client);
   const pending: PendingResponse = client.chat.completions.create(body, { signal });

@@ -50,9 +50,9 @@ export class ToolCallDraft {
     if (id && id === this.id) {
       return this.state === "complete" && startsObject(args) && args !== this.arguments && !extendsJson(args, this.arguments);
     }
-    if (this.state === "open")
-      return args === "" ? id !== undefined && this.id !== undefined : startsObject(args) && !this.#isRepeatedBy(args);
-    if (id && this.id) return true;
+    const hasOtherId = id !== undefined && this.id !== undefined;
+    if (this.state === "open") return args === "" ? hasOtherId : startsObject(args) && (hasOtherId || !this.#isRepeatedBy(args));
+    if (hasOtherId) return true;
     if (this.state === "blank") return false;
     if (args === this.arguments) return !isLastChunk && !id && !this.id;
     return true;
