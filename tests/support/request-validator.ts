@@ -43,7 +43,8 @@ export function findRequestProblem(request: Pick<ChatCompletionCreateParamsStrea
     if (!Object.hasOwn(fields, role)) return fail(`Unknown role ${role}.`);
     const extra = Object.keys(message).find((name) => !fields[role]!.includes(name));
     if (extra) return fail(`Extra inputs are not permitted: ${extra}.`);
-    if (message["name"] !== undefined && !/^[\w-]{1,64}$/.test(String(message["name"]))) return fail("Not a name.");
+    const { name } = message;
+    if (name !== undefined && (typeof name !== "string" || !/^[\w-]{1,64}$/.test(name))) return fail("Not a name.");
     if (role === "tool") {
       if (unanswered[0] !== message["tool_call_id"]) return fail("A result must answer the next call.");
       unanswered.shift();
