@@ -2,8 +2,8 @@
 import type { ChatCompletionCreateParamsStreaming, ChatCompletionMessageParam } from "openai/resources/chat/completions";
 import type { TurnContext } from "../../src/index.ts";
 import { findProblem } from "../../src/lib/demo-model/history.ts";
+import { currentRequest } from "./current-request.ts";
 import { findRequestProblem } from "../support/request-validator.ts";
-import { atWork } from "./asking.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Script } from "./plan.ts";
 import { type Attempt, type Call, callsIn, isSame, nameOf, type Process, textOf } from "./records.ts";
@@ -87,7 +87,7 @@ export function createModelCallRules(ledger: Ledger, last: number): ModelCallRul
       const attempt = attempts[Number(model)]!;
       if (!attempt.process.isDead) {
         const fault = findProblem(messages) ?? findRequestProblem({ messages });
-        unless(!fault, "the model gets a valid history", () => `${fault?.message} ${fault?.param} ${JSON.stringify(messages)}`);
+        check(!fault, "the model receives a valid history", () => `${fault?.message} ${fault?.param} ${JSON.stringify(messages)}`);
         if (attempt.calls.length === 0) checkHistory(attempt, messages);
         else check(messages.at(-1)?.role === "tool", "the next call of a step has the tool results", () => JSON.stringify(messages));
       }
