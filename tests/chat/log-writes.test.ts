@@ -64,7 +64,7 @@ describe("the writes of a response", () => {
     await client.finished;
   });
 
-  it("are never closer than the interval while a model speaks at any pace", async () => {
+  it("are never closer than the interval, at any pace of the model", async () => {
     const log = createLog();
     const client = startClient(log);
     for (let token = 0; token < 400; token++) {
@@ -130,7 +130,7 @@ describe("the writes of a response", () => {
     await client.finished;
   });
 
-  it("show all that was said before a tool while the tool runs", async () => {
+  it("contain all text before a tool while the tool runs", async () => {
     const log = createLog();
     const client = startClient(log);
     say(log, "a");
@@ -228,7 +228,7 @@ describe("the position of a client", () => {
 });
 
 describe("a client that does not ask", () => {
-  it("gets nothing, however much there is", async () => {
+  it("receives nothing, even if there is text", async () => {
     const log = createLog();
     const writes = new LogWrites(log, textOf, 0);
     say(log, "abc");
@@ -242,12 +242,12 @@ describe("a client that does not ask", () => {
     say(log, "def");
     await pass(1000);
     writes.close();
-    // Closed before it asked for the second write.
+    // Closed before it requested the second write.
     expect(await second).toEqual({ done: true, value: undefined });
   });
 });
 
-describe("a client that leaves", () => {
+describe("a client that disconnects", () => {
   it("ends its writes at once, also within the interval, and leaves the log", async () => {
     const onAbandoned = vi.fn<() => void>();
     const log = createLog(onAbandoned);

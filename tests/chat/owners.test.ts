@@ -130,7 +130,7 @@ it("receives the request, the ids and the prompt, and cannot change them", async
   expect(contexts[0]).not.toHaveProperty("owner");
 });
 
-it("cannot change the request that it is asked about", async () => {
+it("cannot change the request", async () => {
   const chat = await startChat({
     authorize(context) {
       Object.assign(context, { threadId: "elsewhere", responseId: "r9" });

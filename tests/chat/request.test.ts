@@ -213,7 +213,7 @@ describe("a body that does not end", () => {
     expect(isCancelled).toBe(true);
   });
 
-  it("is too large, also where the rest of it does not come in time", async () => {
+  it("is too large, even if the rest of it does not arrive in time", async () => {
     const chat = await startChat({ limits: { bodyBytes: 10 }, timeouts: { body: 50 } });
     const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array(11)) });
     await expectError(await chat.post("", { body, duplex: "half" } as RequestInit), 413, "body_too_large");

@@ -28,7 +28,7 @@ async function ticketOf(coordinator: Coordinator, turn: TurnEntry, policy = queu
   return entrance.ticket;
 }
 
-/** Waits for the lease, and leaves. */
+/** Waits for the lease, and releases it. */
 async function leave(ticket: Ticket | undefined): Promise<void> {
   await ticket?.waitForLease();
   ticket?.leave();
@@ -64,7 +64,7 @@ describe("a queue", () => {
     expect(tickets.map(({ ahead }) => ahead)).toEqual([0, 0, 0, 0]);
   });
 
-  it("goes on behind a turn that leaves", async () => {
+  it("continues after a turn that leaves the queue", async () => {
     const coordinator = createLocalCoordinator();
     const [first, second, third] = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
     second!.leave();
@@ -74,7 +74,7 @@ describe("a queue", () => {
     expect((await ticketOf(coordinator, entry(4))).ahead).toBe(0);
   });
 
-  it("lets so many turns wait, and no more", async () => {
+  it("bounds the number of waiting turns", async () => {
     const coordinator = createLocalCoordinator();
     const policy = { ...queue, maxQueued: 2 };
     for (const n of [1, 2, 3]) await ticketOf(coordinator, entry(n), policy);
@@ -83,7 +83,7 @@ describe("a queue", () => {
     expect(await enter(coordinator, entry(3), policy)).toEqual({ kind: "joined" });
   });
 
-  it('lets nobody wait with "reject", except behind turns that are about to end', async () => {
+  it('rejects waiting turns with "reject", except after turns that are about to end', async () => {
     const coordinator = createLocalCoordinator();
     const first = await ticketOf(coordinator, entry(1), reject);
     expect(await enter(coordinator, entry(2), reject)).toEqual({ kind: "busy" });
@@ -92,7 +92,7 @@ describe("a queue", () => {
     expect(await enter(coordinator, entry(3), reject)).toEqual({ kind: "busy" });
   });
 
-  it("tells a turn whether one that was ahead stored its prompt meanwhile", async () => {
+  it("reports whether a turn that was ahead stored its prompt meanwhile", async () => {
     const coordinator = createLocalCoordinator();
     const tickets = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
     const first = await tickets[0]!.waitForLease();
@@ -105,7 +105,7 @@ describe("a queue", () => {
     expect((await tickets[2]!.waitForLease()).hasPredecessorStarted).toBe(true);
   });
 
-  it("counts no prompt that was stored before the turn entered, and none that was not stored", async () => {
+  it("ignores prompts that were stored before the turn entered, or never", async () => {
     const coordinator = createLocalCoordinator();
     const first = await ticketOf(coordinator, entry(1));
     (await first.waitForLease()).markStarted();
@@ -148,7 +148,7 @@ describe("the same response id", () => {
     expect((await enter(coordinator, entry(1, { threadId: "u", prompt: { ...prompt, content: "Other" } }))).kind).toBe("entered");
   });
 
-  it("enters again behind a turn that refuses joins", async () => {
+  it("enters again after a turn that refuses joins", async () => {
     const coordinator = createLocalCoordinator();
     const first = await ticketOf(coordinator, entry(1));
     first.refuseJoins();

@@ -1,4 +1,4 @@
-/** Waits that end, and leave nothing behind. */
+/** Waits end, and leave nothing behind. */
 import { getEventListeners } from "node:events";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { callSafely, raceAbort, withTimeout } from "../../src/lib/core/async.ts";

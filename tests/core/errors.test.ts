@@ -54,7 +54,7 @@ describe("ChatHandlerError", () => {
     expect([error.param, error.retryAfter, error.cause]).toEqual([undefined, undefined, undefined]);
   });
 
-  it.each(["unauthenticated", "constructor", "__proto__"])("of a code there is none of, %s, has status 500", async (code) => {
+  it.each(["unauthenticated", "constructor", "__proto__"])("with an unknown code, %s, has status 500", async (code) => {
     const authorize = () => {
       throw new ChatHandlerError(code as "internal", "No.");
     };
@@ -85,22 +85,25 @@ describe("ChatHandlerError", () => {
     expect((await chat.post(chatBody("Hi"))).headers.get("Retry-After")).toBe(retryAfter);
   });
 
-  it.each(["authorize", "model", "onTurnEnd"] as const)("takes what cannot be looked at for what it is: a fault, in %s", async (name) => {
-    const { proxy, revoke } = Proxy.revocable({}, {});
-    revoke();
-    const fail = () => {
-      throw proxy as Error;
-    };
-    const chat = await startChat({ [name]: fail });
-    const seen = await readResponse(chat.post(chatBody("Hi")));
-    expect(seen.status).toBe(name === "onTurnEnd" ? 200 : 500);
-    await chat.waitForTurns();
-    expect(chat.errors.map(({ code }) => code)).toEqual(["internal"]);
-    const healed = await startChat({ sharesStoreWith: chat });
-    expect((await readResponse(healed.post(chatBody("Next", 2)))).text).toBe("Answer to Next.");
-  });
+  it.each(["authorize", "model", "onTurnEnd"] as const)(
+    "treats a value that throws when it is inspected as an error, in %s",
+    async (name) => {
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      const fail = () => {
+        throw proxy as Error;
+      };
+      const chat = await startChat({ [name]: fail });
+      const seen = await readResponse(chat.post(chatBody("Hi")));
+      expect(seen.status).toBe(name === "onTurnEnd" ? 200 : 500);
+      await chat.waitForTurns();
+      expect(chat.errors.map(({ code }) => code)).toEqual(["internal"]);
+      const healed = await startChat({ sharesStoreWith: chat });
+      expect((await readResponse(healed.post(chatBody("Next", 2)))).text).toBe("Answer to Next.");
+    },
+  );
 
-  it.each(codes)("%s thrown by authorize gives its status, its words and a type that OpenAI's clients know", async (code, status) => {
+  it.each(codes)("%s thrown by authorize sets the status, the message and a type that OpenAI's clients know", async (code, status) => {
     const chat = await startChat({
       authorize: () => {
         throw new ChatHandlerError(code, "In plain words.", { param: "threadId", retryAfter: "7" });

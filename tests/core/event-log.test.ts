@@ -72,7 +72,7 @@ const anyEvents: fc.Arbitrary<TurnEvent[]> = fc.oneof(
 );
 
 describe("an event log", () => {
-  it("gives every reader exactly what was appended, however appends and reads alternate", () => {
+  it("returns exactly the appended events to every reader, in any order of appends and reads", () => {
     const steps = fc.array(fc.tuple(anyEvents, fc.array(fc.nat({ max: 2 }), { maxLength: 3 })), { maxLength: 30 });
     fc.assert(
       fc.property(steps, (steps) => {
@@ -109,7 +109,7 @@ describe("an event log", () => {
     );
   });
 
-  it("merges adjacent text of one kind, and keeps other kinds and calls apart", () => {
+  it("merges adjacent text of one kind, and separates other kinds and calls", () => {
     const log = createLog(
       ...Array.from({ length: 1000 }, () => text("a")),
       reasoning("b"),
@@ -132,7 +132,7 @@ describe("an event log", () => {
     ]);
   });
 
-  it("stays a short list for text that is read piece by piece", () => {
+  it("has few events for text that is read in small pieces", () => {
     const log = createLog();
     for (let position = 0; position < 10_000; position++) {
       log.append(text("x"));
@@ -188,7 +188,7 @@ describe("an event log", () => {
     expect([position, read.slice(-3)]).toEqual([maxEventText + 2, "😀y"]);
   });
 
-  it("gives half a character that stays alone once something else follows", () => {
+  it("returns an unpaired surrogate once another event follows", () => {
     const log = createLog(text("a\ud83d"), { type: "end", status: "failed" });
     expect(log.readFrom(0).events).toEqual([text("a\ud83d"), { type: "end", status: "failed" }]);
     expect(log.textFrom(0)).toBe("a\ufffd");
@@ -220,7 +220,7 @@ describe("the readers of a log", () => {
     expect([one.notify.mock.calls.length, other.notify.mock.calls.length]).toEqual([1, 2]);
   });
 
-  it("abandon the log when the last of them leaves before the end, and only then", () => {
+  it("abandon the log only when the last of them leaves before the end", () => {
     const onAbandoned = vi.fn<() => void>();
     const log = new EventLog({ onAbandoned });
     const [one, other] = [createReader(), createReader()];

@@ -5,7 +5,7 @@ describe("two prompts are the same", () => {
   const message = (content: unknown) => ({ role: "user", content });
   const part = (type: string, fields: object) => (type === "text" ? { type, ...fields } : { type, [type]: fields });
 
-  it("whatever the order of their fields, and whatever else a database adds", () => {
+  it("in any order of fields, and with fields that a database adds", () => {
     const one = message([{ type: "text", text: "Hi" }]);
     expect(isSamePrompt(one, { seq: 7, content: [{ text: "Hi", type: "text" }], role: "user" })).toBe(true);
     expect(isSamePrompt(message("Hi"), message("Ho"))).toBe(false);

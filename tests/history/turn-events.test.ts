@@ -1,4 +1,4 @@
-/** A replay gives the events of the turn that made the answer. */
+/** A replay has the events of the turn that made the answer. */
 import { expect, it } from "vitest";
 import type { StoredMessage } from "chat-handler";
 import { createTools } from "../../src/tools.ts";

@@ -29,7 +29,7 @@ export function send(
   const fail = (error: unknown) => {
     if (process.isDead) return;
     if (!(error instanceof ChatHandlerError)) schedule.break("answers fail with a ChatHandlerError", String(error));
-    reference.shown.ends(request, error instanceof ChatHandlerError ? error.code : "unknown");
+    reference.responses.responseEnded(request, error instanceof ChatHandlerError ? error.code : "unknown");
   };
   const offerRead = () => {
     if (!body || !isReading || request.hasDisconnected || request.outcome) return;
@@ -41,8 +41,8 @@ export function send(
           if (process.isDead || request.hasDisconnected) return;
           request.readAt = performance.now();
           request.receivedText += done ? decoder.decode() : decoder.decode(value, { stream: true });
-          reference.shown.shows(request);
-          if (done) reference.shown.ends(request, "clean");
+          reference.responses.textReceived(request);
+          if (done) reference.responses.responseEnded(request, "clean");
           else offerRead();
         }, fail),
       process,
@@ -94,7 +94,7 @@ export function send(
         offerRead();
       } else {
         const { error } = (await response.json()) as { error: { code: string } };
-        reference.shown.ends(request, error.code);
+        reference.responses.responseEnded(request, error.code);
       }
     },
     (error: unknown) => schedule.break("a handler never rejects", String(error)),

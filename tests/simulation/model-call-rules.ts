@@ -12,9 +12,9 @@ import { textOfScript } from "./script-text.ts";
 /** The rules. */
 export interface ModelCallRules {
   /** Called when a turn starts. Returns a model name that identifies its calls. */
-  begins(process: Process, context: TurnContext): string;
+  turnStarts(process: Process, context: TurnContext): string;
   /** Called when the handler calls the model. */
-  asked(body: ChatCompletionCreateParamsStreaming, script: Script): Call;
+  modelCalled(body: ChatCompletionCreateParamsStreaming, script: Script): Call;
   /** Checks that no call runs without a waiting client. */
   check(): void;
 }
@@ -75,7 +75,7 @@ export function createModelCallRules(ledger: Ledger, last: number): ModelCallRul
   };
 
   return {
-    begins(process, context) {
+    turnStarts(process, context) {
       const { owner, threadId, responseId, prompt } = context;
       if (!process.isDead) checkStart(process, context);
       const startedAt = { step: schedule.step, ms: performance.now() };
@@ -83,7 +83,7 @@ export function createModelCallRules(ledger: Ledger, last: number): ModelCallRul
       return String(attempts.length - 1);
     },
 
-    asked({ model, messages }, script) {
+    modelCalled({ model, messages }, script) {
       const attempt = attempts[Number(model)]!;
       if (!attempt.process.isDead) {
         const fault = findProblem(messages) ?? findRequestProblem({ messages });

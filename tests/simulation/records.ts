@@ -80,7 +80,7 @@ export interface CompleteAnswer {
   readonly step: number;
   /** Whether the append took effect after its timeout. */
   readonly isLate: boolean;
-  isTold: boolean;
+  isConfirmed: boolean;
   /** The contents of its message over time. The last one is current. Each save of form state adds one. */
   readonly contents: string[];
   /** The text of all its steps, for each of the contents. */

@@ -17,8 +17,8 @@ export interface Reference {
   readonly ledger: Ledger;
   readonly arrival: ArrivalRules;
   readonly stored: StoredRules;
-  readonly asked: ModelCallRules;
-  readonly shown: ResponseRules;
+  readonly modelCalls: ModelCallRules;
+  readonly responses: ResponseRules;
   /** Called by `onTurnEnd`. */
   turnEnds(process: Process, turn: TurnEndEvent): void;
   /** Called when another route has saved form state. */
@@ -37,15 +37,15 @@ export function createReference(schedule: Schedule, { last, concurrency }: Pick<
   const { expectedStore, requests, attempts, calls, completeAnswers, deletedAnswers, check } = ledger;
   const stored = createStoredRules(ledger);
   const arrival = createArrivalRules(ledger);
-  const asked = createModelCallRules(ledger, last);
-  const shown = createResponseRules(ledger, stored);
+  const modelCalls = createModelCallRules(ledger, last);
+  const responses = createResponseRules(ledger, stored);
 
   return {
     ledger,
     arrival,
     stored,
-    asked,
-    shown,
+    modelCalls,
+    responses,
 
     turnEnds(process, turn) {
       if (process.isDead) return;
@@ -59,7 +59,7 @@ export function createReference(schedule: Schedule, { last, concurrency }: Pick<
       check(isDeleted || expectedStore.find(turn, prompt.id), "the prompt of every turn taken up is stored", () => nameOf(turn, prompt.id));
       const whole = completeAnswers.get(name);
       check(isDeleted || status !== "complete" || whole, "only a stored answer is reported as complete", () => name);
-      if (whole && status === "complete") whole.isTold = true;
+      if (whole && status === "complete") whole.isConfirmed = true;
       if (!attempt) return;
       attempt.ended = turn;
       if (status !== "complete" && error?.code !== "id_conflict" && error?.code !== "thread_deleted") stored.failed(attempt);
@@ -68,7 +68,7 @@ export function createReference(schedule: Schedule, { last, concurrency }: Pick<
     formSaved(thread, id, context) {
       const whole = completeAnswers.get(nameOf(thread, id));
       if (!whole) return;
-      whole.isTold = true;
+      whole.isConfirmed = true;
       whole.contents.push(`${whole.contents.at(-1)}${context}`);
       whole.texts.push(`${whole.texts.at(-1)}${context}`);
     },
@@ -87,14 +87,14 @@ export function createReference(schedule: Schedule, { last, concurrency }: Pick<
     check() {
       arrival.check();
       stored.check();
-      asked.check();
+      modelCalls.check();
     },
 
     checkSettled() {
       for (const request of requests) {
         const { number, process, isAnswered, hasDisconnected, outcome } = request;
         check(process.isDead || (isAnswered && (hasDisconnected || outcome)), "every request ends", () => `request ${number}`);
-        if (hasDisconnected) shown.left(request);
+        if (hasDisconnected) responses.clientDisconnected(request);
       }
       for (const { number, isOpen, attempt } of calls)
         check(!isOpen || attempt.process.isDead, "every model call is closed", () => `call ${number}`);

@@ -7,11 +7,11 @@ import type { StoredRules } from "./stored-rules.ts";
 /** The rules. */
 export interface ResponseRules {
   /** Called when a client receives text. */
-  shows(request: ChatRequest): void;
+  textReceived(request: ChatRequest): void;
   /** Called when a response ends, with `"clean"` or the code of its error. */
-  ends(request: ChatRequest, outcome: string): void;
+  responseEnded(request: ChatRequest, outcome: string): void;
   /** Called at the end for a client that disconnected. Its prompt must be stored, unless a fault prevented it. */
-  left(request: ChatRequest): void;
+  clientDisconnected(request: ChatRequest): void;
 }
 
 export function createResponseRules(ledger: Ledger, stored: StoredRules): ResponseRules {
@@ -19,7 +19,7 @@ export function createResponseRules(ledger: Ledger, stored: StoredRules): Respon
 
   const endsClean = ({ thread, promptId, content, responseId, receivedText, startedAt }: ChatRequest) => {
     const whole = completeAnswers.get(nameOf(thread, responseId));
-    if (whole) whole.isTold = true;
+    if (whole) whole.isConfirmed = true;
     const isIt = (other: CompleteAnswer) => other.responseId === responseId && isSame(other.thread, thread);
     const gone = happened(thread, startedAt.step, "deletion") ? deletedAnswers.filter(isIt) : [];
     const texts = [whole, ...gone].flatMap((whole) => whole?.texts ?? []);
@@ -32,7 +32,7 @@ export function createResponseRules(ledger: Ledger, stored: StoredRules): Respon
   };
 
   return {
-    left(request) {
+    clientDisconnected(request) {
       const { number, process, thread, promptId, responseId, startedAt } = request;
       const isTold = requests.some(
         (other) =>
@@ -48,7 +48,7 @@ export function createResponseRules(ledger: Ledger, stored: StoredRules): Respon
       );
     },
 
-    shows({ thread, responseId, receivedText }) {
+    textReceived({ thread, responseId, receivedText }) {
       const attemptTexts = attemptsAt(thread, responseId).map(textOfAttempt);
       const confirmed = [...completeAnswers.values(), ...deletedAnswers].filter(
         (whole) => whole.responseId === responseId && isSame(whole.thread, thread),
@@ -61,7 +61,7 @@ export function createResponseRules(ledger: Ledger, stored: StoredRules): Respon
       );
     },
 
-    ends(request, outcome) {
+    responseEnded(request, outcome) {
       request.outcome = outcome;
       if (request.hasDisconnected) return;
       const { number, thread, responseId, receivedText } = request;

@@ -35,7 +35,7 @@ export function createScheduledModel(
   asked: ModelCallRules,
 ): ModelClient {
   const begin = (body: ChatCompletionCreateParamsStreaming) => {
-    const call = asked.asked(body, scripts() ?? plainScript);
+    const call = asked.modelCalled(body, scripts() ?? plainScript);
     return { call, process: call.attempt.process, name: `model call ${call.number}` };
   };
 

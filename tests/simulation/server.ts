@@ -48,10 +48,10 @@ export function startServer(number: number, { plan, store, schedule, reference, 
 
   const handler = createChatHandler({
     store: createScheduledStore(store, process, () => nextFault() ?? "none", schedule, reference),
-    client: createScheduledModel(plan.client, nextScript, schedule, reference.asked),
+    client: createScheduledModel(plan.client, nextScript, schedule, reference.modelCalls),
     model(context) {
       reference.arrival.turnStarts({ process, thread: context, responseId: context.responseId });
-      return reference.asked.begins(process, context);
+      return reference.modelCalls.turnStarts(process, context);
     },
     tools: createTools([{ name: "look", run: (args) => look((args as { id: string }).id) }]),
     authorize: ({ request }) => ({ owner: decodeURIComponent(request.headers.get(ownerHeader) ?? "") }),

@@ -84,7 +84,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
       promptId,
       step,
       isLate,
-      isTold: false,
+      isConfirmed: false,
       contents: [textOf(message)],
       texts: [text],
     });
@@ -163,7 +163,7 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     updated(process, thread, id, isLate) {
       const { stored } = expectedStore.find(thread, id)!;
       const call = checkAssistantMessage(process, thread, stored);
-      if (call && stored.status === "complete" && !completeAnswers.get(nameOf(thread, id))?.isTold)
+      if (call && stored.status === "complete" && !completeAnswers.get(nameOf(thread, id))?.isConfirmed)
         becomesWhole(thread, stored, call, isLate);
     },
 
@@ -190,10 +190,10 @@ export function createStoredRules(ledger: Ledger): StoredRules {
     },
 
     check() {
-      for (const [name, { thread, responseId, contents, isTold }] of completeAnswers) {
+      for (const [name, { thread, responseId, contents, isConfirmed }] of completeAnswers) {
         const stored = expectedStore.find(thread, responseId)?.stored;
         const isThere = stored?.status === "complete" && stored.message.content === contents.at(-1);
-        check(isThere || !isTold, "a complete answer does not change", () => `${name} is ${JSON.stringify(stored ?? "gone")}`);
+        check(isThere || !isConfirmed, "a complete answer does not change", () => `${name} is ${JSON.stringify(stored ?? "gone")}`);
         if (!isThere) completeAnswers.delete(name);
       }
     },

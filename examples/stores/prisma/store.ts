@@ -27,8 +27,8 @@ export function createPrismaStore(prisma: PrismaClient): MessageStore {
       if (rows.length === 0) return [];
 
       return prisma.$transaction(async (transaction) => {
-        // The thread's row is made or changed first, so it is locked until the end: another append to this thread waits
-        // here, and finds the numbers after ours. Numbers are reserved for the whole batch, so the batch stays together.
+        // The thread's row is written first, so it is locked until the end. Another append to this thread waits here, and then
+        // uses higher numbers. The numbers of the whole batch are reserved, so the batch stays contiguous.
         const count = BigInt(rows.length);
         const lastSeq =
           replacesAnswerTo === undefined

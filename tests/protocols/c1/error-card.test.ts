@@ -41,7 +41,7 @@ it.each([
   ["rate_limited", true],
   ["store_failed", true],
   ["model_timeout", true],
-] as const)("the card of %s says whether to try again", async (code, mayPass) => {
+] as const)("the card of %s shows whether a retry helps", async (code, mayPass) => {
   const chat = await startChat({
     showErrors: true,
     authorize: () => {
@@ -54,7 +54,7 @@ it.each([
   expect(card.includes("Trying again will not help.")).toBe(!mayPass);
 });
 
-it("the card of a message that says to try again says so once", async () => {
+it("the card does not repeat the advice to try again", async () => {
   const chat = await startChat({
     showErrors: true,
     authorize: () => {

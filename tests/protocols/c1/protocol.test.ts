@@ -6,7 +6,7 @@ import { c1 } from "../../../src/lib/protocols/c1/protocol.ts";
 
 const body = { prompt: { id: "p1", role: "user", content: "Hi" }, threadId: "t", responseId: "r1" };
 
-it("leaves C1Chat, which draws only chunks that are 70 ms apart, more time than that between two writes", () => {
+it("waits more than 70 ms between two writes, which C1Chat needs to draw each of them", () => {
   expect(c1.flushInterval).toBe(80);
 });
 
@@ -27,6 +27,6 @@ it("writes text, and no other event", () => {
   expect(events.map(write)).toEqual(["", "", "One", "", "", "", "", "", " two", ""]);
 });
 
-it("never asks to replace a complete answer", () => {
+it("never requests a regeneration", () => {
   expect(c1.parse(body, defaultLimits)).toEqual({ ...body, regenerates: false });
 });
