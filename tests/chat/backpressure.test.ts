@@ -226,9 +226,9 @@ describe("flushInterval", () => {
   };
 
   it("collects text within the interval, and sends every read at 0", async () => {
-    const [gathered, single] = [await writesWith(30), await writesWith(0)];
-    expect(gathered).toBeLessThan(single / 3);
-    expect(single).toBeGreaterThan(30);
+    // Even on a busy machine, where each token takes 50 ms, this is a handful of writes.
+    expect(await writesWith(1_000)).toBeLessThan(8);
+    expect(await writesWith(0)).toBeGreaterThan(20);
   });
 
   it("does not delay the first text or the end", async () => {
