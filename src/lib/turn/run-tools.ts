@@ -29,7 +29,6 @@ export async function runTools(turn: Turn): Promise<boolean> {
   );
   progress.usageOfCompletedSteps = sumUsage(progress.usageOfCompletedSteps, step.usage);
   step.isStored = true;
-  turn.throwIfAborted();
   const { request } = progress;
   if (request) progress.request = { ...request, messages: fitMessages([...request.messages, callMessage, ...results]) };
   return true;
