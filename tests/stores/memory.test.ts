@@ -122,6 +122,40 @@ describe("at most maxCharacters characters", () => {
   });
 });
 
+describe("an owner that uses more than a tenth of the store", () => {
+  const others = Array.from({ length: 2_000 }, (_, index) => `owner ${index}`);
+
+  test("evicts its own threads, not those of 2,000 others", async () => {
+    const store = createMemoryStore({ maxCharacters: 5_000_000 });
+    for (const owner of others) await store.appendMessages(key("t", owner), [large("m")]);
+    for (let index = 0; index < 100; index++) {
+      await store.appendMessages(key(`t${index}`, "eve"), [prompt("m", "x".repeat(100_000))]);
+    }
+    for (const owner of others) expect(await threadIds(store, owner)).toEqual(["t"]);
+    expect((await threadIds(store, "eve"))[0]).toBe("t99");
+  });
+
+  test("makes room for others when the store is full", async () => {
+    const store = createMemoryStore({ maxThreads: 100 });
+    for (let index = 0; index < 100; index++) await store.createThread(key(`t${index}`, "eve"), "");
+    for (let index = 0; index < 90; index++) await store.createThread(key("t", `owner ${index}`), "");
+    for (let index = 0; index < 90; index++) expect(await threadIds(store, `owner ${index}`)).toEqual(["t"]);
+    expect(await threadIds(store, "eve")).toHaveLength(10);
+  });
+});
+
+test("a cursor tells nothing of the activity of other owners", async () => {
+  const store = createMemoryStore();
+  const cursors: (string | undefined)[] = [];
+  for (const count of [0, 1_000]) {
+    for (let index = 0; index < count; index++) await store.appendMessages(key("t", "ada"), prompts(`m${index}`));
+    const owner = `bob ${count}`;
+    for (const id of ["a", "b", "c"]) await store.createThread(key(id, owner), "");
+    cursors.push((await store.listThreads(owner, { limit: 1 })).nextCursor);
+  }
+  expect(cursors[1]).toBe(cursors[0]);
+});
+
 test("messages without a prompt id, as JavaScript may import them, are kept once however often they come", async () => {
   const store = createMemoryStore();
   const { promptId: _, ...imported } = large("m");

@@ -4,7 +4,13 @@ import { resolveNumbers } from "../core/resolve-options.ts";
 import { activityBelow, checkCount } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 
-/** Options of {@link createMemoryStore}. Beyond a limit, the store evicts whole threads, the longest unused first. */
+/** The part of a limit that an owner can use before its own threads are the first to be evicted. */
+const ownerShare = 1 / 10;
+
+/**
+ * Options of {@link createMemoryStore}. Beyond a limit, the store evicts whole threads, the longest unused first: those of an owner that uses
+ * more than a tenth of the limit, then all others.
+ */
 export interface MemoryStoreOptions {
   /** The most threads that the store keeps, of all owners together. An integer from 1 to 2147483647. @default 10_000 */
   maxThreads?: number | undefined;
@@ -15,13 +21,21 @@ export interface MemoryStoreOptions {
   maxCharacters?: number | undefined;
 }
 
+/** An owner with threads. */
+interface Owner {
+  /** By ascending `activity`: an active thread moves to the end, a page is a slice. */
+  listed: KeptThread[];
+  characters: number;
+  /** The number of the latest activity. Its own: a cursor must not reveal what other owners do. */
+  activity: number;
+}
+
 /** A stored thread. Its messages are JSON text, so nothing is shared with the caller. */
 interface KeptThread {
   key: string;
-  owner: string;
+  ownerId: string;
+  owner: Owner;
   thread: Thread;
-  /** All threads of its owner by ascending `activity`: an active thread moves to the end, a page is a slice. */
-  listed: KeptThread[];
   messages: WrittenMessage[];
   byId: Map<string, WrittenMessage>;
   /** The messages that answer a prompt, by the id of the prompt. */
@@ -49,7 +63,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   const { maxThreads, maxCharacters } = resolveNumbers("createMemoryStore", options, { maxThreads: 10_000, maxCharacters: 50_000_000 });
 
   const threads = new Map<string, KeptThread>();
-  const byOwner = new Map<string, KeptThread[]>();
+  const owners = new Map<string, Owner>();
   // Longest unused first. Each use has a new number: V8 gets slow if the same key leaves a map and enters it again and again.
   const byUse = new Map<number, KeptThread>();
   let uses = 0;
@@ -67,13 +81,14 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
   }
 
   function create(threadKey: ThreadKey, title: string): KeptThread {
-    const { owner, threadId } = threadKey;
+    const { owner: ownerId, threadId } = threadKey;
     const key = keyOf(threadKey);
+    const owner = owners.get(ownerId) ?? { listed: [], characters: 0, activity: 0 };
     const kept: KeptThread = {
       key,
+      ownerId,
       owner,
       thread: { threadId, title, createdAt: Date.now(), updatedAt: 0 },
-      listed: byOwner.get(owner) ?? [],
       messages: [],
       byId: new Map(),
       use: 0,
@@ -81,38 +96,52 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       characters: 0,
     };
     threads.set(key, kept);
-    byOwner.set(owner, kept.listed);
+    owners.set(ownerId, owner);
     markActive(kept);
     use(kept);
-    resize(kept, owner.length + threadId.length + title.length);
+    resize(kept, ownerId.length + threadId.length + title.length);
     return kept;
   }
 
   function remove(kept: KeptThread): void {
-    const { key, owner, listed, activity } = kept;
+    const { key, ownerId, owner, activity } = kept;
     threads.delete(key);
-    listed.splice(firstFrom(listed, activity), 1);
-    if (listed.length === 0) byOwner.delete(owner);
+    owner.listed.splice(firstFrom(owner.listed, activity), 1);
+    if (owner.listed.length === 0) owners.delete(ownerId);
     byUse.delete(kept.use);
+    owner.characters -= kept.characters;
     characters -= kept.characters;
   }
 
   function markActive(kept: KeptThread): void {
-    const { listed, activity } = kept;
-    listed.splice(firstFrom(listed, activity), 1);
-    listed.push(kept);
-    kept.activity = ++uses;
+    const { owner, activity } = kept;
+    owner.listed.splice(firstFrom(owner.listed, activity), 1);
+    owner.listed.push(kept);
+    kept.activity = ++owner.activity;
     kept.thread.updatedAt = Date.now();
   }
 
   /** Adds the growth of the thread in use to the totals, and evicts other threads if that is too much. */
   function resize(kept: KeptThread, growth: number): void {
     kept.characters += growth;
+    kept.owner.characters += growth;
     characters += growth;
-    for (const oldest of byUse.values()) {
-      if (oldest === kept || (byUse.size <= maxThreads && characters <= maxCharacters)) break;
-      remove(oldest);
+    while (byUse.size > maxThreads || characters > maxCharacters) {
+      const evicted = findLongestUnused(kept);
+      if (!evicted) break;
+      remove(evicted);
     }
+  }
+
+  /** Returns the thread to evict: of an owner that uses more than its share, if there is one. Never the thread in use. */
+  function findLongestUnused(inUse: KeptThread): KeptThread | undefined {
+    let oldest: KeptThread | undefined;
+    for (const kept of byUse.values()) {
+      if (kept === inUse) continue;
+      oldest ??= kept;
+      if (kept.owner.characters > maxCharacters * ownerShare || kept.owner.listed.length > maxThreads * ownerShare) return kept;
+    }
+    return oldest;
   }
 
   function removeMessages(kept: KeptThread, messages: ReadonlySet<WrittenMessage>): void {
@@ -181,7 +210,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
 
     async listThreads(owner, page) {
       const below = activityBelow(page);
-      const listed = byOwner.get(owner) ?? [];
+      const { listed } = owners.get(owner) ?? { listed: [] };
       const end = firstFrom(listed, below);
       const start = Math.max(0, end - page.limit);
       return {
@@ -217,7 +246,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     },
 
     async deleteOwner(owner) {
-      byOwner.get(owner)?.toReversed().forEach(remove);
+      owners.get(owner)?.listed.toReversed().forEach(remove);
     },
   };
 }
