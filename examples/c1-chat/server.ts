@@ -40,15 +40,24 @@ const threads = createThreadHandler({ store, authorize });
 const html = readFileSync(new URL("index.html", import.meta.url), "utf8").replace("{{model}}", THESYS_API_KEY ? "c1" : "demo");
 const assets = bundlePage();
 
+const ownerPattern = /^[\w-]{36}$/;
+
 const app = new Hono();
+app.use(async (context, next) => {
+  // A foreign page can point its own host name at 127.0.0.1. Its requests would then reach this server and spend your key.
+  const { hostname } = new URL(context.req.url);
+  const isLocal = HOST !== "127.0.0.1" || hostname === "localhost" || hostname === "127.0.0.1";
+  return isLocal ? next() : context.text("Open this page at http://localhost.", 421);
+});
 app.get("/", (context) => {
-  if (getCookie(context, "owner") === undefined) {
+  if (!ownerPattern.test(getCookie(context, "owner") ?? "")) {
     setCookie(context, "owner", randomUUID(), { httpOnly: true, sameSite: "Lax", maxAge: 34_560_000 });
   }
   // The page may load and send nothing elsewhere.
   context.header(
     "Content-Security-Policy",
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'",
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
+      "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   );
   return context.html(html);
 });
