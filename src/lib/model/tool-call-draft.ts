@@ -51,7 +51,7 @@ export class ToolCallDraft {
       return this.state === "complete" && startsObject(args) && args !== this.arguments && !extendsJson(args, this.arguments);
     }
     const hasOtherId = id !== undefined && this.id !== undefined;
-    if (this.state === "open") return args === "" ? hasOtherId : startsObject(args) && (hasOtherId || !this.#isRepeatedBy(args));
+    if (this.state === "open") return args === "" ? hasOtherId : startsObject(args) && (hasOtherId || name !== this.name);
     if (hasOtherId) return true;
     if (this.state === "blank") return false;
     if (args === this.arguments) return !isLastChunk && !id && !this.id;
