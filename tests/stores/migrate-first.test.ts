@@ -1,7 +1,7 @@
 /** The option `migrate: true`: the schema is applied before the first call, and not before. */
 import { DatabaseSync } from "node:sqlite";
 import { PGlite } from "@electric-sql/pglite";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { createPostgresStore, type PostgresStore } from "../../src/postgres.ts";
 import { createSqliteStore, type SqliteStore } from "../../src/sqlite.ts";
 import { here, idsOf, prompts } from "./samples.ts";
@@ -13,6 +13,11 @@ interface Subject {
   /** Makes the next migration fail. */
   failOnce(): void;
 }
+
+/** Starting PGlite takes a second, so there is one for all tests, and a schema for each subject. */
+const lite = new PGlite();
+afterAll(() => lite.close());
+let schemas = 0;
 
 const subjects: Record<string, () => Promise<Subject>> = {
   async SQLite() {
@@ -26,11 +31,11 @@ const subjects: Record<string, () => Promise<Subject>> = {
     return { store: createSqliteStore(counted, { migrate: true }), ...faults };
   },
   async PGlite() {
-    const database = new PGlite();
-    onTestFinished(() => database.close());
+    const schema = `test_${++schemas}`;
+    await lite.query(`CREATE SCHEMA ${schema}`);
     const faults = countMigrations();
-    const counted = { query: async (sql: string, values?: unknown[]) => faults.run(sql, () => database.query(sql, values)) };
-    return { store: createPostgresStore(counted, { migrate: true }), ...faults };
+    const counted = { query: async (sql: string, values?: unknown[]) => faults.run(sql, () => lite.query(sql, values)) };
+    return { store: createPostgresStore(counted, { migrate: true, schema }), ...faults };
   },
 };
 
