@@ -16,7 +16,7 @@ import type { Step } from "./step.ts";
 export type DraftMessage = Pick<StoredMessage, "message" | "finishReason" | "usage">;
 
 /** A title that the app generates. */
-export interface TitleWork {
+interface TitleWork {
   controller: AbortController;
   /** Settles when the title is stored, or given up. Never rejects. */
   finished: Promise<void>;
