@@ -21,12 +21,17 @@ function start({ answerCharacters = 100, usedCharacters = 0, hasTools = true } =
 }
 
 describe("a step", () => {
-  it("puts text into the log at once, and keeps the reasoning for the provider", () => {
+  it("puts text and reasoning into the log at once, and keeps the reasoning for the provider", () => {
     const { log, step } = start();
     step.append({ reasoning: { reasoning_content: "Hm, " } });
     step.append({ text: "A " });
     step.append({ reasoning: { reasoning_content: "tea." }, text: "leaf." });
-    expect(log.readFrom(8).events).toEqual([{ type: "text", text: "A leaf." }]);
+    expect(log.readFrom(8).events).toEqual([
+      { type: "reasoning", text: "Hm, " },
+      { type: "text", text: "A " },
+      { type: "reasoning", text: "tea." },
+      { type: "text", text: "leaf." },
+    ]);
     expect(step.text).toBe("A leaf.");
     expect(step.reasoning).toEqual({ reasoning_content: "Hm, tea." });
     expect(step.characters).toBe("Hm, tea.A leaf.".length);

@@ -78,15 +78,17 @@ export class Step {
     this.characters += text.length;
   }
 
-  /** Kept for the provider. No event: the client never sees it. */
+  /** Kept for the provider in its own fields. The event has the text; a provider that sends it in two fields means it once. */
   #addReasoning(pieces: Record<string, unknown>): void {
+    const text = Object.values(pieces).find((piece) => typeof piece === "string" && piece !== "");
+    if (typeof text === "string") this.#log.append({ type: "reasoning", text });
     this.#reasoning ??= new ReasoningDraft();
     this.characters += this.#reasoning.append(pieces);
   }
 
   /** A whole message counts only as far as its pieces have not come before. */
   #addMessage({ text, toolCalls }: WholeMessage): void {
-    if (text && this.#log.length === this.start) this.#addText(text);
+    if (text && this.text === "") this.#addText(text);
     if (toolCalls.length > 0) this.characters += this.#startToolCalls().appendWhole(toolCalls);
   }
 
