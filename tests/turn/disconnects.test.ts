@@ -61,8 +61,7 @@ describe.each(disconnects)("a client that $how", (leaving) => {
       await expectRetrySucceeds(chat, client.request, "Answer to Hi.");
     }
     measured.set(`${leaving.how} ${stage}`, times);
-    // The fastest round shows what the code does, the others what else the machine had to do.
-    expect(Math.min(...times)).toBeLessThan(100);
+    expect(median(times)).toBeLessThan(100);
     expect(Math.max(...times)).toBeLessThan(10_000);
   });
 
