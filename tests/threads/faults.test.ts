@@ -84,7 +84,7 @@ test("logs errors of the server, and none that a client can cause", async () => 
     expect(log).not.toHaveBeenCalled();
     await handler(new Request("http://x.test/get"));
     expect(log).toHaveBeenCalledTimes(1);
-    expect(log.mock.calls[0]?.[0]).toMatchObject({ code: "store_failed", cause: new Error("boom") });
+    expect(log.mock.calls[0]?.[0]).toMatch(/^chat-handler: store_failed \(503\): .* \| cause: Error: boom/);
   } finally {
     log.mockRestore();
   }

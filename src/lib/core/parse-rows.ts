@@ -12,7 +12,7 @@ const emptyRow = {
   createdAt: 0,
 } as unknown as StoredMessage;
 
-/** Returns the messages of the rows, one for each. Drops content and tool calls that no message can have. */
+/** Returns the messages of the rows, one for each. Drops content that no message can have, and repairs tool calls. */
 export function parseMessages(rows: readonly StoredMessage[]): StoredMessage[] {
   return rows.map((row) => (isMessage(row) ? repairMessage(row) : emptyRow));
 }
@@ -33,7 +33,7 @@ function repairMessage(row: StoredMessage): StoredMessage {
   const isWhole = isContent(content) && (calls === undefined || calls === null || (Array.isArray(calls) && calls.every(isToolCall)));
   if (isWhole) return row;
   const repaired = { content: Array.isArray(content) ? content.filter(isPart) : isContent(content) ? content : null };
-  const message = { ...row.message, ...repaired, tool_calls: Array.isArray(calls) ? calls.filter(isToolCall) : undefined };
+  const message = { ...row.message, ...repaired, tool_calls: Array.isArray(calls) ? calls.flatMap(repairToolCall) : undefined };
   return { ...row, message } as StoredMessage;
 }
 
@@ -46,6 +46,18 @@ function isPart(part: unknown): boolean {
   if (!hasTexts(part, "type")) return false;
   const { type } = part;
   return (type !== "text" && type !== "refusal") || hasTexts(part, type);
+}
+
+/** A call with an id stays, so that its result stays with it. */
+function repairToolCall(call: unknown): unknown[] {
+  if (isToolCall(call)) return [call];
+  if (!hasTexts(call, "id")) return [];
+  const { name, arguments: args } = Object(call["function"]) as Fields;
+  return [{ ...call, type: "function", function: { name: toText(name), arguments: toText(args) } }];
+}
+
+function toText(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
 }
 
 function isToolCall(call: unknown): boolean {

@@ -18,6 +18,7 @@ export function toDisplayedMessages(stored: readonly StoredMessage[]): Displayed
   for (const { id, promptId, message } of groupByTurn(stored)) {
     if (message.role === "user") {
       displayed.push({ id, role: "user", content: message.content });
+      open = undefined;
     } else if (message.role === "assistant") {
       if (open?.turn !== promptId) {
         open = { answer: { id, role: "assistant", content: "" }, turn: promptId };
