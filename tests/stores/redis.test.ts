@@ -126,7 +126,7 @@ onRedis("Redis", () => {
     }
   });
 
-  test("a thread expires as a whole, is no longer listed, and can begin anew", async () => {
+  test("a thread expires as a whole, is no longer listed, and can be created again", async () => {
     const prefix = newPrefix();
     const store = createRedisStore(admin, { prefix, ttl: 0.6 });
     await store.appendMessages({ owner: "", threadId: "old" }, prompts("a", "b"), { title: "Old" });

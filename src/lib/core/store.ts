@@ -121,13 +121,13 @@ export interface MessageStore {
    * order.
    *
    * INVARIANT: all or nothing. When it rejects, no message of the batch is stored, and none is removed.
-   * INVARIANT: the batch stays contiguous and in order, whoever else appends at that moment, from any process.
+   * INVARIANT: the batch stays contiguous and in order, even if other processes append at that moment.
    * INVARIANT: an id that is already in the thread, or is repeated in the batch, is left as it came first, and not returned. This holds
    * however long ago it was stored (but see `replacesAnswerTo`). A deleted id may be stored again.
    * INVARIANT: with `replacesAnswerTo`, all other messages with that prompt's id as `promptId` are removed, wherever they stand, and
    * the whole batch is stored, in one atomic step. Nothing is removed or stored, and `[]` is returned, if the prompt is not in the
    * thread, one of those messages is `complete`, or an id of the batch belongs to any other message of the thread. So a prompt is
-   * answered once, and an answer never brings back what was deleted, whoever else answers and however late this call arrives.
+   * answered once, and an answer never brings back what was deleted, even if others answer, or this call arrives late.
    * INVARIANT: once it resolves, the messages are as durable as the database makes them.
    * INVARIANT: the arguments stay as they are and are not kept: changing them later changes nothing stored.
    * INVARIANT: an empty batch stores, removes and creates nothing.

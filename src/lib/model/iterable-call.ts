@@ -41,7 +41,7 @@ export function createIterableCall(chunks: AsyncIterator<ChatCompletionChunk>, c
   };
 }
 
-/** Whether the client rejected what the provider sent: JSON that is none, or an error event. Anything else is the connection. */
+/** Whether the client rejected what the provider sent: text that is not JSON, or an error event. Anything else is the connection. */
 function isAboutContent(error: unknown): boolean {
   const { status, error: event } = Object(error) as { status?: unknown; error?: unknown };
   return error instanceof SyntaxError || status !== undefined || event !== undefined;

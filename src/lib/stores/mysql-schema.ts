@@ -23,7 +23,7 @@ export interface MySqlMigration {
 
 /**
  * Returns the schema as SQL, for an app that runs its own migrations. Run each step once, in order. Otherwise call the store's
- * `migrate()`, which does the same. The user of the store needs the privileges SELECT, INSERT, UPDATE, DELETE and EXECUTE; whoever
+ * `migrate()`, which does the same. The user of the store needs the privileges SELECT, INSERT, UPDATE, DELETE and EXECUTE. The user that
  * runs the schema also needs CREATE, REFERENCES and CREATE ROUTINE.
  *
  * @throws TypeError for an unknown option or an invalid prefix.

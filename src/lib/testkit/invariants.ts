@@ -9,7 +9,7 @@ export const storeInvariants = {
 
   appended: "An append adds its messages at the end of the thread and resolves to the ids it stored.",
   allOrNothing: "When an append rejects, no message of its batch is stored, and none is removed.",
-  contiguous: "A batch stays contiguous and in order, and none is lost, whoever else appends at that moment, from any process.",
+  contiguous: "A batch stays contiguous and in order, and none is lost, even if other processes append at that moment.",
   idOnce: "An id already in the thread, or repeated in the batch, is left as it is and not among the returned ids.",
   readers:
     "A reader sees a batch, a deletion or an update whole or not at all, and never the moment between a removal and what takes its place.",

@@ -4,7 +4,7 @@ import { messageStoreCases, type ThreadStoreSubject } from "../../../src/testkit
 import { prefixOwners } from "../../support/prefix-owners.ts";
 import { prompts } from "../samples.ts";
 
-/** Where each run leaves a message with its name: whoever reads both sees that it was one store. */
+/** Where each run leaves a message with its name: a reader of both sees that it was one store. */
 export const meeting = { owner: "", threadId: "meeting" };
 
 /** How a run went; times in epoch milliseconds. */
