@@ -23,7 +23,7 @@ export interface Limits {
    * Requests of one owner, in one process, that wait, run or are still read, joins and replays included → 429. Without `authorize`, all
    * users are one owner.
    *
-   * @default 1000
+   * @default 10000
    */
   turnsPerOwner: number;
 }
@@ -60,7 +60,7 @@ export const defaultLimits: Limits = {
   answerCharacters: 1_000_000,
   steps: 8,
   queue: 32,
-  turnsPerOwner: 1_000,
+  turnsPerOwner: 10_000,
 };
 
 /** The default of each timeout. */
