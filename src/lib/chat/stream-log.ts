@@ -44,11 +44,13 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
   readonly #writes: LogWrites;
   readonly #connection: ClientConnection;
   readonly #texts: ReadableStreamDefaultReader<string>;
-  /** Read before there was a body. Gone once it is in the body. */
+  /** Read before there was a body. Gone once the client has asked for it. */
   #first: ReadableStreamReadResult<string> | undefined;
   readonly #readTimeout: number;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #readTimer: ReturnType<typeof setTimeout> | undefined;
+  /** When the client last asked for a write, by `performance.now()`. */
+  #askedAt = 0;
 
   constructor(protocol: Protocol, writes: LogWrites, connection: ClientConnection, readTimeout: number) {
     this.#readTimeout = readTimeout;
@@ -70,35 +72,52 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
-    if (this.#first) this.#pass(this.#first, controller);
-    this.#first = undefined;
-    if (this.#writes.end) this.#expectReading();
+    if (this.#writes.end) this.#startReadTimer();
   }
 
   /** The log has ended: from here on, the client must read. */
   endLog(): void {
     this.#connection.stopWatching();
-    if (this.#readTimer === undefined) this.#expectReading();
+    if (this.#readTimer === undefined) this.#startReadTimer();
+  }
+
+  #startReadTimer(): void {
+    if (!this.#controller || this.#connection.isFinished) return;
+    this.#askedAt = performance.now();
+    this.#readTimer = setTimeout(() => this.#checkReading(), this.#readTimeout);
   }
 
   /** Breaks the stream of a client that does not read on. Otherwise the log of a long answer would stay in memory for it. */
-  #expectReading(): void {
-    if (!this.#controller || this.#connection.isFinished) return;
-    const { position } = this.#writes;
-    this.#readTimer = setTimeout(() => {
-      if (this.#writes.position > position) return this.#expectReading();
-      this.#connection.leave();
-      this.#controller?.error(this.#connection.error);
-    }, this.#readTimeout);
+  #checkReading(): void {
+    const left = this.#askedAt + this.#readTimeout - performance.now();
+    if (left > 0) {
+      this.#readTimer = setTimeout(() => this.#checkReading(), left);
+      return;
+    }
+    this.#leave();
+    this.#controller?.error(this.#connection.error);
   }
 
-  pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+  /** The client asks for a write. */
+  pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> | void {
+    this.#askedAt = performance.now();
+    const first = this.#first;
+    if (first) {
+      this.#first = undefined;
+      return this.#pass(first, controller);
+    }
     this.#writes.demand();
     return this.#texts.read().then((read) => this.#pass(read, controller));
   }
 
   cancel(): void {
     clearTimeout(this.#readTimer);
+    this.#leave();
+  }
+
+  /** Drops the text, too: Node keeps the source of an errored stream alive. */
+  #leave(): void {
+    this.#first = undefined;
     this.#connection.leave();
   }
 
