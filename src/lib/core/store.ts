@@ -76,7 +76,10 @@ export interface StoredMessage {
   status: MessageStatus;
   /** When the message was made, in epoch milliseconds. For people to read: order never comes from it. */
   createdAt: number;
-  /** The model's finish reason, on assistant messages, if one arrived. Any string. */
+  /**
+   * The model's finish reason, on an assistant message, if one arrived. On a prompt, `request_refused` records that the provider refused the
+   * request with it: later requests leave it out until it is answered.
+   */
   finishReason?: string | undefined;
   /** The tokens that an assistant message cost, if the model reported them. */
   usage?: CompletionUsage | undefined;
