@@ -77,7 +77,7 @@ export interface StoredMessage {
   /** When the message was made, in epoch milliseconds. For people to read: order never comes from it. */
   createdAt: number;
   /**
-   * The model's finish reason, on an assistant message, if one arrived. On a prompt, `request_refused` records that the provider refused the
+   * Any string. On an assistant message, the model's finish reason, if one arrived. On a prompt, `request_refused` records that the provider refused the
    * request with it: later requests leave it out until it is answered.
    */
   finishReason?: string | undefined;
