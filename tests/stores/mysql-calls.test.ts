@@ -15,12 +15,17 @@ onMysql("MySQL", () => {
     return connection;
   }
 
-  /** Waits until so many transactions wait for a lock, so that what the test does next comes after. */
+  /**
+   * Waits until so many transactions in this file's database wait for a lock, so that what the test does next comes after. Other test
+   * files use the same server, and their transactions wait, too.
+   */
   async function untilWaiting(count = 1): Promise<void> {
     const connection = await database.connect();
-    const waiting = "SELECT trx_id FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'";
-    // The server looks again only for those who have not asked for 100 ms.
-    while (((await connection.query(waiting))[0] as object[]).length < count) await new Promise((resolve) => setTimeout(resolve, 120));
+    const waiting = `SELECT trx_id FROM information_schema.INNODB_TRX JOIN information_schema.PROCESSLIST ON ID = trx_mysql_thread_id
+      WHERE trx_state = 'LOCK WAIT' AND DB = DATABASE()`;
+    // The server refreshes the table only when nobody has read it for 100 ms: an earlier read would come back.
+    do await new Promise((resolve) => setTimeout(resolve, 120));
+    while (((await connection.query(waiting))[0] as object[]).length < count);
   }
 
   const hash = (text: string) => `UNHEX(SHA2('${text}', 256))`;
