@@ -1,12 +1,13 @@
 /** The order of turns in one process. */
 import { describe, expect, it, vi } from "vitest";
 import { createMemoryStore } from "../../src/index.ts";
-import { createLocalCoordinator, localCoordinatorOf } from "../../src/lib/coordination/local.ts";
-import type { Coordinator, Entrance, QueuePolicy, Ticket, TurnEntry } from "../../src/lib/core/coordinator.ts";
+import { createLocalRegistry, localRegistryOf } from "../../src/lib/coordination/local.ts";
+import type { EntryPolicy } from "../../src/lib/core/coordinator.ts";
+import type { Entrance, Ticket, TurnEntry, TurnRegistry } from "../../src/lib/core/turn-registry.ts";
 import { EventLog } from "../../src/lib/core/event-log.ts";
 
-const queue: QueuePolicy = { concurrency: "queue", maxQueued: 32 };
-const reject: QueuePolicy = { concurrency: "reject", maxQueued: 32 };
+const queue: EntryPolicy = { concurrency: "queue", maxQueued: 32 };
+const reject: EntryPolicy = { concurrency: "reject", maxQueued: 32 };
 
 const entry = (n: number, change: Partial<TurnEntry> = {}): TurnEntry => ({
   owner: "",
@@ -18,12 +19,12 @@ const entry = (n: number, change: Partial<TurnEntry> = {}): TurnEntry => ({
 
 const createLocal = () => ({ log: new EventLog({ onAbandoned() {} }), stop: vi.fn<() => void>() });
 
-async function enter(coordinator: Coordinator, turn: TurnEntry, policy = queue, local = createLocal()): Promise<Entrance> {
-  return coordinator.enter(turn, policy, local);
+async function enter(registry: TurnRegistry, turn: TurnEntry, policy = queue, local = createLocal()): Promise<Entrance> {
+  return registry.enter(turn, policy, local);
 }
 
-async function ticketOf(coordinator: Coordinator, turn: TurnEntry, policy = queue, local = createLocal()): Promise<Ticket> {
-  const entrance = await coordinator.enter(turn, policy, local);
+async function ticketOf(registry: TurnRegistry, turn: TurnEntry, policy = queue, local = createLocal()): Promise<Ticket> {
+  const entrance = await registry.enter(turn, policy, local);
   if (entrance.kind !== "entered") throw new Error(`It is ${entrance.kind}.`);
   return entrance.ticket;
 }
@@ -44,8 +45,8 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 
 describe("a queue", () => {
   it("grants one turn at a time, in the order in which they entered", async () => {
-    const coordinator = createLocalCoordinator();
-    const tickets = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
+    const registry = createLocalRegistry();
+    const tickets = await Promise.all([1, 2, 3].map((n) => ticketOf(registry, entry(n))));
     expect(tickets.map(({ ahead }) => ahead)).toEqual([0, 1, 2]);
     await tickets[0]!.waitForLease();
     expect(await isSettled(tickets[1]!.waitForLease())).toBe(false);
@@ -54,47 +55,47 @@ describe("a queue", () => {
     expect(await isSettled(tickets[2]!.waitForLease())).toBe(false);
     tickets[1]!.leave();
     await leave(tickets[2]);
-    expect((await ticketOf(coordinator, entry(4))).ahead).toBe(0);
+    expect((await ticketOf(registry, entry(4))).ahead).toBe(0);
   });
 
   it("is one for each thread of each owner", async () => {
-    const coordinator = createLocalCoordinator();
+    const registry = createLocalRegistry();
     const others = [entry(1), entry(1, { threadId: "u" }), entry(1, { owner: "ada" }), entry(1, { owner: "t", threadId: "" })];
-    const tickets = await Promise.all(others.map((other) => ticketOf(coordinator, other)));
+    const tickets = await Promise.all(others.map((other) => ticketOf(registry, other)));
     expect(tickets.map(({ ahead }) => ahead)).toEqual([0, 0, 0, 0]);
   });
 
   it("continues after a turn that leaves the queue", async () => {
-    const coordinator = createLocalCoordinator();
-    const [first, second, third] = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
+    const registry = createLocalRegistry();
+    const [first, second, third] = await Promise.all([1, 2, 3].map((n) => ticketOf(registry, entry(n))));
     second!.leave();
     expect(await isSettled(third!.waitForLease())).toBe(false);
     await leave(first);
     await leave(third);
-    expect((await ticketOf(coordinator, entry(4))).ahead).toBe(0);
+    expect((await ticketOf(registry, entry(4))).ahead).toBe(0);
   });
 
   it("bounds the number of waiting turns", async () => {
-    const coordinator = createLocalCoordinator();
+    const registry = createLocalRegistry();
     const policy = { ...queue, maxQueued: 2 };
-    for (const n of [1, 2, 3]) await ticketOf(coordinator, entry(n), policy);
-    expect(await enter(coordinator, entry(4), policy)).toEqual({ kind: "busy" });
+    for (const n of [1, 2, 3]) await ticketOf(registry, entry(n), policy);
+    expect(await enter(registry, entry(4), policy)).toEqual({ kind: "busy" });
     // Joining is not waiting.
-    expect(await enter(coordinator, entry(3), policy)).toEqual({ kind: "joined" });
+    expect(await enter(registry, entry(3), policy)).toEqual({ kind: "joined" });
   });
 
   it('rejects waiting turns with "reject", except after turns that are about to end', async () => {
-    const coordinator = createLocalCoordinator();
-    const first = await ticketOf(coordinator, entry(1), reject);
-    expect(await enter(coordinator, entry(2), reject)).toEqual({ kind: "busy" });
+    const registry = createLocalRegistry();
+    const first = await ticketOf(registry, entry(1), reject);
+    expect(await enter(registry, entry(2), reject)).toEqual({ kind: "busy" });
     first.refuseJoins();
-    expect((await ticketOf(coordinator, entry(2), reject)).ahead).toBe(1);
-    expect(await enter(coordinator, entry(3), reject)).toEqual({ kind: "busy" });
+    expect((await ticketOf(registry, entry(2), reject)).ahead).toBe(1);
+    expect(await enter(registry, entry(3), reject)).toEqual({ kind: "busy" });
   });
 
   it("reports whether a turn that was ahead stored its prompt meanwhile", async () => {
-    const coordinator = createLocalCoordinator();
-    const tickets = await Promise.all([1, 2, 3].map((n) => ticketOf(coordinator, entry(n))));
+    const registry = createLocalRegistry();
+    const tickets = await Promise.all([1, 2, 3].map((n) => ticketOf(registry, entry(n))));
     const first = await tickets[0]!.waitForLease();
     expect(first.hasPredecessorStarted).toBe(false);
     first.markStarted();
@@ -106,11 +107,11 @@ describe("a queue", () => {
   });
 
   it("ignores prompts that were stored before the turn entered, or never", async () => {
-    const coordinator = createLocalCoordinator();
-    const first = await ticketOf(coordinator, entry(1));
+    const registry = createLocalRegistry();
+    const first = await ticketOf(registry, entry(1));
     (await first.waitForLease()).markStarted();
-    const second = await ticketOf(coordinator, entry(2));
-    const third = await ticketOf(coordinator, entry(3));
+    const second = await ticketOf(registry, entry(2));
+    const third = await ticketOf(registry, entry(3));
     first.leave();
     const lease = await second.waitForLease();
     expect(lease.hasPredecessorStarted).toBe(false);
@@ -121,42 +122,42 @@ describe("a queue", () => {
 
 describe("the same response id", () => {
   it("joins the turn that waits or runs, and follows its log", async () => {
-    const coordinator = createLocalCoordinator();
+    const registry = createLocalRegistry();
     const [running, waiting] = [createLocal(), createLocal()];
-    const ticket = await ticketOf(coordinator, entry(1), queue, running);
-    await ticketOf(coordinator, entry(2), queue, waiting);
+    const ticket = await ticketOf(registry, entry(1), queue, running);
+    await ticketOf(registry, entry(2), queue, waiting);
     for (const policy of [queue, reject]) {
-      expect(await enter(coordinator, entry(1), policy)).toEqual({ kind: "joined" });
-      expect(await enter(coordinator, entry(2), policy)).toEqual({ kind: "joined" });
+      expect(await enter(registry, entry(1), policy)).toEqual({ kind: "joined" });
+      expect(await enter(registry, entry(2), policy)).toEqual({ kind: "joined" });
     }
-    expect(await coordinator.follow(entry(1))).toBe(running.log);
-    expect(await coordinator.follow(entry(2))).toBe(waiting.log);
+    expect(await registry.follow(entry(1))).toBe(running.log);
+    expect(await registry.follow(entry(2))).toBe(waiting.log);
     await leave(ticket);
-    expect(await coordinator.follow(entry(1))).toBeUndefined();
+    expect(await registry.follow(entry(1))).toBeUndefined();
   });
 
   it("conflicts if it comes with another prompt id or another prompt", async () => {
-    const coordinator = createLocalCoordinator();
-    await ticketOf(coordinator, entry(1));
+    const registry = createLocalRegistry();
+    await ticketOf(registry, entry(1));
     const { prompt } = entry(1);
     for (const changed of [
       { ...prompt, id: "p9" },
       { ...prompt, content: "Other" },
     ]) {
-      expect(await enter(coordinator, entry(1, { prompt: changed }))).toEqual({ kind: "conflict" });
+      expect(await enter(registry, entry(1, { prompt: changed }))).toEqual({ kind: "conflict" });
     }
-    expect((await enter(coordinator, entry(1, { threadId: "u", prompt: { ...prompt, content: "Other" } }))).kind).toBe("entered");
+    expect((await enter(registry, entry(1, { threadId: "u", prompt: { ...prompt, content: "Other" } }))).kind).toBe("entered");
   });
 
   it("enters again after a turn that refuses joins", async () => {
-    const coordinator = createLocalCoordinator();
-    const first = await ticketOf(coordinator, entry(1));
+    const registry = createLocalRegistry();
+    const first = await ticketOf(registry, entry(1));
     first.refuseJoins();
-    expect(await coordinator.follow(entry(1))).toBeUndefined();
+    expect(await registry.follow(entry(1))).toBeUndefined();
     const local = createLocal();
-    const again = await ticketOf(coordinator, entry(1), queue, local);
+    const again = await ticketOf(registry, entry(1), queue, local);
     expect(again.ahead).toBe(1);
-    expect(await coordinator.follow(entry(1))).toBe(local.log);
+    expect(await registry.follow(entry(1))).toBe(local.log);
     await leave(first);
     await again.waitForLease();
   });
@@ -164,27 +165,27 @@ describe("the same response id", () => {
 
 describe("a stop", () => {
   it("stops the turn with this key, and resolves when the turn has ended", async () => {
-    const coordinator = createLocalCoordinator();
+    const registry = createLocalRegistry();
     const [local, other] = [createLocal(), createLocal()];
-    const ticket = await ticketOf(coordinator, entry(1), queue, local);
-    await ticketOf(coordinator, entry(2), queue, other);
-    const stopped = coordinator.stop(entry(1));
+    const ticket = await ticketOf(registry, entry(1), queue, local);
+    await ticketOf(registry, entry(2), queue, other);
+    const stopped = registry.stop(entry(1));
     expect(await isSettled(stopped)).toBe(false);
     expect([local.stop.mock.calls.length, other.stop.mock.calls.length]).toEqual([1, 0]);
     // It joins nobody any more, and is not stopped twice.
-    expect(await coordinator.follow(entry(1))).toBeUndefined();
-    expect(await coordinator.stop(entry(1))).toBe("none");
+    expect(await registry.follow(entry(1))).toBeUndefined();
+    expect(await registry.stop(entry(1))).toBe("none");
     await leave(ticket);
     expect(await stopped).toBe("stopped");
   });
 
   it("finds no turn that never entered", async () => {
-    expect(await createLocalCoordinator().stop(entry(1))).toBe("none");
+    expect(await createLocalRegistry().stop(entry(1))).toBe("none");
   });
 });
 
-it("handlers on one store object share a coordinator, and those on two do not", () => {
+it("handlers on one store object share a registry, and those on two do not", () => {
   const [one, other] = [createMemoryStore(), createMemoryStore()];
-  expect(localCoordinatorOf(one)).toBe(localCoordinatorOf(one));
-  expect(localCoordinatorOf(one)).not.toBe(localCoordinatorOf(other));
+  expect(localRegistryOf(one)).toBe(localRegistryOf(one));
+  expect(localRegistryOf(one)).not.toBe(localRegistryOf(other));
 });

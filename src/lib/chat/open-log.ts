@@ -15,18 +15,18 @@ import type { ChatSettings } from "./options.ts";
  * @throws ChatHandlerError `id_conflict`, `thread_busy`, `store_failed`
  */
 export async function openLog(context: TurnContext, settings: ChatSettings): Promise<EventLog> {
-  const { coordinator, concurrency, limits } = settings;
+  const { registry, concurrency, limits } = settings;
   const policy = { concurrency, maxQueued: limits.queue };
   for (;;) {
     const turn = new Turn(context, settings);
-    const entrance = await coordinator.enter(context, policy, turn);
+    const entrance = await registry.enter(context, policy, turn);
     switch (entrance.kind) {
       case "entered":
         turn.log.ended = runTurn(turn, entrance.ticket);
         keepAlive(turn, settings);
         return turn.log;
       case "joined": {
-        const log = await coordinator.follow(context);
+        const log = await registry.follow(context);
         if (log) return log;
         // The turn ended in between: enter again.
         break;

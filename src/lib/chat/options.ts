@@ -1,8 +1,8 @@
 /** The options of `createChatHandler`, their defaults, and the checks at construction. */
-import { localCoordinatorOf } from "../coordination/local.ts";
+import { localRegistryOf } from "../coordination/local.ts";
 import { allowAnyone } from "../core/authorize.ts";
 import type { Authorized, ErrorContext, RequestContext, TurnContext } from "../core/context.ts";
-import type { Coordinator } from "../core/coordinator.ts";
+import type { TurnRegistry } from "../core/turn-registry.ts";
 import type { ChatHandlerError } from "../core/errors.ts";
 import { guardMessageStore, guardThreadStore } from "../core/guard-store.ts";
 import { defaultLimits, defaultTimeouts, type Limits, type PartialOptions, type Timeouts } from "../core/limits.ts";
@@ -117,7 +117,7 @@ export interface ChatHandlerOptions {
 export interface ChatSettings extends TurnSettings {
   authorize: (context: RequestContext) => AuthorizeResult | Promise<AuthorizeResult>;
   admit?: ((context: AdmitContext) => AdmitResult | Promise<AdmitResult>) | undefined;
-  coordinator: Coordinator;
+  registry: TurnRegistry;
   promptParts: readonly PromptPartType[];
   quota: OwnerQuota;
   concurrency: "queue" | "reject";
@@ -179,7 +179,7 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
   }
   const settings = resolveOptions<object>(options, { ...defaults, onError: createErrorLog() }, optionTypes) as Omit<
     ChatSettings,
-    "coordinator" | "threadStore" | "quota"
+    "registry" | "threadStore" | "quota"
   >;
   const { store, client, model, params, tools, promptParts, generateTitle, concurrency, timeouts } = settings;
   checkStoreMethods(store, messageStoreMethods);
@@ -196,7 +196,7 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
   if (concurrency !== "queue" && concurrency !== "reject") throwUsageError('concurrency must be "queue" or "reject".');
   return {
     ...settings,
-    coordinator: localCoordinatorOf(store),
+    registry: localRegistryOf(store),
     quota: createOwnerQuota(settings.limits.turnsPerOwner),
     store: guardMessageStore(store, timeouts.store),
     threadStore: generateTitle ? guardThreadStore(store as ThreadStore, timeouts.store) : undefined,

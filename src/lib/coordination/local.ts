@@ -1,22 +1,23 @@
-/** The coordinator of one process: queues in memory. */
-import type { Coordinator, TurnEntry, TurnKey } from "../core/coordinator.ts";
+/** The registry of one process: queues in memory. */
+import type { TurnKey } from "../core/coordinator.ts";
+import type { TurnEntry, TurnRegistry } from "../core/turn-registry.ts";
 import { isSamePrompt } from "../core/prompt.ts";
 import { keyOf, type MessageStore } from "../core/store.ts";
 import { QueuedTurn } from "./queued-turn.ts";
 
-const coordinators = new WeakMap<MessageStore, Coordinator>();
+const registries = new WeakMap<MessageStore, TurnRegistry>();
 
-/** The local coordinator of a store object. Handlers on one store object share it, so that two routes keep one order. */
-export function localCoordinatorOf(store: MessageStore): Coordinator {
-  const existing = coordinators.get(store);
+/** The local registry of a store object. Handlers on one store object share it, so that two routes keep one order. */
+export function localRegistryOf(store: MessageStore): TurnRegistry {
+  const existing = registries.get(store);
   if (existing) return existing;
-  const created = createLocalCoordinator();
-  coordinators.set(store, created);
+  const created = createLocalRegistry();
+  registries.set(store, created);
   return created;
 }
 
-/** Creates a coordinator for the turns of one process. */
-export function createLocalCoordinator(): Coordinator {
+/** Creates a registry for the turns of one process. */
+export function createLocalRegistry(): TurnRegistry {
   const queues = new Map<string, QueuedTurn[]>();
 
   function find(key: TurnKey): QueuedTurn | undefined {

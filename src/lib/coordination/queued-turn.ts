@@ -1,5 +1,5 @@
 /** A turn in a queue in memory. */
-import type { Lease, LocalTurn, Ticket, TurnEntry } from "../core/coordinator.ts";
+import type { Lease, LocalTurn, Ticket, TurnEntry } from "../core/turn-registry.ts";
 
 const nobody: readonly QueuedTurn[] = [];
 

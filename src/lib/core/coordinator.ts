@@ -1,84 +1,233 @@
 /**
- * The contract of a coordinator: which turn of a thread runs when, and on which instance. It adds order, sharing and economy. The store
- * decides which answer counts, so a coordinator that fails may cost a second model call, never a duplicated answer.
+ * The coordinator contract: what a database must guarantee so that turns on many instances keep one order, share one model call, and
+ * survive the connection and the instance that they began on.
+ *
+ * A coordinator is passive, like a store: each method is one atomic call. The handler decides when to call it. It adds order, sharing and
+ * economy. The store alone decides which answer counts, so a coordinator that loses everything may cost a second model call, never a lost or
+ * duplicated answer.
+ *
+ * Three invariants bind every method. The kit in `chat-handler/testkit` has cases for each `INVARIANT` below.
+ *
+ * INVARIANT: every instance sees what a call did as soon as the call resolves.
+ * INVARIANT: calls may meet, within a process and between processes. Each is atomic, and none fails only because it met another.
+ * INVARIANT: only the database's clock counts, for every instance.
+ *
+ * A call that fails may have taken effect: calling it again with the same arguments is safe.
  */
-import type { EventLog } from "./event-log.ts";
-import type { Prompt } from "./prompt.ts";
+import type { ThreadKey } from "./store.ts";
 
-/** Names a turn on every instance. */
-export interface TurnKey {
-  owner: string;
-  threadId: string;
+/** Names a turn on every instance: one prompt's answer, however often it is attempted. */
+export interface TurnKey extends ThreadKey {
+  /** The client's id of the answer. */
   responseId: string;
 }
 
-/** A turn that asks to run. */
-export interface TurnEntry extends TurnKey {
-  /** Compared with the prompt of a turn that has the same response id. */
-  prompt: Prompt;
+/** Names one attempt at a turn, on one instance. */
+export interface TicketKey extends TurnKey {
+  /** A random id, new for each attempt. It is the token that fences: nothing is accepted from an attempt that lost its ticket. */
+  attempt: string;
+}
+
+/** A turn that asks for a place in its thread's queue. */
+export interface TicketRequest extends TicketKey {
+  /** The id of the prompt. */
+  promptId: string;
+  /** Equal for equal prompts. At most 128 ASCII characters. */
+  promptDigest: string;
+}
+
+/** A place in a thread's queue. Plain data. */
+export interface Ticket extends TicketRequest {
+  /** Where it stands in the queue, in the coordinator's own form. At most 128 ASCII characters. */
+  place: string;
 }
 
 /** What to do while other turns of the thread run or wait. */
-export interface QueuePolicy {
-  /** Wait in order, or give up. */
-  concurrency: "queue" | "reject";
+export interface EntryPolicy {
+  /** Wait in order; give up; or stop all turns ahead and wait for their end. */
+  concurrency: "queue" | "reject" | "interrupt";
   /** Most turns that may wait on one thread. */
   maxQueued: number;
 }
 
-/** The local side of a turn that enters. */
-export interface LocalTurn {
-  /** Where the turn writes its events. */
-  readonly log: EventLog;
-  /** Stops the turn. */
-  stop(): void;
+/** A reader of a turn on another instance. It counts for `followMs` after each of its calls. */
+export interface Follower {
+  /** A random id, one for each turn that an instance follows. */
+  follower: string;
+}
+
+/** How a ticket stands. */
+export interface TicketStatus {
+  /**
+   * `granted`: the turn may run. `waiting`: live turns are ahead. `lost`: it has left, or its lease expired and another turn entered, or ran,
+   * in the meantime. A lost ticket stays lost.
+   */
+  state: "waiting" | "granted" | "lost";
+  /** Whether somebody asked to stop the turn. */
+  isStopRequested: boolean;
+  /** Whether anyone follows it from another instance. */
+  isFollowed: boolean;
+  /** Whether a turn that was ahead called {@link Coordinator.start} after this one entered. */
+  hasPredecessorStarted: boolean;
 }
 
 /** The result of {@link Coordinator.enter}. */
-export type Entrance =
-  /** This turn runs or waits already: follow it. */
-  | { kind: "joined" }
+export type CoordinatorEntrance =
+  /** The turn waits or runs already, as this attempt. The caller follows it. */
+  | { kind: "joined"; attempt: string }
   /** A turn with this response id answers another prompt. */
   | { kind: "conflict" }
   /** The policy does not let the turn wait. */
   | { kind: "busy" }
-  | { kind: "entered"; ticket: Ticket };
+  /** It has a place. `ahead` counts the live turns before it. */
+  | { kind: "entered"; ticket: Ticket; ahead: number; status: TicketStatus };
 
-/** A place in a thread's queue. */
-export interface Ticket {
-  /** How many turns were ahead when it entered. */
-  readonly ahead: number;
-  /** Resolves when all turns ahead have left or lost their lease. Never rejects. */
-  waitForLease(): Promise<Lease>;
-  /** Ends new joins, for a turn that is about to end early. Its response id can enter again, behind it. */
-  refuseJoins(): void;
+/** A piece of a turn's log. */
+export interface LogSlice {
+  /** Whose log it is. */
+  attempt: string;
+  /** What follows the position that was asked for, at most {@link maxSliceLength} characters. */
+  data: string;
+  /** The length of the whole log so far. */
+  length: number;
   /**
-   * Leaves the queue. If the thread was granted, it goes to the next turn. Call it after the log has its end, which comes after the store's
-   * commit.
+   * `waiting` or `running`: more may come. `ended`: the log is whole. `lost`: the attempt lost its lease without an end; nothing comes any more.
    */
-  leave(): void;
+  state: "waiting" | "running" | "ended" | "lost";
 }
 
-/** The right to run a thread's turn, until its ticket leaves. */
-export interface Lease {
-  /** Whether a turn that was ahead stored its prompt after this one entered: proof that the thread existed meanwhile. */
-  readonly hasPredecessorStarted: boolean;
-  /** Records that the turn's prompt is stored. */
-  markStarted(): void;
+/** The most characters that one {@link Coordinator.read} returns. */
+export const maxSliceLength: number = 256 * 1024;
+
+/** A hint that something changed. Hints may be lost, late, doubled and out of order: they only make a reader look sooner. */
+export type CoordinatorHint =
+  /** The queue, a stop or the followers of the thread changed. */
+  | { type: "thread" }
+  /** The log of an attempt has grown by this piece at this position, or has ended. */
+  | { type: "log"; attempt: string; position: number; data: string; isEnded: boolean };
+
+/** How often a coordinator is called, and for how long it keeps what. Times are in milliseconds. */
+export interface CoordinatorSettings {
+  /** A ticket lives for this long without {@link Coordinator.renew}. */
+  readonly leaseMs: number;
+  /** An ended log, and a stop that met no turn, are kept for this long. */
+  readonly retentionMs: number;
+  /** A follower counts for this long after its last `enter` or `read`. */
+  readonly followMs: number;
+  /** Between two looks at a ticket that waits or runs. Hints make them sooner. */
+  readonly ticketPollMs: number;
+  /** Between two looks at a log that is followed. Hints make them sooner. */
+  readonly logPollMs: number;
+  /** Between two appends to one log. */
+  readonly flushMs: number;
+  /** What a new turn does when it cannot enter: run without the coordinator, in the order of its own process, or fail with 503. */
+  readonly whenUnreachable: "local" | "refuse";
+  /** What a running turn does when its lease cannot be renewed: finish, and let the store decide, or abort before the lease ends. */
+  readonly whenUnrenewed: "finish" | "abort";
 }
 
 /**
- * Decides which turn of a thread runs, by ids alone.
+ * Decides which turn of a thread runs, on any number of instances, and carries its log to the others.
  *
- * INVARIANT: of two turns of one thread that enter at the same time, one is ahead of the other.
- * INVARIANT: at most one ticket of a thread is granted and has not left.
- * INVARIANT: tickets are granted in the order in which their turns entered.
+ * The log is ASCII text that only grows. Its positions are characters.
  */
 export interface Coordinator {
-  /** Joins the turn with this key, or puts it at the end of its thread's queue, in one atomic step. */
-  enter(turn: TurnEntry, policy: QueuePolicy, local: LocalTurn): Promise<Entrance>;
-  /** The log of a turn that waits or runs, on any instance. `undefined` for a turn that has ended or never entered. */
-  follow(turn: TurnKey): Promise<EventLog | undefined>;
-  /** Stops a turn. `"requested"`: it runs elsewhere and stops soon. `"none"`: no such turn waits or runs. */
-  stop(turn: TurnKey): Promise<"stopped" | "requested" | "none">;
+  readonly settings: CoordinatorSettings;
+
+  /**
+   * Joins the turn with this key, or puts it at the end of its thread's queue.
+   *
+   * INVARIANT: of two turns of one thread that enter at the same time, one is ahead of the other.
+   * INVARIANT: a turn joins if an attempt with its response id waits or runs, has not been closed, and answers the same prompt id and digest;
+   * with another prompt id or digest it is a conflict. Whoever joins is a follower at once.
+   * INVARIANT: with `"reject"`, it is busy while any turn of the thread waits or runs that has not been closed. Otherwise it is busy when more
+   * than `maxQueued` live turns are ahead.
+   * INVARIANT: with `"interrupt"`, every turn ahead is asked to stop in the same step.
+   * INVARIANT: entering again with the same attempt returns the place that it has.
+   */
+  enter(turn: TicketRequest, policy: EntryPolicy, follower: Follower): Promise<CoordinatorEntrance>;
+
+  /**
+   * Extends the lease of a ticket by `leaseMs` from now, and returns how it stands.
+   *
+   * INVARIANT: at most one ticket of a thread is granted at a time, the first that is live. Tickets are granted in the order in which they
+   * entered. An expired ticket never delays the next.
+   * INVARIANT: an expired ticket lives on only if no other turn has entered its thread since, and it has not left. Otherwise it is lost for
+   * ever.
+   * INVARIANT: a database that has forgotten everything accepts a ticket again, at its old place.
+   */
+  renew(ticket: Ticket): Promise<TicketStatus>;
+
+  /** Returns how a ticket stands. Extends nothing. */
+  check(ticket: Ticket): Promise<TicketStatus>;
+
+  /** Records that the turn's prompt is stored: see {@link TicketStatus.hasPredecessorStarted}. */
+  start(ticket: Ticket): Promise<void>;
+
+  /**
+   * Adds to the log of a granted attempt. Returns how its ticket stands; nothing is added if it is lost.
+   *
+   * INVARIANT: a log only grows, and never after its end. An append at a position that the log has passed adds only what is missing; one
+   * that would leave a gap is rejected with an error.
+   */
+  append(ticket: Ticket, position: number, data: string): Promise<TicketStatus>;
+
+  /**
+   * Ends new joins to an attempt that is about to end early. Its response id can enter again, behind it. With `unlessFollowed`, only if nobody
+   * follows it from another instance. Returns whether it is closed.
+   *
+   * INVARIANT: of an `enter` that joins and a `close` with `unlessFollowed` at the same time, one wins: a turn that was joined is not closed.
+   */
+  close(ticket: Ticket, options?: { unlessFollowed?: boolean }): Promise<boolean>;
+
+  /**
+   * Adds the last piece of the log, ends it, and leaves the queue. Called after the store's commit. Returns whether the attempt still had its ticket.
+   * A ticket that is lost changes nothing.
+   *
+   * INVARIANT: an end is final. The next turn is granted at once. The log stays readable for `retentionMs`.
+   */
+  end(ticket: Ticket, position: number, data: string): Promise<boolean>;
+
+  /**
+   * Reads the log of a turn from a position. Whoever reads is a follower while the attempt waits or runs.
+   *
+   * @param attempt - The attempt whose log is read. `undefined`: the latest one.
+   * @returns `undefined` for a turn or attempt that is unknown, or whose log is no longer kept.
+   */
+  read(turn: TurnKey, attempt: string | undefined, position: number, follower: Follower): Promise<LogSlice | undefined>;
+
+  /** Ends the reading of a follower before `followMs` have passed. */
+  unfollow(ticket: TicketKey, follower: Follower): Promise<void>;
+
+  /**
+   * Asks to stop a turn, on whatever instance it waits or runs. `"requested"`: it does. `"ended"`: it has ended, and nothing is left to stop.
+   * `"recorded"`: there is no such turn yet; if it enters within `retentionMs`, it enters with a stop.
+   *
+   * INVARIANT: a stop persists until its turn has ended, and is gone then: the next attempt at the turn runs.
+   */
+  stop(turn: TurnKey): Promise<"requested" | "ended" | "recorded">;
+
+  /** Returns the response id of the turn that runs on a thread; of the first that waits if none runs; otherwise `undefined`. */
+  find(thread: ThreadKey): Promise<string | undefined>;
+
+  /**
+   * Calls a listener for the hints of a thread: `"thread"` hints, or `"log"` hints. Returns a function that ends it. Absent if the
+   * database cannot push: then polling finds everything.
+   */
+  subscribe?(thread: ThreadKey, type: CoordinatorHint["type"], listener: (hint: CoordinatorHint) => void): () => void;
 }
+
+/** The methods of a {@link Coordinator}. */
+export const coordinatorMethods = [
+  "enter",
+  "renew",
+  "check",
+  "start",
+  "append",
+  "close",
+  "end",
+  "read",
+  "unfollow",
+  "stop",
+  "find",
+] as const satisfies readonly (keyof Coordinator)[];

@@ -1,5 +1,6 @@
 /** Prompts: what they may contain, and the text of them that a person would read. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
+import { sha256 } from "./sha256.ts";
 import { throwUsageError } from "./usage-error.ts";
 
 /** The content of a prompt: text, or OpenAI's content parts. */
@@ -41,6 +42,11 @@ export function checkPromptParts(promptParts: readonly PromptPartType[]): void {
 
 /** Every field that counts when two prompts are compared. */
 const comparedFields = ["role", "content", "type", ...[...partFields].flat(2)];
+
+/** Returns a hash of what counts when two prompts are compared: 64 hexadecimal digits. */
+export async function promptDigest(prompt: object): Promise<string> {
+  return sha256(JSON.stringify(prompt, comparedFields));
+}
 
 /** Whether two user messages have the same content. The order of their fields does not count: some databases change it. */
 export function isSamePrompt(one: object, other: object): boolean {

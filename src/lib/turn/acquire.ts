@@ -1,6 +1,6 @@
 /** The beginning of a turn: its place in the queue, what the store already has of it, and its prompt in the store. */
 import { withTimeout } from "../core/async.ts";
-import type { Lease, Ticket } from "../core/coordinator.ts";
+import type { Lease, Ticket } from "../core/turn-registry.ts";
 import { ChatHandlerError, createThreadDeletedError } from "../core/errors.ts";
 import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
 import { titleOf } from "./title.ts";

@@ -1,5 +1,5 @@
 /** The beginning of a turn: from its place in the queue to the request for the model. */
-import type { Ticket } from "../core/coordinator.ts";
+import type { Ticket } from "../core/turn-registry.ts";
 import { toTurnEvents } from "../history/turn-events.ts";
 import { acquireThread, storePrompt } from "./acquire.ts";
 import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";

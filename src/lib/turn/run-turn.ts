@@ -1,5 +1,5 @@
 /** The life of a turn, from its place in the queue to its answer in the store. */
-import type { Ticket } from "../core/coordinator.ts";
+import type { Ticket } from "../core/turn-registry.ts";
 import { type ChatHandlerError, toChatHandlerError } from "../core/errors.ts";
 import type { MessageStatus } from "../core/store.ts";
 import { beginTurn } from "./begin-turn.ts";

@@ -2,7 +2,7 @@
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import type { TurnContext } from "../core/context.ts";
-import type { LocalTurn, Ticket } from "../core/coordinator.ts";
+import type { LocalTurn, Ticket } from "../core/turn-registry.ts";
 import { type ChatHandlerError, createClientGoneError } from "../core/errors.ts";
 import { EventLog, type EventLogOwner } from "../core/event-log.ts";
 import { reportError } from "../core/report-error.ts";

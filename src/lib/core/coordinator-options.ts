@@ -1,0 +1,55 @@
+/** The options that all coordinators have. */
+import type { CoordinatorSettings } from "./coordinator.ts";
+import { throwUsageError } from "./usage-error.ts";
+
+/** Options of every coordinator. */
+export interface CoordinatorOptions {
+  /**
+   * After this many milliseconds without a sign of life, an instance counts as dead, and its threads are free. It gives that sign three
+   * times as often.
+   *
+   * @default 10000
+   */
+  leaseMs?: number | undefined;
+  /** Milliseconds for which an ended answer can be followed from a cursor, and for which a stop waits for its turn. @default 120000 */
+  retentionMs?: number | undefined;
+  /**
+   * What a new turn does when the coordinator cannot be reached: run in the order of its own process and report the error (`"local"`), or fail
+   * with 503 (`"refuse"`).
+   *
+   * @default "local"
+   */
+  whenUnreachable?: "local" | "refuse" | undefined;
+  /**
+   * What a running turn does when its lease cannot be renewed: finish, and let the store decide (`"finish"`), or stop the model before the lease ends
+   * (`"abort"`).
+   *
+   * @default "finish"
+   */
+  whenUnrenewed?: "finish" | "abort" | undefined;
+}
+
+/** The names of {@link CoordinatorOptions}. */
+export const coordinatorOptionNames = ["leaseMs", "retentionMs", "whenUnreachable", "whenUnrenewed"] as const;
+
+/** The pace of a coordinator, which its database decides. */
+export type CoordinatorPace = Pick<CoordinatorSettings, "ticketPollMs" | "logPollMs" | "flushMs">;
+
+/**
+ * Fills in the defaults.
+ *
+ * @throws TypeError for a value that is out of range. The message names the option.
+ */
+export function resolveCoordinatorSettings(options: CoordinatorOptions, pace: CoordinatorPace): CoordinatorSettings {
+  const { leaseMs = 10_000, retentionMs = 120_000, whenUnreachable = "local", whenUnrenewed = "finish" } = options;
+  checkMilliseconds("leaseMs", leaseMs);
+  checkMilliseconds("retentionMs", retentionMs);
+  if (whenUnreachable !== "local" && whenUnreachable !== "refuse") throwUsageError('whenUnreachable must be "local" or "refuse".');
+  if (whenUnrenewed !== "finish" && whenUnrenewed !== "abort") throwUsageError('whenUnrenewed must be "finish" or "abort".');
+  return { leaseMs, retentionMs, followMs: leaseMs, whenUnreachable, whenUnrenewed, ...pace };
+}
+
+function checkMilliseconds(name: string, value: unknown): void {
+  if (Number.isInteger(value) && (value as number) >= 100 && (value as number) <= 3_600_000) return;
+  throwUsageError(`${name} must be a whole number of milliseconds from 100 to 3600000.`);
+}
