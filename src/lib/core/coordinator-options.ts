@@ -30,7 +30,7 @@ export interface CoordinatorOptions {
 }
 
 /** The names of {@link CoordinatorOptions}. */
-export const coordinatorOptionNames = ["leaseMs", "retentionMs", "whenUnreachable", "whenUnrenewed"] as const;
+export const coordinatorOptionNames: readonly (keyof CoordinatorOptions)[] = ["leaseMs", "retentionMs", "whenUnreachable", "whenUnrenewed"];
 
 /** The pace of a coordinator, which its database decides. */
 export type CoordinatorPace = Pick<CoordinatorSettings, "ticketPollMs" | "logPollMs" | "flushMs">;

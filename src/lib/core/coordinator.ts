@@ -218,7 +218,7 @@ export interface Coordinator {
 }
 
 /** The methods of a {@link Coordinator}. */
-export const coordinatorMethods = [
+export const coordinatorMethods: readonly Exclude<keyof Coordinator, "settings" | "subscribe">[] = [
   "enter",
   "renew",
   "check",
@@ -230,4 +230,4 @@ export const coordinatorMethods = [
   "unfollow",
   "stop",
   "find",
-] as const satisfies readonly (keyof Coordinator)[];
+];
