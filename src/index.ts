@@ -23,7 +23,7 @@ export type {
   ThreadPage,
   ThreadStore,
 } from "./lib/core/store.ts";
-export type { ToolContext, ToolRunner, ToolStep } from "./lib/core/tool-runner.ts";
+export type { ToolCallDelta, ToolContext, ToolRunner, ToolStep, ToolStepDraft } from "./lib/core/tool-runner.ts";
 export { createMemoryStore } from "./lib/stores/memory.ts";
 export type { MemoryStoreOptions } from "./lib/stores/memory.ts";
 export type { HistoryOptions, ModelParams, TitleContext, TurnEndEvent } from "./lib/turn/settings.ts";

@@ -246,8 +246,8 @@ describe("tool calls in pieces", () => {
     const { createToolCallDrafts } = await import("../../src/lib/model/tool-calls.ts");
     const started = performance.now();
     const drafts = createToolCallDrafts();
-    for (let index = 0; index < 80_000; index++) drafts.append([{ index, id: `c${index}`, name: "get_weather", arguments: "{}" }], false);
-    expect(drafts.finish()).toHaveLength(80_000);
+    for (let index = 0; index < 80_000; index++) drafts.addCalls([{ index, id: `c${index}`, name: "get_weather", arguments: "{}" }], false);
+    expect(drafts.finishCalls()).toHaveLength(80_000);
     expect(performance.now() - started).toBeLessThan(10_000);
   });
 

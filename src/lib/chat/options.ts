@@ -4,7 +4,7 @@ import { allowAnyone } from "../core/authorize.ts";
 import type { Authorized, ErrorContext, RequestContext, TurnContext } from "../core/context.ts";
 import type { TurnRegistry } from "../core/turn-registry.ts";
 import type { ChatHandlerError } from "../core/errors.ts";
-import { guardMessageStore, guardThreadStore } from "../core/guard-store.ts";
+import { guardMessageStore, guardTitleStore } from "../core/guard-store.ts";
 import { defaultLimits, defaultTimeouts, type Limits, type PartialOptions, type Timeouts } from "../core/limits.ts";
 import type { ModelClient } from "../core/model-client.ts";
 import { createErrorLog } from "../core/log-error.ts";
@@ -179,7 +179,7 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
   }
   const settings = resolveOptions<object>(options, { ...defaults, onError: createErrorLog() }, optionTypes) as Omit<
     ChatSettings,
-    "registry" | "threadStore" | "quota"
+    "registry" | "titleStore" | "quota"
   >;
   const { store, client, model, params, tools, promptParts, generateTitle, concurrency, timeouts } = settings;
   checkStoreMethods(store, messageStoreMethods);
@@ -199,6 +199,6 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
     registry: localRegistryOf(store),
     quota: createOwnerQuota(settings.limits.turnsPerOwner),
     store: guardMessageStore(store, timeouts.store),
-    threadStore: generateTitle ? guardThreadStore(store as ThreadStore, timeouts.store) : undefined,
+    titleStore: generateTitle ? guardTitleStore(store as ThreadStore, timeouts.store) : undefined,
   };
 }

@@ -2,20 +2,21 @@
 import { callSafely, withTimeout } from "./async.ts";
 import { toChatHandlerError } from "./errors.ts";
 import { createOwnerGate } from "./owner-gate.ts";
-import { hasTexts, parseMessages } from "./parse-rows.ts";
-import type { MessageStore, ThreadList, ThreadStore } from "./store.ts";
+import { parseMessages } from "./parse-rows.ts";
+import type { MessageStore, ThreadStore } from "./store.ts";
 
 /** How many threads of one owner are read at the same time. A thread can have megabytes, and its reader keeps little of it. */
 const maxReads = 4;
 
-type Call = <T>(method: string, work: () => Promise<T>, isValid?: (result: T) => boolean) => Promise<T>;
+/** Calls a method of the store, by its name. */
+export type StoreCall = <T>(method: string, work: () => Promise<T>, isValid?: (result: T) => boolean, expected?: string) => Promise<T>;
 
 /**
  * Wraps a store: each call that throws, rejects or takes longer than `timeout` milliseconds rejects with `store_failed`. Whether a call that
  * timed out takes effect later is unknown. Rows are read with care, and a few threads of one owner at a time.
  */
 export function guardMessageStore(store: MessageStore, timeout: number): MessageStore {
-  const call = createCall(timeout);
+  const call = createStoreCall(timeout);
   const gate = createOwnerGate(maxReads, timeout, () =>
     toStoreError(new Error(`Other reads of the owner took longer than ${timeout} ms.`)),
   );
@@ -31,25 +32,21 @@ export function guardMessageStore(store: MessageStore, timeout: number): Message
   };
 }
 
-/** Wraps a store with threads, as {@link guardMessageStore} does. */
-export function guardThreadStore(store: ThreadStore, timeout: number): ThreadStore {
-  const call = createCall(timeout);
+/** The part of a store that a title needs. */
+export type TitleStore = Pick<ThreadStore, "getThread" | "renameThread">;
+
+/** Wraps the methods of a store that a title needs, as {@link guardMessageStore} does. */
+export function guardTitleStore(store: TitleStore, timeout: number): TitleStore {
+  const call = createStoreCall(timeout);
   return {
-    ...guardMessageStore(store, timeout),
-    async listThreads(owner, page) {
-      const { threads, ...rest } = await call("listThreads", () => store.listThreads(owner, page), isThreadList);
-      return { ...rest, threads: threads.filter((thread) => hasTexts(thread, "threadId")) };
-    },
     getThread: (thread) => call("getThread", () => store.getThread(thread)),
-    createThread: (thread, title) => call("createThread", () => store.createThread(thread, title)),
     renameThread: (thread, title) => call("renameThread", () => store.renameThread(thread, title)),
-    deleteThread: (thread) => call("deleteThread", () => store.deleteThread(thread)),
-    deleteOwner: (owner) => call("deleteOwner", () => store.deleteOwner(owner)),
   };
 }
 
-function createCall(timeout: number): Call {
-  return async (method, work, isValid) => {
+/** Creates the function that guards one call. `isValid` checks what it resolved to. */
+export function createStoreCall(timeout: number): StoreCall {
+  return async (method, work, isValid, expected = "an array") => {
     try {
       const result = await withTimeout(
         timeout,
@@ -57,7 +54,6 @@ function createCall(timeout: number): Call {
         () => new Error(`The store's ${method}() took longer than ${timeout} ms.`),
       );
       if (isValid?.(result) === false) {
-        const expected = method === "listThreads" ? "{ threads }" : "an array";
         throw new Error(`${method}() must resolve to ${expected}. Check your store's implementation.`);
       }
       return result;
@@ -69,8 +65,4 @@ function createCall(timeout: number): Call {
 
 function toStoreError(cause: unknown): Error {
   return toChatHandlerError(cause, "store_failed", "The conversation could not be read or stored. Try again.");
-}
-
-function isThreadList(list: ThreadList): boolean {
-  return Array.isArray(list?.threads);
 }

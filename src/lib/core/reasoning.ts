@@ -20,16 +20,12 @@ const fieldNames: ReadonlySet<string> = new Set([
   "reasoning_opaque",
 ]);
 
-/** The fields of a block that arrive in pieces, if the block goes on in the next chunk. */
-const blockTexts = ["text", "summary", "thinking"] as const;
-
-type Block = Record<string, unknown>;
-
 /** Returns the fields of a delta that carry reasoning. */
 export function readReasoning(delta: object): Record<string, unknown> | undefined {
   let found: Record<string, unknown> | undefined;
-  for (const [name, value] of Object.entries(delta)) {
-    if (fieldNames.has(name) && value) found = { ...found, [name]: value };
+  for (const name of fieldNames) {
+    const value = (delta as Record<string, unknown>)[name];
+    if (value) found = { ...found, [name]: value };
   }
   return found;
 }
@@ -42,53 +38,4 @@ export function pickReasoning(message: object): Record<string, unknown> {
 /** Returns the message without its reasoning fields. */
 export function omitReasoning<T extends object>(message: T): T {
   return Object.fromEntries(Object.entries(message).filter(([name]) => !fieldNames.has(name))) as T;
-}
-
-/** The reasoning of one step. */
-export class ReasoningDraft {
-  readonly #fields = new Map<string, string | Block[]>();
-
-  /** Adds the pieces of one chunk. Returns their characters. */
-  append(pieces: Record<string, unknown>): number {
-    let characters = 0;
-    for (const [name, piece] of Object.entries(pieces)) {
-      const before = this.#fields.get(name);
-      if (typeof piece === "string") {
-        this.#fields.set(name, (typeof before === "string" ? before : "") + piece);
-        characters += piece.length;
-      } else if (Array.isArray(piece)) {
-        const blocks = Array.isArray(before) ? before : [];
-        for (const block of piece) if (typeof block === "object" && block !== null) appendBlock(blocks, block as Block);
-        this.#fields.set(name, blocks);
-        characters += JSON.stringify(piece).length;
-      }
-    }
-    return characters;
-  }
-
-  /** The fields of the whole message, under the provider's own names. */
-  finish(): Record<string, unknown> {
-    return Object.fromEntries([...this.#fields].filter(([, value]) => value.length > 0));
-  }
-}
-
-/** Adds a block, or continues the last one. */
-function appendBlock(blocks: Block[], block: Block): void {
-  const last = blocks.at(-1);
-  const name = blockTexts.find((text) => typeof block[text] === "string");
-  const isContinued =
-    last &&
-    name &&
-    last["type"] === block["type"] &&
-    last["index"] === block["index"] &&
-    typeof last[name] === "string" &&
-    !last["signature"];
-  if (!isContinued) {
-    blocks.push({ ...block });
-    return;
-  }
-  for (const [field, value] of Object.entries(block)) {
-    if (field === name) last[field] = `${String(last[field])}${String(value)}`;
-    else if (value !== null) last[field] = value;
-  }
 }

@@ -9,20 +9,17 @@ const maxNumber = 2 ** 31 - 1;
 
 /**
  * Returns the options with their defaults. `undefined` counts as absent. An option with a default has its type, all others are in
- * `types`; groups of numbers (`limits`, `timeouts`) are resolved the same way, and their numbers start at 1.
+ * `types`. An option whose default is an object is a group of numbers (`limits`, `timeouts`), unless it is in `types`.
  *
  * @throws TypeError for an unknown name, a wrong type, and a number out of range.
  */
 export function resolveOptions<T extends object>(given: object, defaults: T, types: OptionTypes = {}): T {
-  const resolved = new Map<string, unknown>(Object.entries(defaults));
-  for (const [name, value] of Object.entries(given)) {
-    if (value === undefined) continue;
-    const fallback = resolved.get(name);
-    checkOption(name, value, fallback, defaults, types);
-    const isGroup = typeof fallback === "object" && fallback !== null && !Object.hasOwn(types, name);
-    resolved.set(name, isGroup ? resolveNumbers(name, value as object, fallback) : value);
-  }
-  return Object.fromEntries(resolved) as T;
+  return resolve(given, defaults, types, "");
+}
+
+/** Returns a group of numbers with their defaults. The numbers start at 1. `group` names it in errors. */
+export function resolveNumbers<T extends object>(group: string, given: object, defaults: T): T {
+  return resolve(given, defaults, {}, `${group}.`);
 }
 
 /** Throws for a store that lacks a method. */
@@ -35,27 +32,21 @@ export function checkStoreMethods(store: unknown, methods: readonly string[]): v
   }
 }
 
-function checkOption(name: string, value: unknown, fallback: unknown, defaults: object, types: OptionTypes): void {
-  const allowed = Object.hasOwn(types, name) ? types[name]! : fallback === undefined ? [] : [typeof fallback];
-  if (allowed.length === 0) {
-    const names = Object.keys({ ...defaults, ...types }).join(", ");
-    throwUsageError(`There is no option ${name}. The options are ${names}.`);
-  }
-  if (value === null || !allowed.includes(typeof value)) throwUsageError(`${name} must be of type ${allowed.join(" or ")}.`);
-  if (typeof value === "number") checkNumber(name, value, 0);
-}
-
-/** Returns a group of numbers with their defaults. The numbers start at 1. `group` names it in errors. */
-export function resolveNumbers<T extends object>(group: string, given: object, defaults: T): T {
+/** @param group - What stands before a name in errors. */
+function resolve<T extends object>(given: object, defaults: T, types: OptionTypes, group: string): T {
   const resolved = new Map<string, unknown>(Object.entries(defaults));
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;
-    if (!resolved.has(name)) {
-      throwUsageError(`There is no option ${group}.${name}. The options are ${[...resolved.keys()].join(", ")}.`);
+    const fallback = resolved.get(name);
+    const allowed = Object.hasOwn(types, name) ? types[name] : fallback !== undefined && [typeof fallback];
+    if (!allowed) {
+      const names = Object.keys({ ...defaults, ...types }).join(", ");
+      throwUsageError(`There is no option ${group}${name}. The options are ${names}.`);
     }
-    if (typeof value !== "number") throwUsageError(`${group}.${name} must be of type number.`);
-    checkNumber(`${group}.${name}`, value, 1);
-    resolved.set(name, value);
+    if (value === null || !allowed.includes(typeof value)) throwUsageError(`${group}${name} must be of type ${allowed.join(" or ")}.`);
+    if (typeof value === "number") checkNumber(`${group}${name}`, value, group ? 1 : 0);
+    const isGroup = typeof fallback === "object" && fallback !== null && !Object.hasOwn(types, name);
+    resolved.set(name, isGroup ? resolveNumbers(name, value as object, fallback) : value);
   }
   return Object.fromEntries(resolved) as T;
 }

@@ -1,16 +1,6 @@
 /** What one chunk of a model call says, in one form for all providers. */
 import type { CompletionUsage } from "openai/resources/completions";
-
-/** A piece of a tool call. Which pieces belong together is for {@link createToolCallDrafts} to find out. */
-export interface ToolCallDelta {
-  index?: number | undefined;
-  id?: string | undefined;
-  name?: string | undefined;
-  /** A piece of the JSON text. */
-  arguments?: string | undefined;
-  /** Further fields of the provider, which it wants back: Gemini's signatures. */
-  extra?: Record<string, unknown> | undefined;
-}
+import type { ToolCallDelta } from "../core/tool-runner.ts";
 
 /** A chunk. Each field is absent when the chunk has nothing of it. */
 export interface ModelDelta {

@@ -15,7 +15,8 @@
  * | `finishReason` | Gemini's first OpenAI endpoint (jakobdylanc/llmcord#84) |
  */
 import { ChatHandlerError } from "../core/errors.ts";
-import type { ModelDelta, ToolCallDelta, WholeMessage } from "./delta.ts";
+import type { ToolCallDelta } from "../core/tool-runner.ts";
+import type { ModelDelta, WholeMessage } from "./delta.ts";
 import { readFinishReason } from "./finish-reasons.ts";
 import { findProviderError } from "./provider-error.ts";
 import { readReasoning } from "../core/reasoning.ts";

@@ -1,6 +1,6 @@
 /** One tool call, as far as its pieces have arrived. */
 import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
-import type { ToolCallDelta } from "./delta.ts";
+import type { ToolCallDelta } from "../core/tool-runner.ts";
 import { extendsJson, JsonScanner, type JsonState, startsObject } from "./json-scanner.ts";
 
 /** A call that is still growing. */

@@ -22,20 +22,12 @@
  * | an empty piece at the end | NVIDIA (vercel/ai#3953), vLLM (vllm-project/vllm#44098) |
  * | the whole calls once more in the last `message` | gateways |
  */
-import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
-import type { ToolCallDelta } from "./delta.ts";
+import type { ToolCallDelta, ToolStepDraft } from "../core/tool-runner.ts";
 import { startsObject } from "./json-scanner.ts";
 import { ToolCallDraft } from "./tool-call-draft.ts";
 
-/** The calls of one step. */
-export interface ToolCallDrafts {
-  /** Adds the pieces of one chunk. Returns by how many characters the calls have grown. */
-  append(deltas: readonly ToolCallDelta[], isLastChunk: boolean): number;
-  /** Adds the whole calls of a last message, unless they are what has come in pieces. Returns by how many characters the calls have grown. */
-  appendWhole(calls: readonly ToolCallDelta[]): number;
-  /** The calls, in the order in which they began. */
-  finish(): ChatCompletionMessageFunctionToolCall[];
-}
+/** The part of a step's draft that is about calls. */
+export type ToolCallDrafts = Pick<ToolStepDraft, "addCalls" | "addWholeCalls" | "finishCalls">;
 
 /** Creates the drafts of one step. */
 export function createToolCallDrafts(): ToolCallDrafts {
@@ -76,23 +68,23 @@ export function createToolCallDrafts(): ToolCallDrafts {
     return draft.size - before + extra;
   }
 
-  function append(deltas: readonly ToolCallDelta[], isLastChunk: boolean): number {
+  function addCalls(pieces: readonly ToolCallDelta[], isLastChunk: boolean): number {
     const named = new Set<ToolCallDraft>();
     let characters = 0;
-    for (const piece of deltas) characters += addPiece(piece, named, isLastChunk);
+    for (const piece of pieces) characters += addPiece(piece, named, isLastChunk);
     return characters;
   }
 
   return {
-    append,
-    appendWhole(calls) {
+    addCalls,
+    addWholeCalls(calls) {
       if (drafts.length >= calls.length) return 0;
       drafts.length = 0;
       byIndex.clear();
       byId.clear();
-      return append(calls, false);
+      return addCalls(calls, false);
     },
-    finish: () => drafts.map((draft) => draft.finish()).filter((call) => call !== undefined),
+    finishCalls: () => drafts.map((draft) => draft.finish()).filter((call) => call !== undefined),
   };
 }
 

@@ -28,6 +28,18 @@ export function mergeUsage(before: CompletionUsage | undefined, next: Completion
   return { ...next, ...before, ...Object.fromEntries(later) };
 }
 
+/** Adds up the counts of two calls. */
+export function sumUsage(a: CompletionUsage | undefined, b: CompletionUsage | undefined): CompletionUsage | undefined {
+  if (!a || !b) return a ?? b;
+  const total: CompletionUsage & Counts = { ...b };
+  for (const [name, count] of Object.entries(a)) {
+    if (!isCount(count)) continue;
+    const other = total[name];
+    total[name] = isCount(other) ? count + other : count;
+  }
+  return total;
+}
+
 function pickCounts(value: unknown, depth: number): Counts | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   const counts: Counts = {};

@@ -1,7 +1,7 @@
 /** The options of `createThreadHandler`, their defaults, and the checks at construction. */
 import type { Authorized, ErrorContext } from "../core/context.ts";
 import type { ChatHandlerError } from "../core/errors.ts";
-import { guardThreadStore } from "../core/guard-store.ts";
+import { guardThreadStore } from "./guard-thread-store.ts";
 import { defaultLimits, defaultTimeouts, type Limits, type PartialOptions, type Timeouts } from "../core/limits.ts";
 import { createErrorLog } from "../core/log-error.ts";
 import { checkPromptParts, promptPartTypes, type PromptPartType } from "../core/prompt.ts";

@@ -3,10 +3,11 @@ import type { ChatCompletionFunctionTool, ChatCompletionMessageFunctionToolCall 
 import { raceAbort } from "../core/async.ts";
 import { ChatHandlerError } from "../core/errors.ts";
 import type { PartialOptions } from "../core/limits.ts";
-import { throwUsageError } from "../core/usage-error.ts";
-import { createDroppedResult, cutResult, resolveToolLimits, type ToolLimits } from "./tool-limits.ts";
-import type { ToolContext, ToolRunner } from "../core/tool-runner.ts";
 import { normalizeToolCall } from "../core/tool-call.ts";
+import type { ToolContext, ToolRunner } from "../core/tool-runner.ts";
+import { throwUsageError } from "../core/usage-error.ts";
+import { createToolStepDraft } from "../model/tool-step-draft.ts";
+import { createDroppedResult, cutResult, resolveToolLimits, type ToolLimits } from "./tool-limits.ts";
 
 /** A function that the model may call. */
 export interface ChatTool {
@@ -86,6 +87,7 @@ export function createTools(tools: readonly ChatTool[], limits: PartialOptions<T
 
   return {
     params: tools.map(toParam),
+    draftStep: createToolStepDraft,
     async run(calls, context, onError) {
       const contents: string[] = [];
       const queue = calls.slice(0, toolLimits.calls).entries();

@@ -16,9 +16,9 @@ export function resolveToolLimits(given: object): ToolLimits {
   return resolveNumbers("createTools", given, { calls: 32, concurrency: 8, resultCharacters: 100_000 });
 }
 
-/** Cuts a result that is too long. */
+/** Cuts a result that is too long, and drops half of a surrogate pair: a tool may have cut its text, too. */
 export function cutResult(result: string, { resultCharacters }: ToolLimits): string {
-  if (result.length <= resultCharacters) return result;
+  if (result.length <= resultCharacters) return result.toWellFormed();
   const note = `\n[Cut: the result has ${result.length} characters, and only the first ${resultCharacters} are here.]`;
   // A join copies. A slice would keep all of the result in memory.
   return [result.slice(0, resultCharacters).toWellFormed(), note].join("");

@@ -4,7 +4,7 @@ import type { MessageStatus, StoredMessage } from "../core/store.ts";
 import { textOf } from "../history/message-text.ts";
 import { refusedFinishReason } from "../history/refusals.ts";
 import { isRefusal } from "../model/provider-error.ts";
-import { loadExistingTurn } from "./existing-turn.ts";
+import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
 import type { DraftMessage, Turn } from "./turn.ts";
 
 /** Stores the whole answer. Resolves only when it is in the store. */
@@ -18,7 +18,7 @@ export async function commitAnswer(turn: Turn): Promise<void> {
     if (await storeAnswer(turn, "complete")) return;
   } catch (error) {
     // The store may have kept the answer all the same.
-    if (!(await isAnswerStored(turn))) throw error;
+    if (!isSameAnswer(turn, await loadExistingTurn(turn))) throw error;
     turn.report(error);
     return;
   }
@@ -64,18 +64,15 @@ async function storeAnswer(turn: Turn, status: MessageStatus): Promise<boolean> 
   return storedIds.length === length;
 }
 
-async function isAnswerStored(turn: Turn): Promise<boolean> {
-  const { state, answer } = await loadExistingTurn(turn);
-  return state === "complete" && answerText(answer) === turn.log.textFrom(0);
-}
-
 /** The store refused the batch: the answer is there already, the prompt is gone, or another instance answered it. */
 async function throwUnlessStored(turn: Turn): Promise<void> {
-  const { state, answer, hasPrompt } = await loadExistingTurn(turn);
-  if (!hasPrompt) throw createThreadDeletedError();
-  if (state !== "complete" || answerText(answer) !== turn.log.textFrom(0)) throw createIdConflict("responseId");
+  const existing = await loadExistingTurn(turn);
+  if (!existing.hasPrompt) throw createThreadDeletedError();
+  if (!isSameAnswer(turn, existing)) throw createIdConflict("responseId");
 }
 
-function answerText(answer: readonly StoredMessage[]): string {
-  return answer.map(({ message }) => (message.role === "assistant" ? textOf(message) : "")).join("");
+/** Whether the store has the turn's whole answer, word for word. */
+function isSameAnswer(turn: Turn, { state, answer }: ExistingTurn): boolean {
+  const text = answer.map(({ message }) => (message.role === "assistant" ? textOf(message) : "")).join("");
+  return state === "complete" && text === turn.log.textFrom(0);
 }

@@ -4,7 +4,7 @@ import type { ChatHandlerError } from "../core/errors.ts";
 import type { MessageStatus } from "../core/store.ts";
 import type { TurnEndEvent } from "./settings.ts";
 import type { Turn } from "./turn.ts";
-import { sumUsage } from "./usage.ts";
+import { sumUsage } from "../model/usage.ts";
 
 /** Calls `onTurnEnd` with what happened. Resolves when it has finished. */
 export async function notifyTurnEnd(turn: Turn, status: MessageStatus, error: ChatHandlerError | undefined): Promise<void> {

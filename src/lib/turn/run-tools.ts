@@ -1,9 +1,8 @@
 /** The tools between two steps. */
-import type { ChatCompletionToolMessageParam } from "openai/resources/chat/completions";
-import type { ToolStep } from "../core/tool-runner.ts";
 import { fitMessages } from "../history/fit-messages.ts";
+import { toCallEvents, toResultEvent } from "../history/turn-events.ts";
+import { sumUsage } from "../model/usage.ts";
 import type { Turn } from "./turn.ts";
-import { sumUsage } from "./usage.ts";
 
 /** Runs the tools that the model called. Returns whether there were any: then the model is asked again. */
 export async function runTools(turn: Turn): Promise<boolean> {
@@ -15,10 +14,8 @@ export async function runTools(turn: Turn): Promise<boolean> {
   const controller = new AbortController();
   turn.state = { name: "runningTools", step, controller };
   const context = { ...turn.context, signal: controller.signal };
-  const ran = await tools.run(toolCalls, context, (error) => turn.report(error));
-  const calls = ran.calls;
-  const results = ran.results.map(toWellFormed);
-  emitToolEvents(turn, { calls, results });
+  const { calls, results } = await tools.run(toolCalls, context, (error) => turn.report(error));
+  for (const event of [...calls.flatMap(toCallEvents), ...results.map(toResultEvent)]) turn.log.append(event);
   // Some providers want the reasoning back with the calls that it led to, in all later requests.
   const callMessage = { role: "assistant" as const, content: step.text || null, tool_calls: calls, ...step.reasoning };
   const { progress } = turn;
@@ -32,20 +29,4 @@ export async function runTools(turn: Turn): Promise<boolean> {
   const { request } = progress;
   if (request) progress.request = { ...request, messages: fitMessages([...request.messages, callMessage, ...results]) };
   return true;
-}
-
-/** A text that a tool cut off may end with half of a surrogate pair. */
-function toWellFormed(result: ChatCompletionToolMessageParam): ChatCompletionToolMessageParam {
-  return typeof result.content === "string" ? { ...result, content: result.content.toWellFormed() } : result;
-}
-
-function emitToolEvents({ log }: Turn, { calls, results }: ToolStep): void {
-  for (const { id, function: called } of calls) {
-    log.append({ type: "tool-call", id, name: called.name });
-    log.append({ type: "tool-arguments", id, text: called.arguments });
-    log.append({ type: "tool-input", id, input: JSON.parse(called.arguments) });
-  }
-  for (const { tool_call_id: id, content } of results) {
-    log.append({ type: "tool-result", id, content: typeof content === "string" ? content : JSON.stringify(content) });
-  }
 }

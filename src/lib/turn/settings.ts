@@ -3,10 +3,11 @@ import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/
 import type { CompletionUsage } from "openai/resources/completions";
 import type { TurnContext } from "../core/context.ts";
 import type { ChatHandlerError } from "../core/errors.ts";
+import type { TitleStore } from "../core/guard-store.ts";
 import type { Limits, Timeouts } from "../core/limits.ts";
 import type { ModelClient } from "../core/model-client.ts";
 import type { OnError } from "../core/report-error.ts";
-import type { MessageStatus, MessageStore, ThreadStore } from "../core/store.ts";
+import type { MessageStatus, MessageStore } from "../core/store.ts";
 import type { ToolRunner } from "../core/tool-runner.ts";
 
 /** A value, or a function that returns it for each turn. */
@@ -63,7 +64,7 @@ export interface TurnSettings {
   /** Guarded: its calls end within `timeouts.store`. */
   store: MessageStore;
   /** The same store, when the app generates titles. */
-  threadStore: ThreadStore | undefined;
+  titleStore: TitleStore | undefined;
   client: ModelClient;
   model: PerTurn<string>;
   systemPrompt?: PerTurn<string> | undefined;

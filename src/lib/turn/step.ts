@@ -3,9 +3,8 @@ import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/cha
 import type { CompletionUsage } from "openai/resources/completions";
 import { ChatHandlerError } from "../core/errors.ts";
 import type { EventLog } from "../core/event-log.ts";
+import type { ToolStepDraft } from "../core/tool-runner.ts";
 import type { FinishReason, ModelDelta, WholeMessage } from "../model/delta.ts";
-import { ReasoningDraft } from "../core/reasoning.ts";
-import { createToolCallDrafts, type ToolCallDrafts } from "../model/tool-calls.ts";
 import { mergeUsage } from "../model/usage.ts";
 import type { TurnSettings } from "./settings.ts";
 
@@ -23,8 +22,8 @@ export class Step {
   isStored = false;
   /** Characters of the answer so far, with those of the steps before: text, reasoning and tool calls. */
   characters: number;
-  #toolCalls: ToolCallDrafts | undefined;
-  #reasoning: ReasoningDraft | undefined;
+  /** What the tools need of this step, once there is any of it. */
+  #draft: ToolStepDraft | undefined;
   readonly #log: EventLog;
   readonly #settings: TurnSettings;
 
@@ -45,7 +44,7 @@ export class Step {
     if (finishReason && this.finish?.isWhole !== false) this.finish = finishReason;
     if (reasoning) this.#addReasoning(reasoning);
     if (text) this.#addText(text);
-    if (toolCalls) this.characters += this.#startToolCalls().append(toolCalls, finishReason !== undefined);
+    if (toolCalls) this.characters += this.#draftCalls().addCalls(toolCalls, finishReason !== undefined);
     if (message) this.#addMessage(message);
     const { answerCharacters } = this.#settings.limits;
     if (this.characters > answerCharacters) {
@@ -60,7 +59,7 @@ export class Step {
 
   /** The tool calls of a finished step. */
   get toolCalls(): ChatCompletionMessageFunctionToolCall[] {
-    return this.#toolCalls?.finish() ?? [];
+    return this.#draft?.finishCalls() ?? [];
   }
 
   /** The text of this step. */
@@ -68,9 +67,9 @@ export class Step {
     return this.#log.textFrom(this.start);
   }
 
-  /** The reasoning of this step, in the provider's own fields. */
+  /** The reasoning that goes back with the tool calls, in the provider's own fields. */
   get reasoning(): Record<string, unknown> {
-    return this.#reasoning?.finish() ?? {};
+    return this.#draft?.finishReasoning() ?? {};
   }
 
   #addText(text: string): void {
@@ -78,24 +77,30 @@ export class Step {
     this.characters += text.length;
   }
 
-  /** Kept for the provider in its own fields. The event has the text; a provider that sends it in two fields means it once. */
+  /** Kept for the provider if there are tools. The event has the text; a provider that sends it in two fields means it once. */
   #addReasoning(pieces: Record<string, unknown>): void {
-    const text = Object.values(pieces).find((piece) => typeof piece === "string" && piece !== "");
-    if (typeof text === "string") this.#log.append({ type: "reasoning", text });
-    this.#reasoning ??= new ReasoningDraft();
-    this.characters += this.#reasoning.append(pieces);
+    const text = Object.values(pieces).find((piece) => typeof piece === "string");
+    if (text) this.#log.append({ type: "reasoning", text });
+    const { tools } = this.#settings;
+    if (!tools) {
+      this.characters += text?.length ?? 0;
+      return;
+    }
+    this.#draft ??= tools.draftStep();
+    this.characters += this.#draft.addReasoning(pieces);
   }
 
   /** A whole message counts only as far as its pieces have not come before. */
   #addMessage({ text, toolCalls }: WholeMessage): void {
     if (text && this.text === "") this.#addText(text);
-    if (toolCalls.length > 0) this.characters += this.#startToolCalls().appendWhole(toolCalls);
+    if (toolCalls.length > 0) this.characters += this.#draftCalls().addWholeCalls(toolCalls);
   }
 
-  #startToolCalls(): ToolCallDrafts {
-    if (!this.#settings.tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, but this app has none.");
-    this.#toolCalls ??= createToolCallDrafts();
-    return this.#toolCalls;
+  #draftCalls(): ToolStepDraft {
+    const { tools } = this.#settings;
+    if (!tools) throw new ChatHandlerError("answer_incomplete", "The model called a tool, but this app has none.");
+    this.#draft ??= tools.draftStep();
+    return this.#draft;
   }
 }
 

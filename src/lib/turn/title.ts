@@ -16,10 +16,10 @@ export function startTitle(turn: Turn): void {
 
 /** Generates a title and stores it, unless the thread has another one by then. Errors are reported, an abort is not. */
 async function storeGeneratedTitle(turn: Turn, controller: AbortController): Promise<void> {
-  const { generateTitle, threadStore, timeouts } = turn.settings;
-  if (!generateTitle || !threadStore) return;
+  const { generateTitle, titleStore, timeouts } = turn.settings;
+  if (!generateTitle || !titleStore) return;
   const firstTitle = titleOf(turn);
-  const isUnchanged = async () => (await threadStore.getThread(turn.thread))?.title === firstTitle;
+  const isUnchanged = async () => (await titleStore.getThread(turn.thread))?.title === firstTitle;
   const { signal } = controller;
   const createError = () => new Error(`generateTitle took longer than ${timeouts.turn} ms.`);
   const timer = setTimeout(() => controller.abort(createError()), timeouts.turn);
@@ -28,7 +28,7 @@ async function storeGeneratedTitle(turn: Turn, controller: AbortController): Pro
     if (!(await isUnchanged()) || turn.abortReason) return;
     const generated = callSafely(() => generateTitle({ ...turn.context, signal }));
     const title = normalizeTitle(await raceAbort(signal, generated));
-    if (title && (await isUnchanged())) await threadStore.renameThread(turn.thread, title);
+    if (title && (await isUnchanged())) await titleStore.renameThread(turn.thread, title);
   } catch (error) {
     if (error !== turn.abortReason) turn.report(error);
   } finally {
