@@ -69,6 +69,8 @@ export interface TicketStatus {
   isFollowed: boolean;
   /** Whether a turn that was ahead called {@link Coordinator.start} after this one entered. */
   hasPredecessorStarted: boolean;
+  /** The length of the attempt's log. Smaller than what was appended if the database forgot some of it. */
+  logLength: number;
 }
 
 /** The result of {@link Coordinator.enter}. */
