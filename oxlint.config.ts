@@ -11,12 +11,13 @@ const parts = ["coordination", "history", "model", "protocols/c1", "tools"];
  */
 const mayImport: Record<string, string[]> = {
   core: [],
-  coordination: ["core"],
+  "redis-client": ["core"],
+  coordination: ["core", "redis-client"],
   history: ["core"],
   model: ["core"],
   "protocols/c1": ["core"],
   tools: ["core", "model"],
-  stores: ["core"],
+  stores: ["core", "redis-client"],
   turn: ["core", "history", "model", "tools"],
   chat: ["core", "turn", ...parts],
   threads: ["core", "turn", ...parts],

@@ -4,3 +4,10 @@
 export function throwUsageError(message: string): never {
   throw new TypeError(`chat-handler: ${message}`);
 }
+
+/** Throws for an option that does not exist. Without this check, a misspelled option would silently do nothing. */
+export function checkOptionNames(factory: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throwUsageError(`${factory} has no option "${name}": its options are ${known.join(", ")}`);
+  }
+}

@@ -3,13 +3,6 @@ import { ChatHandlerError, createInvalidRequest } from "../core/errors.ts";
 import { throwUsageError } from "../core/usage-error.ts";
 import type { StoredMessage, ThreadKey, ThreadPage } from "../core/store.ts";
 
-/** Throws for an option that does not exist: a misspelt one would do nothing, silently. */
-export function checkOptionNames(factory: string, options: object, known: readonly string[]): void {
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throwUsageError(`${factory} has no option "${name}": its options are ${known.join(", ")}`);
-  }
-}
-
 /** Throws for a name that SQL would have to escape. The limit leaves room for the endings that the stores add. */
 export function checkIdentifier(option: string, name: string): void {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(name)) {

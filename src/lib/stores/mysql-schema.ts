@@ -1,5 +1,5 @@
 /** The MySQL schema and its versions. */
-import { checkOptionNames } from "./arguments.ts";
+import { checkOptionNames } from "../core/usage-error.ts";
 import { mysqlProcedures, mysqlTables } from "./mysql-procedures.ts";
 
 /** Options of {@link mysqlSchema}. */

@@ -1,7 +1,7 @@
 /** Keeps threads in PostgreSQL, through the app's own client. */
-import { throwUsageError } from "../core/usage-error.ts";
+import { checkOptionNames, throwUsageError } from "../core/usage-error.ts";
 import type { ThreadStore } from "../core/store.ts";
-import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
+import { activityBelow, checkCount, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { postgresNames, postgresSchema, type PostgresSchemaOptions } from "./postgres-schema.ts";

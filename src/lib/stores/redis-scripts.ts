@@ -9,7 +9,7 @@
  * - "last": the last position that was used.
  * Ids are JSON, in quotes. A body contains its id, so no two bodies are equal.
  */
-import type { RedisScript } from "./redis-client.ts";
+import type { RedisScript } from "../redis-client/redis-client.ts";
 
 /** The beginning of scripts on an owner's threads. KEYS 1 to 3 are the owner's. Removes the threads that have expired. */
 const ownersThreads = `

@@ -1,9 +1,9 @@
 /** Keeps threads in Redis, through the app's own client. */
-import { throwUsageError } from "../core/usage-error.ts";
+import { checkOptionNames, throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
-import { activityBelow, checkCount, checkOptionNames } from "./arguments.ts";
+import { activityBelow, checkCount } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
-import { redisCommands, type RedisClient } from "./redis-client.ts";
+import { redisCommands, type RedisClient } from "../redis-client/redis-client.ts";
 import * as scripts from "./redis-scripts.ts";
 
 /** Options of {@link createRedisStore}. */
@@ -32,7 +32,7 @@ export interface RedisStoreOptions {
  */
 export function createRedisStore(client: RedisClient, options: RedisStoreOptions = {}): ThreadStore {
   const { prefix = "chat:", ttl } = options;
-  const { run, range } = redisCommands(client);
+  const { run, range } = redisCommands("createRedisStore", client);
   checkOptionNames("createRedisStore", options, ["prefix", "ttl"]);
   if (typeof prefix !== "string" || /[{}]/.test(prefix)) throwUsageError("prefix must be a string without braces");
   if (ttl !== undefined && !(ttl > 0 && ttl <= longestTtl)) throwUsageError("ttl must be a positive number of seconds");

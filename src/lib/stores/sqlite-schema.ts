@@ -1,5 +1,6 @@
 /** The SQLite schema and its versions. */
-import { checkIdentifier, checkOptionNames } from "./arguments.ts";
+import { checkOptionNames } from "../core/usage-error.ts";
+import { checkIdentifier } from "./arguments.ts";
 import type { Migration } from "./migration.ts";
 
 /** Options of {@link sqliteSchema}. */

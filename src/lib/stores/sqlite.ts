@@ -1,7 +1,7 @@
 /** Keeps threads in a SQLite database, through the app's own driver. */
-import { throwUsageError } from "../core/usage-error.ts";
+import { checkOptionNames, throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
-import { activityBelow, checkCount, checkOptionNames, textCheck } from "./arguments.ts";
+import { activityBelow, checkCount, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 import { retry } from "./retry.ts";

@@ -2,7 +2,7 @@
 
 import { throwUsageError } from "../core/usage-error.ts";
 
-/** The methods of node-redis that the store calls: of a client, a pool, a cluster or a sentinel. */
+/** The methods of node-redis that are called. A client, a pool, a cluster or a sentinel has them. */
 export interface NodeRedisClient {
   /** Runs a script. */
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
@@ -12,7 +12,7 @@ export interface NodeRedisClient {
   zRange(key: string, first: number, last: number): Promise<unknown>;
 }
 
-/** The methods of ioredis that the store calls: of `Redis` or `Cluster`. */
+/** The methods of ioredis that are called. `Redis` and `Cluster` have them. */
 export interface IoredisClient {
   /** Sends any command. */
   call(command: string, ...args: string[]): Promise<unknown>;
@@ -32,7 +32,7 @@ export interface RedisCommandClient {
   command(args: string[]): Promise<unknown>;
 }
 
-/** The clients that the store can use. */
+/** The clients that the store and the coordinator accept. */
 export type RedisClient = NodeRedisClient | IoredisClient | RedisCommandClient;
 
 /** A Lua script. It receives all keys that it uses, as clusters require. */
@@ -42,7 +42,7 @@ export interface RedisScript {
   sha?: Promise<string>;
 }
 
-/** The commands that the store sends. */
+/** The commands of a client. */
 export interface RedisCommands {
   /** Runs a script on keys and values. */
   run(script: RedisScript, keys: string[], values: string[]): Promise<unknown>;
@@ -53,10 +53,11 @@ export interface RedisCommands {
 /**
  * Returns the commands for a client. Scripts are called by their hash; only a server that has not cached a script receives it.
  *
+ * @param factory - The function that received the client, for the error.
  * @throws TypeError for an unknown client.
  */
-export function redisCommands(client: RedisClient): RedisCommands {
-  const { range, call, send } = connect(client);
+export function redisCommands(factory: string, client: RedisClient): RedisCommands {
+  const { range, call, send } = connect(factory, client);
   return {
     range,
     async run(script, keys, values) {
@@ -72,7 +73,7 @@ export function redisCommands(client: RedisClient): RedisCommands {
 
 type Evaluate = (script: string, keys: string[], values: string[]) => Promise<unknown>;
 
-function connect(client: RedisClient): { range: RedisCommands["range"]; call: Evaluate; send: Evaluate } {
+function connect(factory: string, client: RedisClient): { range: RedisCommands["range"]; call: Evaluate; send: Evaluate } {
   const has = (...names: string[]): boolean => names.every((name) => typeof Reflect.get(Object(client), name) === "function");
   if (has("evalSha", "eval", "zRange")) {
     const redis = client as NodeRedisClient;
@@ -100,7 +101,7 @@ function connect(client: RedisClient): { range: RedisCommands["range"]; call: Ev
     };
   }
   return throwUsageError(
-    "createRedisStore needs a client: createClient() of node-redis, new Redis() of ioredis, " +
+    `${factory} needs a client: createClient() of node-redis, new Redis() of ioredis, ` +
       "or { command: (args) => Promise } that sends one command through yours",
   );
 }
