@@ -135,6 +135,19 @@ describe("an owner that uses more than a tenth of the store", () => {
     expect((await threadIds(store, "eve"))[0]).toBe("t99");
   });
 
+  test("does not evict others with a single thread that takes the whole store", async () => {
+    const store = createMemoryStore({ maxCharacters: 1_000_000 });
+    for (const owner of others.slice(0, 50)) await store.appendMessages(key("t", owner), [large("m")]);
+    const append = (id: string) => store.appendMessages(key("t", "eve"), [prompt(id, "x".repeat(90_000))]);
+    for (let index = 0; index < 10; index++) await append(`m${index}`);
+    await expect(append("more")).rejects.toThrow("too large for the memory store. Raise maxCharacters");
+    expect(await store.listMessages(key("t", "eve"))).toHaveLength(10);
+    for (const owner of others.slice(0, 50)) expect(await threadIds(store, owner)).toEqual(["t"]);
+    // Others still have their share.
+    for (let index = 0; index < 10; index++) await store.appendMessages(key(`t${index}`, "ada"), [large("m")]);
+    expect(await threadIds(store, "ada")).toHaveLength(10);
+  });
+
   test("makes room for others when the store is full", async () => {
     const store = createMemoryStore({ maxThreads: 100 });
     for (let index = 0; index < 100; index++) await store.createThread(key(`t${index}`, "eve"), "");

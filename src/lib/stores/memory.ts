@@ -9,7 +9,7 @@ const ownerShare = 1 / 10;
 
 /**
  * Options of {@link createMemoryStore}. Beyond a limit, the store evicts whole threads, the longest unused first: those of an owner that uses
- * more than a tenth of the limit, then all others.
+ * more than a tenth of the limit, then all others. A thread that can only grow at the cost of owners that use less is full: the append rejects.
  */
 export interface MemoryStoreOptions {
   /** The most threads that the store keeps, of all owners together. An integer from 1 to 2147483647. @default 10_000 */
@@ -133,6 +133,18 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     }
   }
 
+  /** Throws if a thread, with what is added to it, leaves no room for the owners that use no more than their share. */
+  function checkRoom(ownerId: string, kept: KeptThread | undefined, added: number): void {
+    if (characters + added <= maxCharacters) return;
+    const share = maxCharacters * ownerShare;
+    const own = owners.get(ownerId);
+    if ((own?.characters ?? 0) + added <= share) return;
+    let others = 0;
+    for (const owner of owners.values()) if (owner !== own && owner.characters <= share) others += owner.characters;
+    if (others === 0 || others + (kept?.characters ?? 0) + added <= maxCharacters) return;
+    throw new Error("The thread is too large for the memory store. Raise maxCharacters, or use another store.");
+  }
+
   /** Returns the thread to evict: of an owner that uses more than its share, if there is one. Never the thread in use. */
   function findLongestUnused(inUse: KeptThread): KeptThread | undefined {
     let oldest: KeptThread | undefined;
@@ -173,8 +185,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       if (replacesAnswerTo !== undefined) {
         const isWhole = [...broken].some(({ isComplete }) => isComplete);
         if (!found?.byId.has(replacesAnswerTo) || isWhole || batch.length < given.length) return [];
-        removeMessages(found, broken);
       }
+      checkRoom(key.owner, found, sumLengths(batch) - sumLengths([...broken]));
+      if (found) removeMessages(found, broken);
 
       const kept = found ?? create(key, title);
       markActive(kept);
@@ -250,6 +263,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
     },
   };
 }
+
+const sumLengths = (messages: readonly WrittenMessage[]) => messages.reduce((sum, { body }) => sum + body.length, 0);
 
 const isAnswer = ({ id, promptId }: WrittenMessage) => promptId !== id;
 
