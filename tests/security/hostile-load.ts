@@ -80,11 +80,13 @@ const hostile = [
 const held: Response[] = [];
 for (const response of hostile) void response.then((given) => held.push(given));
 
+const askedAt = performance.now();
 const honest = await Promise.all(Array.from({ length: 50 }, async (_, index) => (await ask(`owner ${index}`, `${index}`, "t")).text()));
+const waited = performance.now() - askedAt;
 await delay(2_000);
 const later = await Promise.all(
   Array.from({ length: 50 }, async (_, index) => (await ask(`owner ${index}`, `${index} again`, "t")).text()),
 );
 const stored = await Promise.all(Array.from({ length: 50 }, (_, index) => store.listMessages({ owner: `owner ${index}`, threadId: "t" })));
-console.log(JSON.stringify({ honest, later, stored: stored.map(({ length }) => length), held: held.length }));
+console.log(JSON.stringify({ waited, honest, later, stored: stored.map(({ length }) => length), held: held.length }));
 process.exit();

@@ -1,14 +1,14 @@
 /** Runs one schedule, from an empty store to the last replay. */
 import { isDeepStrictEqual } from "node:util";
-import { vi } from "vitest";
 import type { ThreadKey, ThreadStore } from "../../src/index.ts";
+import { plainClock } from "./clock.ts";
 import { type RequestBody, promptText, send } from "./clients.ts";
 import { retryAllPrompts } from "./retries.ts";
 import { type Action, type Plan, type Reading, threads } from "./plan.ts";
 import { type ChatRequest, nameOf } from "./records.ts";
 import { createReference } from "./reference.ts";
 import { createSchedule } from "./schedule.ts";
-import { startServer, type World } from "./server.ts";
+import { type Neighbor, startServer, type World } from "./server.ts";
 
 /** A schedule, which can run once. */
 export interface Run {
@@ -16,18 +16,23 @@ export interface Run {
   play(): Promise<void>;
   /** What has happened. */
   readonly trace: readonly string[];
+  /** The requests so far. */
+  readonly requests: readonly ChatRequest[];
 }
 
 /**
  * Creates a schedule over an empty store.
  *
  * @param floating - Collects unhandled rejections.
+ * @param neighbor - Somebody who uses the same servers, and whom the schedule must not notice.
  */
-export function createRun(plan: Plan, store: ThreadStore, floating: readonly unknown[]): Run {
-  const schedule = createSchedule(plan.order, () => {
+export function createRun(plan: Plan, store: ThreadStore, floating: readonly unknown[], neighbor?: Neighbor): Run {
+  const clock = neighbor?.clock ?? plainClock;
+  const afterStep = () => {
     reference.check();
     if (floating.length > 0) schedule.break("no rejection is unhandled", String(floating[0]));
-  });
+  };
+  const schedule = createSchedule(plan.order, afterStep, { clock, beforeStep: neighbor?.act });
   const reference = createReference(schedule, plan);
   const { expectedStore, requests } = reference.ledger;
   const actions = [...plan.actions];
@@ -44,6 +49,7 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     nextScript: () => scripts.shift(),
     nextFault: () => faults.shift(),
     nextId: () => ids++,
+    neighbor,
   };
   // Two processes cannot detect that a prompt is answered under two response ids, and no client of ours sends that.
   const isAmbiguous = actions.some(({ action }) => action.do === "clash" && action.other === "response");
@@ -82,6 +88,7 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     const { process } = servers[at % servers.length]!;
     process.isDead = true;
     schedule.drop(process);
+    neighbor?.crashed(process);
     servers[at % servers.length] = startServer(lives++, world);
   };
 
@@ -137,7 +144,7 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
       if (process.turnsSettled !== process.turnsBegun)
         schedule.break("every turn ends", `${process.turnsSettled} of ${process.turnsBegun} do`);
     }
-    if (vi.getTimerCount() !== 0) schedule.break("no timer is left", `${vi.getTimerCount()} are`);
+    if (clock.count() !== 0) schedule.break("no timer is left", `${clock.count()} are`);
     for (const thread of threads) {
       const [stored, expected] = [await store.listMessages(thread), expectedStore.list(thread).map(({ stored }) => stored)];
       if (!isDeepStrictEqual(stored, expected))
@@ -160,5 +167,5 @@ export function createRun(plan: Plan, store: ThreadStore, floating: readonly unk
     });
   };
 
-  return { play, trace: schedule.trace };
+  return { play, trace: schedule.trace, requests };
 }

@@ -1,5 +1,6 @@
 /** Everything that can happen is a step. The plan decides which step is next, so a schedule can be repeated. */
-import { vi } from "vitest";
+import { setImmediate as soon } from "node:timers/promises";
+import { type Clock, plainClock } from "./clock.ts";
 import { timePasses } from "./plan.ts";
 
 /** A broken invariant. */
@@ -42,13 +43,24 @@ interface Step {
 /** Most steps of a schedule. No schedule needs as many. */
 const maxSteps = 4000;
 
+/** What surrounds a schedule. */
+interface Surroundings {
+  clock?: Clock | undefined;
+  /** Called before each step, after the consequences of the last one. */
+  beforeStep?: (() => Promise<void>) | undefined;
+}
+
 /**
  * Creates a schedule.
  *
  * @param order - Indexes into the possible steps, oldest first. After its end, the oldest step is next.
  * @param afterStep - Called after each step.
  */
-export function createSchedule(order: readonly number[], afterStep: () => void): Schedule {
+export function createSchedule(
+  order: readonly number[],
+  afterStep: () => void,
+  { clock = plainClock, beforeStep }: Surroundings = {},
+): Schedule {
   const steps: Step[] = [];
   let later: { step: Step; from: number } | undefined;
   const underWay: Promise<unknown>[] = [];
@@ -60,8 +72,7 @@ export function createSchedule(order: readonly number[], afterStep: () => void):
   const note = (line: string) => void trace.push(`${String(step).padStart(4)}  ${line}`);
 
   const fireTimer = () => {
-    if (vi.getTimerCount() === 0) return false;
-    vi.advanceTimersToNextTimer();
+    if (!clock.fireNext()) return false;
     note(`time passes: it is ${performance.now()} ms`);
     return true;
   };
@@ -69,7 +80,7 @@ export function createSchedule(order: readonly number[], afterStep: () => void):
   /** Waits for the consequences of a step in promises and streams. */
   const consequences = async () => {
     while (underWay.length > 0) await underWay.pop();
-    await new Promise((resolve) => setImmediate(resolve));
+    await soon();
   };
 
   const take = async () => {
@@ -120,6 +131,7 @@ export function createSchedule(order: readonly number[], afterStep: () => void):
         await consequences();
         if (!broken) afterStep();
         if (broken) throw broken;
+        await beforeStep?.();
         step++;
         if (step > maxSteps) throw new BrokenInvariant("everything settles: there is no end to what happens");
       } while (await take());

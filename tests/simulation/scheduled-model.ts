@@ -31,8 +31,8 @@ export const finishReasonOf = ({ ending }: Script): ChatCompletionChunk.Choice["
 export function createScheduledModel(
   form: Plan["client"],
   scripts: () => Script | undefined,
-  schedule: Schedule,
-  asked: ModelCallRules,
+  schedule: Pick<Schedule, "offer" | "note">,
+  asked: Pick<ModelCallRules, "modelCalled">,
 ): ModelClient {
   const begin = (body: ChatCompletionCreateParamsStreaming) => {
     const call = asked.modelCalled(body, scripts() ?? plainScript);

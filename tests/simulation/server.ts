@@ -1,7 +1,8 @@
 /** A server: a process with a handler, which may be killed. */
-import { type ChatHandler, createChatHandler, type ThreadStore } from "../../src/index.ts";
-import { createTools } from "../../src/tools.ts";
+import { type ChatHandler, type ChatHandlerOptions, createChatHandler, type ThreadStore } from "../../src/index.ts";
+import { type ChatTool, createTools } from "../../src/tools.ts";
 import { steps, timeouts } from "./explanations.ts";
+import type { Clock } from "./clock.ts";
 import type { Plan, Script, StoreFault } from "./plan.ts";
 import type { Process } from "./records.ts";
 import type { Reference } from "./reference.ts";
@@ -24,6 +25,21 @@ export interface World {
   nextFault(): StoreFault | undefined;
   /** Returns a new number. */
   nextId(): number;
+  neighbor?: Neighbor | undefined;
+}
+
+/** Somebody who uses the same servers beside the clients of a schedule. */
+export interface Neighbor {
+  /** Fires the timers of the schedule, and those of the neighbor that are due before them. */
+  readonly clock: Clock;
+  /** Called before each step of the schedule. */
+  act(): Promise<void>;
+  /** Returns options that also serve the neighbor. */
+  share(options: ChatHandlerOptions, process: Process): ChatHandlerOptions;
+  /** Runs a tool for the neighbor. `undefined` for another owner. */
+  runTool(owner: string, id: string, process: Process): Promise<unknown> | undefined;
+  started(server: Server): void;
+  crashed(process: Process): void;
 }
 
 /** A running server. */
@@ -33,7 +49,8 @@ export interface Server {
 }
 
 /** Starts a server. */
-export function startServer(number: number, { plan, store, schedule, reference, nextScript, nextFault, nextId }: World): Server {
+export function startServer(number: number, world: World): Server {
+  const { plan, store, schedule, reference, nextScript, nextFault, nextId, neighbor } = world;
   const process: Process = { number, isDead: false, turnsBegun: 0, turnsSettled: 0 };
 
   /** Runs a tool as the script of its call says. */
@@ -46,14 +63,19 @@ export function startServer(number: number, { plan, store, schedule, reference, 
     });
   };
 
-  const handler = createChatHandler({
+  const runTool: ChatTool["run"] = (args, { owner }) => {
+    const { id } = args as { id: string };
+    return neighbor?.runTool(owner, id, process) ?? look(id);
+  };
+
+  const options: ChatHandlerOptions = {
     store: createScheduledStore(store, process, () => nextFault() ?? "none", schedule, reference),
     client: createScheduledModel(plan.client, nextScript, schedule, reference.modelCalls),
     model(context) {
       reference.arrival.turnStarts({ process, thread: context, responseId: context.responseId });
       return reference.modelCalls.turnStarts(process, context);
     },
-    tools: createTools([{ name: "look", run: (args) => look((args as { id: string }).id) }]),
+    tools: createTools([{ name: "look", run: runTool }]),
     authorize: ({ request }) => ({ owner: decodeURIComponent(request.headers.get(ownerHeader) ?? "") }),
     history: { maxMessages: plan.last },
     concurrency: plan.concurrency,
@@ -74,6 +96,8 @@ export function startServer(number: number, { plan, store, schedule, reference, 
         (error: unknown) => schedule.break("the promise of waitUntil never rejects", String(error)),
       );
     },
-  });
-  return { process, handler };
+  };
+  const server = { process, handler: createChatHandler(neighbor?.share(options, process) ?? options) };
+  neighbor?.started(server);
+  return server;
 }
