@@ -11,7 +11,7 @@ import { parseRecord } from "../core/validate.ts";
 import { c1 } from "../protocols/c1/protocol.ts";
 import { openLog } from "./open-log.ts";
 import { type ChatHandlerOptions, resolveChatOptions } from "./options.ts";
-import type { QuotaPlace } from "./owner-quota.ts";
+import type { LeaveQuota } from "./owner-quota.ts";
 import { parseBody } from "./parse-body.ts";
 import { streamLog } from "./stream-log.ts";
 
@@ -37,7 +37,7 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
   return async (request) => {
     let context: ErrorContext = { request };
     let protocol: Protocol = c1;
-    let place: QuotaPlace | undefined;
+    let leave: LeaveQuota | undefined;
     let log: EventLog | undefined;
     try {
       checkRequest(request);
@@ -56,28 +56,32 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
       if (!("owner" in authorized)) return authorized;
       const turnContext: TurnContext = { ...requestContext, ...authorized };
       context = { ...turnContext };
-      place = settings.quota(turnContext.owner);
-      const { leave } = place;
-      const turnLog = await openLog(turnContext, settings);
-      log = turnLog;
-      const { ended } = turnLog;
-      return await streamLog(turnLog, {
+      leave = settings.quota(turnContext.owner);
+      log = await openLog(turnContext, settings);
+      return await streamLog(log, {
         request,
         chatRequest,
         protocol,
         flushInterval: settings.flushInterval ?? protocol.flushInterval,
         readTimeout: settings.timeouts.read,
-        // A client may leave before its turn has ended.
-        onFinished: () => void ended.then(leave),
+        onFinished: afterTurn(log, leave),
       });
     } catch (thrown) {
-      if (place) void Promise.resolve(log?.ended).then(place.leave);
+      if (leave) void Promise.resolve(log?.ended).then(leave);
       const error = toChatHandlerError(thrown);
       // With a log there is a turn, which reports its errors itself: once, for all who follow it.
       if (!log) reportError(settings.onError, error, context);
       return settings.showErrors ? protocol.errorResponse(error) : createErrorResponse(error);
     }
   };
+}
+
+/**
+ * Returns a function that leaves the quota once the turn has ended: a client may go before that. It is made here, because a closure within
+ * the handler would keep the handler's variables for as long as the stream is open.
+ */
+function afterTurn({ ended }: EventLog, leave: LeaveQuota): () => void {
+  return () => void ended.then(leave);
 }
 
 function checkRequest(request: Request): void {

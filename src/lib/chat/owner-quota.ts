@@ -1,14 +1,11 @@
 /** How many requests of one owner a handler works on at the same time. */
 import { ChatHandlerError } from "../core/errors.ts";
 
-/** A request's place in the quota of its owner. */
-export interface QuotaPlace {
-  /** Gives the place back. Calling it again does nothing. */
-  leave(): void;
-}
+/** Gives a place back. Calling it again does nothing. */
+export type LeaveQuota = () => void;
 
-/** Takes a place. Throws `too_many_turns` if the owner has no place left. */
-export type OwnerQuota = (owner: string) => QuotaPlace;
+/** Takes a place for a request. Throws `too_many_turns` if the owner has no place left. */
+export type OwnerQuota = (owner: string) => LeaveQuota;
 
 /** Creates a quota of `max` places for each owner. */
 export function createOwnerQuota(max: number): OwnerQuota {
@@ -22,14 +19,12 @@ export function createOwnerQuota(max: number): OwnerQuota {
     used.set(owner, count);
     let isLeft = false;
 
-    function leave(): void {
+    return () => {
       if (isLeft) return;
       isLeft = true;
       const rest = used.get(owner)! - 1;
       if (rest > 0) used.set(owner, rest);
       else used.delete(owner);
-    }
-
-    return { leave };
+    };
   };
 }

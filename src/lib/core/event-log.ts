@@ -46,7 +46,9 @@ export class EventLog {
   ended: Promise<void> = resolved;
   #events: TurnEvent[] = [];
   /** Text that no reader has read: adjacent pieces are collected here at the cost of a string concatenation each. */
-  #openText: TextEvent | undefined;
+  #openText = "";
+  /** The first piece of the open text. */
+  #openEvent: TextEvent | undefined;
   #readers: readonly EventLogReader[] = [];
   #resumeWriter: (() => void) | undefined;
   readonly #owner: EventLogOwner;
@@ -61,13 +63,12 @@ export class EventLog {
     this.readableLength = this.length;
     if ("text" in event) {
       if (endsWithHighSurrogate(event.text)) this.readableLength--;
-      const open = this.#openText;
-      if (open && isContinuedBy(open, event) && open.text.length < maxEventText) {
-        this.#openText = { ...open, text: open.text + event.text };
-      } else {
+      const isContinued = this.#openEvent && isContinuedBy(this.#openEvent, event) && this.#openText.length < maxEventText;
+      if (!isContinued) {
         this.#closeText();
-        this.#openText = event;
+        this.#openEvent = event;
       }
+      this.#openText += event.text;
     } else {
       this.#closeText();
       this.#add(event);
@@ -142,10 +143,11 @@ export class EventLog {
 
   /** Moves the open text to the events. */
   #closeText(): void {
-    const open = this.#openText;
+    const open = this.#openEvent;
     if (!open) return;
-    this.#openText = undefined;
-    let { text } = open;
+    let text = this.#openText;
+    this.#openEvent = undefined;
+    this.#openText = "";
     // Merging each event with a predecessor of at most its own size keeps the list short at a logarithmic cost.
     for (;;) {
       const last = this.#events.at(-1);

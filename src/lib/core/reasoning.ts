@@ -23,8 +23,8 @@ const fieldNames: ReadonlySet<string> = new Set([
 /** Returns the fields of a delta that carry reasoning. */
 export function readReasoning(delta: object): Record<string, unknown> | undefined {
   let found: Record<string, unknown> | undefined;
-  for (const name of fieldNames) {
-    const value = (delta as Record<string, unknown>)[name];
+  for (const name of Object.keys(delta)) {
+    const value = fieldNames.has(name) && (delta as Record<string, unknown>)[name];
     if (value) found = { ...found, [name]: value };
   }
   return found;

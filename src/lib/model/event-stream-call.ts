@@ -75,10 +75,10 @@ export class EventStreamCall implements ModelCall {
     // A closed call ends with what it gave before: the half of an event may be in the parser.
     if (this.#isClosed) return { done: true, value: undefined };
     // The last event counts even when its blank line is missing.
-    this.#deltas = [];
     this.#parser.feed(done ? "\n\n" : this.#decoder.decode(value, { stream: true }));
     if (done) this.#isDone = true;
     const deltas = this.#deltas;
+    this.#deltas = [];
     return this.#isDone && deltas.length === 0 ? { done: true, value: undefined } : { done: false, value: deltas };
   }
 

@@ -14,12 +14,13 @@
  * | `message` as a copy of `delta` | Foundry Local (microsoft/foundry-local#144) |
  * | `finishReason` | Gemini's first OpenAI endpoint (jakobdylanc/llmcord#84) |
  */
+import type { CompletionUsage } from "openai/resources/completions";
 import { ChatHandlerError } from "../core/errors.ts";
+import { readReasoning } from "../core/reasoning.ts";
 import type { ToolCallDelta } from "../core/tool-runner.ts";
-import type { ModelDelta, WholeMessage } from "./delta.ts";
+import type { ModelDelta } from "./delta.ts";
 import { readFinishReason } from "./finish-reasons.ts";
 import { findProviderError } from "./provider-error.ts";
-import { readReasoning } from "../core/reasoning.ts";
 import { readUsage } from "./usage.ts";
 
 /** Reads a parsed chunk. Throws for an error event and for a value that is no chunk. */
@@ -28,13 +29,9 @@ export function readChunk(value: unknown, eventName?: string): ModelDelta {
   const chunk: unknown = Array.isArray(value) ? value[0] : value;
   const error = findProviderError(chunk, eventName);
   if (error) throw error;
-  const { choices } = chunk as { choices?: unknown };
-  const choice = findChoice(choices);
-  const delta: ModelDelta = {};
+  const choice = findChoice((chunk as { choices?: unknown }).choices);
   const usage = readUsage(chunk as object, choice);
-  if (usage) delta.usage = usage;
-  if (choice) readChoice(choice, delta);
-  return delta;
+  return choice ? readChoice(choice, usage) : { usage };
 }
 
 interface Choice {
@@ -60,21 +57,19 @@ function findChoice(choices: unknown): Choice | undefined {
   return (list.length === 1 ? list[0] : list.find((choice) => !choice?.index)) ?? undefined;
 }
 
-function readChoice({ delta: message, message: whole, finish_reason, finishReason }: Choice, delta: ModelDelta): void {
-  if (message) {
-    const text = readText(message);
-    if (text) delta.text = text;
-    const toolCalls = readToolCalls(message);
-    if (toolCalls.length > 0) delta.toolCalls = toolCalls;
-    delta.reasoning = readReasoning(message);
-  }
-  delta.finishReason = readFinishReason(finish_reason ?? finishReason);
-  const isCopy = delta.text !== undefined || delta.toolCalls !== undefined;
-  if (whole && delta.finishReason && !isCopy) delta.message = readMessage(whole);
-}
-
-function readMessage(message: Message): WholeMessage {
-  return { text: readText(message), toolCalls: readToolCalls(message) };
+function readChoice({ delta, message: whole, finish_reason, finishReason }: Choice, usage: CompletionUsage | undefined): ModelDelta {
+  const text = (delta && readText(delta)) || undefined;
+  const toolCalls = delta ? readToolCalls(delta) : undefined;
+  const reason = readFinishReason(finish_reason ?? finishReason);
+  const isCopy = text !== undefined || toolCalls !== undefined;
+  return {
+    text,
+    reasoning: delta ? readReasoning(delta) : undefined,
+    toolCalls,
+    message: whole && reason && !isCopy ? { text: readText(whole), toolCalls: readToolCalls(whole) ?? [] } : undefined,
+    finishReason: reason,
+    usage,
+  };
 }
 
 function readText({ content, refusal }: Message): string {
@@ -96,10 +91,11 @@ interface RawToolCall {
   function?: { name?: unknown; arguments?: unknown } | null;
 }
 
-function readToolCalls({ tool_calls, function_call }: Message): ToolCallDelta[] {
-  if (!tool_calls && !function_call) return [];
+function readToolCalls({ tool_calls, function_call }: Message): ToolCallDelta[] | undefined {
+  if (!tool_calls && !function_call) return undefined;
   const raw = (tool_calls ? [tool_calls].flat() : [{ function: function_call }]) as (RawToolCall | null)[];
-  return raw.flatMap((call) => (typeof call === "object" && call !== null ? readToolCall(call) : []));
+  const calls = raw.flatMap((call) => (typeof call === "object" && call !== null ? readToolCall(call) : []));
+  return calls.length > 0 ? calls : undefined;
 }
 
 /** Returns nothing for a piece that says nothing. One with an index alone counts: a provider could send any number of them. */
