@@ -12,7 +12,7 @@
  * with a benchmark how a call gets slower with the length of a thread or the number of threads.
  */
 export { messageStoreCases, testMessageStore } from "./lib/testkit/kit.ts";
-export type { CaseOptions, TestFunction, TestOptions } from "./lib/testkit/kit.ts";
-export { StoreInvariantError } from "./lib/testkit/case.ts";
-export type { StoreCase } from "./lib/testkit/case.ts";
+export type { CaseOptions, TestFunction, TestOptions } from "./lib/testkit/register.ts";
+export { InvariantError } from "./lib/testkit/run.ts";
+export type { KitCase } from "./lib/testkit/run.ts";
 export type { MessageStoreSubject, Subject, ThreadStoreSubject } from "./lib/testkit/subject.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { ThreadStore } from "../../src/index.ts";
 import { storeInvariants } from "../../src/lib/testkit/invariants.ts";
-import { messageStoreCases, StoreInvariantError, testMessageStore, type StoreCase, type ThreadStoreSubject } from "../../src/testkit.ts";
+import { messageStoreCases, InvariantError, testMessageStore, type KitCase, type ThreadStoreSubject } from "../../src/testkit.ts";
 import { brokenAnswers } from "./broken-answers.ts";
 import { brokenAppends } from "./broken-appends.ts";
 import { brokenChanges } from "./broken-changes.ts";
@@ -26,10 +26,10 @@ function subjectOf(create: (data: Data) => ThreadStore): ThreadStoreSubject<Thre
   return { threads: true, create: () => open(noData()), peer: ({ data }) => open(data), reopen: ({ data }) => open(copyOf(data)) };
 }
 
-async function firstFailure(cases: readonly StoreCase[]): Promise<StoreInvariantError | undefined> {
+async function firstFailure(cases: readonly KitCase[]): Promise<InvariantError | undefined> {
   for (const { run } of cases) {
     const error = await run().catch((error: unknown) => error);
-    if (error instanceof StoreInvariantError) return error;
+    if (error instanceof InvariantError) return error;
     expect(error).toBeUndefined();
   }
   return undefined;
@@ -59,7 +59,7 @@ describe.each([
 ])("broken %s", (_, stores) => {
   test.each(stores)('a store that "$name" breaks "$breaks"', async ({ breaks, caughtBy, faulty, create }) => {
     const invariant = storeInvariants[breaks];
-    const isMeant = (one: StoreCase) =>
+    const isMeant = (one: KitCase) =>
       one.invariant === invariant && (caughtBy === undefined || one.name.split(", between ")[0] === caughtBy);
     const cases = messageStoreCases(subjectOf(create), { timeout: 3_000 }).filter(isMeant);
     expect(cases).not.toEqual([]);

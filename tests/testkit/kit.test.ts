@@ -2,20 +2,20 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { createMemoryStore, type MessageStore, type ThreadStore } from "../../src/index.ts";
-import { messageStoreCases, StoreInvariantError, testMessageStore, type StoreCase } from "../../src/testkit.ts";
+import { messageStoreCases, InvariantError, testMessageStore, type KitCase } from "../../src/testkit.ts";
 
 const cases = messageStoreCases({ threads: true, create: () => createMemoryStore() });
 
-function named(name: string, from: readonly StoreCase[] = cases): StoreCase {
+function named(name: string, from: readonly KitCase[] = cases): KitCase {
   const found = from.find((one) => one.name === name);
   if (!found) throw new Error(`No case is named "${name}"`);
   return found;
 }
 
 /** Runs the case and gives the error it must reject with. */
-async function failureOf(found: StoreCase): Promise<StoreInvariantError> {
+async function failureOf(found: KitCase): Promise<InvariantError> {
   const error: unknown = await found.run().catch((error: unknown) => error);
-  if (!(error instanceof StoreInvariantError)) throw new Error("The case did not fail as it should", { cause: error });
+  if (!(error instanceof InvariantError)) throw new Error("The case did not fail as it should", { cause: error });
   return error;
 }
 
@@ -83,7 +83,7 @@ describe("a failure", () => {
 
   test("names the invariant, what was found, and the calls", async () => {
     const error = await failing({ deleteMessages: async () => {} }, "messages appended after a deletion come last");
-    expect(error.name).toBe("StoreInvariantError");
+    expect(error.name).toBe("InvariantError");
     expect(error.message).toBe(`INVARIANT: The order of messages is that of appending, by the store's own sequence and never by a clock.
 
 The thread:

@@ -1,19 +1,23 @@
 /** Records the calls of a case, so that a failure can name the calls that led to it. */
-import type { StoredMessage } from "../core/store.ts";
 import { throwUsageError } from "../core/usage-error.ts";
 import { expectThat, isRecord, show } from "./expect.ts";
 
 const longestLog = 30;
 const mostNamed = 5;
 
-/** The methods that resolve to a list, and which: a case fails on anything else before it can say what is wrong. */
-const lists: Readonly<Record<string, string>> = {
-  listMessages: "an array of messages",
-  appendMessages: "an array of ids",
-  listThreads: "{ threads: [] }",
-};
-
-const readingMethods: ReadonlySet<string> = new Set(["listMessages", "listThreads", "getThread"]);
+/** What is recorded: the methods of a store, or of a coordinator. */
+export interface CallShape {
+  kind: "store" | "coordinator";
+  /** The functions of the subject that open it, for the error about one that returns something else. */
+  openedBy: string;
+  methods: readonly string[];
+  /** The methods that change nothing. */
+  readingMethods: ReadonlySet<string>;
+  /** What the method must resolve to if this is no such thing: a case could only fail with an error about its own code. */
+  resultFault(method: string, result: unknown): string | undefined;
+  /** Any argument or result as short text. It may throw. */
+  brief(value: unknown): string;
+}
 
 interface Call {
   number: number;
@@ -23,21 +27,31 @@ interface Call {
 
 /** The calls of one case, in the order in which they began. */
 export class CallLog {
+  readonly #shape: CallShape;
   #calls: Call[] = [];
   #count = 0;
   /** The latest changes with no read among them, and the latest read of each method since then. */
   #changes: Call[] = [];
   #reads = new Map<string, Call>();
   #rejected = new Map<unknown, Call>();
-  /** The last call that should have resolved to a list and did not, unless a later call rejected. */
+  /** The last call that resolved to something of another kind than it should have, unless a later call rejected. */
   misfit: string | undefined;
 
-  /** Returns the same store, with each call of the given methods recorded. A call of a method that is missing is a mismatch. */
-  record<Store extends object>(store: Store, instance: string, methods: readonly string[]): Store {
-    if (!isRecord(store)) throwUsageError(`create, peer and reopen must return a store, not ${show(store)}`);
+  constructor(shape: CallShape) {
+    this.#shape = shape;
+  }
+
+  get kind(): string {
+    return this.#shape.kind;
+  }
+
+  /** Returns the same store or coordinator, with each call recorded. A call of a method that is missing is a mismatch. */
+  record<Subject extends object>(subject: Subject, instance: string): Subject {
+    const { kind, openedBy, methods, resultFault } = this.#shape;
+    if (!isRecord(subject)) throwUsageError(`${openedBy} must return a ${kind}, not ${show(subject)}`);
     const recorded: Record<string, unknown> = Object.create(null);
     for (const name of methods) {
-      const method: unknown = Reflect.get(store, name);
+      const method: unknown = Reflect.get(subject, name);
       if (typeof method !== "function") {
         // Not enumerable: Object.keys returns the methods that exist.
         Object.defineProperty(recorded, name, { get: () => expectThat(false, `The ${instance} has no ${name}`) });
@@ -46,11 +60,10 @@ export class CallLog {
       recorded[name] = async (...args: unknown[]) => {
         const call = this.#begin(instance, name, args);
         try {
-          const result: unknown = await Reflect.apply(method, store, args);
-          call.outcome = `→ ${brief(result)}`;
-          const list = lists[name];
-          const isList = Array.isArray(name === "listThreads" ? Object(result).threads : result);
-          if (list && !isList) this.misfit = `${instance}.${name} must resolve to ${list}, not ${show(result)}`;
+          const result: unknown = await Reflect.apply(method, subject, args);
+          call.outcome = `→ ${this.#brief(result)}`;
+          const expected = resultFault(name, result);
+          if (expected !== undefined) this.misfit = `${instance}.${name} must resolve to ${expected}, not ${show(result)}`;
           return result;
         } catch (error) {
           this.misfit = undefined;
@@ -60,13 +73,13 @@ export class CallLog {
         }
       };
     }
-    return recorded as Store;
+    return recorded as Subject;
   }
 
   #begin(instance: string, method: string, args: readonly unknown[]): Call {
-    const text = `${instance}.${method}(${args.map(brief).join(", ")})`;
+    const text = `${instance}.${method}(${args.map((arg) => this.#brief(arg)).join(", ")})`;
     const call = { number: ++this.#count, text, outcome: "has not settled" };
-    if (readingMethods.has(method)) this.#reads.set(method, call);
+    if (this.#shape.readingMethods.has(method)) this.#reads.set(method, call);
     else {
       if (this.#reads.size > 0) this.#changes = [];
       this.#reads.clear();
@@ -74,6 +87,14 @@ export class CallLog {
     }
     if (this.#calls.push(call) > longestLog) this.#calls.shift();
     return call;
+  }
+
+  #brief(value: unknown): string {
+    try {
+      return this.#shape.brief(value);
+    } catch {
+      return show(value);
+    }
   }
 
   /** The call that rejected with this error, as text. */
@@ -105,25 +126,6 @@ export class CallLog {
     const lines = this.#calls.map(line);
     return dropped === 0 ? lines : [`(${dropped} earlier calls)`, ...lines];
   }
-}
-
-/** Like `show`, but names messages by their ids alone: a line of the log should fit on a screen. */
-function brief(value: unknown): string {
-  try {
-    if (!Array.isArray(value) || value.length === 0) return show(value);
-    const items: unknown[] = value.slice(0, 6); // may call a getter that throws
-    if (!items.every(isMessage)) return show(value);
-    return `[${items.map(nameOf).join(", ")}${value.length > items.length ? `, … and ${value.length - items.length} more` : ""}]`;
-  } catch {
-    return show(value);
-  }
-}
-
-const isMessage = (item: unknown): item is StoredMessage => isRecord(item) && "promptId" in item && "message" in item;
-
-function nameOf({ id, promptId, status }: StoredMessage): string {
-  const prompt = promptId === id ? "" : ` to ${show(promptId)}`;
-  return `message ${show(id)}${prompt}${status === "complete" ? "" : ` (${status})`}`;
 }
 
 const line = ({ number, text, outcome }: Call): string => `${number}. ${text} ${outcome}`;

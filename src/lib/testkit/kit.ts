@@ -1,7 +1,7 @@
-/** Lists the cases for a store, and registers them with a test runner. */
+/** The kit for stores. */
 import { throwUsageError } from "../core/usage-error.ts";
 import { type MessageStore, messageStoreMethods, type ThreadStore, threadStoreMethods } from "../core/store.ts";
-import { runCase, type CaseDefinition, type MessageCase, type StoreCase, type ThreadCase } from "./case.ts";
+import { runStoreCase, type CaseDefinition, type MessageCase, type ThreadCase } from "./case.ts";
 import { answerRaceCases } from "./cases/answer-races.ts";
 import { answeringCases } from "./cases/answering.ts";
 import { appendingCases } from "./cases/appending.ts";
@@ -27,26 +27,9 @@ import { threadCases } from "./cases/threads.ts";
 import { valueCases } from "./cases/values.ts";
 import { expectThat } from "./expect.ts";
 import { storeInvariants } from "./invariants.ts";
+import { defaultTimeout, registerCases, type CaseOptions, type TestOptions } from "./register.ts";
+import type { KitCase } from "./run.ts";
 import type { MessageStoreSubject, ThreadStoreSubject } from "./subject.ts";
-
-/** Options of {@link messageStoreCases}. */
-export interface CaseOptions {
-  /** The most milliseconds that a case may take. @default 30_000 */
-  timeout?: number | undefined;
-}
-
-/** The test function of a runner: `test` of vitest, jest, node:test or bun:test. */
-export interface TestFunction {
-  (name: string, run: () => Promise<void>, timeout?: number): unknown;
-  /** Reports a test as skipped. */
-  skip(name: string, run: () => Promise<void>): unknown;
-}
-
-/** Options of {@link testMessageStore}. */
-export interface TestOptions extends CaseOptions {
-  /** The runner's test function. @default the global `test` or `it` */
-  test?: TestFunction | undefined;
-}
 
 const messageCases: MessageCase[] = [
   ...listingCases,
@@ -127,21 +110,21 @@ function expectHas(store: object, methods: readonly string[]): void {
  *   else console.log(`${name}: skipped, ${skip}`);
  * }
  */
-export function messageStoreCases<Store extends ThreadStore>(subject: ThreadStoreSubject<Store>, options?: CaseOptions): StoreCase[];
-export function messageStoreCases<Store extends MessageStore>(subject: MessageStoreSubject<Store>, options?: CaseOptions): StoreCase[];
+export function messageStoreCases<Store extends ThreadStore>(subject: ThreadStoreSubject<Store>, options?: CaseOptions): KitCase[];
+export function messageStoreCases<Store extends MessageStore>(subject: MessageStoreSubject<Store>, options?: CaseOptions): KitCase[];
 export function messageStoreCases<Store extends ThreadStore>(
   subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
-  { timeout = 30_000 }: CaseOptions = {},
-): StoreCase[] {
+  { timeout = defaultTimeout }: CaseOptions = {},
+): KitCase[] {
   if (typeof subject?.create !== "function") throwUsageError(`there is no create(): pass ${example}`);
   const { threads }: { threads?: unknown } = subject; // plain JavaScript may leave it out
   const tiers = threads === true ? threadTierCase : threads === false ? tierCase : undeclaredCase;
   const skipThreads = threads === true ? undefined : "the store has no threads";
 
-  const asCase = (definition: CaseDefinition<Store>, skipTier?: string): StoreCase => {
+  const asCase = (definition: CaseDefinition<Store>, skipTier?: string): KitCase => {
     const { name, invariant, needs } = definition;
     const skip = skipTier ?? (needs && !subject[needs] ? `\`${needs}\` is not given` : undefined);
-    return { name, invariant: storeInvariants[invariant], ...(skip && { skip }), run: () => runCase(definition, subject, timeout) };
+    return { name, invariant: storeInvariants[invariant], ...(skip && { skip }), run: () => runStoreCase(definition, subject, timeout) };
   };
   return [
     asCase(tiers),
@@ -171,18 +154,10 @@ export function testMessageStore<Store extends MessageStore>(
 export function testMessageStore<Store extends ThreadStore>(
   name: string,
   subject: ThreadStoreSubject<Store> | MessageStoreSubject<Store>,
-  { test: given, timeout = 30_000 }: TestOptions = {},
+  options: TestOptions = {},
 ): void {
-  if (typeof name !== "string") throwUsageError(`the name comes first: testMessageStore("my store", ${example})`);
-  const test = given ?? ["test", "it"].map((global): unknown => Reflect.get(globalThis, global)).find(isTestFunction);
-  if (!isTestFunction(test))
-    throwUsageError("there is no test function with a skip: pass your runner's, as in testMessageStore(name, subject, { test })");
-  for (const { name: what, skip, run } of messageStoreCases(subject as ThreadStoreSubject<Store>, { timeout })) {
-    if (skip) test.skip(`${name}: ${what} (skipped: ${skip})`, run);
-    else test(`${name}: ${what}`, run, timeout + 10_000); // so that the case reports the timeout itself, with its calls
-  }
-}
-
-function isTestFunction(value: unknown): value is TestFunction {
-  return typeof value === "function" && typeof Reflect.get(value, "skip") === "function";
+  registerCases(name, (limits) => messageStoreCases(subject as ThreadStoreSubject<Store>, limits), options, {
+    function: "testMessageStore",
+    example: `testMessageStore("my store", ${example})`,
+  });
 }
