@@ -1,5 +1,5 @@
 /**
- * The store test kit proves that a store keeps the whole contract, under any test runner.
+ * The test kit proves that a store or a coordinator keeps its whole contract, under any test runner.
  *
  * ```ts
  * import { test } from "node:test";
@@ -16,3 +16,5 @@ export type { CaseOptions, TestFunction, TestOptions } from "./lib/testkit/regis
 export { InvariantError } from "./lib/testkit/run.ts";
 export type { KitCase } from "./lib/testkit/run.ts";
 export type { MessageStoreSubject, Subject, ThreadStoreSubject } from "./lib/testkit/subject.ts";
+export { coordinatorCases, testCoordinator } from "./lib/testkit/coordinator/kit.ts";
+export type { CoordinatorSubject, CoordinatorTimes } from "./lib/testkit/coordinator/subject.ts";

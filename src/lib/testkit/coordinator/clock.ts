@@ -1,0 +1,55 @@
+/** Time in the cases. They wait for an expiry, and judge what must hold before it by the time that has passed at most. */
+import { Mismatch } from "../expect.ts";
+
+export interface CaseClock {
+  /** Lets this many milliseconds pass. */
+  wait(ms: number): Promise<void>;
+  /** Milliseconds since some moment. */
+  now(): number;
+}
+
+/** The clock of a case: the real one, or one that `advance` sets forward. */
+export function createClock(advance: ((ms: number) => Promise<void>) | undefined): CaseClock {
+  let time = 0;
+  if (!advance) return { wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)), now: () => performance.now() };
+  return {
+    async wait(ms) {
+      time += ms;
+      await advance(ms);
+    },
+    now: () => time,
+  };
+}
+
+/** The machine was too slow to judge a round. */
+class TooSlow extends Error {}
+
+const shortest = 300;
+
+/**
+ * Plays a round with a short lease or retention. If the machine was too slow for it, plays another one with twice the time: slowness costs time,
+ * and never fails a case.
+ *
+ * @param round - Receives the time in milliseconds, and a thread id of its own.
+ */
+export async function withShortTime(round: (ms: number, threadId: string) => Promise<void>): Promise<void> {
+  for (let ms = shortest; ; ms *= 2) {
+    try {
+      return await round(ms, `thread ${ms}`);
+    } catch (error) {
+      if (!(error instanceof TooSlow)) throw error;
+    }
+  }
+}
+
+/** Fails unless the condition holds. Begins another round if so much time has passed that it need not hold any more. */
+export function expectWithin(
+  condition: boolean,
+  { clock, since, ms }: { clock: CaseClock; since: number; ms: number },
+  otherwise: string,
+): void {
+  if (condition) return;
+  // The clocks of two machines do not run equally fast.
+  if (clock.now() - since < ms * 0.9) throw new Mismatch(otherwise);
+  throw new TooSlow();
+}
