@@ -184,3 +184,13 @@ describe("generateTitle", () => {
     expect([titleCalls, await titleOf(chat)]).toEqual([1, "Title 1"]);
   });
 });
+
+it.each([
+  ["report.pdf", [{ type: "file", file: { filename: "report.pdf", file_data: "data:application/pdf;base64,AAAA" } }]],
+  ["File", [{ type: "file", file: { file_data: "data:application/pdf;base64,AAAA" } }]],
+  ["Image", [{ type: "image_url", image_url: { url: "https://example.com/a.png" } }]],
+])("titles a thread %s after a prompt without text", async (title, content) => {
+  const chat = await startChat();
+  await readResponse(chat.post(chatBody(content)));
+  expect(await titleOf(chat)).toBe(title);
+});
