@@ -60,10 +60,12 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
       log = await openLog(turnContext, settings);
       return await streamLog(log, {
         request,
+        owner: turnContext.owner,
         chatRequest,
         protocol,
         flushInterval: settings.flushInterval ?? protocol.flushInterval,
         readTimeout: settings.timeouts.read,
+        unreadAnswers: settings.unreadAnswers,
         onFinished: afterTurn(log, leave),
       });
     } catch (thrown) {

@@ -44,6 +44,11 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
     return this.#log?.end;
   }
 
+  /** Characters that the client has not consumed. */
+  get unread(): number {
+    return this.#log ? this.#log.length - this.position : 0;
+  }
+
   /** Ends the writes and leaves the log. */
   close(): void {
     const log = this.#log;

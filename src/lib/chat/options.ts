@@ -15,6 +15,7 @@ import type { ToolRunner } from "../core/tool-runner.ts";
 import { throwUsageError } from "../core/usage-error.ts";
 import type { HistoryOptions, ModelParams, TitleContext, TurnEndEvent, TurnSettings } from "../turn/settings.ts";
 import { createOwnerQuota, type OwnerQuota } from "./owner-quota.ts";
+import { createUnreadAnswers, type UnreadAnswers } from "./unread-answers.ts";
 
 /** What `authorize` may return: the owner, or a refusal. */
 export type AuthorizeResult = Authorized | Response;
@@ -120,6 +121,7 @@ export interface ChatSettings extends TurnSettings {
   registry: TurnRegistry;
   promptParts: readonly PromptPartType[];
   quota: OwnerQuota;
+  unreadAnswers: UnreadAnswers;
   concurrency: "queue" | "reject";
   flushInterval?: number | undefined;
   showErrors: boolean;
@@ -198,6 +200,7 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
     ...settings,
     registry: localRegistryOf(store),
     quota: createOwnerQuota(settings.limits.turnsPerOwner),
+    unreadAnswers: createUnreadAnswers(settings.limits.unreadCharacters),
     store: guardMessageStore(store, timeouts.store),
     titleStore: generateTitle ? guardTitleStore(store as ThreadStore, timeouts.store) : undefined,
   };

@@ -1,19 +1,23 @@
 /** An event log as a streamed response. */
-import type { ChatHandlerError } from "../core/errors.ts";
+import { type ChatHandlerError, createClientGoneError } from "../core/errors.ts";
 import type { EventLog } from "../core/event-log.ts";
 import type { ChatRequest, Protocol } from "../core/protocol.ts";
 import { ClientConnection } from "./client-connection.ts";
 import { LogWrites } from "./log-writes.ts";
+import type { UnreadAnswer, UnreadAnswers } from "./unread-answers.ts";
 
 /** How a log is streamed. */
 export interface StreamOptions {
   request: Request;
+  owner: string;
   chatRequest: ChatRequest;
   protocol: Protocol;
   /** Milliseconds between two writes. */
   flushInterval: number;
   /** Milliseconds for which the client may stop reading after the log has ended. */
   readTimeout: number;
+  /** Bounds what clients leave unread after the end. */
+  unreadAnswers: UnreadAnswers;
   /** Called once, when the client has read everything or has left. */
   onFinished(): void;
 }
@@ -25,10 +29,10 @@ export interface StreamOptions {
  * @throws ChatHandlerError the failure of the turn, if it comes before the first write. A later one follows the protocol's `failure`.
  */
 export async function streamLog(log: EventLog, options: StreamOptions): Promise<Response> {
-  const { request, chatRequest, protocol, flushInterval, readTimeout, onFinished } = options;
+  const { request, chatRequest, protocol, flushInterval, onFinished } = options;
   const writes = new LogWrites(log, protocol.createWriter(chatRequest), flushInterval);
   const connection = new ClientConnection(request, writes, onFinished);
-  const source = new BodySource(protocol, writes, connection, readTimeout);
+  const source = new BodySource(options, writes, connection);
   // In workerd, waiting for the turn also keeps a request alive that follows the turn of another request.
   void log.ended.then(() => source.endLog());
   await source.readFirst();
@@ -39,7 +43,8 @@ export async function streamLog(log: EventLog, options: StreamOptions): Promise<
 const encoder = new TextEncoder();
 
 /** The source of a response's body: one write for each pull. A class, because every open stream has one. */
-class BodySource implements UnderlyingDefaultSource<Uint8Array> {
+class BodySource implements UnderlyingDefaultSource<Uint8Array>, UnreadAnswer {
+  readonly owner: string;
   readonly #protocol: Protocol;
   readonly #writes: LogWrites;
   readonly #connection: ClientConnection;
@@ -47,13 +52,16 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
   /** Read before there was a body. Gone once the client has asked for it. */
   #first: ReadableStreamReadResult<string> | undefined;
   readonly #readTimeout: number;
+  readonly #unreadAnswers: UnreadAnswers;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #readTimer: ReturnType<typeof setTimeout> | undefined;
   /** When the client last asked for a write, by `performance.now()`. */
   #askedAt = 0;
 
-  constructor(protocol: Protocol, writes: LogWrites, connection: ClientConnection, readTimeout: number) {
+  constructor({ owner, protocol, readTimeout, unreadAnswers }: StreamOptions, writes: LogWrites, connection: ClientConnection) {
+    this.owner = owner;
     this.#readTimeout = readTimeout;
+    this.#unreadAnswers = unreadAnswers;
     this.#protocol = protocol;
     this.#writes = writes;
     this.#connection = connection;
@@ -84,6 +92,7 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
   #startReadTimer(): void {
     if (!this.#controller || this.#connection.isFinished) return;
     this.#askedAt = performance.now();
+    this.#unreadAnswers.keep(this);
     this.#readTimer = setTimeout(() => this.#checkReading(), this.#readTimeout);
   }
 
@@ -94,6 +103,7 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
       this.#readTimer = setTimeout(() => this.#checkReading(), left);
       return;
     }
+    this.#unreadAnswers.remove(this);
     this.#leave();
     this.#controller?.error(this.#connection.error);
   }
@@ -101,6 +111,7 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
   /** The client asks for a write. */
   pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> | void {
     this.#askedAt = performance.now();
+    if (this.#readTimer !== undefined) this.#unreadAnswers.keep(this);
     const first = this.#first;
     if (first) {
       this.#first = undefined;
@@ -111,8 +122,19 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   cancel(): void {
-    clearTimeout(this.#readTimer);
+    this.#stopTiming();
     this.#leave();
+  }
+
+  get unread(): number {
+    return this.#writes.unread;
+  }
+
+  /** Another request may call it, so the rest is left to this one: workerd does not let one request touch the stream of another. */
+  drop(): void {
+    this.#first = undefined;
+    this.#connection.error ??= createClientGoneError();
+    this.#writes.close();
   }
 
   /** Drops the text, too: Node keeps the source of an errored stream alive. */
@@ -130,8 +152,13 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   #finish(): void {
-    clearTimeout(this.#readTimer);
+    this.#stopTiming();
     this.#connection.finish();
+  }
+
+  #stopTiming(): void {
+    clearTimeout(this.#readTimer);
+    this.#unreadAnswers.remove(this);
   }
 
   #getFailure(): ChatHandlerError | undefined {

@@ -26,6 +26,13 @@ export interface Limits {
    * @default 10000
    */
   turnsPerOwner: number;
+  /**
+   * Text of ended answers that the clients of one owner have not read, in one process, in characters. Beyond it, the client that has not read for
+   * longest is disconnected.
+   *
+   * @default 20000000
+   */
+  unreadCharacters: number;
 }
 
 /** How long a chat handler waits, in milliseconds. Each at most 2147483647. */
@@ -61,6 +68,7 @@ export const defaultLimits: Limits = {
   steps: 8,
   queue: 32,
   turnsPerOwner: 10_000,
+  unreadCharacters: 20_000_000,
 };
 
 /** The default of each timeout. */

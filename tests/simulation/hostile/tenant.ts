@@ -11,7 +11,7 @@ import type { HostilePlan } from "./plan.ts";
 import { createHostileModel, createHostileStore, routeByOwner } from "./services.ts";
 
 /** More than the honest tenants of a schedule send at the same time: only the hostile one meets these bounds. */
-const limits = { turnsPerOwner: 16, queue: 14 };
+const limits = { turnsPerOwner: 16, queue: 14, unreadCharacters: 30_000 };
 
 /** A hostile tenant beside a schedule. */
 export interface HostileTenant extends Neighbor {
