@@ -98,7 +98,14 @@ export function createSimpleCoordinator(data: CoordinatorData, options: SimpleCo
     for (const [responseId, until] of thread.stops) if (until <= time) thread.stops.delete(responseId);
     for (const { followers } of thread.queue) for (const [id, until] of followers) if (until <= time) followers.delete(id);
     const lastLive = thread.queue.findLastIndex(({ leaseUntil }) => leaseUntil > time);
-    for (const entry of thread.queue.slice(0, Math.max(lastLive, 0))) if (entry.leaseUntil <= time) remove(thread, entry);
+    for (const entry of thread.queue.slice(0, Math.max(lastLive, 0))) if (entry.leaseUntil <= time) drop(thread, entry);
+  }
+
+  /** Removes an expired entry. Its turn has not ended, so its stop waits for the next attempt. */
+  function drop(thread: ThreadData, entry: Entry): void {
+    const isLatest = thread.logs.get(entry.responseId)?.at(-1)?.attempt === entry.attempt;
+    if (entry.isStopRequested && isLatest) thread.stops.set(entry.responseId, now() + retentionMs);
+    remove(thread, entry);
   }
 
   function remove(thread: ThreadData, entry: Entry): void {
@@ -195,7 +202,7 @@ export function createSimpleCoordinator(data: CoordinatorData, options: SimpleCo
       const isRejected = concurrency === "reject" && live.some(({ isClosed }) => !isClosed);
       if (isRejected || live.length > maxQueued) return { kind: "busy" };
       if (concurrency === "interrupt") for (const entry of live) entry.isStopRequested = true;
-      for (const entry of queue) if (!live.includes(entry)) remove(thread, entry);
+      for (const entry of queue) if (!live.includes(entry)) drop(thread, entry);
       // Higher than the places that the database gave before it forgot them.
       const next = Math.max(thread.lastPlace + 1, Math.floor(now() * 1000));
       const entry = add(thread, { ...turn, place: String(next).padStart(20, "0") });

@@ -92,6 +92,7 @@ export async function runCoordinatorCase<Instance extends Coordinator>(
 
   let opened = 0;
   const advance = subject.advance;
+  const clock = createClock(advance && (async (ms) => advance(ms, first)));
   await runBody({
     invariant: coordinatorInvariants[invariant],
     log,
@@ -101,10 +102,12 @@ export async function runCoordinatorCase<Instance extends Coordinator>(
         one,
         other: await open("other", {}),
         open: (times) => open(`peer${++opened}`, times),
-        clock: createClock(advance && (async (ms) => advance(ms, first))),
+        clock,
         async forget() {
           if (!subject.forget) throw new Error("The case does not declare that it needs `forget`");
           await subject.forget(first);
+          // A place may come from a clock that counts milliseconds.
+          await clock.wait(10);
         },
       }),
     async close() {

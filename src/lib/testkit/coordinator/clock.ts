@@ -42,14 +42,22 @@ export async function withShortTime(round: (ms: number, threadId: string) => Pro
   }
 }
 
-/** Fails unless the condition holds. Begins another round if so much time has passed that it need not hold any more. */
-export function expectWithin(
-  condition: boolean,
-  { clock, since, ms }: { clock: CaseClock; since: number; ms: number },
-  otherwise: string,
-): void {
+/** A moment, and for how long after it something must hold. */
+interface Period {
+  clock: CaseClock;
+  since: number;
+  ms: number;
+}
+
+/** Fails unless the condition holds. Begins another round if the period is over, because then it need not hold any more. */
+export function expectWithin(condition: boolean, period: Period, otherwise: string): void {
   if (condition) return;
+  requireSpeed(period);
+  throw new Mismatch(otherwise);
+}
+
+/** Begins another round if the period is over. */
+export function requireSpeed({ clock, since, ms }: Period): void {
   // The clocks of two machines do not run equally fast.
-  if (clock.now() - since < ms * 0.9) throw new Mismatch(otherwise);
-  throw new TooSlow();
+  if (clock.now() - since >= ms * 0.9) throw new TooSlow();
 }

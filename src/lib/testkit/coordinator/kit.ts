@@ -6,12 +6,29 @@ import { expectEqual, expectThat, show } from "../expect.ts";
 import { defaultTimeout, registerCases, type CaseOptions, type TestOptions } from "../register.ts";
 import type { KitCase } from "../run.ts";
 import { runCoordinatorCase, type CoordinatorCase } from "./case.ts";
+import { closingCases } from "./cases/closing.ts";
+import { endingCases } from "./cases/ending.ts";
 import { enteringCases } from "./cases/entering.ts";
+import { forgettingCases } from "./cases/forgetting.ts";
+import { leaseCases } from "./cases/leases.ts";
+import { logCases } from "./cases/logs.ts";
 import { policyCases } from "./cases/policies.ts";
+import { stopCases } from "./cases/stops.ts";
+import { threadCases } from "./cases/threads.ts";
 import { coordinatorInvariants } from "./invariants.ts";
 import type { CoordinatorSubject } from "./subject.ts";
 
-const cases: CoordinatorCase[] = [...enteringCases, ...policyCases];
+const cases: CoordinatorCase[] = [
+  ...enteringCases,
+  ...policyCases,
+  ...leaseCases,
+  ...forgettingCases,
+  ...logCases,
+  ...endingCases,
+  ...closingCases,
+  ...stopCases,
+  ...threadCases,
+];
 
 const settingTypes = {
   leaseMs: "number",
