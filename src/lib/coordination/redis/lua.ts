@@ -1,0 +1,181 @@
+/**
+ * The Lua functions that the scripts share.
+ *
+ * The keys of a thread:
+ * - `thread`, a hash: `epoch` (new when the database has forgotten the thread), `first` (when that epoch began), `sequence` (the last place
+ *   that was used), `starts` (how many turns stored their prompt), `prune` (when to prune next), `attempt:<attempt>` (its record),
+ *   `lease:<attempt>` (when it expires, while it waits or runs) and `response:<response id>` (its latest attempt);
+ * - `queue`, a sorted set: attempts that wait or run, by place;
+ * - `followers`, a sorted set: "attempt follower", by the time at which they stop to count;
+ * - `stops`, a sorted set: response ids that were stopped before they entered, by the time at which that is forgotten;
+ * - `log`, a string for each attempt.
+ *
+ * A place is the time of the entry in milliseconds, or one more than the last place. So it comes before every place that is given
+ * after the database has forgotten it.
+ *
+ * Nobody stores which attempt is granted. It is the first in the queue that has not expired.
+ */
+
+/** The beginning of every script. */
+const keys = `
+local thread, queue, followers, stops, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local leaseMs, retentionMs, followMs = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local publish, channel = ARGV[4], ARGV[5]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local info = redis.call('HMGET', thread, 'epoch', 'sequence', 'starts')
+local epoch, sequence, starts = info[1], tonumber(info[2] or 0), tonumber(info[3] or 0)
+-- A server that evicts keys could leave a part.
+if not epoch then redis.call('DEL', queue, followers) end
+`;
+
+const records = `
+local function load(attempt)
+  local fields = redis.call('HMGET', thread, 'attempt:' .. attempt, 'lease:' .. attempt)
+  local text, expiry = fields[1], fields[2]
+  if not text then return end
+  local state, stop, started, place, starts, endedAt, length, response, prompt =
+    string.match(text, '^(%l+) (%d) (%d) (%d+) (%d+) (%d+) (%d+) ([^\\n]*)\\n(.*)$')
+  return {
+    attempt = attempt, state = state, stop = tonumber(stop), started = tonumber(started), place = tonumber(place),
+    starts = tonumber(starts), endedAt = tonumber(endedAt), length = tonumber(length), response = response, prompt = prompt,
+    isQueued = expiry ~= false, isLive = expiry and tonumber(expiry) > now,
+  }
+end
+
+local function save(record)
+  local values = {record.state, record.stop, record.started, record.place, record.starts, record.endedAt, record.length, record.response}
+  redis.call('HSET', thread, 'attempt:' .. record.attempt, table.concat(values, ' ') .. '\\n' .. record.prompt)
+end
+
+local function isLive(attempt)
+  local expiry = redis.call('HGET', thread, 'lease:' .. attempt)
+  return expiry and tonumber(expiry) > now
+end
+
+local function extend(attempt)
+  redis.call('HSET', thread, 'lease:' .. attempt, now + leaseMs)
+  for _, key in ipairs({thread, queue, log}) do redis.call('PEXPIRE', key, leaseMs + retentionMs) end
+end
+
+-- Returns the attempts ahead that have expired, or nothing if one ahead is live.
+local function expiredAhead(attempt)
+  local rank = redis.call('ZRANK', queue, attempt)
+  if rank == 0 then return {} end
+  local ahead = redis.call('ZRANGE', queue, 0, rank - 1)
+  for _, other in ipairs(ahead) do
+    if isLive(other) then return end
+  end
+  return ahead
+end
+`;
+
+const hints = `
+local function publishThread() redis.call(publish, channel .. 'thread', '') end
+
+local function publishLog(attempt, position, data, isEnded)
+  -- A long piece would fill the buffers of slow subscribers. They read it instead.
+  if #data > 65536 then position, data = position + #data, '' end
+  redis.call(publish, channel .. 'log', table.concat({attempt, position, isEnded, data}, ' '))
+end
+
+local function isFollowed(attempt)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', followers, now + 1, '+inf')) do
+    if string.sub(member, 1, #attempt + 1) == attempt .. ' ' then return true end
+  end
+  return false
+end
+
+local function follow(attempt, follower)
+  redis.call('ZREMRANGEBYSCORE', followers, '-inf', now)
+  local added = redis.call('ZADD', followers, now + followMs, attempt .. ' ' .. follower)
+  redis.call('PEXPIRE', followers, followMs)
+  if added == 1 then publishThread() end
+end
+`;
+
+const leaving = `
+local function leave(record, state, length)
+  redis.call('ZREM', queue, record.attempt)
+  redis.call('HDEL', thread, 'lease:' .. record.attempt)
+  record.state, record.endedAt, record.length = state, now, length
+  save(record)
+  publishThread()
+end
+
+-- Removes an expired attempt. The turn has not ended, so its stop waits for the next attempt.
+local function drop(attempt)
+  local record = load(attempt)
+  if record.stop == 1 then
+    redis.call('ZADD', stops, now + retentionMs, record.response)
+    redis.call('PEXPIRE', stops, retentionMs)
+  end
+  leave(record, 'lost', 0)
+end
+`;
+
+const entering = `
+-- Puts an attempt into the queue. A stop that came before it is its own.
+local function enqueue(attempt, place, response, prompt)
+  if not epoch then
+    epoch = time[1] .. '-' .. time[2]
+    redis.call('HSET', thread, 'epoch', epoch, 'first', now)
+  end
+  if place > sequence then redis.call('HSET', thread, 'sequence', place) end
+  local stopUntil = redis.call('ZSCORE', stops, response)
+  redis.call('ZREM', stops, response)
+  local record = {
+    attempt = attempt, state = 'open', stop = stopUntil and tonumber(stopUntil) > now and 1 or 0, started = 0, place = place,
+    starts = starts, endedAt = 0, length = 0, response = response, prompt = prompt, isQueued = true, isLive = true,
+  }
+  save(record)
+  redis.call('HSET', thread, 'response:' .. response, attempt)
+  redis.call('ZADD', queue, place, attempt)
+  extend(attempt)
+  publishThread()
+  return record
+end
+`;
+
+const tickets = `
+-- Returns the record of an attempt that still has its place, and whether the attempt is known at all.
+local function findTicket(attempt)
+  local record = load(attempt)
+  if not (record and record.isQueued) then return nil, record end
+  if record.isLive then return record, record end
+  -- It has expired, so a live attempt behind it has been granted the thread.
+  for _, other in ipairs(redis.call('ZRANGE', queue, redis.call('ZRANK', queue, attempt) + 1, -1)) do
+    if isLive(other) then
+      drop(attempt)
+      return nil, record
+    end
+  end
+  return record, record
+end
+
+-- Returns how a ticket stands. An expired attempt ahead of a live one is lost from now on.
+local function status(record)
+  local length = redis.call('STRLEN', log)
+  if not record then return {'lost', 0, 0, 0, length} end
+  local expired = expiredAhead(record.attempt)
+  local state = expired and (record.isLive or #expired == 0) and 'granted' or 'waiting'
+  if record.isLive then
+    for _, other in ipairs(expired or {}) do drop(other) end
+  end
+  local hasPredecessorStarted = starts - record.starts > record.started
+  return {state, record.stop, isFollowed(record.attempt) and 1 or 0, hasPredecessorStarted and 1 or 0, length}
+end
+`;
+
+/** Reads and changes the queue. KEYS: all of the thread, and the log of the attempt. ARGV: lease, retention, follow, "PUBLISH" or "SPUBLISH", channel. */
+export const queueLua: string = keys + records + hints + leaving;
+/** Also puts attempts into the queue, and returns how they stand. */
+export const entryLua: string = queueLua + entering + tickets;
+/**
+ * Also finds the ticket of an attempt: `record`, or nothing if it is lost. ARGV from 6: attempt, place, epoch. The script returns "forgotten" if the
+ * place was given before the database forgot the thread, or the end of its queue.
+ */
+export const ticketLua: string = `${queueLua}${tickets}
+local record, known = findTicket(ARGV[6])
+if not known and (ARGV[8] ~= epoch or tonumber(ARGV[7]) > sequence) then return {'forgotten'} end
+`;
