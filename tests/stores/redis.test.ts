@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { Cluster, Redis } from "ioredis";
 import { createClient, createCluster } from "redis";
@@ -7,7 +6,7 @@ import type { ThreadStore } from "../../src/index.ts";
 import { createRedisStore, type RedisClient, type RedisStoreOptions } from "../../src/redis.ts";
 import { testMessageStore } from "../../src/testkit.ts";
 import { describeWith, remedyFor } from "../services/include.ts";
-import { startRedis } from "../services/redis.ts";
+import { hasRedisServer, startRedis } from "../services/redis.ts";
 import type { Service } from "../services/service.ts";
 import { answer, here, idsOf, prompt, prompts } from "./samples.ts";
 
@@ -239,15 +238,7 @@ onRedis("Redis", () => {
   });
 });
 
-const program = ((): boolean => {
-  try {
-    return execFileSync("redis-server", ["--version"]).length > 0;
-  } catch {
-    return false;
-  }
-})();
-
-const onCluster = describeWith("Redis Cluster", program, "install redis-server");
+const onCluster = describeWith("Redis Cluster", hasRedisServer(), "install redis-server");
 onCluster("Redis Cluster", () => {
   let server: Service;
   const clients: Record<string, (url: string) => Promise<Connection>> = {

@@ -9,11 +9,11 @@ export interface NodeRedisSubscriber {
   /** Calls a listener for the messages of a channel. */
   subscribe(channel: string, listener: MessageListener): Promise<unknown>;
   /** Ends it. */
-  unsubscribe(channel: string, listener: MessageListener): Promise<unknown>;
+  unsubscribe(channel: string, listener: (message: unknown) => void): Promise<unknown>;
   /** Calls a listener for the messages of a sharded channel. */
   sSubscribe(channel: string, listener: MessageListener): Promise<unknown>;
   /** Ends it. */
-  sUnsubscribe(channel: string, listener: MessageListener): Promise<unknown>;
+  sUnsubscribe(channel: string, listener: (message: unknown) => void): Promise<unknown>;
 }
 
 /** The methods of ioredis that a subscriber needs: `redis.duplicate()`. A `Cluster` has them, too. */
@@ -43,7 +43,7 @@ export type RedisSubscriber = NodeRedisSubscriber | IoredisSubscriber | RedisCha
 export type SubscribeChannel = RedisChannelSubscriber["subscribe"];
 
 /**
- * Returns a function that subscribes through a client. A channel has one listener at a time.
+ * Returns a function that subscribes through a client.
  *
  * @param factory - The function that received the client, for the error.
  * @throws TypeError for an unknown client.
@@ -61,30 +61,51 @@ export function connectSubscriber(factory: string, client: RedisSubscriber, isSh
 
 function subscribeNodeRedis(client: NodeRedisSubscriber, isSharded: boolean): SubscribeChannel {
   return async (channel, listener) => {
+    const onMessage = (message: unknown): void => listener(String(message));
     if (isSharded) {
-      await client.sSubscribe(channel, listener);
-      return () => client.sUnsubscribe(channel, listener);
+      await client.sSubscribe(channel, onMessage);
+      return () => client.sUnsubscribe(channel, onMessage);
     }
-    await client.subscribe(channel, listener);
-    return () => client.unsubscribe(channel, listener);
+    await client.subscribe(channel, onMessage);
+    return () => client.unsubscribe(channel, onMessage);
   };
 }
 
+/** The listeners on each client of ioredis. Coordinators that share a client share its subscriptions. */
+const ioredisListeners = new WeakMap<IoredisSubscriber, Map<string, Set<MessageListener>>>();
+
+function listenersOf(client: IoredisSubscriber): Map<string, Set<MessageListener>> {
+  const existing = ioredisListeners.get(client);
+  if (existing) return existing;
+  const created = new Map<string, Set<MessageListener>>();
+  ioredisListeners.set(client, created);
+  for (const event of ["message", "smessage"] as const) {
+    client.on(event, (channel, message) => created.get(channel)?.forEach((listener) => listener(message)));
+  }
+  return created;
+}
+
 function subscribeIoredis(client: IoredisSubscriber, isSharded: boolean): SubscribeChannel {
-  const listeners = new Map<string, MessageListener>();
-  client.on(isSharded ? "smessage" : "message", (channel, message) => listeners.get(channel)?.(message));
+  const channels = listenersOf(client);
+
+  async function remove(channel: string, listener: MessageListener): Promise<void> {
+    const listeners = channels.get(channel);
+    listeners?.delete(listener);
+    if (listeners?.size !== 0) return;
+    channels.delete(channel);
+    await (isSharded ? client.sunsubscribe(channel) : client.unsubscribe(channel));
+  }
+
   return async (channel, listener) => {
-    // Set first: a message may arrive in the same packet as the confirmation.
-    listeners.set(channel, listener);
+    // Added first: a message may arrive in the same packet as the confirmation.
+    const listeners = channels.get(channel) ?? new Set();
+    channels.set(channel, listeners.add(listener));
     try {
       await (isSharded ? client.ssubscribe(channel) : client.subscribe(channel));
     } catch (error) {
-      listeners.delete(channel);
+      await remove(channel, listener).catch(() => {});
       throw error;
     }
-    return () => {
-      listeners.delete(channel);
-      return isSharded ? client.sunsubscribe(channel) : client.unsubscribe(channel);
-    };
+    return () => remove(channel, listener);
   };
 }

@@ -130,7 +130,8 @@ return standing
 /** ARGV from 9: 1 if a follower keeps it open. Returns "closed" or "open". */
 export const close: RedisScript = {
   lua: `${ticketLua}
-if not record or record.state == 'closed' then return {'closed'} end
+if not record then return {'open'} end
+if record.state == 'closed' then return {'closed'} end
 if ARGV[9] == '1' and isFollowed(record.attempt) then return {'open'} end
 record.state = 'closed'
 save(record)
@@ -144,7 +145,7 @@ export const end: RedisScript = {
   lua: `${ticketLua}
 local position, data = tonumber(ARGV[9]), ARGV[10]
 if not record then return {known and known.state == 'ended' and 'ended' or 'lost'} end
-local length = redis.call('STRLEN', log)
+local length = status(record)[5]
 if position > length then return {'gap', length} end
 local piece = string.sub(data, length - position + 1)
 if piece ~= '' then redis.call('APPEND', log, piece) end

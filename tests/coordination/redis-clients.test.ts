@@ -1,0 +1,94 @@
+import { randomUUID } from "node:crypto";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { CoordinatorHint } from "../../src/lib/core/coordinator.ts";
+import { createRedisCoordinator, type RedisCoordinatorOptions } from "../../src/redis.ts";
+import { describeWith, remedyFor } from "../services/include.ts";
+import { hasRedisServer, startRedisCluster, type RedisCluster } from "../services/redis.ts";
+import { clusterOpeners, openers, type OpenClients } from "./redis-clients.ts";
+import { enter, me, queue, thread, turn } from "./turns.ts";
+
+const url = process.env.REDIS_URL ?? "";
+
+const onRedis = describeWith("Redis", url !== "", remedyFor("REDIS_URL"));
+onRedis("Redis", () => {
+  for (const [name, open] of Object.entries(openers)) {
+    test(`two instances share a turn, with ${name}`, () =>
+      checkSharedTurn(open, url, { prefix: `test:${randomUUID()}:`, retentionMs: 1000 }));
+  }
+});
+
+/** Two instances, each with its own clients: order, join, push, stop, end. */
+async function checkSharedTurn(open: OpenClients, url: string, options: RedisCoordinatorOptions): Promise<void> {
+  const [one, other, polling] = [await open(url), await open(url), await open(url)];
+  const here = createRedisCoordinator(one.client, { ...options, subscriber: one.subscriber });
+  const there = createRedisCoordinator(other.client, { ...options, subscriber: other.subscriber });
+  const third = createRedisCoordinator(polling.client, options);
+  const hints: CoordinatorHint[] = [];
+  const ends = [
+    there.subscribe!(thread, "log", (hint) => hints.push(hint)),
+    there.subscribe!(thread, "thread", (hint) => hints.push(hint)),
+  ];
+  const ticket = await enter(here, "A");
+  // Until the subscription has arrived, hints are lost.
+  await vi.waitFor(async () => {
+    await there.stop(turn("X"));
+    await here.unfollow(ticket, me);
+    await third.enter(turn("A"), queue, { follower: randomUUID() });
+    expect(hints).toContainEqual({ type: "thread" });
+  });
+  const next = await enter(third, "B");
+  expect(await there.enter(turn("A"), queue, me)).toEqual({ kind: "joined", attempt: ticket.attempt });
+  expect(await here.append(ticket, 0, "Hello")).toMatchObject({ state: "granted", isFollowed: true, logLength: 5 });
+  const log = { type: "log", attempt: ticket.attempt } as const;
+  await vi.waitFor(() => expect(hints).toContainEqual({ ...log, position: 0, data: "Hello", isEnded: false }));
+  expect(await third.read(turn("A"), undefined, 2, me)).toEqual({ attempt: ticket.attempt, data: "llo", length: 5, state: "running" });
+  expect(await third.read(turn("none"), undefined, 0, me)).toBeUndefined();
+  expect(await there.stop(turn("A"))).toBe("requested");
+  expect(await here.check(ticket)).toMatchObject({ isStopRequested: true });
+  expect(await there.find(thread)).toBe("A");
+  expect(await here.end(ticket, 5, "!")).toBe(true);
+  await vi.waitFor(() => expect(hints).toContainEqual({ ...log, position: 5, data: "!", isEnded: true }));
+  expect(await third.renew(next)).toMatchObject({ state: "granted" });
+  expect(await there.find(thread)).toBe("B");
+  expect(await there.find({ ...thread, owner: "eve" })).toBeUndefined();
+  expect(await third.end(next, 0, "")).toBe(true);
+  expect(await there.find(thread)).toBeUndefined();
+  expect(await there.stop(turn("B"))).toBe("ended");
+  for (const end of ends) end();
+  for (const { close } of [one, other, polling]) await close();
+}
+
+const onCluster = describeWith("Redis Cluster", hasRedisServer(), "install redis-server");
+onCluster("a cluster of three masters", () => {
+  let cluster: RedisCluster;
+  beforeAll(async () => {
+    cluster = await startRedisCluster(3);
+  }, 30_000);
+  afterAll(() => cluster?.stop());
+
+  for (const [name, open] of Object.entries(clusterOpeners)) {
+    for (const sharded of [false, true]) {
+      test(`two instances share a turn, with ${name} and ${sharded ? "sharded" : "plain"} channels`, async () => {
+        await checkSharedTurn(open, cluster.urls[0]!, { prefix: `${name}:${sharded}:`, sharded });
+      });
+    }
+  }
+
+  test("threads are on different masters", async () => {
+    const { client, close } = await clusterOpeners.ioredis!(cluster.urls[0]!);
+    const coordinator = createRedisCoordinator(client);
+    for (let index = 0; index < 30; index++) {
+      const key = { owner: "", threadId: `${index}` };
+      const ticket = await enter(coordinator, turn("A", key));
+      expect(await coordinator.append(ticket, 0, "text")).toMatchObject({ logLength: 4 });
+      expect(await coordinator.end(ticket, 4, "")).toBe(true);
+    }
+    for (const url of cluster.urls) {
+      const node = new Redis(url);
+      expect(await node.dbsize()).toBeGreaterThan(0);
+      node.disconnect();
+    }
+    await close();
+  });
+});
