@@ -9,10 +9,12 @@ export class ClientConnection {
   /** Held whole: Node's garbage collector would take the signal of a request along. */
   readonly #request: Request;
   readonly #writes: LogWrites;
+  readonly #turnEnded: Promise<void>;
   #onFinished: (() => void) | undefined;
 
-  /** @param onFinished - Called once, when the client has read everything or has left. */
-  constructor(request: Request, writes: LogWrites, onFinished: () => void) {
+  /** @param onFinished - Called once, when the client has read everything or has left, and the turn has ended. */
+  constructor(request: Request, writes: LogWrites, turnEnded: Promise<void>, onFinished: () => void) {
+    this.#turnEnded = turnEnded;
     this.#onFinished = onFinished;
     this.#request = request;
     this.#writes = writes;
@@ -30,7 +32,7 @@ export class ClientConnection {
   finish(): void {
     this.stopWatching();
     this.#writes.close();
-    this.#onFinished?.();
+    void this.#turnEnded.then(this.#onFinished);
     this.#onFinished = undefined;
   }
 

@@ -66,7 +66,7 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
         flushInterval: settings.flushInterval ?? protocol.flushInterval,
         readTimeout: settings.timeouts.read,
         unreadAnswers: settings.unreadAnswers,
-        onFinished: afterTurn(log, leave),
+        onFinished: leave,
       });
     } catch (thrown) {
       if (leave) void Promise.resolve(log?.ended).then(leave);
@@ -76,14 +76,6 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
       return settings.showErrors ? protocol.errorResponse(error) : createErrorResponse(error);
     }
   };
-}
-
-/**
- * Returns a function that leaves the quota once the turn has ended: a client may go before that. It is made here, because a closure within
- * the handler would keep the handler's variables for as long as the stream is open.
- */
-function afterTurn({ ended }: EventLog, leave: LeaveQuota): () => void {
-  return () => void ended.then(leave);
 }
 
 function checkRequest(request: Request): void {

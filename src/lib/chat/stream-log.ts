@@ -18,7 +18,7 @@ export interface StreamOptions {
   readTimeout: number;
   /** Bounds what clients leave unread after the end. */
   unreadAnswers: UnreadAnswers;
-  /** Called once, when the client has read everything or has left. */
+  /** Called once, when the client has read everything or has left, and the turn has ended. */
   onFinished(): void;
 }
 
@@ -31,7 +31,7 @@ export interface StreamOptions {
 export async function streamLog(log: EventLog, options: StreamOptions): Promise<Response> {
   const { request, chatRequest, protocol, flushInterval, onFinished } = options;
   const writes = new LogWrites(log, protocol.createWriter(chatRequest), flushInterval);
-  const connection = new ClientConnection(request, writes, onFinished);
+  const connection = new ClientConnection(request, writes, log.ended, onFinished);
   const source = new BodySource(options, writes, connection);
   // In workerd, waiting for the turn also keeps a request alive that follows the turn of another request.
   void log.ended.then(() => source.endLog());

@@ -1,5 +1,6 @@
 /** The wire format of C1Chat: a JSON body in, plain text out. */
 import { createInvalidRequest } from "../../core/errors.ts";
+import type { TurnEvent } from "../../core/events.ts";
 import type { Protocol } from "../../core/protocol.ts";
 import { parseId, parsePrompt } from "../../core/validate.ts";
 import { createErrorCard } from "./error-card.ts";
@@ -12,6 +13,10 @@ import { streamText } from "./stream-text.ts";
  */
 const flushInterval = 80;
 
+function toText(event: TurnEvent): string {
+  return event.type === "text" ? event.text : "";
+}
+
 /** C1Chat's protocol. */
 export const c1: Protocol = {
   parse(body, limits) {
@@ -23,7 +28,7 @@ export const c1: Protocol = {
   },
   headers,
   flushInterval,
-  createWriter: () => (event) => (event.type === "text" ? event.text : ""),
+  createWriter: () => toText,
   stream: streamText,
   failure: "breaks the stream",
   errorResponse: createErrorCard,

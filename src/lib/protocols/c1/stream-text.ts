@@ -7,5 +7,9 @@ import { transformStream } from "@crayonai/stream/dist/utils.js";
  */
 export function streamText(texts: AsyncIterable<string>): ReadableStream<string> {
   // Its declared type is Node's own stream class, which other runtimes do not have.
-  return transformStream(texts, (text: string) => text) as unknown as ReadableStream<string>;
+  return transformStream(texts, unchanged) as unknown as ReadableStream<string>;
+}
+
+function unchanged(text: string): string {
+  return text;
 }
