@@ -134,7 +134,7 @@ it("cannot change the request", async () => {
   const chat = await startChat({
     authorize(context) {
       Object.assign(context, { threadId: "elsewhere", responseId: "r9" });
-      Object.assign(context.prompt, { id: "p9", content: "Something else" });
+      Object.assign(context.prompt!, { id: "p9", content: "Something else" });
       return { owner: "ada" };
     },
   });

@@ -436,6 +436,8 @@ describe("response headers", () => {
     ["cache-control", "no-cache, no-transform"],
     ["content-type", "text/event-stream; charset=utf-8"],
     ["x-accel-buffering", "no"],
+    ["x-chat-handler-offset", expect.stringMatching(/^[\w-]{36}_0{16}$/)],
+    ["x-chat-handler-response-id", "r1"],
     ["x-content-type-options", "nosniff"],
   ];
   const ofAnError = [

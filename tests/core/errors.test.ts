@@ -17,6 +17,8 @@ const statuses: Record<ChatHandlerErrorCode, number> = {
   id_conflict: 409,
   thread_deleted: 409,
   form_mismatch: 409,
+  turn_stopped: 409,
+  cursor_gone: 410,
   body_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,
@@ -28,6 +30,8 @@ const statuses: Record<ChatHandlerErrorCode, number> = {
   answer_incomplete: 502,
   answer_too_large: 502,
   store_failed: 503,
+  coordinator_failed: 503,
+  lease_lost: 503,
   model_timeout: 504,
   turn_timeout: 504,
 };

@@ -12,7 +12,7 @@ import {
   type ThreadStore,
 } from "../../src/index.ts";
 import { createFaultyStore, type FaultyStore } from "./faulty-store.ts";
-import { mount, type Post, type Via } from "./handler-server.ts";
+import { type Handler, mount, post, type Post, type Via } from "./handler-server.ts";
 import { type ModelServer, type Script, startModelServer } from "./model-server.ts";
 import { echoPrompt } from "./model-scripts.ts";
 
@@ -41,6 +41,10 @@ export interface Chat {
   readonly handler: ChatHandler;
   readonly url: string;
   post: Post;
+  /** Comes back to an answer. */
+  resume(query: Record<string, string>, init?: RequestInit): Promise<Response>;
+  /** Stops a turn. */
+  stop(body: unknown, init?: RequestInit): Promise<Response>;
   /** The errors that `onError` received. */
   readonly errors: ChatHandlerError[];
   /** The turns that `onTurnEnd` received. */
@@ -82,7 +86,7 @@ export async function startChat({
     waitUntil: (turn) => void turns.push(turn),
     ...given,
   });
-  const mounted = await mount(handler, via);
+  const mounted = await mount(routeRequests(handler), via);
   // The Node server logs every body that errors, and here they should.
   const log = via === "server" ? vi.spyOn(console, "error").mockImplementation(() => {}) : undefined;
   onTestFinished(async () => {
@@ -97,10 +101,21 @@ export async function startChat({
     handler,
     url: mounted.url,
     post: mounted.post,
+    resume: (query, init) => mounted.send(`/resume?${new URLSearchParams(query)}`, init),
+    stop: (body, init) => mounted.send("/stop", post(body, init)),
     errors,
     turnEnds: ended,
     waitForTurns: async () => void (await Promise.all(turns)),
     listStored: (threadId = "t", owner = "") => backingStore.listMessages({ owner, threadId }),
+  };
+}
+
+/** Mounts a chat's three functions, as an app would. */
+function routeRequests(chat: ChatHandler): Handler {
+  return (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname.endsWith("/resume")) return chat.resume(request);
+    return pathname.endsWith("/stop") ? chat.stop(request) : chat(request);
   };
 }
 

@@ -1,7 +1,9 @@
 /** Two ways to call a handler: directly, and over a real Node server. */
 import type { AddressInfo } from "node:net";
 import { type ServerType, serve } from "@hono/node-server";
-import type { ChatHandler } from "../../src/index.ts";
+
+/** Any handler of requests. */
+export type Handler = (request: Request) => Promise<Response>;
 
 /** How requests reach the handler. */
 export type Via = "direct" | "server";
@@ -14,19 +16,23 @@ export interface Mounted {
   /** The URL of its route. */
   readonly url: string;
   post: Post;
+  /** Sends a request to the URL and what follows it. */
+  send(path: string, init?: RequestInit): Promise<Response>;
   close(): Promise<void>;
 }
 
 /** Mounts a handler. */
-export async function mount(handler: ChatHandler, via: Via): Promise<Mounted> {
+export async function mount(handler: Handler, via: Via): Promise<Mounted> {
   if (via === "direct") {
     const url = "http://chat.test/api/chat";
-    return { url, post: (body, init) => handler(new Request(url, post(body, init))), close: async () => {} };
+    const send = (path: string, init?: RequestInit) => handler(new Request(url + path, init));
+    return { url, send, post: (body, init) => send("", post(body, init)), close: async () => {} };
   }
   const { server, port } = await listen(handler);
   const url = `http://127.0.0.1:${port}/api/chat`;
   return {
     url,
+    send: (path, init) => fetch(url + path, init),
     post: (body, init) => fetch(url, post(body, init)),
     close: () =>
       new Promise((resolve) => {
@@ -46,7 +52,7 @@ export function post(body: unknown, init?: RequestInit): RequestInit {
   };
 }
 
-function listen(handler: ChatHandler): Promise<{ server: ServerType; port: number }> {
+function listen(handler: Handler): Promise<{ server: ServerType; port: number }> {
   return new Promise((resolve) => {
     const server = serve({ fetch: handler, port: 0, hostname: "127.0.0.1" }, ({ port }: AddressInfo) => resolve({ server, port }));
   });

@@ -235,7 +235,7 @@ function waitUntilNoticed() {
   };
   return {
     authorize({ request, prompt }: RequestContext) {
-      signals.set(prompt.id, request.signal);
+      signals.set(prompt!.id, request.signal);
       return { owner: "" };
     },
     met,

@@ -28,7 +28,14 @@ it("keeps the first reason, and aborts what its state holds", () => {
 it("joins nobody any more when its last reader leaves", () => {
   const refuseJoins = vi.fn<() => void>();
   const turn = create();
-  turn.ticket = { ahead: 0, waitForLease: () => new Promise(() => {}), refuseJoins, leave() {} };
+  turn.ticket = {
+    ahead: 0,
+    waitForLease: () => new Promise(() => {}),
+    refuseJoins,
+    refuseJoinsUnlessFollowed: () => true,
+    mayWrite: () => true,
+    leave() {},
+  };
   const reader = { position: 0, notify() {} };
   for (let times = 0; times < 2; times++) {
     turn.log.subscribe(reader);

@@ -1,22 +1,39 @@
-/** `createChatHandler`: one request's way through the rooms. */
-import { findOwner, findRefusal } from "../core/authorize.ts";
-import type { ErrorContext, TurnContext } from "../core/context.ts";
-import { ChatHandlerError, createErrorResponse, toChatHandlerError } from "../core/errors.ts";
-import type { EventLog } from "../core/event-log.ts";
-import type { Protocol } from "../core/protocol.ts";
-import { readJson } from "../core/read-request.ts";
-import { reportError } from "../core/report-error.ts";
-import { throwUsageError } from "../core/usage-error.ts";
-import { parseRecord } from "../core/validate.ts";
-import { c1 } from "../protocols/c1/protocol.ts";
-import { openLog } from "./open-log.ts";
+/** `createChatHandler`: a chat endpoint as three functions of a request. */
+import { answerPrompt } from "./answer-prompt.ts";
 import { type ChatHandlerOptions, resolveChatOptions } from "./options.ts";
-import type { LeaveQuota } from "./owner-quota.ts";
-import { parseBody } from "./parse-body.ts";
-import { streamLog } from "./stream-log.ts";
+import { handleRequest } from "./request-scope.ts";
+import { resumeTurn } from "./resume-turn.ts";
+import { stopTurn } from "./stop-turn.ts";
 
-/** A chat endpoint: receives a `Request` and returns its `Response`. Never rejects. */
-export type ChatHandler = (request: Request) => Promise<Response>;
+/** A chat endpoint: receives a `Request` with a prompt and returns its `Response`. Never rejects. */
+export interface ChatHandler {
+  (request: Request): Promise<Response>;
+  /**
+   * Comes back to an answer, on any instance that shares the coordinator: after a reload, from a second tab, or after the network was
+   * lost. Mount it for GET. Never rejects.
+   *
+   * Answers `GET ?threadId=&responseId=&offset=` with the answer that runs from its beginning, or with a complete one. `offset` continues from a
+   * cursor: the `X-Chat-Handler-Offset` header of a response is the cursor of its first byte; add the bytes that you received to its number.
+   * Without `responseId`, it is the turn that runs on the thread; `X-Chat-Handler-Response-Id` names it, percent-encoded.
+   *
+   * 204: nothing runs, and there is no complete answer. 410 `cursor_gone`: the answer was written again, so start from its beginning.
+   *
+   * @example
+   * export const GET = chat.resume;
+   */
+  resume(request: Request): Promise<Response>;
+  /**
+   * Stops a turn, on any instance that shares the coordinator. The model call is aborted, and the partial answer is stored as
+   * `stopped`. Mount it for POST. Never rejects.
+   *
+   * Answers `POST { threadId, responseId }` with 204 once the turn is stopped and stored, or if nothing ran; with 202 if that takes longer. A stop that
+   * overtakes its prompt waits two minutes for it. Sending it again is safe.
+   *
+   * @example
+   * export const POST = chat.stop;
+   */
+  stop(request: Request): Promise<Response>;
+}
 
 /**
  * Creates a chat endpoint from a store and a model.
@@ -34,53 +51,8 @@ export type ChatHandler = (request: Request) => Promise<Response>;
 export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
   const settings = resolveChatOptions(options);
 
-  return async (request) => {
-    let context: ErrorContext = { request };
-    let protocol: Protocol = c1;
-    let leave: LeaveQuota | undefined;
-    let log: EventLog | undefined;
-    try {
-      checkRequest(request);
-      const { admit } = settings;
-      const refusal = admit && (await findRefusal(() => admit({ request })));
-      if (refusal) return refusal;
-      const body = parseRecord(await readJson(request, settings.limits.bodyBytes, settings.timeouts.body), "");
-      const parsed = parseBody(body, settings);
-      protocol = parsed.protocol;
-      const { chatRequest } = parsed;
-      const { threadId, responseId, prompt } = chatRequest;
-      // Each function of the app receives a copy: what it changes there changes nothing here.
-      const requestContext = { request, threadId, responseId, prompt };
-      context = { ...requestContext };
-      const authorized = await findOwner(() => settings.authorize({ ...requestContext, prompt: { ...prompt } }));
-      if (!("owner" in authorized)) return authorized;
-      const turnContext: TurnContext = { ...requestContext, ...authorized };
-      context = { ...turnContext };
-      leave = settings.quota(turnContext.owner);
-      log = await openLog(turnContext, settings);
-      return await streamLog(log, {
-        request,
-        owner: turnContext.owner,
-        chatRequest,
-        protocol,
-        flushInterval: settings.flushInterval ?? protocol.flushInterval,
-        readTimeout: settings.timeouts.read,
-        unreadAnswers: settings.unreadAnswers,
-        onFinished: leave,
-      });
-    } catch (thrown) {
-      if (leave) void Promise.resolve(log?.ended).then(leave);
-      const error = toChatHandlerError(thrown);
-      // With a log there is a turn, which reports its errors itself: once, for all who follow it.
-      if (!log) reportError(settings.onError, error, context);
-      return settings.showErrors ? protocol.errorResponse(error) : createErrorResponse(error);
-    }
-  };
-}
-
-function checkRequest(request: Request): void {
-  if (typeof request?.headers?.get !== "function") {
-    throwUsageError("The handler needs a Request. Pass the framework's own: in Hono, that is `context.req.raw`.");
-  }
-  if (request.method !== "POST") throw new ChatHandlerError("method_not_allowed", "Use POST.");
+  return Object.assign((request: Request) => handleRequest(request, "POST", settings, answerPrompt), {
+    resume: (request: Request) => handleRequest(request, "GET", settings, resumeTurn),
+    stop: (request: Request) => handleRequest(request, "POST", settings, stopTurn),
+  });
 }

@@ -17,26 +17,20 @@ import type { ChatSettings } from "./options.ts";
 export async function openLog(context: TurnContext, settings: ChatSettings): Promise<EventLog> {
   const { registry, concurrency, limits } = settings;
   const policy = { concurrency, maxQueued: limits.queue };
-  for (;;) {
-    const turn = new Turn(context, settings);
-    const entrance = await registry.enter(context, policy, turn);
-    switch (entrance.kind) {
-      case "entered":
-        turn.log.ended = runTurn(turn, entrance.ticket);
-        keepAlive(turn, settings);
-        return turn.log;
-      case "joined": {
-        const log = await registry.follow(context);
-        if (log) return log;
-        // The turn ended in between: enter again.
-        break;
-      }
-      case "conflict":
-        throw createIdConflict("responseId");
-      case "busy":
-        if (await replayIfComplete(turn)) return turn.log;
-        throw createBusyError();
-    }
+  const turn = new Turn(context, settings);
+  const entrance = await registry.enter(context, policy, turn);
+  switch (entrance.kind) {
+    case "entered":
+      turn.log.ended = runTurn(turn, entrance.ticket);
+      keepAlive(turn, settings);
+      return turn.log;
+    case "joined":
+      return entrance.log;
+    case "conflict":
+      throw createIdConflict("responseId");
+    case "busy":
+      if (await replayIfComplete(turn)) return turn.log;
+      throw createBusyError();
   }
 }
 

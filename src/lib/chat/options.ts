@@ -2,7 +2,7 @@
 import { localRegistryOf } from "../coordination/local.ts";
 import { allowAnyone } from "../core/authorize.ts";
 import type { Authorized, ErrorContext, RequestContext, TurnContext } from "../core/context.ts";
-import type { TurnRegistry } from "../core/turn-registry.ts";
+import type { SharedCoordinator, TurnRegistry } from "../core/turn-registry.ts";
 import type { ChatHandlerError } from "../core/errors.ts";
 import { guardMessageStore, guardTitleStore } from "../core/guard-store.ts";
 import { defaultLimits, defaultTimeouts, type Limits, type PartialOptions, type Timeouts } from "../core/limits.ts";
@@ -13,7 +13,7 @@ import { checkStoreMethods, type OptionTypes, resolveOptions } from "../core/res
 import { type MessageStore, messageStoreMethods, type ThreadStore } from "../core/store.ts";
 import type { ToolRunner } from "../core/tool-runner.ts";
 import { throwUsageError } from "../core/usage-error.ts";
-import type { HistoryOptions, ModelParams, TitleContext, TurnEndEvent, TurnSettings } from "../turn/settings.ts";
+import type { DisconnectPolicy, HistoryOptions, ModelParams, TitleContext, TurnEndEvent, TurnSettings } from "../turn/settings.ts";
 import { createOwnerQuota, type OwnerQuota } from "./owner-quota.ts";
 import { createUnreadAnswers, type UnreadAnswers } from "./unread-answers.ts";
 
@@ -68,8 +68,28 @@ export interface ChatHandlerOptions {
    * @default all: `text`, `image_url`, `input_audio` and `file`
    */
   promptParts?: readonly PromptPartType[] | undefined;
-  /** What a prompt does while another turn runs on its thread: wait in order (`"queue"`), or fail with 409 (`"reject"`). @default "queue" */
-  concurrency?: "queue" | "reject" | undefined;
+  /**
+   * What a prompt does while another turn runs on its thread: wait in order (`"queue"`), fail with 409 (`"reject"`), or stop the turns ahead, keep
+   * what they have, and go on (`"interrupt"`).
+   *
+   * @default "queue"
+   */
+  concurrency?: "queue" | "reject" | "interrupt" | undefined;
+  /**
+   * What happens to a turn when its last reader has disconnected: stop the model at once and store the partial answer (`"stop"`); do so unless
+   * somebody reads it again within `graceMs` milliseconds (`{ graceMs }`); or finish and store the answer (`"continue"`). A page that reloads
+   * comes back through `resume`, so it needs one of the last two.
+   *
+   * @default "stop"
+   */
+  disconnect?: DisconnectPolicy | undefined;
+  /**
+   * Shares turns between instances: `createRedisCoordinator` of `chat-handler/redis`, or `createPostgresCoordinator` of
+   * `chat-handler/postgres`.
+   *
+   * @default none: order, joins, `resume` and `stop` reach the turns of one process, for each store object
+   */
+  coordinator?: SharedCoordinator | undefined;
   /** Bounds. */
   limits?: PartialOptions<Limits> | undefined;
   /** How long the handler waits. */
@@ -118,11 +138,12 @@ export interface ChatHandlerOptions {
 export interface ChatSettings extends TurnSettings {
   authorize: (context: RequestContext) => AuthorizeResult | Promise<AuthorizeResult>;
   admit?: ((context: AdmitContext) => AdmitResult | Promise<AdmitResult>) | undefined;
+  coordinator?: SharedCoordinator | undefined;
   registry: TurnRegistry;
   promptParts: readonly PromptPartType[];
   quota: OwnerQuota;
   unreadAnswers: UnreadAnswers;
-  concurrency: "queue" | "reject";
+  concurrency: "queue" | "reject" | "interrupt";
   flushInterval?: number | undefined;
   showErrors: boolean;
   waitUntil?: ((promise: Promise<void>) => unknown) | undefined;
@@ -134,6 +155,7 @@ type DefaultName =
   | "promptParts"
   | "params"
   | "concurrency"
+  | "disconnect"
   | "showErrors"
   | "generateId"
   | "now"
@@ -147,6 +169,7 @@ const defaults: { [Name in DefaultName]: NonNullable<ChatHandlerOptions[Name]> }
   promptParts: promptPartTypes,
   params: {},
   concurrency: "queue",
+  disconnect: "stop",
   showErrors: false,
   generateId: () => crypto.randomUUID(),
   now: Date.now,
@@ -160,6 +183,8 @@ const optionTypes: OptionTypes = {
   admit: ["function"],
   promptParts: ["object"],
   store: ["object"],
+  coordinator: ["object"],
+  disconnect: ["string", "object"],
   client: ["object", "function"],
   model: ["string", "function"],
   systemPrompt: ["string", "function"],
@@ -183,7 +208,7 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
     ChatSettings,
     "registry" | "titleStore" | "quota"
   >;
-  const { store, client, model, params, tools, promptParts, generateTitle, concurrency, timeouts } = settings;
+  const { store, client, model, params, tools, promptParts, generateTitle, concurrency, disconnect, coordinator, timeouts } = settings;
   checkStoreMethods(store, messageStoreMethods);
   if (typeof client?.chat?.completions?.create !== "function") {
     throwUsageError("client has no chat.completions.create(). Pass an OpenAI client.");
@@ -195,13 +220,26 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
   checkPromptParts(promptParts);
   if (generateTitle) checkStoreMethods(store, ["getThread", "renameThread"]);
   if (tools && typeof tools.run !== "function") throwUsageError('tools must come from createTools() of "chat-handler/tools".');
-  if (concurrency !== "queue" && concurrency !== "reject") throwUsageError('concurrency must be "queue" or "reject".');
+  checkPolicies(concurrency, disconnect);
+  if (coordinator && typeof coordinator.registry?.enter !== "function") {
+    throwUsageError("coordinator must come from createRedisCoordinator(), createPostgresCoordinator() or shareTurns().");
+  }
   return {
     ...settings,
-    registry: localRegistryOf(store),
+    registry: coordinator?.registry ?? localRegistryOf(store),
     quota: createOwnerQuota(settings.limits.turnsPerOwner),
     unreadAnswers: createUnreadAnswers(settings.limits.unreadCharacters),
     store: guardMessageStore(store, timeouts.store),
     titleStore: generateTitle ? guardTitleStore(store as ThreadStore, timeouts.store) : undefined,
   };
+}
+
+function checkPolicies(concurrency: unknown, disconnect: ChatSettings["disconnect"]): void {
+  if (concurrency !== "queue" && concurrency !== "reject" && concurrency !== "interrupt") {
+    throwUsageError('concurrency must be "queue", "reject" or "interrupt".');
+  }
+  if (disconnect === "stop" || disconnect === "continue") return;
+  const { graceMs } = Object(disconnect) as { graceMs?: unknown };
+  if (Number.isInteger(graceMs) && (graceMs as number) >= 0 && (graceMs as number) <= 3_600_000) return;
+  throwUsageError('disconnect must be "stop", "continue" or { graceMs }, a whole number of milliseconds up to 3600000.');
 }

@@ -1,7 +1,8 @@
 /** An event log as a streamed response. */
-import { type ChatHandlerError, createClientGoneError } from "../core/errors.ts";
+import { ChatHandlerError, createClientGoneError } from "../core/errors.ts";
 import type { EventLog } from "../core/event-log.ts";
-import type { ChatRequest, Protocol } from "../core/protocol.ts";
+import type { AnswerKey, Protocol } from "../core/protocol.ts";
+import { formatCursor } from "./cursor.ts";
 import { ClientConnection } from "./client-connection.ts";
 import { LogWrites } from "./log-writes.ts";
 import type { UnreadAnswer, UnreadAnswers } from "./unread-answers.ts";
@@ -10,8 +11,10 @@ import type { UnreadAnswer, UnreadAnswers } from "./unread-answers.ts";
 export interface StreamOptions {
   request: Request;
   owner: string;
-  chatRequest: ChatRequest;
+  answer: AnswerKey;
   protocol: Protocol;
+  /** Bytes of the body that the client has already. */
+  offset: number;
   /** Milliseconds between two writes. */
   flushInterval: number;
   /** Milliseconds for which the client may stop reading after the log has ended. */
@@ -23,21 +26,26 @@ export interface StreamOptions {
 }
 
 /**
- * Streams a log from its beginning. Resolves with the first write, or with the end of an empty answer. The client leaves the log when it
+ * Streams a log from an offset of its body. Resolves with the first write, or with the end of an empty answer. The client leaves the log when it
  * cancels the body, its request aborts, or it stops reading after the end.
  *
  * @throws ChatHandlerError the failure of the turn, if it comes before the first write. A later one follows the protocol's `failure`.
  */
 export async function streamLog(log: EventLog, options: StreamOptions): Promise<Response> {
-  const { request, chatRequest, protocol, flushInterval, onFinished } = options;
-  const writes = new LogWrites(log, protocol.createWriter(chatRequest), flushInterval);
+  const { request, answer, protocol, offset, flushInterval, onFinished } = options;
+  const writes = new LogWrites(log, protocol.createWriter(answer), flushInterval);
   const connection = new ClientConnection(request, writes, log.ended, onFinished);
   const source = new BodySource(options, writes, connection);
   // In workerd, waiting for the turn also keeps a request alive that follows the turn of another request.
   void log.ended.then(() => source.endLog());
-  await source.readFirst();
+  await source.readFirst(offset);
   // Nothing is read ahead: the position of the client is what it has really consumed.
-  return new Response(new ReadableStream(source, { highWaterMark: 0 }), { headers: protocol.headers });
+  const headers = {
+    ...protocol.headers,
+    "X-Chat-Handler-Offset": formatCursor({ attempt: log.attempt, offset }),
+    "X-Chat-Handler-Response-Id": encodeURIComponent(answer.responseId),
+  };
+  return new Response(new ReadableStream(source, { highWaterMark: 0 }), { headers });
 }
 
 const encoder = new TextEncoder();
@@ -50,7 +58,7 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array>, UnreadAnswer {
   readonly #connection: ClientConnection;
   readonly #texts: ReadableStreamDefaultReader<string>;
   /** Read before there was a body. Gone once the client has asked for it. */
-  #first: ReadableStreamReadResult<string> | undefined;
+  #first: ReadableStreamReadResult<string | Uint8Array> | undefined;
   readonly #readTimeout: number;
   readonly #unreadAnswers: UnreadAnswers;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -68,14 +76,28 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array>, UnreadAnswer {
     this.#texts = protocol.stream(writes).getReader();
   }
 
-  /** Reads the first write. Throws if the turn fails before it. */
-  async readFirst(): Promise<void> {
-    this.#writes.demand();
-    this.#first = await this.#texts.read();
+  /** Reads the first write behind the offset. Throws if the turn fails before it. */
+  async readFirst(offset: number): Promise<void> {
+    this.#first = await this.#readBehind(offset);
     const failure = this.#connection.error ?? this.#writes.end?.error;
     if (!this.#first.done || !failure) return;
     this.#finish();
     throw failure;
+  }
+
+  async #readBehind(offset: number): Promise<ReadableStreamReadResult<string | Uint8Array>> {
+    for (let skip = offset; ;) {
+      this.#writes.demand();
+      const read = await this.#texts.read();
+      if (read.done && skip > 0 && !this.#writes.end?.error) {
+        this.#finish();
+        throw new ChatHandlerError("cursor_gone", "The answer is shorter than the cursor says. Start from its beginning.");
+      }
+      if (read.done || skip === 0) return read;
+      const bytes = encoder.encode(read.value);
+      if (bytes.length > skip) return { done: false, value: bytes.subarray(skip) };
+      skip -= bytes.length;
+    }
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
@@ -143,8 +165,8 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array>, UnreadAnswer {
     this.#connection.leave();
   }
 
-  #pass({ done, value }: ReadableStreamReadResult<string>, controller: ReadableStreamDefaultController<Uint8Array>): void {
-    if (!done) return controller.enqueue(encoder.encode(value));
+  #pass({ done, value }: ReadableStreamReadResult<string | Uint8Array>, controller: ReadableStreamDefaultController<Uint8Array>): void {
+    if (!done) return controller.enqueue(typeof value === "string" ? encoder.encode(value) : value);
     const failure = this.#getFailure();
     this.#finish();
     if (failure) controller.error(failure);

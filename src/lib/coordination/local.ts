@@ -1,63 +1,95 @@
 /** The registry of one process: queues in memory. */
-import type { TurnKey } from "../core/coordinator.ts";
-import type { TurnEntry, TurnRegistry } from "../core/turn-registry.ts";
+import type { EntryPolicy, TurnKey } from "../core/coordinator.ts";
+import { createStoppedError } from "../core/errors.ts";
+import type { EventLog } from "../core/event-log.ts";
 import { isSamePrompt } from "../core/prompt.ts";
-import { keyOf, type MessageStore } from "../core/store.ts";
+import { keyOf, type MessageStore, type ThreadKey } from "../core/store.ts";
+import type { Entrance, LocalTurn, TurnEntry, TurnRegistry } from "../core/turn-registry.ts";
+import { PendingStops } from "./pending-stops.ts";
 import { QueuedTurn } from "./queued-turn.ts";
 
-const registries = new WeakMap<MessageStore, TurnRegistry>();
+const registries = new WeakMap<MessageStore, LocalRegistry>();
 
 /** The local registry of a store object. Handlers on one store object share it, so that two routes keep one order. */
-export function localRegistryOf(store: MessageStore): TurnRegistry {
+export function localRegistryOf(store: MessageStore): LocalRegistry {
   const existing = registries.get(store);
   if (existing) return existing;
-  const created = createLocalRegistry();
+  const created = new LocalRegistry();
   registries.set(store, created);
   return created;
 }
 
-/** Creates a registry for the turns of one process. */
-export function createLocalRegistry(): TurnRegistry {
-  const queues = new Map<string, QueuedTurn[]>();
+/** The turns of one process. */
+export class LocalRegistry implements TurnRegistry {
+  readonly #queues = new Map<string, readonly QueuedTurn[]>();
+  readonly #pendingStops = new PendingStops();
 
-  function find(key: TurnKey): QueuedTurn | undefined {
-    return queues.get(keyOf(key))?.find(({ entry, isJoinable }) => isJoinable && entry.responseId === key.responseId);
+  async enter(entry: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance> {
+    const known = this.join(entry);
+    if (known) return known;
+    const ahead = this.queueOf(entry);
+    const isRejected = policy.concurrency === "reject" && ahead.some(({ isJoinable }) => isJoinable);
+    if (isRejected || ahead.length > policy.maxQueued) return { kind: "busy" };
+    if (policy.concurrency === "interrupt") for (const turn of ahead) turn.local.abort(createStoppedError());
+    const ticket = this.add(entry, local);
+    if (this.#pendingStops.take(entry)) local.abort(createStoppedError());
+    return { kind: "entered", ticket };
   }
 
-  function remove(turn: QueuedTurn): void {
+  /** The log of a turn with the same key, if that waits or runs here. */
+  join(entry: TurnEntry): Entrance | undefined {
+    const running = this.get(entry);
+    if (!running) return undefined;
+    return isSameTurn(running.entry, entry) ? { kind: "joined", log: running.local.log } : { kind: "conflict" };
+  }
+
+  /** Puts a turn at the end of its thread's queue. */
+  add(entry: TurnEntry, local: LocalTurn): QueuedTurn {
+    const ahead = this.queueOf(entry);
+    const turn = new QueuedTurn(entry, local, ahead, (left) => this.#remove(left));
+    // `concat` allocates one slot, where a spread allocates seventeen in every open stream.
+    this.#queues.set(keyOf(entry), ahead.concat(turn));
+    return turn;
+  }
+
+  /** The turns of a thread in their order. */
+  queueOf(thread: ThreadKey): readonly QueuedTurn[] {
+    return this.#queues.get(keyOf(thread)) ?? [];
+  }
+
+  /** The turn with this key that can be joined. */
+  get(key: TurnKey): QueuedTurn | undefined {
+    return this.queueOf(key).find(({ entry, isJoinable }) => isJoinable && entry.responseId === key.responseId);
+  }
+
+  async follow(key: TurnKey): Promise<EventLog | undefined> {
+    return this.get(key)?.local.log;
+  }
+
+  async find(thread: ThreadKey): Promise<string | undefined> {
+    return this.queueOf(thread).find(({ isJoinable }) => isJoinable)?.entry.responseId;
+  }
+
+  async stop(key: TurnKey): Promise<"stopped" | "none"> {
+    const turn = this.queueOf(key).findLast(({ entry }) => entry.responseId === key.responseId);
+    if (!turn) return "none";
+    this.#pendingStops.addDone(key);
+    turn.refuseJoins();
+    turn.local.abort(createStoppedError());
+    await turn.waitUntilLeft();
+    return "stopped";
+  }
+
+  async stopLater(key: TurnKey): Promise<void> {
+    this.#pendingStops.add(key);
+  }
+
+  #remove(turn: QueuedTurn): void {
     const key = keyOf(turn.entry);
-    const rest = queues.get(key)?.filter((other) => other !== turn) ?? [];
-    if (rest.length > 0) queues.set(key, rest);
-    else queues.delete(key);
+    const rest = this.#queues.get(key)?.filter((other) => other !== turn) ?? [];
+    if (rest.length > 0) this.#queues.set(key, rest);
+    else this.#queues.delete(key);
   }
-
-  return {
-    async enter(entry, { concurrency, maxQueued }, local) {
-      const running = find(entry);
-      if (running) return { kind: isSameTurn(running.entry, entry) ? "joined" : "conflict" };
-      const key = keyOf(entry);
-      const ahead = queues.get(key) ?? [];
-      const isRejected = concurrency === "reject" && ahead.some(({ isJoinable }) => isJoinable);
-      if (isRejected || ahead.length > maxQueued) return { kind: "busy" };
-      const turn = new QueuedTurn(entry, local, ahead, remove);
-      // `concat` allocates one slot, where a spread allocates seventeen in every open stream.
-      queues.set(key, ahead.concat(turn));
-      return { kind: "entered", ticket: turn };
-    },
-
-    async follow(key) {
-      return find(key)?.local.log;
-    },
-
-    async stop(key) {
-      const turn = find(key);
-      if (!turn) return "none";
-      turn.refuseJoins();
-      turn.local.stop();
-      await turn.waitUntilLeft();
-      return "stopped";
-    },
-  };
 }
 
 /** Whether two entries with one response id ask for the same answer. */

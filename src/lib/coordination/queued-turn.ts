@@ -1,10 +1,10 @@
 /** A turn in a queue in memory. */
-import type { Lease, LocalTurn, Ticket, TurnEntry } from "../core/turn-registry.ts";
+import type { Lease, LocalTurn, QueueTicket, TurnEntry } from "../core/turn-registry.ts";
 
 const nobody: readonly QueuedTurn[] = [];
 
 /** Both ticket and lease. Every open stream has one, and a class costs less memory than closures. */
-export class QueuedTurn implements Ticket, Lease {
+export class QueuedTurn implements QueueTicket, Lease {
   readonly entry: TurnEntry;
   readonly local: LocalTurn;
   readonly ahead: number;
@@ -38,6 +38,15 @@ export class QueuedTurn implements Ticket, Lease {
 
   refuseJoins(): void {
     this.isJoinable = false;
+  }
+
+  refuseJoinsUnlessFollowed(): boolean {
+    this.refuseJoins();
+    return true;
+  }
+
+  mayWrite(): boolean {
+    return true;
   }
 
   markStarted(): void {

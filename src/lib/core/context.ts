@@ -7,16 +7,20 @@ export interface RequestContext {
   request: Request;
   /** The thread it names. */
   threadId: string;
+  /** The client's name for the answer. Absent when `resume` asks for what runs on the thread. */
+  responseId?: string | undefined;
+  /** The prompt, validated. Absent in `resume` and `stop`. */
+  prompt?: Prompt | undefined;
+}
+
+/** A prompt's request with the owner that `authorize` returned. */
+export interface TurnContext extends RequestContext {
+  /** The owner of the thread; `""` in an app without users. */
+  owner: string;
   /** The client's name for the answer. */
   responseId: string;
   /** The prompt, validated. */
   prompt: Prompt;
-}
-
-/** A request with the owner that `authorize` returned. */
-export interface TurnContext extends RequestContext {
-  /** The owner of the thread; `""` in an app without users. */
-  owner: string;
 }
 
 /** The owner of the threads that a request may see: a user or a tenant. */
@@ -26,4 +30,4 @@ export interface Authorized {
 }
 
 /** What was known about a request when an error happened. */
-export type ErrorContext = Partial<TurnContext>;
+export type ErrorContext = { [Name in keyof TurnContext]?: TurnContext[Name] | undefined };

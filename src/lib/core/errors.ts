@@ -11,6 +11,8 @@ const statusOf = {
   id_conflict: 409,
   thread_deleted: 409,
   form_mismatch: 409,
+  turn_stopped: 409,
+  cursor_gone: 410,
   body_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,
@@ -22,6 +24,8 @@ const statusOf = {
   answer_incomplete: 502,
   answer_too_large: 502,
   store_failed: 503,
+  coordinator_failed: 503,
+  lease_lost: 503,
   model_timeout: 504,
   turn_timeout: 504,
 } as const;
@@ -41,6 +45,8 @@ const statusOf = {
  * | `id_conflict` | 409 | An id was used before for something else. |
  * | `thread_deleted` | 409 | The thread or the prompt was deleted while the prompt waited or was answered. |
  * | `form_mismatch` | 409 | Form state came with an answer that differs from the stored one. |
+ * | `turn_stopped` | 409 | The turn was stopped: by `stop`, or by a new prompt with `concurrency: "interrupt"`. |
+ * | `cursor_gone` | 410 | The cursor belongs to another attempt at the answer. Start from its beginning. |
  * | `body_too_large` | 413 | The body is larger than `limits.bodyBytes`, or than the framework's own limit. |
  * | `unsupported_media_type` | 415 | The body is not `application/json`. |
  * | `rate_limited` | 429 | The provider returned 429; its `Retry-After` is passed on. You can throw it from `admit` and `authorize`, too. |
@@ -52,6 +58,8 @@ const statusOf = {
  * | `answer_incomplete` | 502 | The model stopped early: its finish reason does not mean "done", it used up `limits.steps`, or it called a tool in an app without `tools`. |
  * | `answer_too_large` | 502 | The answer is longer than `limits.answerCharacters`. |
  * | `store_failed` | 503 | The store rejected, or took longer than `timeouts.store`. |
+ * | `coordinator_failed` | 503 | The coordinator rejected or did not answer, and `whenUnreachable` is `"refuse"`, or the request needs another instance. |
+ * | `lease_lost` | 503 | The instance that wrote the answer died, or another one has taken over the thread. The same ids make a new answer. |
  * | `model_timeout` | 504 | The model was silent for longer than `timeouts.firstChunk` or `timeouts.idle`. |
  * | `turn_timeout` | 504 | The turn took longer than `timeouts.turn`. |
  */
@@ -111,6 +119,21 @@ export function toChatHandlerError(
 /** The error of a client that disconnected. */
 export function createClientGoneError(): ChatHandlerError {
   return new ChatHandlerError("client_gone", "The client disconnected.");
+}
+
+/** The error of a turn that somebody stopped. */
+export function createStoppedError(): ChatHandlerError {
+  return new ChatHandlerError("turn_stopped", "The answer was stopped.");
+}
+
+/** The error of a turn whose thread went to another instance. */
+export function createLeaseLostError(cause?: unknown): ChatHandlerError {
+  return new ChatHandlerError("lease_lost", "The instance that wrote the answer was lost. Try again.", { cause, retryAfter: "1" });
+}
+
+/** The error of a coordinator that failed. */
+export function createCoordinatorError(cause: unknown): ChatHandlerError {
+  return new ChatHandlerError("coordinator_failed", "Other instances cannot be reached. Try again.", { cause, retryAfter: "1" });
 }
 
 /** The error of an id that was used before for something else. */

@@ -40,6 +40,8 @@ export class EventLog {
    * half into U+FFFD.
    */
   readableLength = 0;
+  /** Whose log it is. A replay has the attempt that made the answer. */
+  attempt: string;
   /** The last event, once there is one. */
   end: EndEvent | undefined;
   /** Resolves after the end was appended. Set by the owner: the promise of its own run costs nothing more. */
@@ -50,11 +52,24 @@ export class EventLog {
   /** The first piece of the open text. */
   #openEvent: TextEvent | undefined;
   #readers: readonly EventLogReader[] = [];
+  #copier: EventLogReader | undefined;
   #resumeWriter: (() => void) | undefined;
   readonly #owner: EventLogOwner;
 
-  constructor(owner: EventLogOwner) {
+  /** @param attempt - Names this log among those of all attempts at its turn. A position without it means nothing. */
+  constructor(owner: EventLogOwner, attempt: string = crypto.randomUUID()) {
     this.#owner = owner;
+    this.attempt = attempt;
+  }
+
+  /** Whether anyone reads it. A copier does not count. */
+  get hasReaders(): boolean {
+    return this.#readers.length > 0;
+  }
+
+  /** Lets one reader copy the log for other instances. It neither keeps the turn running nor paces it. */
+  copyTo(copier: EventLogReader): void {
+    this.#copier = copier;
   }
 
   /** Adds an event. Adjacent text of one kind becomes one event. */
@@ -75,6 +90,7 @@ export class EventLog {
       if (event.type === "end") this.end = event;
     }
     for (const reader of this.#readers) reader.notify();
+    this.#copier?.notify();
   }
 
   /** The events after a position, at most about 64 Ki characters of them. Empty when there is nothing to read. */
@@ -124,9 +140,9 @@ export class EventLog {
     if (this.#readers.length === 0 && !this.end) this.#owner.onAbandoned();
   }
 
-  /** Whether the fastest reader is so far behind that the writer should wait. */
+  /** Whether the fastest reader is so far behind that the writer should wait. A log that nobody reads goes on. */
   shouldPause(): boolean {
-    return this.#readers.every(({ position }) => this.length - position > maxReadAhead);
+    return this.hasReaders && this.#readers.every(({ position }) => this.length - position > maxReadAhead);
   }
 
   /** Resolves at the next {@link EventLog.wakeWriter}. Only the writer waits for it. */

@@ -4,10 +4,14 @@ import type { TurnEvent } from "./events.ts";
 import type { Limits } from "./limits.ts";
 import type { Prompt } from "./prompt.ts";
 
-/** What a request asks for, whatever its wire format. */
-export interface ChatRequest {
+/** The answer that a response streams. */
+export interface AnswerKey {
   threadId: string;
   responseId: string;
+}
+
+/** What a request asks for, whatever its wire format. */
+export interface ChatRequest extends AnswerKey {
   prompt: Prompt;
   /** Whether the new answer may replace a complete one. */
   regenerates: boolean;
@@ -26,7 +30,7 @@ export interface Protocol {
   /** Milliseconds between two writes, unless the app sets `flushInterval`. */
   flushInterval: number;
   /** Creates the translator of one response. It returns the text to send for an event; `""` for an event without one. */
-  createWriter(request: ChatRequest): (event: TurnEvent) => string;
+  createWriter(answer: AnswerKey): (event: TurnEvent) => string;
   /** Turns the writes into a stream, the source of the response's body. The writes pace themselves and never throw. */
   stream(writes: AsyncIterable<string>): ReadableStream<string>;
   /** How a client learns of a failure after the first byte: the stream breaks, or an event says so and the stream ends. */

@@ -83,6 +83,8 @@ export interface StoredMessage {
   finishReason?: string | undefined;
   /** The tokens that an assistant message cost, if the model reported them. */
   usage?: CompletionUsage | undefined;
+  /** On the last message of an answer, the attempt that made it. A cursor of another attempt does not fit. */
+  attempt?: string | undefined;
 }
 
 /** The fields that {@link MessageStore.updateMessage} replaces. A field that is absent or `undefined` stays as it is. */

@@ -1,6 +1,6 @@
 /** The beginning of a turn: its place in the queue, what the store already has of it, and its prompt in the store. */
 import { withTimeout } from "../core/async.ts";
-import type { Lease, Ticket } from "../core/turn-registry.ts";
+import type { Lease, QueueTicket } from "../core/turn-registry.ts";
 import { ChatHandlerError, createThreadDeletedError } from "../core/errors.ts";
 import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
 import { titleOf } from "./title.ts";
@@ -15,7 +15,7 @@ export interface Acquired {
 }
 
 /** Waits for the turns ahead. A complete answer in the store ends the wait. */
-export async function acquireThread(turn: Turn, ticket: Ticket): Promise<Acquired> {
+export async function acquireThread(turn: Turn, ticket: QueueTicket): Promise<Acquired> {
   if (ticket.ahead === 0) return { lease: await ticket.waitForLease(), wasThreadKnown: false };
   const found = await findAnswer(turn);
   if (typeof found !== "number") return { answered: found, wasThreadKnown: true };
@@ -37,11 +37,11 @@ export function createBusyError(): ChatHandlerError {
   return new ChatHandlerError("thread_busy", "Another answer is being written. Try again.", { retryAfter: "1" });
 }
 
-async function waitForLease(turn: Turn, ticket: Ticket, timeout: number): Promise<Lease> {
+async function waitForLease(turn: Turn, ticket: QueueTicket, timeout: number): Promise<Lease> {
   try {
     return await withTimeout(timeout, ticket.waitForLease(), createBusyError);
   } catch (error) {
-    if (!turn.abortReason) throw error;
+    if (!turn.abortReason || turn.abortReason.code === "lease_lost") throw error;
     // The client has disconnected and cannot try again. Its prompt was sent, so it waits on and is stored.
     return ticket.waitForLease();
   }
@@ -60,6 +60,7 @@ export async function storePrompt(turn: Turn, wasThreadKnown: boolean): Promise<
   if (wasThreadKnown && existing.count === 0) throw createThreadDeletedError();
   // The thread routes store a first prompt before its turn.
   if (existing.hasPrompt) return existing;
+  await turn.throwUnlessItMayWrite();
   // Stored even if the client has disconnected: the user sees the prompt as sent.
   const storedIds = await store.appendMessages(turn.thread, [turn.prompt], { title: titleOf(turn) });
   if (storedIds.includes(turn.prompt.id)) return existing;

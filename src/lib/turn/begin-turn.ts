@@ -1,5 +1,5 @@
 /** The beginning of a turn: from its place in the queue to the request for the model. */
-import type { Ticket } from "../core/turn-registry.ts";
+import type { QueueTicket } from "../core/turn-registry.ts";
 import { toTurnEvents } from "../history/turn-events.ts";
 import { acquireThread, storePrompt } from "./acquire.ts";
 import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
@@ -10,7 +10,7 @@ import type { Turn } from "./turn.ts";
  * Waits for the thread, stores the prompt, and prepares the request for the model. Returns whether the turn was answered before: then its answer is
  * replayed.
  */
-export async function beginTurn(turn: Turn, ticket: Ticket): Promise<boolean> {
+export async function beginTurn(turn: Turn, ticket: QueueTicket): Promise<boolean> {
   const { lease, answered, wasThreadKnown } = await acquireThread(turn, ticket);
   if (answered) return replay(turn, answered);
   turn.progress.startedAt = performance.now();
@@ -34,6 +34,7 @@ export async function replayIfComplete(turn: Turn): Promise<boolean> {
 }
 
 function replay({ log }: Turn, { answer }: ExistingTurn): true {
+  log.attempt = answer.at(-1)?.attempt ?? log.attempt;
   for (const event of toTurnEvents(answer)) log.append(event);
   return true;
 }

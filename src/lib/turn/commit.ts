@@ -14,6 +14,7 @@ export async function commitAnswer(turn: Turn): Promise<void> {
   const isSilent = turn.log.textFrom(0) === "" && turn.progress.completedSteps.length === 0;
   if (!step || isSilent) throw new ChatHandlerError("model_failed", "The model sent no text.");
   turn.state = { name: "committing", step };
+  await turn.throwUnlessItMayWrite();
   try {
     if (await storeAnswer(turn, "complete")) return;
   } catch (error) {
@@ -28,6 +29,7 @@ export async function commitAnswer(turn: Turn): Promise<void> {
 /** Stores the partial answer of a turn that ended early, and marks a prompt that the provider refused. Errors are reported. */
 export async function storePartialAnswer(turn: Turn, status: MessageStatus, error: ChatHandlerError): Promise<void> {
   try {
+    await turn.throwUnlessItMayWrite();
     await storeAnswer(turn, status);
     if (isRefusal(error) && !turn.progress.step?.text) {
       await turn.settings.store.updateMessage(turn.thread, turn.prompt.id, { finishReason: refusedFinishReason });
@@ -54,7 +56,8 @@ async function storeAnswer(turn: Turn, status: MessageStatus): Promise<boolean> 
   const content = lastStep?.text ?? "";
   if (content || status === "complete") {
     const { finishReason, usage } = lastStep ?? {};
-    batch.push(toStored(turn.responseId, { message: { role: "assistant", content }, finishReason, usage }));
+    const { attempt } = turn.log;
+    batch.push({ ...toStored(turn.responseId, { message: { role: "assistant", content }, finishReason, usage }), attempt });
   }
   if (batch.length === 0) return false;
   // Counted before the call: a store may change the array.

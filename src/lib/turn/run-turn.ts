@@ -1,5 +1,5 @@
 /** The life of a turn, from its place in the queue to its answer in the store. */
-import type { Ticket } from "../core/turn-registry.ts";
+import type { QueueTicket } from "../core/turn-registry.ts";
 import { type ChatHandlerError, toChatHandlerError } from "../core/errors.ts";
 import type { MessageStatus } from "../core/store.ts";
 import { beginTurn } from "./begin-turn.ts";
@@ -13,7 +13,7 @@ import type { Turn } from "./turn.ts";
  * Runs a turn. Never rejects: everything that goes wrong becomes the end of its log. Resolves when the answer is stored and the thread is free for
  * the next turn. `turn.progress.notified` resolves when the app's functions have finished, too.
  */
-export async function runTurn(turn: Turn, ticket: Ticket): Promise<void> {
+export async function runTurn(turn: Turn, ticket: QueueTicket): Promise<void> {
   turn.ticket = ticket;
   let error: ChatHandlerError | undefined;
   try {
@@ -30,13 +30,16 @@ export async function runTurn(turn: Turn, ticket: Ticket): Promise<void> {
   const status = statusOf(error);
   if (error) {
     ticket.refuseJoins();
-    await storePartialAnswer(turn, status, error);
+    // Whoever has the lease now decides what is stored.
+    if (error.code !== "lease_lost") await storePartialAnswer(turn, status, error);
     turn.report(error);
   }
   turn.deadlines.stop();
+  turn.stopWaitingForReaders();
   turn.state = { name: "ended" };
   turn.log.append({ type: "end", status, error });
-  ticket.leave();
+  const left = ticket.leave();
+  if (left) await left;
   if (turn.isStarted) turn.progress.notified = notify(turn, status, error);
 }
 
@@ -47,5 +50,5 @@ async function notify(turn: Turn, status: MessageStatus, error: ChatHandlerError
 
 function statusOf(error: ChatHandlerError | undefined): MessageStatus {
   if (!error) return "complete";
-  return error.code === "client_gone" ? "stopped" : "failed";
+  return error.code === "client_gone" || error.code === "turn_stopped" ? "stopped" : "failed";
 }

@@ -13,6 +13,9 @@ import type { ToolRunner } from "../core/tool-runner.ts";
 /** A value, or a function that returns it for each turn. */
 export type PerTurn<T> = T | ((context: TurnContext) => T | Promise<T>);
 
+/** What happens to a turn when its last reader, on any instance, has disconnected. */
+export type DisconnectPolicy = "stop" | "continue" | { graceMs: number };
+
 /** How much of a thread goes to the model. */
 export interface HistoryOptions {
   /** Most messages, the prompt included: the newest ones, starting at a whole turn. @default 100 */
@@ -71,6 +74,7 @@ export interface TurnSettings {
   params: PerTurn<ModelParams>;
   tools?: ToolRunner | undefined;
   history: HistoryOptions;
+  disconnect: DisconnectPolicy;
   limits: Limits;
   timeouts: Timeouts;
   generateTitle?: ((context: TitleContext) => string | Promise<string>) | undefined;

@@ -2,8 +2,8 @@
 import type { ChatCompletionCreateParamsStreaming } from "openai/resources/chat/completions";
 import type { CompletionUsage } from "openai/resources/completions";
 import type { TurnContext } from "../core/context.ts";
-import type { LocalTurn, Ticket } from "../core/turn-registry.ts";
-import { type ChatHandlerError, createClientGoneError } from "../core/errors.ts";
+import type { LocalTurn, QueueTicket } from "../core/turn-registry.ts";
+import { type ChatHandlerError, createClientGoneError, createLeaseLostError } from "../core/errors.ts";
 import { EventLog, type EventLogOwner } from "../core/event-log.ts";
 import { reportError } from "../core/report-error.ts";
 import type { StoredMessage, ThreadKey } from "../core/store.ts";
@@ -57,12 +57,14 @@ export class Turn implements LocalTurn, EventLogOwner, DeadlinesOwner {
   readonly deadlines: Deadlines;
   state: TurnState = { name: "queued" };
   /** Its place in the queue. `undefined` before it has entered. */
-  ticket: Ticket | undefined;
+  ticket: QueueTicket | undefined;
   /**
    * Why it was aborted. A property of its own and not the reason of a signal: in workerd, a request cannot use the signals of another
    * request.
    */
   abortReason: ChatHandlerError | undefined;
+  /** Runs while nobody reads and the turn may still find a reader. */
+  #graceTimer: ReturnType<typeof setTimeout> | undefined;
   /** Whether its prompt is stored and it answers that prompt. From here on the app hears of its end. */
   isStarted = false;
   readonly progress: TurnProgress = {
@@ -124,11 +126,34 @@ export class Turn implements LocalTurn, EventLogOwner, DeadlinesOwner {
     reportError(this.settings.onError, error, this.context);
   }
 
-  stop(): void {
-    this.abort(createClientGoneError());
+  /** Throws if another instance has the thread now. Call it before each write to the store. */
+  async throwUnlessItMayWrite(): Promise<void> {
+    const { ticket } = this;
+    if (!ticket) return;
+    const mayWrite = ticket.mayWrite();
+    if (mayWrite === true || (await mayWrite)) return;
+    throw createLeaseLostError();
   }
 
+  /** The last reader has left. */
   onAbandoned(): void {
-    this.abort(createClientGoneError());
+    const { disconnect } = this.settings;
+    if (disconnect === "continue") return;
+    if (disconnect === "stop") return this.#abortUnlessRead();
+    clearTimeout(this.#graceTimer);
+    this.#graceTimer = setTimeout(() => this.#abortUnlessRead(), disconnect.graceMs);
+  }
+
+  /** Ends the wait for a reader. */
+  stopWaitingForReaders(): void {
+    clearTimeout(this.#graceTimer);
+    this.#graceTimer = undefined;
+  }
+
+  #abortUnlessRead(): void {
+    if (this.log.hasReaders || this.state.name === "ended") return;
+    const isClosed = this.ticket?.refuseJoinsUnlessFollowed() ?? true;
+    if (isClosed === true) return this.abort(createClientGoneError());
+    void Promise.resolve(isClosed).then((closed) => closed && this.abort(createClientGoneError()));
   }
 }

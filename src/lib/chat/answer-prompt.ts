@@ -1,0 +1,21 @@
+/** A prompt's request: finds or starts its turn, and streams it. */
+import type { TurnContext } from "../core/context.ts";
+import { readJson } from "../core/read-request.ts";
+import { parseRecord } from "../core/validate.ts";
+import { openLog } from "./open-log.ts";
+import { parseBody } from "./parse-body.ts";
+import type { RequestScope } from "./request-scope.ts";
+
+/** Answers `POST { prompt, threadId, responseId }` with the streamed answer. */
+export async function answerPrompt(scope: RequestScope): Promise<Response> {
+  const { request, settings } = scope;
+  const body = parseRecord(await readJson(request, settings.limits.bodyBytes, settings.timeouts.body), "");
+  const { protocol, chatRequest } = parseBody(body, settings);
+  scope.protocol = protocol;
+  const { threadId, responseId, prompt } = chatRequest;
+  const requestContext = { request, threadId, responseId, prompt };
+  const authorized = await scope.authorize(requestContext);
+  if (authorized instanceof Response) return authorized;
+  const context: TurnContext = { ...requestContext, ...authorized };
+  return scope.stream(await openLog(context, settings), chatRequest);
+}

@@ -1,0 +1,106 @@
+/** What the three kinds of requests share: checks, `admit`, `authorize`, the owner's quota, and the answer to an error. */
+import { findOwner, findRefusal } from "../core/authorize.ts";
+import type { ErrorContext, RequestContext } from "../core/context.ts";
+import { ChatHandlerError, createErrorResponse, toChatHandlerError } from "../core/errors.ts";
+import type { EventLog } from "../core/event-log.ts";
+import type { AnswerKey, Protocol } from "../core/protocol.ts";
+import { reportError } from "../core/report-error.ts";
+import { throwUsageError } from "../core/usage-error.ts";
+import { c1 } from "../protocols/c1/protocol.ts";
+import type { ChatSettings } from "./options.ts";
+import type { LeaveQuota } from "./owner-quota.ts";
+import { streamLog } from "./stream-log.ts";
+
+/** One request, as far as it has come. */
+export class RequestScope {
+  readonly request: Request;
+  readonly settings: ChatSettings;
+  /** How the client is answered. */
+  protocol: Protocol = c1;
+  #owner = "";
+  #context: ErrorContext;
+  #leaveQuota: LeaveQuota | undefined;
+  #log: EventLog | undefined;
+
+  constructor(request: Request, settings: ChatSettings) {
+    this.request = request;
+    this.settings = settings;
+    this.#context = { request };
+  }
+
+  /** Asks the app who the request is from. Takes a place in the owner's quota. Returns a refusal as it is. */
+  async authorize(context: RequestContext): Promise<{ owner: string } | Response> {
+    const { authorize, quota } = this.settings;
+    const { prompt } = context;
+    // Each function of the app receives a copy: what it changes there changes nothing here.
+    this.#context = { ...context };
+    const authorized = await findOwner(() => authorize({ ...context, ...(prompt && { prompt: { ...prompt } }) }));
+    if (!("owner" in authorized)) return authorized;
+    const { owner } = authorized;
+    this.#owner = owner;
+    this.#context = { ...context, owner };
+    this.#leaveQuota = quota(owner);
+    return { owner };
+  }
+
+  /** Streams a log as the response, from an offset of its body in bytes. */
+  async stream(log: EventLog, answer: AnswerKey, offset = 0): Promise<Response> {
+    this.#log = log;
+    const { protocol, request, settings } = this;
+    return streamLog(log, {
+      request,
+      owner: this.#owner,
+      answer,
+      protocol,
+      offset,
+      flushInterval: settings.flushInterval ?? protocol.flushInterval,
+      readTimeout: settings.timeouts.read,
+      unreadAnswers: settings.unreadAnswers,
+      onFinished: afterTurn(log, this.#leaveQuota),
+    });
+  }
+
+  /** Gives the place in the quota back, once the turn has ended. */
+  leave(): void {
+    afterTurn(this.#log, this.#leaveQuota)();
+  }
+
+  /** The response for an error. */
+  fail(thrown: unknown, allow: string): Response {
+    this.leave();
+    const error = toChatHandlerError(thrown);
+    // With a log there is a turn, which reports its errors itself: once, for all who follow it.
+    if (!this.#log) reportError(this.settings.onError, error, this.#context);
+    return this.settings.showErrors ? this.protocol.errorResponse(error) : createErrorResponse(error, allow);
+  }
+}
+
+/**
+ * Returns a function that leaves the quota once the turn has ended: a client may go before that. It is made here, because a closure within
+ * a method would keep the whole scope for as long as the stream is open.
+ */
+function afterTurn(log: EventLog | undefined, leave: LeaveQuota | undefined): () => void {
+  const ended = Promise.resolve(log?.ended);
+  return () => void ended.then(leave);
+}
+
+/** Answers a request of one method. Never rejects. */
+export async function handleRequest(
+  request: Request,
+  method: "GET" | "POST",
+  settings: ChatSettings,
+  answer: (scope: RequestScope) => Promise<Response>,
+): Promise<Response> {
+  const scope = new RequestScope(request, settings);
+  try {
+    if (typeof request?.headers?.get !== "function") {
+      throwUsageError("The handler needs a Request. Pass the framework's own: in Hono, that is `context.req.raw`.");
+    }
+    if (request.method !== method) throw new ChatHandlerError("method_not_allowed", `Use ${method}.`);
+    const { admit } = settings;
+    const refusal = admit && (await findRefusal(() => admit({ request })));
+    return refusal ?? (await answer(scope));
+  } catch (thrown) {
+    return scope.fail(thrown, method);
+  }
+}

@@ -1,0 +1,32 @@
+/** A request that stops a turn. */
+import { readJson } from "../core/read-request.ts";
+import { parseId, parseRecord } from "../core/validate.ts";
+import type { RequestScope } from "./request-scope.ts";
+
+/** Answers `POST { threadId, responseId }`: 204 once the turn is stopped and stored, or 202 if that takes longer. */
+export async function stopTurn(scope: RequestScope): Promise<Response> {
+  const { request, settings } = scope;
+  const { limits, timeouts, registry, store, history } = settings;
+  const body = parseRecord(await readJson(request, limits.bodyBytes, timeouts.body), "");
+  const threadId = parseId(body["threadId"], "threadId", limits);
+  const responseId = parseId(body["responseId"], "responseId", limits);
+  const authorized = await scope.authorize({ request, threadId, responseId });
+  if (authorized instanceof Response) return authorized;
+  try {
+    const turn = { ...authorized, threadId, responseId };
+    const stopped = await registry.stop(turn);
+    if (stopped === "requested") return createEmptyResponse(202);
+    if (stopped === "none") {
+      const messages = await store.listMessages(turn, { last: history.maxMessages });
+      // Without an answer its prompt may still be under way, and the stop has overtaken it.
+      if (!messages.some(({ id }) => id === responseId)) await registry.stopLater(turn);
+    }
+    return createEmptyResponse(204);
+  } finally {
+    scope.leave();
+  }
+}
+
+function createEmptyResponse(status: number): Response {
+  return new Response(null, { status, headers: { "Cache-Control": "no-store" } });
+}
