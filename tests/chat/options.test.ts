@@ -69,7 +69,10 @@ describe("wrong options throw at construction and name the fix:", () => {
     ["a history of no messages", { ...good, history: { maxMessages: 0 } }, /history\.maxMessages must be a whole number from 1/],
     ["a flushInterval below 0", { ...good, flushInterval: -1 }, /flushInterval must be a whole number from 0/],
     ["a flushInterval that is a string", { ...good, flushInterval: "30" }, /flushInterval must be of type number/],
-    ["an unknown concurrency", { ...good, concurrency: "parallel" }, /concurrency must be "queue" or "reject"/],
+    ["an unknown concurrency", { ...good, concurrency: "parallel" }, /concurrency must be "queue", "reject" or "interrupt"/],
+    ["an unknown disconnect", { ...good, disconnect: "wait" }, /disconnect must be "stop", "continue" or { graceMs }/],
+    ["a graceMs that is not whole", { ...good, disconnect: { graceMs: 1.5 } }, /disconnect must be "stop", "continue" or { graceMs }/],
+    ["a coordinator without turns", { ...good, coordinator: {} }, /coordinator must come from createRedisCoordinator/],
     ["showErrors that is a string", { ...good, showErrors: "yes" }, /showErrors must be of type boolean/],
     ...(["authorize", "generateTitle", "onTurnEnd", "onError", "waitUntil", "generateId", "now"] as const).map(
       (name): [string, unknown, RegExp] => [

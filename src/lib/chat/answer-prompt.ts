@@ -15,7 +15,7 @@ export async function answerPrompt(scope: RequestScope): Promise<Response> {
   const { threadId, responseId, prompt } = chatRequest;
   const requestContext = { request, threadId, responseId, prompt };
   const authorized = await scope.authorize(requestContext);
-  if (authorized instanceof Response) return authorized;
+  if (!("owner" in authorized)) return authorized;
   const context: TurnContext = { ...requestContext, ...authorized };
   return scope.stream(await openLog(context, settings), chatRequest);
 }

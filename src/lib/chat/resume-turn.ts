@@ -21,7 +21,7 @@ export async function resumeTurn(scope: RequestScope): Promise<Response> {
   const named = searchParams.has("responseId") ? parseId(searchParams.get("responseId"), "responseId", limits) : undefined;
   const cursor = parseCursor(searchParams.get("offset"));
   const authorized = await scope.authorize({ request, threadId, ...(named !== undefined && { responseId: named }) });
-  if (authorized instanceof Response) return authorized;
+  if (!("owner" in authorized)) return authorized;
   const thread = { ...authorized, threadId };
   const responseId = named ?? (await registry.find(thread));
   const log = responseId === undefined ? undefined : await findLog({ ...thread, responseId }, cursor, settings);

@@ -11,7 +11,7 @@ export async function stopTurn(scope: RequestScope): Promise<Response> {
   const threadId = parseId(body["threadId"], "threadId", limits);
   const responseId = parseId(body["responseId"], "responseId", limits);
   const authorized = await scope.authorize({ request, threadId, responseId });
-  if (authorized instanceof Response) return authorized;
+  if (!("owner" in authorized)) return authorized;
   try {
     const turn = { ...authorized, threadId, responseId };
     const stopped = await registry.stop(turn);
