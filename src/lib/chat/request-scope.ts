@@ -56,13 +56,14 @@ export class RequestScope {
       flushInterval: settings.flushInterval ?? protocol.flushInterval,
       readTimeout: settings.timeouts.read,
       unreadAnswers: settings.unreadAnswers,
-      onFinished: afterTurn(log, this.#leaveQuota),
+      onFinished: this.#leaveQuota ?? (() => {}),
     });
   }
 
   /** Gives the place in the quota back, once the turn has ended. */
   leave(): void {
-    afterTurn(this.#log, this.#leaveQuota)();
+    const leave = this.#leaveQuota;
+    if (leave) void Promise.resolve(this.#log?.ended).then(leave);
   }
 
   /** The response for an error. */
@@ -73,15 +74,6 @@ export class RequestScope {
     if (!this.#log) reportError(this.settings.onError, error, this.#context);
     return this.settings.showErrors ? this.protocol.errorResponse(error) : createErrorResponse(error, allow);
   }
-}
-
-/**
- * Returns a function that leaves the quota once the turn has ended: a client may go before that. It is made here, because a closure within
- * a method would keep the whole scope for as long as the stream is open.
- */
-function afterTurn(log: EventLog | undefined, leave: LeaveQuota | undefined): () => void {
-  const ended = Promise.resolve(log?.ended);
-  return () => void ended.then(leave);
 }
 
 /** Answers a request of one method. Never rejects. */
