@@ -35,7 +35,7 @@ export type NodeHandler = (req: NodeRequest, res: NodeResponse, parsedBody?: unk
  * Creates a Node request listener from a handler.
  *
  * It works before and after a body parser: if the body was already read, it uses `parsedBody`, `req.rawBody` or `req.body`. When the
- * client disconnects, `request.signal` aborts at once. If the handler's stream fails, the connection is closed without a clean end. It needs no
+ * client disconnects, `request.signal` aborts at once. If the handler's stream fails, the connection is closed without a clean end, at the latest after 5 seconds. It needs no
  * further package and replaces no globals.
  *
  * @throws TypeError if `handler` is not a function.
@@ -63,11 +63,28 @@ export function toNodeHandler(handler: FetchHandler): NodeHandler {
     try {
       const request = await toRequest(req, res, typeof parsedBody === "function" ? undefined : parsedBody);
       const response = await handler(request);
-      if (!res.destroyed) await sendResponse(res as never, response);
+      // The client disconnected meanwhile: nobody reads the body.
+      if (res.destroyed) await response.body?.cancel();
+      else await sendResponse(res as never, watchBody(response, res));
     } catch {
       breakResponse(res);
     }
   };
+}
+
+/** How long what was written may take to be sent before a connection is closed, in milliseconds. */
+const closeGrace = 5_000;
+
+/** Returns the response. If its body fails, the connection closes, also while it waits for a client that does not read. */
+function watchBody({ status, statusText, headers, body }: Response, res: NodeResponse): Response {
+  function getReader() {
+    const reader = body!.getReader();
+    reader.closed.catch(() => breakResponse(res));
+    return reader;
+  }
+
+  // All that `sendResponse` uses.
+  return { status, statusText, headers, body: body && { getReader } } as Response;
 }
 
 /** Ends a response that cannot be completed, so that the client detects it. */
@@ -81,7 +98,9 @@ function breakResponse(res: NodeResponse): void {
   const socket: { destroySoon?: () => void } | null = res.socket;
   // Over HTTP/2, only an error resets the stream.
   if ("stream" in res) res.destroy(new Error("The response failed."));
-  // Sends what was written before it closes the connection.
-  else if (socket?.destroySoon) socket.destroySoon();
-  else res.destroy();
+  else if (socket?.destroySoon) {
+    // Sends what was written before it closes the connection. A client that does not read never receives it.
+    socket.destroySoon();
+    setTimeout(() => res.destroy(), closeGrace).unref();
+  } else res.destroy();
 }
