@@ -27,3 +27,14 @@ export function later<T>(turns: number, call: () => Promise<T>): () => Promise<T
     return call();
   };
 }
+
+/** By how many turns one call is begun after the other: each meets the other at another point of its way. */
+export const offsets: readonly number[] = [0, 1, 2, 3, 5, 8];
+
+/** Lets two calls meet at each offset, either one first. `round` makes a thread for each meeting. */
+export async function meetings(round: (thread: string, first: number, second: number) => Promise<void>): Promise<void> {
+  for (const offset of offsets) {
+    await round(`first by ${offset}`, 0, offset);
+    if (offset > 0) await round(`second by ${offset}`, offset, 0);
+  }
+}

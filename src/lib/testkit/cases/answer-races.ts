@@ -1,10 +1,10 @@
 /** Answers that meet each other, and other calls. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import { atOnce, later } from "../gate.ts";
+import { atOnce, later, meetings } from "../gate.ts";
 import type { MessageStore, StoredMessage, ThreadKey } from "../../core/store.ts";
 import { answer, here, idsOf, key, numbered, partial, prompt, prompts } from "../samples.ts";
-import { meetings, races } from "./races.ts";
+import { races } from "./races.ts";
 
 /** Stores a complete or a partial answer with a step before its end. Its name is in the step and in the text. */
 async function reply(store: MessageStore, thread = here, name = "", end = answer("b", "a")): Promise<string[]> {

@@ -2,8 +2,8 @@
 import { expectEqual } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
 import { answer, here, idsOf, key, numbered, partial, prompt, prompts } from "../samples.ts";
-import { atOnce, later } from "../gate.ts";
-import { meetings, races } from "./races.ts";
+import { atOnce, later, meetings } from "../gate.ts";
+import { races } from "./races.ts";
 
 export const changeRaceCases: MessageCase[] = races([
   {

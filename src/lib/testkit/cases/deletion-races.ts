@@ -2,9 +2,9 @@
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { ThreadCase } from "../case.ts";
 import type { ThreadStore } from "../../core/store.ts";
-import { atOnce, later } from "../gate.ts";
+import { atOnce, later, meetings } from "../gate.ts";
 import { here, idsOf, key, numbered, prompts } from "../samples.ts";
-import { meetings, races } from "./races.ts";
+import { races } from "./races.ts";
 import { readDuring } from "./reading.ts";
 
 /** Fails unless the list, the thread and its messages agree. */

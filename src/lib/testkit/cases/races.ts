@@ -1,7 +1,7 @@
 /** Calls that meet: on one instance, and on two instances with the same data. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { CaseDefinition, MessageCase } from "../case.ts";
-import { atOnce, later } from "../gate.ts";
+import { atOnce, later, meetings } from "../gate.ts";
 import type { MessageStore } from "../../core/store.ts";
 import { answer, here, idsOf, key, numbered, prompt, prompts } from "../samples.ts";
 
@@ -28,17 +28,6 @@ async function expectBatches(store: MessageStore, batches: readonly string[][], 
   }
   expectEqual(ids.length, batches.flat().length, `How many messages ${what} has`);
   expectEqual(idsOf(await store.listMessages(here, { last: 3 })), ids.slice(-3), `The last 3 of ${what}`);
-}
-
-/** By how many turns one call is begun after the other: each meets the other at another point of its way. */
-export const offsets: readonly number[] = [0, 1, 2, 3, 5, 8];
-
-/** Lets two calls meet at each offset, either one first. `round` makes a thread for each meeting. */
-export async function meetings(round: (thread: string, first: number, second: number) => Promise<void>): Promise<void> {
-  for (const offset of offsets) {
-    await round(`first by ${offset}`, 0, offset);
-    if (offset > 0) await round(`second by ${offset}`, offset, 0);
-  }
 }
 
 export const raceCases: MessageCase[] = races([

@@ -1,10 +1,10 @@
 /** Readers that come at every moment of a writer's way. */
 import { expectEqual, expectThat, show } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import { atOnce, later, pause } from "../gate.ts";
+import { atOnce, later, offsets, pause } from "../gate.ts";
 import type { MessageStore } from "../../core/store.ts";
 import { answer, here, idsOf, numbered, partial, prompt, prompts } from "../samples.ts";
-import { offsets, races } from "./races.ts";
+import { races } from "./races.ts";
 
 /** Reads again and again until the work is done, and returns what each read gave. */
 export async function readDuring<T>(reads: readonly (() => Promise<T>)[], work: () => Promise<unknown>): Promise<T[]> {

@@ -1,10 +1,10 @@
 /** Calls about threads that meet other calls. */
 import { expectEqual } from "../expect.ts";
 import type { ThreadCase } from "../case.ts";
-import { atOnce, later } from "../gate.ts";
+import { atOnce, later, meetings } from "../gate.ts";
 import type { ThreadStore } from "../../core/store.ts";
 import { answer, here, idsOf, key, numbered, prompts } from "../samples.ts";
-import { meetings, races } from "./races.ts";
+import { races } from "./races.ts";
 import { walk } from "./walk.ts";
 
 export const threadRaceCases: ThreadCase[] = races<ThreadStore>([

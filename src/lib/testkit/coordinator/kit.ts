@@ -10,9 +10,13 @@ import { closingCases } from "./cases/closing.ts";
 import { endingCases } from "./cases/ending.ts";
 import { enteringCases } from "./cases/entering.ts";
 import { forgettingCases } from "./cases/forgetting.ts";
+import { hintCases } from "./cases/hints.ts";
+import { coordinatorInstanceCases } from "./cases/instances.ts";
+import { coordinatorKeyCases } from "./cases/keys.ts";
 import { leaseCases } from "./cases/leases.ts";
 import { logCases } from "./cases/logs.ts";
 import { policyCases } from "./cases/policies.ts";
+import { coordinatorRaceCases } from "./cases/races.ts";
 import { stopCases } from "./cases/stops.ts";
 import { threadCases } from "./cases/threads.ts";
 import { coordinatorInvariants } from "./invariants.ts";
@@ -28,6 +32,10 @@ const cases: CoordinatorCase[] = [
   ...closingCases,
   ...stopCases,
   ...threadCases,
+  ...coordinatorRaceCases,
+  ...coordinatorKeyCases,
+  ...coordinatorInstanceCases,
+  ...hintCases,
 ];
 
 const settingTypes = {
