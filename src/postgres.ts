@@ -1,6 +1,10 @@
-/** Threads in PostgreSQL: pg, PGlite, Neon, postgres.js. */
-export type { Migration } from "./lib/stores/migration.ts";
+/** Threads and coordination in PostgreSQL: pg, PGlite, Neon, postgres.js. */
+export type { CoordinatorOptions } from "./lib/core/coordinator-options.ts";
+export { createPostgresCoordinator } from "./lib/coordination/postgres/coordinator.ts";
+export type { PostgresCoordinator, PostgresCoordinatorOptions } from "./lib/coordination/postgres/coordinator.ts";
+export { postgresCoordinatorSchema } from "./lib/coordination/postgres/schema.ts";
+export type { Migration } from "./lib/sql/migration.ts";
+export type { PostgresClient, PostgresResult, PostgresSchemaOptions } from "./lib/sql/postgres.ts";
 export { createPostgresStore } from "./lib/stores/postgres.ts";
-export type { PostgresClient, PostgresResult, PostgresStore, PostgresStoreOptions } from "./lib/stores/postgres.ts";
+export type { PostgresStore, PostgresStoreOptions } from "./lib/stores/postgres.ts";
 export { postgresSchema } from "./lib/stores/postgres-schema.ts";
-export type { PostgresSchemaOptions } from "./lib/stores/postgres-schema.ts";

@@ -3,13 +3,6 @@ import { ChatHandlerError, createInvalidRequest } from "../core/errors.ts";
 import { throwUsageError } from "../core/usage-error.ts";
 import type { StoredMessage, ThreadKey, ThreadPage } from "../core/store.ts";
 
-/** Throws for a name that SQL would have to escape. The limit leaves room for the endings that the stores add. */
-export function checkIdentifier(option: string, name: string): void {
-  if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(name)) {
-    throwUsageError(`${option} must be a name of at most 40 letters, digits and underscores, not ${JSON.stringify(name)}`);
-  }
-}
-
 /** Throws unless the value is a positive integer. */
 export function checkCount(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a whole number from 1, not ${String(value)}`);

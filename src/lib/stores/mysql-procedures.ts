@@ -5,7 +5,7 @@
  * locks rows without the gaps between them. A procedure first locks the row of its thread, so all that follows sees what
  * the previous holder of the lock has done.
  */
-import { checkIdentifier } from "./arguments.ts";
+import { checkIdentifier } from "../sql/identifier.ts";
 
 /** Quoted names of the tables. */
 export type MySqlTables = Record<"threads" | "messages" | "versions" | "activity", string>;

@@ -6,7 +6,7 @@ import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { mysqlProcedures, mysqlTables, type MySqlProcedureName } from "./mysql-procedures.ts";
 import { mysqlSchema, type MySqlSchemaOptions } from "./mysql-schema.ts";
-import { retry } from "./retry.ts";
+import { retry } from "../sql/retry.ts";
 import { readPage, readThread, type ThreadRow } from "./thread-row.ts";
 
 /**

@@ -1,15 +1,7 @@
 /** The PostgreSQL schema and its versions. */
 import { checkOptionNames } from "../core/usage-error.ts";
-import { checkIdentifier } from "./arguments.ts";
-import type { Migration } from "./migration.ts";
-
-/** Options of {@link postgresSchema}. */
-export interface PostgresSchemaOptions {
-  /** The PostgreSQL schema for all objects. It must exist. At most 40 letters, digits and underscores. @default "public" */
-  schema?: string | undefined;
-  /** The beginning of the names of tables, indexes and functions. At most 40 letters, digits and underscores. @default "chat_" */
-  prefix?: string | undefined;
-}
+import type { Migration } from "../sql/migration.ts";
+import { qualifyNames, type PostgresSchemaOptions } from "../sql/postgres.ts";
 
 /** The quoted names of the objects in the schema. */
 export type PostgresNames = Record<
@@ -18,10 +10,8 @@ export type PostgresNames = Record<
 >;
 
 /** Returns the names under a schema and a prefix. They are qualified, so they mean the same on every connection of a pool. */
-export function postgresNames({ schema = "public", prefix = "chat_" }: PostgresSchemaOptions): PostgresNames {
-  checkIdentifier("schema", schema);
-  checkIdentifier("prefix", prefix);
-  const name = (end: string): string => `"${schema}"."${prefix}${end}"`;
+export function postgresNames(options: PostgresSchemaOptions): PostgresNames {
+  const name = qualifyNames(options);
   return {
     threads: name("threads"),
     messages: name("messages"),

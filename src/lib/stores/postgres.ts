@@ -1,27 +1,18 @@
 /** Keeps threads in PostgreSQL, through the app's own client. */
-import { checkOptionNames, throwUsageError } from "../core/usage-error.ts";
+import { checkOptionNames } from "../core/usage-error.ts";
 import type { ThreadStore } from "../core/store.ts";
+import {
+  checkPostgresClient,
+  createPostgresQuery,
+  migratePostgres,
+  type PostgresClient,
+  type PostgresSchemaOptions,
+} from "../sql/postgres.ts";
 import { activityBelow, checkCount, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
-import { postgresNames, postgresSchema, type PostgresSchemaOptions } from "./postgres-schema.ts";
-import { retry } from "./retry.ts";
+import { postgresNames, postgresSchema } from "./postgres-schema.ts";
 import { readPage, readThread, type ThreadRow } from "./thread-row.ts";
-
-/**
- * The method of a client that the store calls. `Pool` and `Client` of pg, PGlite and Neon's `Pool` have it. For postgres.js, pass
- * `{ query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }`.
- */
-export interface PostgresClient {
-  /** Runs one statement with the values of `$1`, `$2` …, as a transaction of its own. */
-  query(text: string, values?: (string | null)[]): Promise<PostgresResult>;
-}
-
-/** The result of a statement. */
-export interface PostgresResult {
-  /** The rows, each an object with its columns. */
-  rows: unknown[];
-}
 
 /** Options of {@link createPostgresStore}. */
 export interface PostgresStoreOptions extends PostgresSchemaOptions {
@@ -44,9 +35,6 @@ export interface PostgresStore extends ThreadStore {
 /** A thread's row as one JSON text: drivers return bigints differently, and PGlite removes a byte order mark at the start of a text. */
 const threadRow = "json_build_array(thread_id, title, created_at, updated_at, activity)::text AS row";
 
-/** The most milliseconds for which a statement is retried that lost a conflict with another one. */
-const conflictTimeout = 5000;
-
 const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair");
 
 /**
@@ -64,29 +52,13 @@ const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair")
  * const store = createPostgresStore(new Pool({ connectionString: process.env.DATABASE_URL }), { migrate: true });
  */
 export function createPostgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): PostgresStore {
-  if (typeof client?.query !== "function") {
-    throwUsageError(
-      "createPostgresStore needs a client with query(text, values), for example new Pool() of pg. " +
-        "For postgres.js: { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) }",
-    );
-  }
+  checkPostgresClient("createPostgresStore", client);
   checkOptionNames("createPostgresStore", options, ["schema", "prefix", "migrate"]);
   const { migrate, ...schemaOptions } = options;
   const names = postgresNames(schemaOptions);
   const { threads, messages: table, activity } = names;
 
-  async function query<Row>(text: string, values: (string | null)[]): Promise<Row[]> {
-    try {
-      const { rows } = await retry(() => client.query(text, values), isConflict, conflictTimeout);
-      return rows as Row[];
-    } catch (error) {
-      if (!isMissingSchema(error)) throw error;
-      throw new Error(
-        "The tables of the chat store are missing or old. Pass `migrate: true` to the store, or call `await store.migrate()` first.",
-        { cause: error },
-      );
-    }
-  }
+  const query = createPostgresQuery(client, "store");
 
   async function queryThreads(text: string, values: string[]): Promise<ThreadRow[]> {
     const rows = await query<{ row: string }>(text, values);
@@ -98,7 +70,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
 
   const store: PostgresStore = {
     async migrate() {
-      await retry(() => client.query(migration(schemaOptions, names.versions)), isConflict, conflictTimeout);
+      await migratePostgres(client, names.versions, postgresSchema(schemaOptions));
     },
 
     async listMessages(key, { last } = {}) {
@@ -191,32 +163,4 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
     },
   };
   return migrateFirst(store, migrate);
-}
-
-/** Returns one statement that applies the missing steps: one transaction, in one process at a time. */
-function migration(options: PostgresSchemaOptions, versions: string): string {
-  const steps = postgresSchema(options).map(({ version, sql }) => `IF v_version < ${version} THEN${sql}END IF;`);
-  return `DO $migration$
-DECLARE
-  v_version integer := 0;
-BEGIN
-  PERFORM pg_advisory_xact_lock(hashtext('${versions}'));
-  IF to_regclass('${versions}') IS NOT NULL THEN
-    SELECT max(version) INTO v_version FROM ${versions};
-  END IF;
-  ${steps.join("\n  ")}
-END
-$migration$`;
-}
-
-/** Returns whether the statement only failed because it met another one: a serialization failure or a deadlock. */
-function isConflict(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return code === "40001" || code === "40P01";
-}
-
-/** Returns whether a table, function, column, sequence or schema is missing. */
-function isMissingSchema(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return code === "42P01" || code === "42883" || code === "42703" || code === "3F000";
 }

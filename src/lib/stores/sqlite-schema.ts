@@ -1,7 +1,7 @@
 /** The SQLite schema and its versions. */
 import { checkOptionNames } from "../core/usage-error.ts";
-import { checkIdentifier } from "./arguments.ts";
-import type { Migration } from "./migration.ts";
+import { checkIdentifier } from "../sql/identifier.ts";
+import type { Migration } from "../sql/migration.ts";
 
 /** Options of {@link sqliteSchema}. */
 export interface SqliteSchemaOptions {

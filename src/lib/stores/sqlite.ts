@@ -4,7 +4,7 @@ import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
 import { activityBelow, checkCount, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
-import { retry } from "./retry.ts";
+import { retry } from "../sql/retry.ts";
 import { sqliteSchema, sqliteTables, type SqliteSchemaOptions } from "./sqlite-schema.ts";
 import { sqliteStatements, type SqliteStatements } from "./sqlite-statements.ts";
 

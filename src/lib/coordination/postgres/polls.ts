@@ -1,0 +1,62 @@
+/** Sends the polls of one tick as one statement: an instance with a thousand turns sends a few statements, not a thousand. */
+import type { PostgresQuery } from "../../sql/postgres.ts";
+
+/** A check of a ticket, or a reading of a log. */
+type Kind = "ticket" | "read";
+
+/** The result of one poll, as the database returns it. */
+export interface PollRow {
+  kind: Kind;
+  /** The index of the call among the calls of its kind. */
+  number: number;
+  outcome: string | null;
+  slice: string | null;
+}
+
+/** The most calls in one statement. It bounds the response: a slice has up to 256 KiB. */
+const maxCalls = 64;
+
+interface Call {
+  kind: Kind;
+  /** The arguments, in the form that the function in the database expects. */
+  values: readonly unknown[];
+  resolve: (row: PollRow) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * Returns a function that polls. Calls of the same tick share a statement, and its failure.
+ *
+ * @param settings - The last parameters of the function in the database.
+ */
+export function createPolls(
+  query: PostgresQuery,
+  pollFunction: string,
+  settings: readonly string[],
+): (kind: Kind, values: readonly unknown[]) => Promise<PollRow> {
+  let calls: Call[] = [];
+  const text = `SELECT kind, number, outcome, slice FROM ${pollFunction}($1, $2, $3::bigint, $4::bigint, $5::bigint)`;
+
+  async function send(batch: readonly Call[]): Promise<void> {
+    const byKind = { ticket: batch.filter(({ kind }) => kind === "ticket"), read: batch.filter(({ kind }) => kind === "read") };
+    const valuesOf = (kind: Kind): string => JSON.stringify(byKind[kind].map(({ values }) => values));
+    try {
+      const rows = await query<PollRow>(text, [valuesOf("ticket"), valuesOf("read"), ...settings]);
+      for (const row of rows) byKind[row.kind][row.number]!.resolve(row);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  function flush(): void {
+    const all = calls;
+    calls = [];
+    for (let first = 0; first < all.length; first += maxCalls) void send(all.slice(first, first + maxCalls));
+  }
+
+  return (kind, values) =>
+    new Promise((resolve, reject) => {
+      calls.push({ kind, values, resolve, reject });
+      if (calls.length === 1) queueMicrotask(flush);
+    });
+}
