@@ -16,7 +16,7 @@ export function describeWith(what: string, isThere: boolean, remedy: string): ty
 }
 
 /** Variables that hold the address of a server. */
-export type Variable = "DATABASE_URL" | "MYSQL_URL" | "REDIS_URL";
+export type Variable = "DATABASE_URL" | "PGBOUNCER_URL" | "MYSQL_URL" | "REDIS_URL";
 
 /** What to do where a test needs the server whose address is in this variable; `script` runs the test. */
 export const remedyFor = (variable: Variable, script = "npm test"): string =>

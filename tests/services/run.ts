@@ -1,12 +1,13 @@
 /**
- * Runs a command with a private PostgreSQL, MariaDB and Redis beside it, in `DATABASE_URL`, `MYSQL_URL` and `REDIS_URL`; those that are
- * already set are used as they are. A server that is not installed is left out, except on CI.
+ * Runs a command with a private PostgreSQL, MariaDB and Redis beside it, in `DATABASE_URL`, `MYSQL_URL` and `REDIS_URL`, and a PgBouncer in front
+ * of the PostgreSQL, in `PGBOUNCER_URL`. Those that are already set are used as they are. A server that is not installed is left out, except on CI.
  *
  * For example `npx node tests/services/run.ts npm test`.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { startMysql } from "./mysql.ts";
+import { startPgBouncer } from "./pgbouncer.ts";
 import { startPostgres } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
 import type { Variable } from "./include.ts";
@@ -36,6 +37,8 @@ async function serve(variable: Variable, start: () => Promise<Service>): Promise
 
 try {
   await serve("DATABASE_URL", () => startPostgres(careless.postgres));
+  const { DATABASE_URL } = env;
+  if (DATABASE_URL !== undefined) await serve("PGBOUNCER_URL", () => startPgBouncer(DATABASE_URL));
   await serve("MYSQL_URL", () => startMysql(careless.mysql));
   await serve("REDIS_URL", () => startRedis());
   const child = spawn(command, args, { stdio: "inherit", env });
@@ -44,5 +47,5 @@ try {
   const [code] = await once(child, "exit");
   process.exitCode = Number(code ?? 1);
 } finally {
-  for (const service of services) await service.stop();
+  for (const service of services.reverse()) await service.stop();
 }
