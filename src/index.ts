@@ -4,6 +4,21 @@ export type { ChatHandler } from "./lib/chat/create-chat-handler.ts";
 export type { AdmitContext, AdmitResult, AuthorizeResult, ChatHandlerOptions } from "./lib/chat/options.ts";
 export { allowAnyone } from "./lib/core/authorize.ts";
 export type { Authorized, ErrorContext, RequestContext, TurnContext } from "./lib/core/context.ts";
+export type { CoordinatorOptions } from "./lib/core/coordinator-options.ts";
+export type {
+  Coordinator,
+  CoordinatorEntrance,
+  CoordinatorHint,
+  CoordinatorSettings,
+  EntryPolicy,
+  Follower,
+  LogSlice,
+  Ticket,
+  TicketKey,
+  TicketRequest,
+  TicketStatus,
+  TurnKey,
+} from "./lib/core/coordinator.ts";
 export { ChatHandlerError } from "./lib/core/errors.ts";
 export type { ChatHandlerErrorCode, ChatHandlerErrorOptions } from "./lib/core/errors.ts";
 export type { Limits, PartialOptions, Timeouts } from "./lib/core/limits.ts";

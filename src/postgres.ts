@@ -1,5 +1,4 @@
 /** Threads and coordination in PostgreSQL: pg, PGlite, Neon, postgres.js. */
-export type { CoordinatorOptions } from "./lib/core/coordinator-options.ts";
 export { createPostgresCoordinator } from "./lib/coordination/postgres/coordinator.ts";
 export type { PostgresCoordinator, PostgresCoordinatorOptions } from "./lib/coordination/postgres/coordinator.ts";
 export { postgresCoordinatorSchema } from "./lib/coordination/postgres/schema.ts";

@@ -134,6 +134,7 @@ export interface CoordinatorSettings {
  * The log is ASCII text that only grows. Its positions are characters.
  */
 export interface Coordinator {
+  /** How often the handler calls it, and for how long it keeps what. */
   readonly settings: CoordinatorSettings;
 
   /**

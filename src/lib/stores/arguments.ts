@@ -1,6 +1,5 @@
 /** Checks the arguments of a store, so that an error names the mistake before the database sees it. */
 import { ChatHandlerError, createInvalidRequest } from "../core/errors.ts";
-import { throwUsageError } from "../core/usage-error.ts";
 import type { StoredMessage, ThreadKey, ThreadPage } from "../core/store.ts";
 
 /** Throws unless the value is a positive integer. */

@@ -84,7 +84,15 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
 
     async enter(turn, { concurrency, maxQueued }, { follower }) {
       const { owner, threadId, responseId, attempt, promptId, promptDigest } = turn;
-      const values = [ticketJson({ ...turn, place: "" }), concurrency, String(maxQueued), JSON.stringify(follower), lease, follow, retention];
+      const values = [
+        ticketJson({ ...turn, place: "" }),
+        concurrency,
+        String(maxQueued),
+        JSON.stringify(follower),
+        lease,
+        follow,
+        retention,
+      ];
       const row = await call<string>(names.enter, "$1, $2, $3::bigint, $4, $5::bigint, $6::bigint, $7::bigint", values);
       return readEntrance(JSON.parse(row), { owner, threadId, responseId, attempt, promptId, promptDigest });
     },

@@ -68,7 +68,7 @@ BEGIN
   IF v_ticket.id IS NULL THEN RETURN 'false'; END IF;
   IF v_ticket.is_open THEN RETURN v_ticket.log_length; END IF;
   DELETE FROM ${stops} WHERE turn = v_ticket.turn;
-  PERFORM ${sweep}(p_retention);
+  PERFORM ${sweep}();
   RETURN 'true';
 END
 $function$;`;
@@ -80,7 +80,7 @@ $function$;`;
  * The latest attempt is ordered by `id + 0`, so that the planner cannot search the primary key from its end.
  */
 function readLog({ readLog, follow, tickets, log }: CoordinatorNames): string {
-  return `CREATE FUNCTION ${readLog}(p_read json, p_follow bigint, p_retention bigint, OUT outcome text, OUT slice text) LANGUAGE plpgsql AS $function$
+  return `CREATE FUNCTION ${readLog}(p_read json, p_follow bigint, OUT outcome text, OUT slice text) LANGUAGE plpgsql AS $function$
 DECLARE
   v_turn bytea := ${digest("(p_read->>0) || (p_read->>1)")};
   v_position bigint := p_read->>3;
@@ -96,7 +96,7 @@ BEGIN
     PERFORM FROM ${tickets} WHERE thread = v_ticket.thread AND is_open AND place < v_ticket.place AND expires_at > v_now;
     v_state := CASE WHEN FOUND THEN 'waiting' ELSE 'running' END;
     PERFORM ${follow}(v_ticket.id, p_read->>4, p_follow);
-  ELSIF coalesce(v_ticket.left_at, v_ticket.expires_at) + ${milliseconds("p_retention")} > v_now THEN
+  ELSIF coalesce(v_ticket.left_at, v_ticket.expires_at) + ${milliseconds("v_ticket.retention")} > v_now THEN
     v_state := CASE WHEN v_ticket.is_ended THEN 'ended' ELSE 'lost' END;
   ELSE
     RETURN;
@@ -131,7 +131,7 @@ BEGIN
   END LOOP;
   kind := 'read';
   FOR v_call, number IN SELECT call, place - 1 FROM json_array_elements(p_reads::json) WITH ORDINALITY AS calls (call, place) LOOP
-    SELECT * INTO outcome, slice FROM ${readLog}(v_call, p_follow, p_retention);
+    SELECT * INTO outcome, slice FROM ${readLog}(v_call, p_follow);
     RETURN NEXT;
   END LOOP;
 END

@@ -50,8 +50,8 @@ BEGIN
     SELECT is_stopped AND NOT is_open AND NOT is_ended INTO v_is_stopped FROM ${tickets} WHERE turn = v_turn ORDER BY id + 0 DESC LIMIT 1;
     DELETE FROM ${stops} WHERE turn = v_turn AND expires_at > v_now;
     v_is_stopped := FOUND OR coalesce(v_is_stopped, false);
-    INSERT INTO ${tickets} (place, expires_at, sweep_at, is_stopped, thread, turn, prompt, response, attempt)
-    VALUES (greatest(v_place + 1, extract(epoch FROM v_now) * 1000000), v_now + ${milliseconds("p_lease")},
+    INSERT INTO ${tickets} (place, retention, expires_at, sweep_at, is_stopped, thread, turn, prompt, response, attempt)
+    VALUES (greatest(v_place + 1, extract(epoch FROM v_now) * 1000000), p_retention, v_now + ${milliseconds("p_lease")},
       v_now + ${milliseconds("(p_lease + p_retention)")}, v_is_stopped, v_thread, v_turn, v_prompt, v_request->>1, v_request->>2)
     RETURNING * INTO v_ticket;
   END IF;
@@ -130,7 +130,7 @@ BEGIN
   IF FOUND THEN RETURN 'requested'; END IF;
   v_now := clock_timestamp();
   SELECT * INTO v_ticket FROM ${tickets} WHERE turn = v_turn ORDER BY id + 0 DESC LIMIT 1;
-  IF v_ticket.is_ended AND v_ticket.left_at + ${milliseconds("p_retention")} > v_now THEN RETURN 'ended'; END IF;
+  IF v_ticket.is_ended AND v_ticket.left_at + ${milliseconds("v_ticket.retention")} > v_now THEN RETURN 'ended'; END IF;
   INSERT INTO ${stops} VALUES (v_turn, v_now + ${milliseconds("p_retention")}) ON CONFLICT (turn) DO UPDATE SET expires_at = excluded.expires_at;
   RETURN 'recorded';
 END

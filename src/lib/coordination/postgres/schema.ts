@@ -48,7 +48,7 @@ INSERT INTO ${names.versions} VALUES (1);
  *   is in an index, and pages have room for the next version of a row, so these updates leave the indexes alone.
  * - `turn_log`: pieces of at most 32 KiB, so that a slice of a long log is read without the rest.
  *
- * Everything else that comes from clients is a SHA-256 digest, so that it fits into an index entry at any length.
+ * `retention` is that of the instance that entered, in milliseconds. Everything else that comes from clients is a SHA-256 digest, so that it fits into an index entry at any length.
  */
 function tables({ slots, tickets, followers, stops, log }: CoordinatorNames, prefix: string): string {
   return `CREATE UNLOGGED TABLE ${slots} (
@@ -59,6 +59,7 @@ CREATE UNLOGGED TABLE ${tickets} (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   place bigint NOT NULL,
   log_length bigint NOT NULL DEFAULT 0,
+  retention bigint NOT NULL,
   expires_at timestamptz NOT NULL,
   left_at timestamptz,
   sweep_at timestamptz NOT NULL,

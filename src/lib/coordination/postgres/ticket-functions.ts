@@ -67,8 +67,8 @@ BEGIN
   SELECT * INTO v_ticket FROM ${tickets} WHERE turn = v_turn AND attempt = p_ticket->>2;
   IF FOUND THEN RETURN v_ticket; END IF;
   v_expires := clock_timestamp() + ${milliseconds("p_lease")};
-  INSERT INTO ${tickets} (place, expires_at, sweep_at, is_stopped, thread, turn, prompt, response, attempt)
-  VALUES (split_part(p_ticket->>4, '.', 2)::bigint, v_expires, v_expires + ${milliseconds("p_retention")}, false,
+  INSERT INTO ${tickets} (place, retention, expires_at, sweep_at, is_stopped, thread, turn, prompt, response, attempt)
+  VALUES (split_part(p_ticket->>4, '.', 2)::bigint, p_retention, v_expires, v_expires + ${milliseconds("p_retention")}, false,
     v_thread, v_turn, ${digest("p_ticket->>3")}, p_ticket->>1, p_ticket->>2)
   RETURNING * INTO v_ticket;
   RETURN v_ticket;
@@ -138,7 +138,7 @@ $function$;`;
  * but here, if the ticket is to be kept longer.
  */
 function sweep({ sweep, tickets, followers, stops, log }: CoordinatorNames): string {
-  return `CREATE FUNCTION ${sweep}(p_retention bigint) RETURNS void LANGUAGE plpgsql AS $function$
+  return `CREATE FUNCTION ${sweep}() RETURNS void LANGUAGE plpgsql AS $function$
 DECLARE
   v_ticket ${tickets};
   v_now timestamptz := clock_timestamp();
@@ -147,7 +147,7 @@ DECLARE
   v_count bigint;
 BEGIN
   FOR v_ticket IN SELECT * FROM ${tickets} WHERE sweep_at <= v_now ORDER BY sweep_at LIMIT 8 FOR UPDATE SKIP LOCKED LOOP
-    v_until := coalesce(v_ticket.left_at, v_ticket.expires_at) + ${milliseconds("p_retention")};
+    v_until := coalesce(v_ticket.left_at, v_ticket.expires_at) + ${milliseconds("v_ticket.retention")};
     IF v_until > v_now THEN
       UPDATE ${tickets} SET sweep_at = v_until WHERE id = v_ticket.id;
       CONTINUE;

@@ -1,0 +1,296 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client, Pool, type PoolConfig } from "pg";
+import { afterAll, describe, expect, test } from "vitest";
+import type { Ticket } from "../../src/lib/core/coordinator.ts";
+import { createPostgresCoordinator, type PostgresCoordinator, type PostgresCoordinatorOptions } from "../../src/postgres.ts";
+import { describeWith, installed, remedyFor } from "../services/include.ts";
+import { enter, queue, reader, testPostgresCoordinator, turn, type Connection } from "./postgres-cases.ts";
+
+type Sql = { unsafe(text: string, values?: (string | null)[]): Promise<unknown[]>; end(): Promise<void> };
+const postgres = await installed<(url: string, options: object) => Sql>("../services/node_modules/postgres/src/index.js");
+
+const connectionString = process.env.DATABASE_URL ?? "";
+const pooledConnectionString = process.env.PGBOUNCER_URL ?? "";
+
+describeWith(
+  "PostgreSQL",
+  connectionString !== "",
+  remedyFor("DATABASE_URL"),
+)("PostgreSQL", () => {
+  const admin = new Pool({ connectionString, max: 5 });
+  const schemas: string[] = [];
+  afterAll(async () => {
+    for (const schema of schemas) await admin.query(`DROP SCHEMA "${schema}" CASCADE`);
+    await admin.end();
+  }, 120_000);
+
+  /** Everything of a test is in a schema of its own, so that runs do not meet. */
+  async function newSchema(): Promise<string> {
+    const schema = `test_${randomUUID().replaceAll("-", "").slice(0, 30)}`;
+    await admin.query(`CREATE SCHEMA "${schema}"`);
+    schemas.push(schema);
+    return schema;
+  }
+
+  function openPool(config: PoolConfig = {}): Connection {
+    const pool = new Pool({ connectionString, max: 5, ...config });
+    return { query: pool.query.bind(pool), close: () => pool.end() };
+  }
+
+  testPostgresCoordinator("pg Pool", { open: openPool, newSchema, waits: true });
+
+  describeWith(
+    "PgBouncer",
+    pooledConnectionString !== "",
+    remedyFor("PGBOUNCER_URL"),
+  )("PgBouncer", () => {
+    const open = () => openPool({ connectionString: pooledConnectionString });
+    testPostgresCoordinator("pg Pool through PgBouncer in transaction mode", { open, newSchema, waits: false });
+  });
+
+  describeWith(
+    "postgres.js",
+    postgres !== undefined,
+    "npm install --prefix tests/services",
+  )("postgres.js", () => {
+    const open = (): Connection => {
+      const sql = postgres!(connectionString, { max: 5, onnotice() {} });
+      return { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }), close: () => sql.end() };
+    };
+    testPostgresCoordinator("postgres.js", { open, newSchema, waits: false });
+  });
+
+  async function create(options?: PostgresCoordinatorOptions): Promise<{ one: PostgresCoordinator; schema: string }> {
+    const schema = await newSchema();
+    const one = createPostgresCoordinator(admin, { schema, ...options });
+    await one.migrate();
+    return { one, schema };
+  }
+
+  describe.each(["read committed", "repeatable read", "serializable"])("with %s", (level) => {
+    const options = `-c default_transaction_isolation=${level.replace(" ", "\\ ")}`;
+
+    test("turns that enter on several instances at once run one at a time, in the order of their places", async () => {
+      const { schema } = await create();
+      const clients = Array.from({ length: 3 }, () => openPool({ options, max: 3 }));
+      const instances = clients.map((client) => createPostgresCoordinator(client, { schema }));
+      const running = new Map<string, string>();
+      const order: Record<string, Ticket[]> = { a: [], b: [] };
+
+      async function run(instance: PostgresCoordinator, threadId: string, responseId: string): Promise<void> {
+        const ticket = await enter(instance, turn(responseId, { threadId }));
+        while ((await instance.check(ticket)).state !== "granted") await sleep(5);
+        expect(running.get(threadId)).toBeUndefined();
+        running.set(threadId, responseId);
+        order[threadId]!.push(ticket);
+        await Promise.all([instance.start(ticket), instance.append(ticket, 0, "text"), instance.renew(ticket)]);
+        await sleep(1);
+        running.delete(threadId);
+        expect(await instance.end(ticket, 4, "end")).toBe(true);
+      }
+
+      await Promise.all(
+        instances.flatMap((instance, index) =>
+          Array.from({ length: 10 }, (_, count) => run(instance, count % 2 === 0 ? "a" : "b", `${index}.${count}`)),
+        ),
+      );
+      for (const tickets of Object.values(order)) {
+        expect(tickets).toHaveLength(15);
+        const places = tickets.map(({ place }) => Number(place.split(".")[1]));
+        expect(places).toEqual(places.toSorted((a, b) => a - b));
+      }
+      for (const client of clients) await client.close();
+    });
+
+    test("of calls that meet on one turn, joins and closes agree, and text is added once", async () => {
+      const { schema } = await create();
+      const [first, second] = [openPool({ options }), openPool({ options })];
+      const [one, other] = [createPostgresCoordinator(first, { schema }), createPostgresCoordinator(second, { schema })];
+      const outcomes = new Set<string>();
+      for (let round = 0; round < 30; round++) {
+        const ticket = await enter(one, turn(`turn ${round}`, { threadId: String(round) }));
+        const [entrance, isClosed, stopped, ...statuses] = await Promise.all([
+          other.enter({ ...turn(`turn ${round}`, { threadId: String(round) }), attempt: "second" }, queue, reader),
+          one.close(ticket, { unlessFollowed: true }),
+          other.stop(ticket),
+          one.append(ticket, 0, "0123456789"),
+          other.append(ticket, 0, "01234"),
+          one.renew(ticket),
+          other.check(ticket),
+        ]);
+        expect(entrance.kind).toBe(isClosed ? "entered" : "joined");
+        expect(stopped).toBe("requested");
+        expect(statuses.map(({ state }) => state)).toEqual(["granted", "granted", "granted", "granted"]);
+        expect(await one.check(ticket)).toMatchObject({ isStopRequested: true, logLength: 10 });
+        expect(await other.read(ticket, ticket.attempt, 0, reader)).toMatchObject({ data: "0123456789" });
+        const ends = await Promise.all([one.end(ticket, 10, "end"), other.end(ticket, 10, "end")]);
+        expect(ends.filter(Boolean)).toHaveLength(1);
+        expect(await other.read(ticket, ticket.attempt, 0, reader)).toMatchObject({ data: "0123456789end", state: "ended" });
+        outcomes.add(entrance.kind);
+      }
+      await first.close();
+      await second.close();
+    });
+
+    test("the isolation level of the connections is the one asked for", async () => {
+      const client = openPool({ options });
+      expect(await client.query("SHOW transaction_isolation")).toMatchObject({ rows: [{ transaction_isolation: level }] });
+      await client.close();
+    });
+  });
+
+  /** A transaction that the test holds open while the coordinator waits for it. */
+  async function begin(): Promise<Client> {
+    const client = new Client({ connectionString });
+    await client.connect();
+    await client.query("BEGIN");
+    return client;
+  }
+
+  async function untilWaiting(schema: string, count = 1): Promise<void> {
+    for (;;) {
+      const text = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND position($1 IN query) > 0";
+      const { rows } = await admin.query(text, [schema]);
+      if (rows.length >= count) return;
+      await sleep(10);
+    }
+  }
+
+  test("a close that waited for a join sees the follower, and an entry that waited for a close does not join", async () => {
+    const { one, schema } = await create();
+    const ticket = await enter(one, turn("a"));
+    const other = await begin();
+    const inOther = createPostgresCoordinator(other, { schema });
+    expect(await inOther.enter(turn("a", { attempt: "joins" }), queue, reader)).toMatchObject({ kind: "joined" });
+    const closing = one.close(ticket, { unlessFollowed: true });
+    await untilWaiting(schema);
+    await other.query("COMMIT");
+    expect(await closing).toBe(false);
+
+    await one.unfollow(ticket, reader);
+    await other.query("BEGIN");
+    expect(await inOther.close(ticket, { unlessFollowed: true })).toBe(true);
+    const entering = one.enter(turn("a", { attempt: "second" }), queue, reader);
+    await untilWaiting(schema);
+    await other.query("COMMIT");
+    expect(await entering).toMatchObject({ kind: "entered", ahead: 1 });
+    await other.end();
+  });
+
+  test("a turn that waited for the renewal of an expired ticket ahead is not granted, and the other way around", async () => {
+    const { one, schema } = await create({ leaseMs: 1000 });
+    const expire = (...tickets: Ticket[]) =>
+      admin.query(`UPDATE "${schema}".chat_tickets SET expires_at = now() - interval '1 second' WHERE attempt = ANY($1)`, [
+        tickets.map(({ attempt }) => JSON.stringify(attempt)),
+      ]);
+    const a = await enter(one, turn("a"));
+    const b = await enter(one, turn("b"));
+    await expire(a, b);
+    const other = await begin();
+    const inOther = createPostgresCoordinator(other, { schema });
+    expect(await inOther.renew(a)).toMatchObject({ state: "granted" });
+    const renewing = one.renew(b);
+    await untilWaiting(schema);
+    await other.query("COMMIT");
+    expect(await renewing).toMatchObject({ state: "waiting" });
+
+    await expire(a, b);
+    await other.query("BEGIN");
+    expect(await inOther.renew(b)).toMatchObject({ state: "granted" });
+    const late = one.renew(a);
+    await untilWaiting(schema);
+    await other.query("COMMIT");
+    expect(await late).toMatchObject({ state: "lost" });
+    await other.end();
+  });
+
+  test("nothing is asked of a connection that another statement was on", async () => {
+    const client = openPool({ maxUses: 1 }); // a new connection for each statement
+    const coordinator = createPostgresCoordinator(client, { schema: await newSchema(), migrate: true });
+    const ticket = await enter(coordinator, turn("a"));
+    expect(await coordinator.append(ticket, 0, "text")).toMatchObject({ state: "granted", logLength: 4 });
+    expect(await coordinator.read(ticket, undefined, 0, reader)).toMatchObject({ data: "text" });
+    expect(await coordinator.end(ticket, 4, "")).toBe(true);
+    await client.close();
+  });
+
+  test("polls write nothing while nothing changes, and renewals and appends leave the indexes alone", async () => {
+    const { one, schema } = await create();
+    const [first, second] = [await enter(one, turn("a")), await enter(one, turn("b"))];
+    await one.read(first, undefined, 0, reader);
+
+    const client = await begin();
+    const inClient = createPostgresCoordinator(client, { schema });
+    await Promise.all([inClient.check(first), inClient.check(second), inClient.read(first, undefined, 0, reader)]);
+    const { rows } = await client.query("SELECT pg_current_xact_id_if_assigned() AS id");
+    expect(rows).toEqual([{ id: null }]);
+
+    // Few enough for a page: within a transaction, no room is reclaimed.
+    for (let count = 0; count < 5; count++) {
+      await inClient.renew(first);
+      await inClient.append(first, count, "x");
+    }
+    const stats = await client.query(
+      `SELECT n_tup_upd::integer AS updates, n_tup_hot_upd::integer AS hot FROM pg_stat_xact_user_tables WHERE schemaname = $1 AND relname = 'chat_tickets'`,
+      [schema],
+    );
+    expect(stats.rows).toEqual([{ updates: 10, hot: 10 }]);
+    await client.query("ROLLBACK");
+    await client.end();
+  });
+
+  // Whatever the planner knows of the tables must not come to matter.
+  test.for(["nothing", "one ticket", "everything"])(
+    "a call reads few pages among many tickets, with statistics of %s",
+    async (analyzed) => {
+      const { one, schema } = await create();
+      const ticket = await enter(one, turn("a"));
+      await enter(one, turn("b"));
+      await one.append(ticket, 0, "text");
+      const analyze = () =>
+        admin.query(`ANALYZE "${schema}".chat_tickets, "${schema}".chat_turn_log, "${schema}".chat_followers, "${schema}".chat_stops`);
+      if (analyzed === "one ticket") await analyze();
+      await admin.query(`INSERT INTO "${schema}".chat_tickets (place, retention, expires_at, sweep_at, is_stopped, is_open, thread, turn, prompt, response, attempt)
+      SELECT n, 1, now() + interval '1 hour', now() + interval '1 hour', false, n % 10 = 0, sha256(n::text::bytea), sha256(n::text::bytea), '', n, n FROM generate_series(1, 20000) n`);
+      await admin.query(`INSERT INTO "${schema}".chat_turn_log SELECT n / 20, n, 'text' FROM generate_series(1000, 50000) n`);
+      await admin.query(
+        `INSERT INTO "${schema}".chat_followers SELECT n, '', now() + interval '1 hour' FROM generate_series(1000, 20000) n`,
+      );
+      await admin.query(
+        `INSERT INTO "${schema}".chat_stops SELECT sha256(n::text::bytea), now() + interval '1 hour' FROM generate_series(1, 20000) n`,
+      );
+      if (analyzed === "everything") await analyze();
+
+      const [thread, response, attempt] = [JSON.stringify(["ada", "thread"]), '"a"', JSON.stringify(ticket.attempt)];
+      const json = JSON.stringify([thread, response, attempt, '["prompt","digest"]', ticket.place]);
+      const read = JSON.stringify([[thread, response, null, 0, '"reader"']]);
+      const client = new Client({ connectionString });
+      await client.connect();
+      for (const call of [
+        `chat_renew_ticket('${json}', 10000, 1000)`,
+        `chat_append_text('${json}', 4, '', 10000, 1000)`,
+        `chat_poll_turns('[${json}]', '${read}', 10000, 10000, 1000)`,
+        `chat_stop_turn('${thread}', '"none"', 1000)`,
+        `chat_enter_turn('${json}', 'queue', 5, '"reader"', 10000, 10000, 1000)`,
+        `chat_close_turn('${json}', 'unless followed', 10000, 1000)`,
+        `chat_start_turn('${json}', 10000, 1000)`,
+        `chat_end_turn('${json}', 4, 'end', 10000, 1000)`,
+      ]) {
+        let plan = "";
+        // A first call also reads the catalogue; from the sixth on, the plans are made without a look at the values.
+        for (let round = 0; round < 8; round++) {
+          await client.query("BEGIN");
+          const { rows } = await client.query<Record<string, string>>(`EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM "${schema}".${call}`);
+          await client.query("ROLLBACK");
+          plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+        }
+        const [, pages] = /Buffers: shared hit=(\d+)/.exec(plan) ?? [];
+        used[call] = Number(pages);
+      }
+      // The tables have 400 to 800 pages.
+      expect(Object.entries(used).filter(([, pages]) => !(pages < 100))).toEqual([]);
+      await client.end();
+    },
+  );
+});
