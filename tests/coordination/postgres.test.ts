@@ -267,6 +267,7 @@ describeWith(
       const read = JSON.stringify([[thread, response, null, 0, '"reader"']]);
       const client = new Client({ connectionString });
       await client.connect();
+      const used: Record<string, number> = {};
       for (const call of [
         `chat_renew_ticket('${json}', 10000, 1000)`,
         `chat_append_text('${json}', 4, '', 10000, 1000)`,

@@ -51,13 +51,14 @@ $function$;`;
  * Returns the row of a ticket. If there is none, the place says why: with the slot's epoch, the ticket has left and was swept, and the result is NULL. With
  * another one, the database has forgotten it, and it is accepted again.
  */
-function findTicket({ findTicket, lockThread, tickets }: CoordinatorNames): string {
+function findTicket({ findTicket, lockThread, tickets, stops }: CoordinatorNames): string {
   return `CREATE FUNCTION ${findTicket}(p_ticket json, p_lease bigint, p_retention bigint) RETURNS ${tickets} LANGUAGE plpgsql AS $function$
 DECLARE
   v_thread bytea;
   v_turn bytea := ${digest("(p_ticket->>0) || (p_ticket->>1)")};
   v_ticket ${tickets};
   v_expires timestamptz;
+  v_is_stopped boolean;
 BEGIN
   SELECT * INTO v_ticket FROM ${tickets} WHERE turn = v_turn AND attempt = p_ticket->>2;
   IF FOUND THEN RETURN v_ticket; END IF;
@@ -66,9 +67,11 @@ BEGIN
   IF ${lockThread}(v_thread) = split_part(p_ticket->>4, '.', 1)::bigint THEN RETURN NULL; END IF;
   SELECT * INTO v_ticket FROM ${tickets} WHERE turn = v_turn AND attempt = p_ticket->>2;
   IF FOUND THEN RETURN v_ticket; END IF;
+  DELETE FROM ${stops} WHERE turn = v_turn AND expires_at > clock_timestamp();
+  v_is_stopped := FOUND;
   v_expires := clock_timestamp() + ${milliseconds("p_lease")};
   INSERT INTO ${tickets} (place, retention, expires_at, sweep_at, is_stopped, thread, turn, prompt, response, attempt)
-  VALUES (split_part(p_ticket->>4, '.', 2)::bigint, p_retention, v_expires, v_expires + ${milliseconds("p_retention")}, false,
+  VALUES (split_part(p_ticket->>4, '.', 2)::bigint, p_retention, v_expires, v_expires + ${milliseconds("p_retention")}, v_is_stopped,
     v_thread, v_turn, ${digest("p_ticket->>3")}, p_ticket->>1, p_ticket->>2)
   RETURNING * INTO v_ticket;
   RETURN v_ticket;

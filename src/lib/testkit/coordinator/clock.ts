@@ -17,7 +17,8 @@ export function createClock(advance: ((ms: number) => Promise<void>) | undefined
       time += ms;
       await advance(ms);
     },
-    now: () => time,
+    // The clock that `advance` sets forward may also run by itself.
+    now: () => time + performance.now(),
   };
 }
 
