@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { CoordinatorHint } from "../../src/lib/core/coordinator.ts";
+import type { Coordinator, CoordinatorHint } from "../../src/lib/core/coordinator.ts";
 import { createRedisCoordinator, type RedisCoordinatorOptions } from "../../src/redis.ts";
+import { testCoordinator, type CoordinatorSubject, type CoordinatorTimes } from "../../src/testkit.ts";
 import { describeWith, remedyFor } from "../services/include.ts";
 import { hasRedisServer, startRedisCluster, type RedisCluster } from "../services/redis.ts";
 import { clusterOpeners, openers, type OpenClients } from "./redis-clients.ts";
@@ -10,11 +11,46 @@ import { enter, me, queue, thread, turn } from "./turns.ts";
 
 const url = process.env.REDIS_URL ?? "";
 
+type Opened = Coordinator & { prefix: string; disconnect(): Promise<unknown> };
+
+interface SubjectOptions {
+  open: OpenClients;
+  hints: boolean;
+  sharded?: boolean;
+  /** The addresses of all servers. */
+  urls(): string[];
+}
+
+/** Subjects of the kit. They leave their keys to expire, within seconds. */
+function subjectOf({ open, hints, sharded, urls }: SubjectOptions): CoordinatorSubject<Opened> {
+  async function create(times: CoordinatorTimes, prefix: string): Promise<Opened> {
+    const { client, subscriber, close } = await open(urls()[0]!);
+    return { ...createRedisCoordinator(client, { ...times, prefix, sharded, ...(hints && { subscriber }) }), prefix, disconnect: close };
+  }
+  return {
+    create: (times) => create(times, `test:${randomUUID()}:`),
+    peer: ({ prefix }, times) => create(times, prefix),
+    hints,
+    async destroy({ disconnect }) {
+      await disconnect();
+    },
+    async forget({ prefix }) {
+      for (const url of urls()) {
+        const redis = new Redis(url);
+        for (const key of await redis.keys(`${prefix}*`)) await redis.unlink(key);
+        await redis.quit();
+      }
+    },
+  };
+}
+
 const onRedis = describeWith("Redis", url !== "", remedyFor("REDIS_URL"));
 onRedis("Redis", () => {
   for (const [name, open] of Object.entries(openers)) {
     test(`two instances share a turn, with ${name}`, () =>
       checkSharedTurn(open, url, { prefix: `test:${randomUUID()}:`, retentionMs: 1000 }));
+    testCoordinator(`${name}, which polls`, subjectOf({ open, hints: false, urls: () => [url] }), { test: test.concurrent });
+    testCoordinator(`${name} with a subscriber`, subjectOf({ open, hints: true, urls: () => [url] }), { test: test.concurrent });
   }
 });
 
@@ -73,6 +109,8 @@ onCluster("a cluster of three masters", () => {
         await checkSharedTurn(open, cluster.urls[0]!, { prefix: `${name}:${sharded}:`, sharded });
       });
     }
+    const subject = subjectOf({ open, hints: true, sharded: true, urls: () => cluster.urls });
+    testCoordinator(`${name} in a cluster`, subject, { test: test.concurrent });
   }
 
   test("threads are on different masters", async () => {

@@ -69,18 +69,21 @@ onRedis("a Redis that loses data or time", () => {
   });
 
   test("a ticket from before FLUSHALL that is lost stays lost", async () => {
-    const coordinator = brief();
+    const coordinator = create({ retentionMs: 100 });
     const [old, other] = [await enter(coordinator, "A"), await enter(coordinator, "B")];
     await redis.flushall();
     await coordinator.renew(other);
     await coordinator.renew(old);
     await coordinator.end(old, 0, "");
     await sleep(150);
-    const lasting = create({ retentionMs: 100 });
-    const next = await enter(lasting, "C");
-    await sleep(250);
-    await lasting.end(next, 0, "");
-    await enter(lasting, "D"); // removes the records that are no longer kept
+    await brief().renew(other);
+    await sleep(150);
+    const next = await enter(coordinator, "C");
+    await sleep(150);
+    await coordinator.end(next, 0, "");
+    await sleep(150);
+    await enter(coordinator, "D"); // removes the records that are no longer kept
+    expect((await redis.hkeys((await redis.keys("*:thread"))[0]!)).filter((field) => field.startsWith("attempt:"))).toHaveLength(3);
     expect(await coordinator.renew(old)).toMatchObject({ state: "lost" });
     expect(await coordinator.renew(other)).toMatchObject({ state: "lost" });
     expect(await coordinator.end(other, 0, "")).toBe(false);
@@ -168,13 +171,19 @@ onRedis("a Redis that loses data or time", () => {
     expect(await coordinator.check(await enter(coordinator, "A"))).toMatchObject({ isStopRequested: false });
   });
 
-  test("a queue without its records is dropped", async () => {
+  test("a server that evicts keys leaves no halves", async () => {
     const coordinator = create();
-    const ticket = await enter(coordinator, "A");
-    await enter(coordinator, "B");
+    const [a, b] = [await enter(coordinator, "A"), await enter(coordinator, "B")];
+    await redis.unlink((await redis.keys("*:queue"))[0]!);
+    expect(await coordinator.check(b)).toMatchObject({ state: "granted" });
+    expect(await coordinator.renew(a)).toMatchObject({ state: "granted" });
+    expect(await coordinator.check(b)).toMatchObject({ state: "waiting" });
+    await coordinator.start(a);
+    expect(await coordinator.check(b)).toMatchObject({ hasPredecessorStarted: true });
+
     await redis.unlink((await redis.keys("*:thread"))[0]!);
     expect(await coordinator.find(thread)).toBeUndefined();
     expect(await coordinator.check(await enter(coordinator, "C"))).toMatchObject({ state: "granted" });
-    expect(await coordinator.renew(ticket)).toMatchObject({ state: "granted" });
+    expect(await coordinator.renew(a)).toMatchObject({ state: "granted" });
   });
 });

@@ -188,7 +188,7 @@ onRedis("Redis", () => {
     for (const attempt of ["", "a b", "a\n", "é", "x".repeat(101), undefined as never]) {
       await expect(enter(coordinator, { ...turn("B"), attempt })).rejects.toThrow(/^attempt must be a string of 1 to 100 ASCII/);
     }
-    await expect(coordinator.read(ticket, undefined, 0, { follower: "a b" })).rejects.toThrow(/^follower must be/);
+    await expect(coordinator.read(ticket, undefined, 0, { follower: "a\n" })).rejects.toThrow(/^follower must be/);
     for (const position of [-1, 0.5, NaN, 1e300]) {
       await expect(coordinator.append(ticket, position, "")).rejects.toThrow(/^position must be a whole number/);
     }

@@ -7,7 +7,17 @@ import { redisCommands, type RedisClient, type RedisScript } from "../../redis-c
 import { connectSubscriber, type RedisSubscriber } from "../../redis-client/subscriber.ts";
 import { createRedisHints } from "./hints.ts";
 import { createThreadNames } from "./names.ts";
-import { checkData, checkPosition, checkToken, parseEntrance, parsePlace, parseSlice, parseStatus, writePrompt } from "./values.ts";
+import {
+  checkAttempt,
+  checkData,
+  checkFollower,
+  checkPosition,
+  parseEntrance,
+  parsePlace,
+  parseSlice,
+  parseStatus,
+  writePrompt,
+} from "./values.ts";
 import * as scripts from "./scripts.ts";
 
 /** Options of {@link createRedisCoordinator}. */
@@ -74,7 +84,7 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
 
   /** Runs a script on a ticket. If the database has forgotten the ticket, renewing it puts it back first. */
   async function runOnTicket(script: RedisScript, ticket: Ticket, values: string[] = []): Promise<unknown[]> {
-    checkToken("attempt", ticket.attempt);
+    checkAttempt(ticket.attempt);
     const all = [ticket.attempt, ...parsePlace(ticket.place), ...values];
     const reply = (await runOn(script, ticket, ticket.attempt, all)) as unknown[];
     if (reply[0] !== "forgotten") return reply;
@@ -101,8 +111,8 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
     settings,
 
     async enter(turn, { concurrency, maxQueued }, { follower }) {
-      checkToken("attempt", turn.attempt);
-      checkToken("follower", follower);
+      checkAttempt(turn.attempt);
+      checkFollower(follower);
       const values = [turn.attempt, JSON.stringify(turn.responseId), writePrompt(turn), concurrency, String(maxQueued), follower];
       return parseEntrance(turn, (await runOn(scripts.enter, turn, turn.attempt, values)) as unknown[]);
     },
@@ -133,18 +143,18 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
 
     async read(turn, attempt, position, { follower }) {
       checkPosition(position);
-      checkToken("follower", follower);
+      checkFollower(follower);
       const response = JSON.stringify(turn.responseId);
       const own = attempt ?? ((await runOn(scripts.latestAttempt, turn, undefined, [response])) as string | null);
       if (own === null) return undefined;
-      checkToken("attempt", own);
+      checkAttempt(own);
       const values = [own, response, String(position), String(maxSliceLength), follower];
       return parseSlice(own, (await runOn(scripts.read, turn, own, values)) as unknown[] | null);
     },
 
     async unfollow(ticket: TicketKey, { follower }) {
-      checkToken("attempt", ticket.attempt);
-      checkToken("follower", follower);
+      checkAttempt(ticket.attempt);
+      checkFollower(follower);
       await runOn(scripts.unfollow, ticket, undefined, [ticket.attempt, follower]);
     },
 

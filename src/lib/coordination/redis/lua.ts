@@ -2,8 +2,8 @@
  * The Lua functions that the scripts share.
  *
  * The keys of a thread:
- * - `thread`, a hash: `epoch` (new when the database has forgotten the thread), `first` (when that epoch began), `sequence` (the last place
- *   that was used), `starts` (how many turns stored their prompt), `prune` (when to prune next), `attempt:<attempt>` (its record),
+ * - `thread`, a hash: `epoch` (new when the database has forgotten the thread), `sequence` (the last place
+ *   that was used), `prune` (when to prune next), `attempt:<attempt>` (its record),
  *   `lease:<attempt>` (when it expires, while it waits or runs) and `response:<response id>` (its latest attempt);
  * - `queue`, a sorted set: attempts that wait or run, by place;
  * - `followers`, a sorted set: "attempt follower", by the time at which they stop to count;
@@ -23,8 +23,8 @@ local leaseMs, retentionMs, followMs = tonumber(ARGV[1]), tonumber(ARGV[2]), ton
 local publish, channel = ARGV[4], ARGV[5]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local info = redis.call('HMGET', thread, 'epoch', 'sequence', 'starts')
-local epoch, sequence, starts = info[1], tonumber(info[2] or 0), tonumber(info[3] or 0)
+local info = redis.call('HMGET', thread, 'epoch', 'sequence')
+local epoch, sequence = info[1], tonumber(info[2] or 0)
 -- A server that evicts keys could leave a part.
 if not epoch then redis.call('DEL', queue, followers) end
 `;
@@ -34,17 +34,21 @@ local function load(attempt)
   local fields = redis.call('HMGET', thread, 'attempt:' .. attempt, 'lease:' .. attempt)
   local text, expiry = fields[1], fields[2]
   if not text then return end
-  local state, stop, started, place, starts, endedAt, length, response, prompt =
-    string.match(text, '^(%l+) (%d) (%d) (%d+) (%d+) (%d+) (%d+) ([^\\n]*)\\n(.*)$')
+  local state, stop, started, predecessorStarted, restored, place, endedAt, length, response, prompt =
+    string.match(text, '^(%l+) (%d) (%d) (%d) (%d) (%d+) (%d+) (%d+) ([^\\n]*)\\n(.*)$')
   return {
-    attempt = attempt, state = state, stop = tonumber(stop), started = tonumber(started), place = tonumber(place),
-    starts = tonumber(starts), endedAt = tonumber(endedAt), length = tonumber(length), response = response, prompt = prompt,
+    attempt = attempt, state = state, stop = tonumber(stop), started = tonumber(started),
+    predecessorStarted = tonumber(predecessorStarted), restored = tonumber(restored), place = tonumber(place), endedAt = tonumber(endedAt),
+    length = tonumber(length), response = response, prompt = prompt,
     isQueued = expiry ~= false, isLive = expiry and tonumber(expiry) > now,
   }
 end
 
 local function save(record)
-  local values = {record.state, record.stop, record.started, record.place, record.starts, record.endedAt, record.length, record.response}
+  local values = {
+    record.state, record.stop, record.started, record.predecessorStarted, record.restored,
+    record.place, record.endedAt, record.length, record.response,
+  }
   redis.call('HSET', thread, 'attempt:' .. record.attempt, table.concat(values, ' ') .. '\\n' .. record.prompt)
 end
 
@@ -53,14 +57,30 @@ local function isLive(attempt)
   return expiry and tonumber(expiry) > now
 end
 
+-- Keeps keys for a lease and the retention. An instance with shorter times must not shorten those of another.
+local function keep(...)
+  for _, key in ipairs({...}) do
+    if redis.call('PTTL', key) < leaseMs + retentionMs then redis.call('PEXPIRE', key, leaseMs + retentionMs) end
+  end
+end
+
 local function extend(attempt)
   redis.call('HSET', thread, 'lease:' .. attempt, now + leaseMs)
-  for _, key in ipairs({thread, queue, log}) do redis.call('PEXPIRE', key, leaseMs + retentionMs) end
+  keep(thread, queue, log)
+end
+
+-- Returns how many are ahead. A server that evicts keys could lose the queue, but not the places.
+local function rankOf(record)
+  local rank = redis.call('ZRANK', queue, record.attempt)
+  if rank then return rank end
+  redis.call('ZADD', queue, record.place, record.attempt)
+  keep(queue)
+  return redis.call('ZRANK', queue, record.attempt)
 end
 
 -- Returns the attempts ahead that have expired, or nothing if one ahead is live.
-local function expiredAhead(attempt)
-  local rank = redis.call('ZRANK', queue, attempt)
+local function expiredAhead(record)
+  local rank = rankOf(record)
   if rank == 0 then return {} end
   local ahead = redis.call('ZRANGE', queue, 0, rank - 1)
   for _, other in ipairs(ahead) do
@@ -116,17 +136,17 @@ end
 
 const entering = `
 -- Puts an attempt into the queue. A stop that came before it is its own.
-local function enqueue(attempt, place, response, prompt)
+local function enqueue(attempt, place, response, prompt, restored)
   if not epoch then
     epoch = time[1] .. '-' .. time[2]
-    redis.call('HSET', thread, 'epoch', epoch, 'first', now)
+    redis.call('HSET', thread, 'epoch', epoch)
   end
   if place > sequence then redis.call('HSET', thread, 'sequence', place) end
   local stopUntil = redis.call('ZSCORE', stops, response)
   redis.call('ZREM', stops, response)
   local record = {
-    attempt = attempt, state = 'open', stop = stopUntil and tonumber(stopUntil) > now and 1 or 0, started = 0, place = place,
-    starts = starts, endedAt = 0, length = 0, response = response, prompt = prompt, isQueued = true, isLive = true,
+    attempt = attempt, state = 'open', stop = stopUntil and tonumber(stopUntil) > now and 1 or 0, started = 0,
+    predecessorStarted = 0, restored = restored, place = place, endedAt = 0, length = 0, response = response, prompt = prompt, isQueued = true, isLive = true,
   }
   save(record)
   redis.call('HSET', thread, 'response:' .. response, attempt)
@@ -144,7 +164,7 @@ local function findTicket(attempt)
   if not (record and record.isQueued) then return nil, record end
   if record.isLive then return record, record end
   -- It has expired, so a live attempt behind it has been granted the thread.
-  for _, other in ipairs(redis.call('ZRANGE', queue, redis.call('ZRANK', queue, attempt) + 1, -1)) do
+  for _, other in ipairs(redis.call('ZRANGE', queue, rankOf(record) + 1, -1)) do
     if isLive(other) then
       drop(attempt)
       return nil, record
@@ -157,13 +177,12 @@ end
 local function status(record)
   local length = redis.call('STRLEN', log)
   if not record then return {'lost', 0, 0, 0, length} end
-  local expired = expiredAhead(record.attempt)
+  local expired = expiredAhead(record)
   local state = expired and (record.isLive or #expired == 0) and 'granted' or 'waiting'
   if record.isLive then
     for _, other in ipairs(expired or {}) do drop(other) end
   end
-  local hasPredecessorStarted = starts - record.starts > record.started
-  return {state, record.stop, isFollowed(record.attempt) and 1 or 0, hasPredecessorStarted and 1 or 0, length}
+  return {state, record.stop, isFollowed(record.attempt) and 1 or 0, record.predecessorStarted, length}
 end
 `;
 

@@ -56,12 +56,11 @@ if concurrency == 'interrupt' then
   end
 end
 
--- Removes what is no longer kept. Attempts from before this epoch stay: their tickets would be accepted again.
+-- Removes what is no longer kept. Attempts that were restored stay: their tickets would be accepted again.
 if tonumber(redis.call('HGET', thread, 'prune') or 0) <= now then
-  local first = tonumber(redis.call('HGET', thread, 'first') or 0)
   for _, field in ipairs(redis.call('HKEYS', thread)) do
     local past = load(string.match(field, '^attempt:(.*)$') or '')
-    if past and past.endedAt > 0 and past.endedAt + retentionMs <= now and past.place >= first then
+    if past and past.endedAt > 0 and past.endedAt + retentionMs <= now and past.restored == 0 then
       redis.call('HDEL', thread, field)
       local latest = 'response:' .. past.response
       if redis.call('HGET', thread, latest) == past.attempt then redis.call('HDEL', thread, latest) end
@@ -70,7 +69,7 @@ if tonumber(redis.call('HGET', thread, 'prune') or 0) <= now then
   redis.call('HSET', thread, 'prune', now + retentionMs)
 end
 
-local new = enqueue(attempt, math.max(sequence + 1, now), response, prompt)
+local new = enqueue(attempt, math.max(sequence + 1, now), response, prompt, 0)
 return entered(new, new)
 `,
 };
@@ -86,7 +85,7 @@ if record then
   record.isLive = true
 elseif not known and (givenEpoch ~= epoch or place > sequence) then
   local latest = redis.call('HGET', thread, 'response:' .. response)
-  record = enqueue(attempt, place, response, prompt)
+  record = enqueue(attempt, place, response, prompt, 1)
   if latest and isLive(latest) then redis.call('HSET', thread, 'response:' .. response, latest) end
 end
 return status(record)
@@ -99,14 +98,17 @@ export const check: RedisScript = { lua: `${ticketLua}return status(record)` };
 /** Returns the ticket's status. */
 export const start: RedisScript = {
   lua: `${ticketLua}
-local standing = status(record)
-if standing[1] == 'granted' and record.started == 0 then
+if record and record.started == 0 then
   record.started = 1
   save(record)
-  redis.call('HINCRBY', thread, 'starts', 1)
+  for _, other in ipairs(redis.call('ZRANGE', queue, rankOf(record) + 1, -1)) do
+    local behind = load(other)
+    behind.predecessorStarted = 1
+    save(behind)
+  end
   publishThread()
 end
-return standing
+return status(record)
 `,
 };
 
@@ -121,7 +123,7 @@ if position > length then return {'gap', length} end
 local piece = string.sub(data, length - position + 1)
 if piece == '' then return standing end
 standing[5] = redis.call('APPEND', log, piece)
-if length == 0 then redis.call('PEXPIRE', log, leaseMs + retentionMs) end
+if length == 0 then keep(log) end
 if standing[3] == 1 then publishLog(record.attempt, length, piece, 0) end
 return standing
 `,
@@ -144,7 +146,11 @@ return {'closed'}
 export const end: RedisScript = {
   lua: `${ticketLua}
 local position, data = tonumber(ARGV[9]), ARGV[10]
-if not record then return {known and known.state == 'ended' and 'ended' or 'lost'} end
+if not record then
+  -- The same end again, because the client or the turn did not receive the first reply.
+  local isAgain = known and known.state == 'ended' and known.length == position + #data
+  return {isAgain and 'ended' or 'lost'}
+end
 local length = status(record)[5]
 if position > length then return {'gap', length} end
 local piece = string.sub(data, length - position + 1)
@@ -152,7 +158,7 @@ if piece ~= '' then redis.call('APPEND', log, piece) end
 redis.call('PEXPIRE', log, retentionMs)
 publishLog(record.attempt, length, piece, 1)
 leave(record, 'ended', length + #piece)
-for _, key in ipairs({thread, queue}) do redis.call('PEXPIRE', key, leaseMs + retentionMs) end
+keep(thread, queue)
 return {'ended'}
 `,
 };
@@ -173,7 +179,7 @@ if record.endedAt > 0 then
   -- The log was evicted: what is left must not pass for the whole.
   if state == 'ended' and length ~= record.length then return false end
 elseif record.isLive then
-  state = expiredAhead(attempt) and 'running' or 'waiting'
+  state = expiredAhead(record) and 'running' or 'waiting'
   follow(attempt, follower)
 else
   state = 'lost'

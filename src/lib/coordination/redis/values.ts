@@ -1,10 +1,16 @@
 /** Checks what goes to the scripts, and parses what they return. */
 import type { CoordinatorEntrance, LogSlice, TicketRequest, TicketStatus } from "../../core/coordinator.ts";
 
-/** Throws for an attempt or follower that could be taken for two words, or that is long. */
-export function checkToken(name: string, token: unknown): void {
-  if (typeof token === "string" && /^[\x21-\x7e]{1,100}$/.test(token)) return;
-  throw new TypeError(`${name} must be a string of 1 to 100 ASCII characters without spaces, for example crypto.randomUUID().`);
+/** Throws for an attempt that could be taken for two words, or that is long. */
+export function checkAttempt(attempt: unknown): void {
+  if (typeof attempt === "string" && /^[\x21-\x7e]{1,100}$/.test(attempt)) return;
+  throw new TypeError("attempt must be a string of 1 to 100 ASCII characters without spaces, for example crypto.randomUUID().");
+}
+
+/** Throws for a follower that is long, or that Redis would not keep exactly. */
+export function checkFollower(follower: unknown): void {
+  if (typeof follower === "string" && /^[\x20-\x7e]{1,100}$/.test(follower)) return;
+  throw new TypeError("follower must be a string of 1 to 100 ASCII characters, for example crypto.randomUUID().");
 }
 
 /** Throws for a position that is not a whole number. */
