@@ -8,7 +8,7 @@ export const sources = [
 ];
 
 /** What has a command of its own: slow, or in need of a browser, a server or another runtime. */
-const elsewhere = ["package", "runtimes", "frameworks", "browser", "examples", ...(process.env.FAULTS ? [] : ["faults"])];
+const elsewhere = ["package", "runtimes", "frameworks", "gateways", "browser", "examples", ...(process.env.FAULTS ? [] : ["faults"])];
 
 export default defineConfig({
   resolve: { alias: sources },
