@@ -23,6 +23,19 @@ it("bounds the tool results of a request, of this turn and of earlier ones", asy
   expect((await readResponse(chat.post(chatBody("Next", 2)))).text).toBe("Done.");
 });
 
+it("bounds many results together, and keeps the newest", async () => {
+  const calls = Array.from({ length: 12 }, (_, index) => wholeCall({ index, id: `c${index}` }, JSON.stringify({ city: `City ${index}` })));
+  const { chat } = await startWithTool(sendPieces(delta({ tool_calls: calls }), finishEvent("tool_calls"), doneEvent), {}, () =>
+    "x".repeat(100_000),
+  );
+  await expectWhole(chat, "Done.");
+  const results = chat.model.calls[1]?.body.messages.filter(({ role }) => role === "tool") ?? [];
+  const lengths = results.map(({ content }) => content?.length ?? 0);
+  expect(lengths).toHaveLength(12);
+  expect(lengths.reduce((sum, length) => sum + length, 0)).toBeLessThanOrEqual(300_000);
+  expect(lengths.at(-1)).toBe(100_000);
+});
+
 describe("ids of calls", () => {
   const step = (id: string) => sendPieces(delta({ tool_calls: [wholeCall({ id }, oslo)] }), finishEvent("tool_calls"), doneEvent);
   it.each([

@@ -11,7 +11,13 @@ it("appends the text of text parts, and nothing else of a list", async () => {
   const chat = await startChat({
     script: sendPieces(
       delta({ content: [{ type: "thinking", thinking: [{ type: "text", text: "Let me think." }] }] }),
-      delta({ content: [{ type: "text", text: "The answer" }] }),
+      delta({
+        content: [
+          { type: "reasoning", text: "Two and two." },
+          { type: "text", text: "The answer" },
+          { type: "reference", text: "[1]" },
+        ],
+      }),
       delta({ content: " is 4." }),
       finishEvent(),
       doneEvent,
