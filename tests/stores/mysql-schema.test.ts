@@ -83,7 +83,7 @@ onMysql("MySQL", () => {
     const store = await database.newStore();
     await store.appendMessages(here, prompts("a"));
     const connection = await database.connect();
-    await connection.query(`DROP PROCEDURE ${store.prefix}append_messages`);
+    await connection.query(`DROP PROCEDURE ${store.prefix}append_message`);
     await expect(store.appendMessages(here, prompts("b"))).rejects.toThrow(/call `await store.migrate\(\)`/);
     await store.migrate();
     await store.appendMessages(here, prompts("b"));

@@ -1,6 +1,7 @@
 /** What the store does on any PostgreSQL, however it is reached. */
 import { expect, test } from "vitest";
 import { createPostgresStore, postgresSchema, type PostgresClient, type PostgresStore } from "../../src/postgres.ts";
+import { expectOneOrder } from "./equal-activities.ts";
 import { here, idsOf, prompt, prompts } from "./samples.ts";
 
 /** Registers the tests; `client` is called when they run, and so is `newSchema`, which makes an empty schema. */
@@ -35,9 +36,9 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
     // The first version as an app may have applied it: statement by statement, in its own migrations.
     await query(`DO $own$ BEGIN ${postgresSchema({ schema })[0]!.sql} END $own$`);
     await query(`INSERT INTO "${schema}".chat_threads (owner, thread_id, title, created_at, updated_at, activity, last_seq) VALUES
-      ('ada', 'old', 'Old', 1, 2, nextval('"${schema}".chat_activity'), 1),
-      ('ada', 'older', 'Older', 1, 1, nextval('"${schema}".chat_activity'), 0),
-      ('eve', 'old', 'Other', 1, 1, nextval('"${schema}".chat_activity'), 0)`);
+      ('ada', 'old', 'Old', 1, 2, 2, 1),
+      ('ada', 'older', 'Older', 1, 1, 1, 0),
+      ('eve', 'old', 'Other', 1, 1, 1, 0)`);
     await query(
       `INSERT INTO "${schema}".chat_messages (thread, seq, id, prompt_id, complete, body) SELECT min(key), 1, 'a', 'a', true, $1 FROM "${schema}".chat_threads`,
       [JSON.stringify(prompt("a"))],
@@ -107,6 +108,11 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
     expect(await store.listMessages(here)).toEqual([Object.assign(prompt("a"), ...changes)]);
   });
 
+  test(`${name}: threads that became active at the same moment keep one order, over pages of any size`, async () => {
+    const { store, schema } = await newStore();
+    await expectOneOrder(store, (activity) => client().query(`UPDATE "${schema}".chat_threads SET activity = ${activity}`));
+  });
+
   // Whatever the planner knows of the tables must not come to matter.
   test.for(["nothing", "short threads alone", "everything"])(
     `${name}: the end of a long thread, a page of many threads, an answer and a message are found without reading the rest, where %s was analyzed`,
@@ -118,7 +124,7 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
         query(`INSERT INTO "${schema}".chat_messages (thread, seq, id, prompt_id, complete, body)
           SELECT key, place, place, place / 2 * 2, true, repeat('x', 200) FROM "${schema}".chat_threads, generate_series(2, ${last}) place WHERE ${which}`);
       await query(`INSERT INTO "${schema}".chat_threads (owner, thread_id, title, created_at, updated_at, activity)
-        SELECT 'many', place, '', 1, 1, nextval('"${schema}".chat_activity') FROM generate_series(1, ${many}) place`);
+        SELECT 'many', place, '', 1, 1, place FROM generate_series(1, ${many}) place`);
       await insertMessages("thread_id <> '1'", 3);
       if (analyzed === "short threads alone") await analyze();
       await insertMessages("thread_id = '1'", many);
@@ -132,8 +138,9 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
       const answer = `'[["a", "${many}", false, "{}"], ["b", "${many}", false, "{}"]]'`;
       for (const [rows, call] of [
         [50, `chat_list_messages('many', '1', 50)`],
-        [50, `chat_list_threads('many', ${many}, 50)`],
+        [50, `chat_list_threads('many', ${many}, 0, 50)`],
         [1, `chat_append_messages('many', '1', '', 1, '${many}', ${answer})`],
+        [1, `chat_next_activity('many')`],
         [1, `chat_delete_messages('many', '1', '["a", "2"]')`],
       ] as const) {
         const explain = `EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM "${schema}".${call}`;

@@ -1,7 +1,7 @@
 /** Stores that store answers not as promised. */
 import type { StoredMessage, ThreadStore } from "../../src/index.ts";
 import { broken, roundTrip, type BrokenStore } from "./broken-stores.ts";
-import { copyOf, find, openTurn } from "./simple-store.ts";
+import { copyOf, find, nextActivity, openTurn } from "./simple-store.ts";
 
 type Append = ThreadStore["appendMessages"];
 
@@ -302,7 +302,7 @@ export const brokenAnswers: BrokenStore[] = [
     async appendMessages(key, messages, options) {
       const ids = await good.appendMessages(key, messages, options);
       const thread = find(data, key);
-      if (thread) thread.activity = ++data.activities;
+      if (thread) thread.activity = nextActivity(data, key.owner);
       return ids;
     },
   })),

@@ -1,7 +1,7 @@
 /** Stores that append not as promised. */
 import type { StoredMessage } from "../../src/index.ts";
 import { broken, roundTrip, type BrokenStore } from "./broken-stores.ts";
-import { copyOf, find, make } from "./simple-store.ts";
+import { copyOf, find, make, nextActivity } from "./simple-store.ts";
 
 export const brokenAppends: BrokenStore[] = [
   broken("loses an update: reads, then writes all", "contiguous", (good, data) => ({
@@ -71,7 +71,7 @@ export const brokenAppends: BrokenStore[] = [
       const batch = copyOf(messages);
       const thread = find(data, key) ?? make(data, key, options?.title ?? "");
       thread.messages.push(...batch);
-      thread.activity = ++data.activities;
+      thread.activity = nextActivity(data, key.owner);
       return batch.map(({ id }) => id);
     },
   })),
@@ -89,7 +89,7 @@ export const brokenAppends: BrokenStore[] = [
       if (fresh.length === 0) return [];
       const thread = find(data, key) ?? make(data, key, options?.title ?? "");
       thread.messages.push(...fresh);
-      thread.activity = ++data.activities;
+      thread.activity = nextActivity(data, key.owner);
       return fresh.map(({ id }) => id);
     },
   })),

@@ -1,7 +1,7 @@
 /** Stores that show a reader half of a change, or leave half of a thread where a deletion meets another call. */
 import type { ThreadKey } from "../../src/index.ts";
 import { fault, roundTrip, type BrokenStore } from "./broken-stores.ts";
-import { copyOf, find, listed, make, pageOf, threadsOf, type KeptThread } from "./simple-store.ts";
+import { type KeptThread, copyOf, find, listed, make, nextActivity, pageOf, threadsOf } from "./simple-store.ts";
 
 const nameOf = ({ owner, threadId }: ThreadKey) => JSON.stringify([owner, threadId]);
 
@@ -86,11 +86,11 @@ export const brokenDeletions: BrokenStore[] = [
   fault("gives activities without a lock", "pages", "threads active at once are all met by a walk in pages of 1", (good, data) => ({
     async appendMessages(key, messages, options) {
       const batch = copyOf(messages);
-      const activity = data.activities + 1;
+      const activity = nextActivity(data, key.owner);
       await roundTrip();
       const ids = await good.appendMessages(key, batch, options);
       const thread = find(data, key);
-      if (thread && ids.length > 0) thread.activity = data.activities = activity;
+      if (thread && ids.length > 0) thread.activity = activity;
       return ids;
     },
   })),

@@ -107,8 +107,9 @@ export const brokenHalves: BrokenStore[] = [
       async listMessages(key, options) {
         if (!options?.last) return good.listMessages(key);
         const skipped = Math.max(0, (find(data, key)?.messages.length ?? 0) - options.last);
-        const { activities } = data;
-        for (let turn = 0; turn < 20 && data.activities === activities; turn++) await roundTrip(); // until another has appended
+        const lengthNow = () => find(data, key)?.messages.length;
+        const length = lengthNow();
+        for (let turn = 0; turn < 20 && lengthNow() === length; turn++) await roundTrip(); // until another has appended
         return (await good.listMessages(key)).slice(skipped);
       },
       async appendMessages(key, messages, options) {

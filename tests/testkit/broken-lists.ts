@@ -1,7 +1,7 @@
 /** Stores that list threads not as promised. */
-import type { Thread, ThreadStore } from "../../src/index.ts";
-import { broken, type BrokenStore } from "./broken-stores.ts";
-import { find, listed, pageOf, threadsOf, type KeptThread } from "./simple-store.ts";
+import type { Thread, ThreadKey, ThreadStore } from "../../src/index.ts";
+import { broken, fault, type BrokenStore } from "./broken-stores.ts";
+import { type KeptThread, find, listed, nextActivity, pageOf, threadsOf } from "./simple-store.ts";
 
 /** A list made of the owner's threads in some other order. */
 const ordered =
@@ -24,6 +24,8 @@ const changedList =
       return list;
     },
   });
+
+const ownCursors = "a cursor is the same whatever other owners do";
 
 const hex = (text: string): string => Buffer.from(text).toString("hex");
 const unhex = (text: string): string => Buffer.from(text, "hex").toString();
@@ -62,14 +64,14 @@ export const brokenLists: BrokenStore[] = [
   broken("takes a rename for an activity", "activity", (good, data) => ({
     async renameThread(key, title) {
       const thread = find(data, key);
-      if (thread) thread.activity = ++data.activities;
+      if (thread) thread.activity = nextActivity(data, key.owner);
       return good.renameThread(key, title);
     },
   })),
   broken("takes an update for an activity", "activity", (good, data) => ({
     async updateMessage(key, id, change) {
       const thread = find(data, key);
-      if (thread) thread.activity = ++data.activities;
+      if (thread) thread.activity = nextActivity(data, key.owner);
       return good.updateMessage(key, id, change);
     },
   })),
@@ -159,6 +161,40 @@ export const brokenLists: BrokenStore[] = [
     async listThreads(owner, { limit, cursor }) {
       const threads = cursor === undefined ? threadsOf(data, owner) : data.threads.toSorted((a, b) => b.activity - a.activity);
       return pageOf(threads, limit, cursor);
+    },
+  })),
+  fault("numbers the activities of all owners together", "ownCursor", ownCursors, (good, data) => {
+    const number = (key: ThreadKey) => {
+      const thread = find(data, key);
+      if (thread) thread.activity = data.threads.reduce((last, { activity }) => Math.max(last, activity), 0) + 1;
+    };
+    return {
+      async appendMessages(key, messages, options) {
+        const ids = await good.appendMessages(key, messages, options);
+        if (ids.length > 0) number(key);
+        return ids;
+      },
+      async createThread(key, title) {
+        const isNew = find(data, key) === undefined;
+        const thread = await good.createThread(key, title);
+        if (isNew) number(key);
+        return thread;
+      },
+    };
+  }),
+  fault("puts the row number of the thread into the cursor", "ownCursor", ownCursors, (good, data) => ({
+    async listThreads(owner, { limit, cursor }) {
+      const { threads, nextCursor } = await good.listThreads(owner, { limit, cursor: cursor?.split("-")[0] });
+      const row = data.threads.findIndex((thread) => thread.owner === owner && thread.threadId === threads.at(-1)?.threadId);
+      return { threads, ...(nextCursor && { nextCursor: `${nextCursor}-${row}` }) };
+    },
+  })),
+  fault("encrypts cursors with the number of all threads", "ownCursor", ownCursors, (good, data) => ({
+    async listThreads(owner, { limit, cursor }) {
+      const [size = 0, shifted = 0] = cursor?.split("-").map(Number) ?? [];
+      const { threads, nextCursor } = await good.listThreads(owner, { limit, cursor: cursor && String(shifted - size) });
+      const total = data.threads.length;
+      return { threads, ...(nextCursor && { nextCursor: `${total}-${Number(nextCursor) + total}` }) };
     },
   })),
   broken("lists everyone's threads", "isolation", (good, data) => ({

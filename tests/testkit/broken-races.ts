@@ -1,7 +1,7 @@
 /** Stores that come to harm where calls meet, or where one fails. */
 import type { StoredMessage, ThreadKey } from "../../src/index.ts";
 import { fault, roundTrip, type BrokenStore } from "./broken-stores.ts";
-import { copyOf, find, make, openTurn, type Data } from "./simple-store.ts";
+import { type Data, copyOf, find, make, noData, openTurn } from "./simple-store.ts";
 
 const nameOf = ({ owner, threadId }: ThreadKey) => JSON.stringify([owner, threadId]);
 
@@ -127,7 +127,7 @@ export const brokenRaces: BrokenStore[] = [
     }),
   ),
   fault("locks within the process alone", "contiguous", "appends at once keep each batch contiguous and lose none", (good) => {
-    const own: Data = { threads: [], activities: 0 };
+    const own: Data = noData();
     return {
       async appendMessages(key, messages, options) {
         const all = copyOf(messages);

@@ -1,7 +1,7 @@
 /** Stores with a page, a limit or a window that nobody sees until a thread is long. */
 import type { ThreadKey } from "../../src/index.ts";
 import { fault, roundTrip, type BrokenStore } from "./broken-stores.ts";
-import { copyOf, find, make, threadsOf, type KeptThread } from "./simple-store.ts";
+import { type KeptThread, copyOf, find, make, nextActivity, threadsOf } from "./simple-store.ts";
 
 const largeBatch = "1,000 messages in one batch are stored as they came";
 const longList = "the last 1,100 of 1,200 messages are given";
@@ -113,7 +113,7 @@ export const brokenSizes: BrokenStore[] = [
       if (fresh.length === 0) return [];
       const thread = find(data, key) ?? make(data, key, options?.title ?? "");
       thread.messages.push(...fresh);
-      thread.activity = ++data.activities;
+      thread.activity = nextActivity(data, key.owner);
       return fresh.map(({ id }) => id);
     },
   })),

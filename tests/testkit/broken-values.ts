@@ -1,7 +1,7 @@
 /** Stores whose driver, column or query changes what is stored, or takes a change for something else. */
 import type { StoredMessage } from "../../src/index.ts";
 import { fault, type Break, type BrokenStore } from "./broken-stores.ts";
-import { copyOf, find, openTurn } from "./simple-store.ts";
+import { copyOf, find, nextActivity, openTurn } from "./simple-store.ts";
 
 type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
 type Fields = { [name: string]: Value };
@@ -282,13 +282,13 @@ export const brokenValues: BrokenStore[] = [
     async deleteMessages(key, ids) {
       await good.deleteMessages(key, ids);
       const thread = find(data, key);
-      if (thread) thread.activity = ++data.activities;
+      if (thread) thread.activity = nextActivity(data, key.owner);
     },
   })),
   fault("takes getting a thread for an activity", "activity", "the thread that was active last is listed first", (good, data) => ({
     async getThread(key) {
       const thread = find(data, key);
-      if (thread) thread.activity = ++data.activities;
+      if (thread) thread.activity = nextActivity(data, key.owner);
       return good.getThread(key);
     },
   })),

@@ -10,10 +10,13 @@ export interface KeptThread extends Thread {
 /** What a database would hold: instances on the same data are peers. */
 export interface Data {
   threads: KeptThread[];
-  activities: number;
 }
 
-export const noData = (): Data => ({ threads: [], activities: 0 });
+export const noData = (): Data => ({ threads: [] });
+
+/** The number of the next activity of an owner. */
+export const nextActivity = (data: Data, owner: string): number =>
+  data.threads.reduce((last, thread) => (thread.owner === owner ? Math.max(last, thread.activity) : last), 0) + 1;
 
 export const copyOf = <T>(value: T): T => JSON.parse(JSON.stringify(value));
 
@@ -23,7 +26,7 @@ export function find(data: Data, { owner, threadId }: ThreadKey): KeptThread | u
 
 export function make(data: Data, { owner, threadId }: ThreadKey, title: string): KeptThread {
   const now = Date.now();
-  const made = { owner, threadId, title, createdAt: now, updatedAt: now, activity: ++data.activities, messages: [] };
+  const made = { owner, threadId, title, createdAt: now, updatedAt: now, activity: nextActivity(data, owner), messages: [] };
   data.threads.push(made);
   return made;
 }
@@ -72,7 +75,7 @@ export function createSimpleStore(data: Data): ThreadStore {
       if (fresh.length === 0) return [];
       const thread = found ?? make(data, key, title);
       thread.messages.push(...fresh);
-      thread.activity = ++data.activities;
+      thread.activity = nextActivity(data, key.owner);
       thread.updatedAt = Date.now();
       return fresh.map(({ id }) => id);
     },

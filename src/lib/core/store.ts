@@ -198,10 +198,12 @@ export interface ThreadStore extends MessageStore {
   /**
    * Returns a page of an owner's threads, latest activity first.
    *
-   * INVARIANT: activity is a creation, or an append that stores something, ordered by the store's own sequence and never by a clock.
-   * No two activities are equal. Reads, renames, updates and deletions of messages are none.
+   * INVARIANT: activity is a creation, or an append that stores something, ordered by the store's own numbers and never by a clock.
+   * Reads, renames, updates and deletions of messages are none.
+   * INVARIANT: threads that were active at the same moment have one order, too, and keep it until one of them is active again.
    * INVARIANT: a walk over the pages, at any instance, meets every thread that stays untouched meanwhile exactly once.
    * INVARIANT: the last page has no `nextCursor`.
+   * INVARIANT: a cursor is the same whatever other owners do, so it tells nothing of them: number the activities of each owner apart.
    * INVARIANT: a cursor that the store did not make rejects, or gives a page of this owner's threads; never another's.
    * INVARIANT: the cost of a page does not grow with the number of threads.
    */

@@ -37,7 +37,7 @@ export function mysqlSchema(options: MySqlSchemaOptions = {}): MySqlMigration[] 
   const { prefix = "chat_" } = options;
   checkOptionNames("mysqlSchema", options, ["prefix"]);
   const tables = mysqlTables(prefix);
-  const { threads, messages, versions, activity } = tables;
+  const { threads, messages, versions } = tables;
   // Not the default charset of the database: utf8mb3 and latin1 lose characters.
   const tableOptions = "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
   return [
@@ -48,7 +48,6 @@ export function mysqlSchema(options: MySqlSchemaOptions = {}): MySqlMigration[] 
       // also compare exactly, which no collation does: `utf8mb4_bin` ignores spaces at the end.
       statements: [
         `CREATE TABLE ${versions} (version INT NOT NULL PRIMARY KEY) ${tableOptions}`,
-        `CREATE TABLE ${activity} (number BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY) ${tableOptions}`,
         `CREATE TABLE ${threads} (
   \`key\` BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   owner_hash BINARY(32) NOT NULL,
@@ -61,7 +60,7 @@ export function mysqlSchema(options: MySqlSchemaOptions = {}): MySqlMigration[] 
   activity BIGINT NOT NULL,
   last_seq BIGINT NOT NULL DEFAULT 0,
   UNIQUE KEY by_id (owner_hash, thread_hash),
-  UNIQUE KEY by_activity (owner_hash, activity)
+  KEY by_activity (owner_hash, activity, thread_hash)
 ) ${tableOptions}`,
         `CREATE TABLE ${messages} (
   thread BIGINT NOT NULL,

@@ -1,13 +1,13 @@
 /** Threads in MySQL and MariaDB, through the app's own pool. */
 import { checkOptionNames, throwUsageError } from "../core/usage-error.ts";
 import type { ThreadStore } from "../core/store.ts";
-import { activityBelow, checkCount, textCheck } from "./arguments.ts";
+import { checkCount, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
-import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
+import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 import { mysqlProcedures, mysqlTables, type MySqlProcedureName } from "./mysql-procedures.ts";
 import { mysqlSchema, type MySqlSchemaOptions } from "./mysql-schema.ts";
 import { retry } from "../sql/retry.ts";
-import { readPage, readThread, type ThreadRow } from "./thread-row.ts";
+import { pageStart, readPage, readThread, type ThreadRow } from "./thread-row.ts";
 
 /**
  * The part of a pool that the store uses: pools of `mysql2/promise` have it. The `mariadb` package takes one line:
@@ -40,6 +40,8 @@ export interface MySqlStore extends ThreadStore {
    */
   migrate(): Promise<void>;
 }
+
+const cursorPattern = /^([0-9]{1,15})-([0-9a-f]{64})$/;
 
 /** How long a statement that met another one is retried, in milliseconds. */
 const conflictTimeout = 5000;
@@ -94,13 +96,13 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
     });
   }
 
-  /** Calls a procedure and returns the rows that it selects. */
-  async function call(name: MySqlProcedureName, ...values: (string | null)[]): Promise<unknown[][]> {
+  /** Calls a procedure and returns the rows that it selects, or `undefined` if it selects nothing. */
+  async function call(name: MySqlProcedureName, ...values: (string | null)[]): Promise<unknown[][] | undefined> {
     await checkConnection();
     const sql = `CALL \`${procedures[name].name}\`(${values.map(() => "?").join(", ")})`;
     try {
       const [result] = await retry(() => client.execute(sql, values), isConflict, conflictTimeout);
-      return Array.isArray(result) ? (result[0] as object[]).map(valuesOf) : [];
+      return Array.isArray(result) ? (result[0] as object[]).map(valuesOf) : undefined;
     } catch (error) {
       if (!isMissingSchema(error)) throw error;
       throw new Error(
@@ -109,6 +111,9 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
       );
     }
   }
+
+  const select = async (name: MySqlProcedureName, ...values: (string | null)[]): Promise<unknown[][]> =>
+    (await call(name, ...values)) ?? [];
 
   /** Returns whether the last step was recorded and every procedure exists. */
   async function isUpToDate(): Promise<boolean> {
@@ -137,7 +142,7 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
     async listMessages(key, { last } = {}) {
       checkText.key(key);
       if (last !== undefined) checkCount("last", last);
-      const rows = await call("listMessages", key.owner, key.threadId, String(last ?? Number.MAX_SAFE_INTEGER));
+      const rows = await select("listMessages", key.owner, key.threadId, String(last ?? Number.MAX_SAFE_INTEGER));
       return rows.reverse().map(([body]) => readMessage(body as string));
     },
 
@@ -148,10 +153,13 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
       for (const message of messages) checkText.message(message);
       const batch = writeBatch(messages);
       if (batch.length === 0) return [];
-      const json = JSON.stringify(batch.map(({ id, promptId, isComplete, body }) => [id, promptId, Number(isComplete), body]));
-      const values = [title, String(Date.now()), replacesAnswerTo ?? null, String(batch.length), json];
-      const rows = await call("appendMessages", key.owner, key.threadId, ...values);
-      const stored = rows[0]?.[0] === null ? batch : rows.map(([place]) => batch[Number(place) - 1]!);
+      const values = [key.owner, key.threadId, title, String(Date.now()), replacesAnswerTo ?? null];
+      const [message] = batch;
+      const rows =
+        batch.length === 1
+          ? await call("appendMessage", ...values, message!.id, message!.promptId, message!.isComplete ? "1" : "0", message!.body)
+          : await call("appendMessages", ...values, String(batch.length), writeJson(batch));
+      const stored = rows ? rows.map(([place]) => batch[Number(place) - 1]!) : batch;
       return stored.map(({ id }) => id);
     },
 
@@ -159,12 +167,12 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
       checkText.key(key);
       checkText("message id", id);
       for (;;) {
-        const [row] = await call("getMessage", key.owner, key.threadId, id);
+        const [row] = await select("getMessage", key.owner, key.threadId, id);
         if (!row) return false;
         const old = row[0] as string;
         const { isComplete, body } = changeMessage(old, change);
         // Swapped only if it is still the message that was read. If not, another call has succeeded, so this ends.
-        const swapped = await call("swapMessage", key.owner, key.threadId, id, old, isComplete ? "1" : "0", body);
+        const swapped = await select("swapMessage", key.owner, key.threadId, id, old, isComplete ? "1" : "0", body);
         if (swapped.length > 0) return true;
       }
     },
@@ -177,32 +185,32 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
 
     async listThreads(owner, page) {
       checkText("owner", owner);
-      const rows = await call("listThreads", owner, String(activityBelow(page)), String(page.limit + 1));
+      const rows = await select("listThreads", owner, ...pageStart(page, cursorPattern), String(page.limit + 1));
       return readPage(rows.map(readRow), page.limit);
     },
 
     async getThread(key) {
       checkText.key(key);
-      const [row] = await call("getThread", key.owner, key.threadId);
+      const [row] = await select("getThread", key.owner, key.threadId);
       return row && readThread(readRow(row));
     },
 
     async createThread(key, title) {
       checkText.key(key);
       checkText("title", title);
-      const [row] = await call("createThread", key.owner, key.threadId, title, String(Date.now()));
+      const [row] = await select("createThread", key.owner, key.threadId, title, String(Date.now()));
       return readThread(readRow(row!));
     },
 
     async renameThread(key, title) {
       checkText.key(key);
       checkText("title", title);
-      return (await call("renameThread", key.owner, key.threadId, title)).length > 0;
+      return (await select("renameThread", key.owner, key.threadId, title)).length > 0;
     },
 
     async deleteThread(key) {
       checkText.key(key);
-      const [[deleted] = []] = await call("deleteThreads", key.owner, key.threadId);
+      const [[deleted] = []] = await select("deleteThreads", key.owner, key.threadId);
       return Number(deleted) > 0;
     },
 
@@ -214,12 +222,16 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
   return migrateFirst(store, migrate);
 }
 
+/** Returns a batch as the procedure parses it. */
+const writeJson = (batch: readonly WrittenMessage[]): string =>
+  JSON.stringify(batch.map(({ id, promptId, isComplete, body }) => [id, promptId, Number(isComplete), body]));
+
 /** The values of a row in the order of its columns: rows are objects, or arrays if the pool has `rowsAsArray`. */
 const valuesOf = (row: object): unknown[] => Object.values(row);
 
 /** Numbers are strings if the pool has `bigNumberStrings`. */
-function readRow([threadId, title, createdAt, updatedAt, activity]: unknown[]): ThreadRow {
-  return [threadId as string, title as string, Number(createdAt), Number(updatedAt), Number(activity)];
+function readRow([threadId, title, createdAt, updatedAt, activity, hash]: unknown[]): ThreadRow {
+  return [threadId as string, title as string, Number(createdAt), Number(updatedAt), Number(activity), hash as string];
 }
 
 /** Ignores an error of one kind. */

@@ -5,7 +5,7 @@ import { qualifyNames, type PostgresSchemaOptions } from "../sql/postgres.ts";
 
 /** The quoted names of the objects in the schema. */
 export type PostgresNames = Record<
-  "threads" | "messages" | "versions" | "activity" | "appendMessages" | "deleteMessages" | "listMessages" | "listThreads",
+  "threads" | "messages" | "versions" | "nextActivity" | "appendMessages" | "deleteMessages" | "listMessages" | "listThreads",
   string
 >;
 
@@ -16,7 +16,7 @@ export function postgresNames(options: PostgresSchemaOptions): PostgresNames {
     threads: name("threads"),
     messages: name("messages"),
     versions: name("versions"), // a row for each version of the schema that was applied
-    activity: name("activity"), // the sequence that orders threads by activity
+    nextActivity: name("next_activity"),
     appendMessages: name("append_messages"),
     deleteMessages: name("delete_messages"),
     listMessages: name("list_messages"),
@@ -26,8 +26,8 @@ export function postgresNames(options: PostgresSchemaOptions): PostgresNames {
 
 /**
  * Returns the schema as SQL, for an app that runs its own migrations. Run each step once, in order, in a transaction. Otherwise call
- * the store's `migrate()`, which does the same. The role of the store needs SELECT, INSERT, UPDATE and DELETE on the tables, USAGE on
- * the sequence and EXECUTE on the functions.
+ * the store's `migrate()`, which does the same. The role of the store needs SELECT, INSERT, UPDATE and DELETE on the tables and
+ * EXECUTE on the functions.
  *
  * @throws TypeError for an unknown option or an invalid name.
  *
@@ -38,7 +38,7 @@ export function postgresSchema(options: PostgresSchemaOptions = {}): Migration[]
   checkOptionNames("postgresSchema", options, ["schema", "prefix"]);
   const { prefix = "chat_" } = options;
   const names = postgresNames(options);
-  const { threads, messages, versions, activity } = names;
+  const { threads, messages, versions } = names;
   return [
     {
       version: 1,
@@ -47,7 +47,6 @@ export function postgresSchema(options: PostgresSchemaOptions = {}): Migration[]
       // statement searches for is a column beside the body.
       sql: `
 CREATE TABLE ${versions} (version integer PRIMARY KEY);
-CREATE SEQUENCE ${activity};
 CREATE TABLE ${threads} (
   key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   owner text COLLATE "C" NOT NULL,
@@ -70,6 +69,7 @@ CREATE TABLE ${messages} (
   UNIQUE (thread, id)
 );
 CREATE INDEX "${prefix}answers_by_prompt" ON ${messages} (thread, prompt_id) WHERE id <> prompt_id;
+${nextActivity(names)}
 ${appendMessages(names)}
 ${deleteMessages(names)}
 ${listMessages(names)}
@@ -80,7 +80,7 @@ INSERT INTO ${versions} VALUES (1);
       version: 2,
       name: "threads by latest activity",
       sql: `
-CREATE UNIQUE INDEX "${prefix}threads_by_activity" ON ${threads} (owner, activity);
+CREATE INDEX "${prefix}threads_by_activity" ON ${threads} (owner, activity, (${hashOf("thread_id")}));
 ${listThreads(names)}
 INSERT INTO ${versions} VALUES (2);
 `,
@@ -98,7 +98,7 @@ INSERT INTO ${versions} VALUES (2);
  *
  * It locks the messages of the answer that it reads. So it waits for an update that may make the answer complete.
  */
-function appendMessages({ threads, messages, activity, appendMessages }: PostgresNames): string {
+function appendMessages({ threads, messages, nextActivity, appendMessages }: PostgresNames): string {
   return `CREATE FUNCTION ${appendMessages}(p_owner text, p_thread_id text, p_title text, p_now bigint, p_answers text, p_batch text)
 RETURNS text LANGUAGE plpgsql AS $function$
 DECLARE
@@ -114,7 +114,7 @@ BEGIN
     EXIT WHEN FOUND;
     IF p_answers IS NOT NULL THEN RETURN '[]'; END IF;
     INSERT INTO ${threads} (owner, thread_id, title, created_at, updated_at, activity)
-    VALUES (p_owner, p_thread_id, p_title, p_now, p_now, nextval('${activity}'))
+    VALUES (p_owner, p_thread_id, p_title, p_now, p_now, 0)
     ON CONFLICT (owner, thread_id) DO NOTHING;
   END LOOP;
 
@@ -141,7 +141,7 @@ BEGIN
     RETURNING m.seq - v_last AS place
   ), touched AS (
     UPDATE ${threads}
-    SET last_seq = last_seq + json_array_length(p_batch::json), updated_at = p_now, activity = nextval('${activity}')
+    SET last_seq = last_seq + json_array_length(p_batch::json), updated_at = p_now, activity = ${nextActivity}(p_owner)
     WHERE key = v_thread AND EXISTS (SELECT FROM stored)
   )
   SELECT coalesce(json_agg(place ORDER BY place), '[]')::text INTO v_stored FROM stored;
@@ -184,12 +184,29 @@ END
 $function$;`;
 }
 
+/**
+ * Returns the number that comes after the activities of the owner. It is not of a sequence: a cursor must tell nothing of other owners. Two
+ * calls that meet may get the same number, because a lock would make all appends of an owner wait for each other.
+ */
+function nextActivity({ threads, nextActivity }: PostgresNames): string {
+  return `CREATE FUNCTION ${nextActivity}(p_owner text)
+RETURNS bigint LANGUAGE plpgsql STABLE SET enable_sort TO off AS $function$
+BEGIN
+  RETURN 1 + coalesce((SELECT activity FROM ${threads} WHERE owner = p_owner ORDER BY activity DESC LIMIT 1), 0);
+END
+$function$;`;
+}
+
+/** Returns the SQL of the number that orders threads of equal activity. JavaScript can hold it: it has 53 bits. */
+export const hashOf = (text: string): string => `hashtextextended(${text}, 0) & ${Number.MAX_SAFE_INTEGER}`;
+
 /** Returns threads by latest activity, without a sort for the same reason. */
 function listThreads({ threads, listThreads }: PostgresNames): string {
-  return `CREATE FUNCTION ${listThreads}(p_owner text, p_below bigint, p_limit bigint)
+  return `CREATE FUNCTION ${listThreads}(p_owner text, p_activity bigint, p_hash bigint, p_limit bigint)
 RETURNS SETOF ${threads} LANGUAGE plpgsql STABLE SET enable_sort TO off AS $function$
 BEGIN
-  RETURN QUERY SELECT * FROM ${threads} WHERE owner = p_owner AND activity < p_below ORDER BY activity DESC LIMIT p_limit;
+  RETURN QUERY SELECT * FROM ${threads} WHERE owner = p_owner AND (activity, ${hashOf("thread_id")}) < (p_activity, p_hash)
+  ORDER BY activity DESC, ${hashOf("thread_id")} DESC LIMIT p_limit;
 END
 $function$;`;
 }

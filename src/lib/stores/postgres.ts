@@ -8,11 +8,11 @@ import {
   type PostgresClient,
   type PostgresSchemaOptions,
 } from "../sql/postgres.ts";
-import { activityBelow, checkCount, textCheck } from "./arguments.ts";
+import { checkCount, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
-import { postgresNames, postgresSchema } from "./postgres-schema.ts";
-import { readPage, readThread, type ThreadRow } from "./thread-row.ts";
+import { hashOf, postgresNames, postgresSchema } from "./postgres-schema.ts";
+import { pageStart, readPage, readThread, type ThreadRow } from "./thread-row.ts";
 
 /** Options of {@link createPostgresStore}. */
 export interface PostgresStoreOptions extends PostgresSchemaOptions {
@@ -33,7 +33,9 @@ export interface PostgresStore extends ThreadStore {
 }
 
 /** A thread's row as one JSON text: drivers return bigints differently, and PGlite removes a byte order mark at the start of a text. */
-const threadRow = "json_build_array(thread_id, title, created_at, updated_at, activity)::text AS row";
+const threadRow = `json_build_array(thread_id, title, created_at, updated_at, activity, ${hashOf("thread_id")})::text AS row`;
+
+const cursorPattern = /^([0-9]{1,15})-([0-9]{1,16})$/;
 
 const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair");
 
@@ -56,7 +58,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
   checkOptionNames("createPostgresStore", options, ["schema", "prefix", "migrate"]);
   const { migrate, ...schemaOptions } = options;
   const names = postgresNames(schemaOptions);
-  const { threads, messages: table, activity } = names;
+  const { threads, messages: table } = names;
 
   const query = createPostgresQuery(client, "store");
 
@@ -120,8 +122,8 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
 
     async listThreads(owner, page) {
       checkText("owner", owner);
-      const text = `SELECT ${threadRow} FROM ${names.listThreads}($1, $2::bigint, $3::bigint)`;
-      const rows = await queryThreads(text, [owner, String(activityBelow(page)), String(page.limit + 1)]);
+      const text = `SELECT ${threadRow} FROM ${names.listThreads}($1, $2::bigint, $3::bigint, $4::bigint)`;
+      const rows = await queryThreads(text, [owner, ...pageStart(page, cursorPattern), String(page.limit + 1)]);
       return readPage(rows, page.limit);
     },
 
@@ -137,7 +139,7 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       // The update changes nothing. Without it, nothing is returned if the row exists.
       const [row] = await queryThreads(
         `INSERT INTO ${threads} AS t (owner, thread_id, title, created_at, updated_at, activity)
-         VALUES ($1, $2, $3, $4::bigint, $4::bigint, nextval('${activity}'))
+         VALUES ($1, $2, $3, $4::bigint, $4::bigint, ${names.nextActivity}($1))
          ON CONFLICT (owner, thread_id) DO UPDATE SET title = t.title RETURNING ${threadRow}`,
         [key.owner, key.threadId, title, String(Date.now())],
       );

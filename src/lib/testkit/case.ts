@@ -12,6 +12,8 @@ interface Instances<Store> {
   peer(): Promise<Store>;
   /** Closes the first instance and opens another in its place. Only for a case that needs `reopen`. */
   reopen(): Promise<Store>;
+  /** Closes the store and opens another one without data, as for the next case. */
+  startAgain(): Promise<Store>;
 }
 
 /** A case as it is written. */
@@ -87,6 +89,11 @@ export async function runStoreCase<Store extends MessageStore>(
       if (!subject.reopen) throw new Error("The case does not declare that it needs `reopen`");
       first = await subject.reopen(first);
       return log.record(first, "reopened");
+    },
+    async startAgain() {
+      await subject.destroy?.(first);
+      first = await subject.create();
+      return log.record(first, "new store");
     },
   };
 

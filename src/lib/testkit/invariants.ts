@@ -37,6 +37,7 @@ export const storeInvariants = {
   pages: "Walking the pages, at any instance, meets every thread that stays untouched meanwhile exactly once.",
   lastPage: "The last page has no `nextCursor`.",
   cursor: "A cursor holds only `A-Z a-z 0-9 - _`, at most 512 of them.",
+  ownCursor: "A cursor is the same whatever other owners do, so it tells nothing of them.",
   foreignCursor: "A cursor that the store did not make rejects, or gives a page of this owner's threads; never another's.",
   getThread: "One thread is given as it is listed, or `undefined` where this owner has none of that id.",
   createOnce: "Creating a thread that is already there leaves it as it is and returns it.",

@@ -6,8 +6,9 @@ type MaybePromise<T> = T | Promise<T>;
 /** The functions that the kit needs for a store of either tier. */
 export interface Subject<Store extends MessageStore> {
   /**
-   * Opens a store without data: a new file, schema or key prefix. Called once per case. Add what the functions below need, such as a
-   * file name or a connection, to the store: `{ ...createMyStore(client), client }`.
+   * Opens a store without data: a new file, schema or key prefix. Called once per case, and again within a case that compares two
+   * stores, after the first one was destroyed. Add what the functions below need, such as a file name or a connection, to the store:
+   * `{ ...createMyStore(client), client }`.
    */
   create(): MaybePromise<Store>;
   /**

@@ -23,15 +23,12 @@ export async function openMysql(pool: Pool, flush: 0 | 1): Promise<Subject> {
     counted: { store: countedStore, calls: counted.calls },
     versions: [`MariaDB ${version.split("-")[0]}`],
     async fillThreads(owner, count) {
-      const first = `(SELECT COALESCE(MAX(activity), 0) FROM (SELECT activity FROM ${prefix}threads) AS there)`;
       await pool.execute(
         `INSERT INTO ${prefix}threads (owner_hash, thread_hash, owner, thread_id, title, created_at, updated_at, activity)
-         SELECT UNHEX(SHA2(?, 256)), UNHEX(SHA2(CONCAT('thread-', seq), 256)), ?, CONCAT('thread-', seq), CONCAT('Thread ', seq), 0, 0, ${first} + seq
+         SELECT UNHEX(SHA2(?, 256)), UNHEX(SHA2(CONCAT('thread-', seq), 256)), ?, CONCAT('thread-', seq), CONCAT('Thread ', seq), 0, 0, seq
          FROM seq_1_to_${count}`,
         [owner, owner],
       );
-      await pool.query(`INSERT INTO ${prefix}activity SELECT MAX(activity) FROM ${prefix}threads`);
-      await pool.query(`DELETE FROM ${prefix}activity`);
     },
     settle: () => pool.query(`ANALYZE TABLE ${tables}`),
     plans: () => countReads(pool, prefix),

@@ -21,7 +21,7 @@ export async function openPostgres(client: PostgresClient, schema: string, close
     async fillThreads(owner, count) {
       await client.query(
         `INSERT INTO ${schema}.chat_threads (owner, thread_id, title, created_at, updated_at, activity)
-         SELECT $1, 'thread-' || n, 'Thread ' || n, 0, 0, nextval('${schema}.chat_activity') FROM generate_series(1, $2::integer) AS n`,
+         SELECT $1, 'thread-' || n, 'Thread ' || n, 0, 0, n FROM generate_series(1, $2::integer) AS n`,
         [owner, String(count)],
       );
     },

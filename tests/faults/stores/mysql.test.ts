@@ -118,7 +118,8 @@ test("a full disk rejects the whole batch, and stored data stays usable", { time
 });
 
 test("a deadlock is retried", async () => {
-  const [first, second] = ["first", "second"].map((threadId) => ({ owner: "deadlock", threadId }));
+  // In this order by activity and by hash, so that either index leads to the first one first.
+  const [first, second] = ["1", "2"].map((threadId) => ({ owner: "deadlock", threadId }));
   await store.createThread(first!, "");
   await store.createThread(second!, "");
   const other = await createConnection(server.url);
@@ -126,12 +127,12 @@ test("a deadlock is retried", async () => {
   await other.query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
   await other.query("BEGIN");
   // The server aborts the transaction that has changed less.
-  await other.query(`INSERT INTO chat_activity VALUES ${Array.from({ length: 50 }, () => "(NULL)").join(", ")}`);
-  await lock("second");
+  await other.query(`INSERT INTO chat_versions VALUES ${Array.from({ length: 50 }, (_, index) => `(${index + 100})`).join(", ")}`);
+  await lock("2");
   const { watched, codes } = watch(pool);
   const deleting = watched.deleteOwner("deadlock"); // locks the first thread, waits for the second
   await sleep(200);
-  await lock("first");
+  await lock("1");
   await other.query("ROLLBACK");
   await deleting;
   expect(codes).toEqual([1213]);

@@ -12,6 +12,25 @@ async function touch(store: ThreadStore, threadId: string, owner = ""): Promise<
   await store.appendMessages(key(threadId, owner), prompts(`m.${length}`));
 }
 
+/** The cursors of an owner's pages, after the same changes each time. Others may do something between these. */
+async function cursorsOf(store: ThreadStore, others: () => Promise<unknown>): Promise<(string | undefined)[]> {
+  const owner = "owner";
+  const cursors: (string | undefined)[] = [];
+  for (const [index, id] of ["a", "b", "c", "d", "b", "e", "f", "a"].entries()) {
+    await others();
+    if (index % 3 === 0) await store.createThread(key(id, owner), "");
+    else await touch(store, id, owner);
+  }
+  await store.deleteThread(key("d", owner));
+  for (const limit of [1, 2]) {
+    await walk(store, limit, owner, async (_, cursor) => {
+      cursors.push(cursor);
+      if (cursor !== undefined) await others();
+    });
+  }
+  return cursors;
+}
+
 export const pageCases: ThreadCase[] = [
   {
     name: "the thread that was active last is listed first",
@@ -192,6 +211,23 @@ export const pageCases: ThreadCase[] = [
         }
       }
       expectEqual(await store.listThreads("unknown", { limit: 10 }), { threads: [] }, "The list of an unknown owner");
+    },
+  },
+  {
+    name: "a cursor is the same whatever other owners do",
+    invariant: "ownCursor",
+    async body(store, { startAgain }) {
+      const alone = await cursorsOf(store, async () => {});
+      const another = await startAgain();
+      let count = 0;
+      const amongOthers = await cursorsOf(another, async () => {
+        for (const owner of ["", "another"]) {
+          await another.createThread(key(`created.${++count}`, owner), "");
+          await touch(another, `appended.${count % 5}`, owner);
+        }
+        await another.deleteThread(key(`created.${count - 3}`, "another"));
+      });
+      expectEqual(amongOthers, alone, "The cursors of an owner beside two active owners, which must equal those of the owner alone");
     },
   },
   {
