@@ -87,6 +87,11 @@ describe("tool calls in pieces", () => {
       [[wholeCall({ id: "a" }, "{}")], [callPiece({}, { arguments: '{"city"' })], [callPiece({}, { arguments: ':"Oslo"}' })]],
       [oslo],
     ],
+    [
+      "a nested object that begins like the whole one",
+      [[wholeCall({ id: "a" }, '{"city":')], [callPiece({}, { arguments: '{"city":' })], [callPiece({}, { arguments: '"Oslo"}}' })]],
+      ['{"city":{"city":"Oslo"}}'],
+    ],
     ["an empty piece at the end", [[wholeCall({ id: "a" }, oslo)], [callPiece({}, { arguments: "" })], [wholeCall({}, "")]], [oslo]],
     ["JSON within JSON", [[wholeCall({ id: "a" }, JSON.stringify(oslo))]], [oslo]],
     ["no arguments", [[wholeCall({ id: "a" }, null)]], ["{}"]],

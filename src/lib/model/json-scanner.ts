@@ -44,6 +44,16 @@ export function startsObject(text: string): boolean {
   return /^\s*\{/.test(text);
 }
 
+/** Whether text is whole and legal JSON. */
+export function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a whole JSON text says what another one says, or more of it: its strings go on, and it may have further fields. */
 export function extendsJson(next: string, before: string): boolean {
   try {

@@ -1,7 +1,7 @@
 /** One tool call, as far as its pieces have arrived. */
 import type { ChatCompletionMessageFunctionToolCall } from "openai/resources/chat/completions";
 import type { ToolCallDelta } from "../core/tool-runner.ts";
-import { extendsJson, JsonScanner, type JsonState, startsObject } from "./json-scanner.ts";
+import { extendsJson, isJson, JsonScanner, type JsonState, startsObject } from "./json-scanner.ts";
 
 /** A call that is still growing. */
 export class ToolCallDraft {
@@ -13,6 +13,8 @@ export class ToolCallDraft {
   /** Whether it may be a repetition of the call before: it is one, unless arguments follow. */
   readonly isDoubtful: boolean;
   #scanner = new JsonScanner();
+  /** What the last repetition replaced. */
+  #replaced = "";
   #extra: Record<string, unknown> | undefined;
   readonly #ownId = crypto.randomUUID();
 
@@ -66,7 +68,7 @@ export class ToolCallDraft {
       ...this.#extra,
       id: this.id ?? this.#ownId,
       type: "function",
-      function: { name: this.name, arguments: decodeTwice(this.arguments) },
+      function: { name: this.name, arguments: decodeTwice(this.#chooseArguments()) },
     };
   }
 
@@ -83,6 +85,7 @@ export class ToolCallDraft {
     const isReplaced =
       this.#isRepeatedBy(args) || (this.state === "complete" && startsObject(args) && (isEmptyObject || extendsJson(args, this.arguments)));
     if (isReplaced) {
+      this.#replaced = this.arguments;
       this.arguments = args;
       this.#scanner = new JsonScanner();
       this.#scanner.scan(args);
@@ -92,7 +95,13 @@ export class ToolCallDraft {
     }
   }
 
-  /** Within JSON, no piece can repeat an object from its start. Comparing only what is long enough keeps the cost in proportion. */
+  /** A nested object may begin like the one around it: then only both together are JSON, and nothing was repeated. */
+  #chooseArguments(): string {
+    const joined = this.#replaced + this.arguments;
+    return !isJson(this.arguments) && isJson(joined) ? joined : this.arguments;
+  }
+
+  /** Whether a piece begins with all arguments so far. Comparing only what is long enough keeps the cost in proportion. */
   #isRepeatedBy(args: string): boolean {
     return this.arguments.length > 0 && args.length >= this.arguments.length && startsObject(args) && args.startsWith(this.arguments);
   }
