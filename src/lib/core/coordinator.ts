@@ -6,11 +6,12 @@
  * economy. The store alone decides which answer counts, so a coordinator that loses everything may cost a second model call, never a lost or
  * duplicated answer.
  *
- * Three invariants bind every method. The kit in `chat-handler/testkit` has cases for each `INVARIANT` below.
+ * Four invariants bind every method. The kit in `chat-handler/testkit` has cases for each `INVARIANT` below.
  *
  * INVARIANT: every instance sees what a call did as soon as the call resolves.
  * INVARIANT: calls may meet, within a process and between processes. Each is atomic, and none fails only because it met another.
  * INVARIANT: only the database's clock counts, for every instance.
+ * INVARIANT: owners and ids are compared exactly, as by a store: see {@link ThreadKey}. What the database cannot hold is refused with an error.
  *
  * A call that fails may have taken effect: calling it again with the same arguments is safe.
  */
@@ -59,15 +60,15 @@ export interface Follower {
 /** How a ticket stands. */
 export interface TicketStatus {
   /**
-   * `granted`: the turn may run. `waiting`: live turns are ahead. `lost`: it has left, or its lease expired and another turn entered, or ran,
-   * in the meantime. A lost ticket stays lost.
+   * `granted`: the turn may run. `waiting`: live turns are ahead. `lost`: it has left, or its lease expired and another turn entered, or was
+   * granted, in the meantime. A lost ticket stays lost.
    */
   state: "waiting" | "granted" | "lost";
   /** Whether somebody asked to stop the turn. */
   isStopRequested: boolean;
   /** Whether anyone follows it from another instance. */
   isFollowed: boolean;
-  /** Whether a turn that was ahead called {@link Coordinator.start} after this one entered. */
+  /** Whether a turn that was ahead called {@link Coordinator.start}, for the first time, after this one entered. */
   hasPredecessorStarted: boolean;
   /** The length of the attempt's log. Smaller than what was appended if the database forgot some of it. */
   logLength: number;
@@ -93,7 +94,8 @@ export interface LogSlice {
   /** The length of the whole log so far. */
   length: number;
   /**
-   * `waiting` or `running`: more may come. `ended`: the log is whole. `lost`: the attempt lost its lease without an end; nothing comes any more.
+   * `waiting` or `running`: more may come. `ended`: the log is whole. `lost`: the attempt's lease expired without an end; nothing comes any
+   * more, unless the ticket lives on.
    */
   state: "waiting" | "running" | "ended" | "lost";
 }
@@ -101,7 +103,10 @@ export interface LogSlice {
 /** The most characters that one {@link Coordinator.read} returns. */
 export const maxSliceLength: number = 256 * 1024;
 
-/** A hint that something changed. Hints may be lost, late, doubled and out of order: they only make a reader look sooner. */
+/**
+ * A hint that something changed. Hints may be lost, late, doubled and out of order: they only make a reader look sooner. A hint comes no
+ * sooner than its change can be read. Hints of a log may be left out while nobody follows it.
+ */
 export type CoordinatorHint =
   /** The queue, a stop or the followers of the thread changed. */
   | { type: "thread" }
@@ -110,7 +115,7 @@ export type CoordinatorHint =
 
 /** How often a coordinator is called, and for how long it keeps what. Times are in milliseconds. */
 export interface CoordinatorSettings {
-  /** A ticket lives for this long without {@link Coordinator.renew}. */
+  /** A ticket lives for this long without {@link Coordinator.renew}. The instance that renews it decides: others may have another setting. */
   readonly leaseMs: number;
   /** An ended log, and a stop that met no turn, are kept for this long. */
   readonly retentionMs: number;
@@ -131,7 +136,7 @@ export interface CoordinatorSettings {
 /**
  * Decides which turn of a thread runs, on any number of instances, and carries its log to the others.
  *
- * The log is ASCII text that only grows. Its positions are characters.
+ * The log is ASCII text without NUL that only grows. Its positions are characters.
  */
 export interface Coordinator {
   /** How often the handler calls it, and for how long it keeps what. */
@@ -155,9 +160,9 @@ export interface Coordinator {
    *
    * INVARIANT: at most one ticket of a thread is granted at a time, the first that is live. Tickets are granted in the order in which they
    * entered. An expired ticket never delays the next.
-   * INVARIANT: an expired ticket lives on only if no other turn has entered its thread since, and it has not left. Otherwise it is lost for
-   * ever.
-   * INVARIANT: a database that has forgotten everything accepts a ticket again, at its old place.
+   * INVARIANT: an expired ticket lives on only if no other turn has entered its thread since, or was granted, and it has not left. Otherwise
+   * it is lost for ever.
+   * INVARIANT: a database that has forgotten everything accepts a ticket again, at its old place. No method reports it as lost.
    */
   renew(ticket: Ticket): Promise<TicketStatus>;
 
@@ -171,7 +176,7 @@ export interface Coordinator {
    * Adds to the log of a granted attempt. Returns how its ticket stands; nothing is added if it is lost.
    *
    * INVARIANT: a log only grows, and never after its end. An append at a position that the log has passed adds only what is missing; one
-   * that would leave a gap is rejected with an error.
+   * that would leave a gap is rejected with an error, and so is such an end.
    */
   append(ticket: Ticket, position: number, data: string): Promise<TicketStatus>;
 
@@ -206,7 +211,8 @@ export interface Coordinator {
    * Asks to stop a turn, on whatever instance it waits or runs. `"requested"`: it does. `"ended"`: it has ended, and nothing is left to stop.
    * `"recorded"`: there is no such turn yet; if it enters within `retentionMs`, it enters with a stop.
    *
-   * INVARIANT: a stop persists until its turn has ended, and is gone then: the next attempt at the turn runs.
+   * INVARIANT: a stop persists until its turn has ended, and is gone then: the next attempt at the turn runs. If the stopped attempt dies, the
+   * next one enters with the stop. An attempt that enters behind a stopped and closed one runs.
    */
   stop(turn: TurnKey): Promise<"requested" | "ended" | "recorded">;
 

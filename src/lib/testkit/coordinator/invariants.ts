@@ -17,11 +17,11 @@ export const coordinatorInvariants = {
     "At most one ticket of a thread is granted at a time, the first that is live. Tickets are granted in the order in which they entered. An expired ticket never delays the next.",
   renewed: "A renewal extends the lease of a ticket by `leaseMs` from now; looking at it extends nothing.",
   overtaken:
-    "An expired ticket lives on only if no other turn has entered its thread since, or ran, and it has not left. Otherwise it is lost for ever.",
-  forgotten: "A database that has forgotten everything accepts a ticket again, at its old place.",
-  predecessor: "A ticket records whether a turn that was ahead started after it entered.",
+    "An expired ticket lives on only if no other turn has entered its thread since, or was granted, and it has not left. Otherwise it is lost for ever.",
+  forgotten: "A database that has forgotten everything accepts a ticket again, at its old place. No method reports it as lost.",
+  predecessor: "A ticket records whether a turn that was ahead started, for the first time, after it entered.",
 
-  log: "A log only grows, and never after its end. An append at a position that the log has passed adds only what is missing; one that would leave a gap is rejected with an error.",
+  log: "A log only grows, and never after its end. An append at a position that the log has passed adds only what is missing; one that would leave a gap is rejected with an error, and so is such an end.",
   fenced: "Nothing is accepted from an attempt that lost its ticket.",
   read: "A read returns what follows a position of one attempt's log exactly, at most `maxSliceLength` characters, and how the attempt stands; of what is unknown it returns `undefined`.",
   end: "An end is final. The next turn is granted at once.",
@@ -31,9 +31,9 @@ export const coordinatorInvariants = {
   closeRace:
     "Of an `enter` that joins and a `close` with `unlessFollowed` at the same time, one wins: a turn that was joined is not closed.",
   followers: "Who joins or reads is a follower of that attempt for `followMs` after each of its calls, or until it ends the reading.",
-  stop: "A stop persists until its turn has ended, and is gone then: the next attempt at the turn runs.",
+  stop: "A stop persists until its turn has ended, and is gone then: the next attempt at the turn runs. If the stopped attempt dies, the next one enters with the stop. An attempt that enters behind a stopped and closed one runs.",
   find: "The turn of a thread that is found is the one that runs; the first that waits if none runs.",
-  hints: "A hint only says what a poll finds, to the listeners of that thread and type, until they end.",
+  hints: "A hint comes no sooner than its change can be read, and reaches the listeners of that thread and type alone, until they end.",
 } as const;
 
 /** Short name of an invariant of coordinators. */
