@@ -39,6 +39,7 @@ export type {
   ThreadStore,
 } from "./lib/core/store.ts";
 export type { ToolCallDelta, ToolContext, ToolRunner, ToolStep, ToolStepDraft } from "./lib/core/tool-runner.ts";
+export type { SharedCoordinator } from "./lib/core/turn-registry.ts";
 export { createMemoryStore } from "./lib/stores/memory.ts";
 export type { MemoryStoreOptions } from "./lib/stores/memory.ts";
-export type { HistoryOptions, ModelParams, TitleContext, TurnEndEvent } from "./lib/turn/settings.ts";
+export type { DisconnectPolicy, HistoryOptions, ModelParams, TitleContext, TurnEndEvent } from "./lib/turn/settings.ts";

@@ -40,6 +40,11 @@ export class QueuedTurn implements QueueTicket, Lease {
     this.isJoinable = false;
   }
 
+  /** For a turn that takes another place before it has begun. */
+  allowJoins(): void {
+    this.isJoinable = true;
+  }
+
   refuseJoinsUnlessFollowed(): boolean {
     this.refuseJoins();
     return true;

@@ -1,10 +1,12 @@
 /** Coordinates turns in Redis, through the app's own client. */
 import { coordinatorOptionNames, resolveCoordinatorSettings, type CoordinatorOptions } from "../../core/coordinator-options.ts";
-import { maxSliceLength, type Coordinator, type Ticket, type TicketKey } from "../../core/coordinator.ts";
+import { maxSliceLength, type Ticket, type TicketKey } from "../../core/coordinator.ts";
 import type { ThreadKey } from "../../core/store.ts";
+import type { SharedCoordinator } from "../../core/turn-registry.ts";
 import { checkOptionNames, throwUsageError } from "../../core/usage-error.ts";
 import { redisCommands, type RedisClient, type RedisScript } from "../../redis-client/redis-client.ts";
 import { connectSubscriber, type RedisSubscriber } from "../../redis-client/subscriber.ts";
+import { shareTurns } from "../shared/share-turns.ts";
 import { createRedisHints } from "./hints.ts";
 import { createThreadNames } from "./names.ts";
 import {
@@ -57,7 +59,7 @@ const maxEarlyStops = 100;
  * const subscriber = await client.duplicate().connect();
  * const chat = createChatHandler({ store, client: openai, model, authorize, coordinator: createRedisCoordinator(client, { subscriber }) });
  */
-export function createRedisCoordinator(client: RedisClient, options: RedisCoordinatorOptions = {}): Coordinator {
+export function createRedisCoordinator(client: RedisClient, options: RedisCoordinatorOptions = {}): SharedCoordinator {
   const { prefix = "chat:", subscriber, sharded = false } = options;
   const { run } = redisCommands("createRedisCoordinator", client);
   checkOptionNames("createRedisCoordinator", options, [...coordinatorOptionNames, "prefix", "subscriber", "sharded"]);
@@ -107,7 +109,7 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
     throw new Error(`The log has only ${Number(reply[1])} of ${position} characters. Write again from there.`);
   }
 
-  return {
+  return shareTurns({
     settings,
 
     async enter(turn, { concurrency, maxQueued }, { follower }) {
@@ -175,5 +177,5 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
           listener,
         ),
     }),
-  };
+  });
 }

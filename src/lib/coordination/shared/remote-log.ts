@@ -1,0 +1,148 @@
+/** The log of a turn that runs on another instance, as far as it has come here. */
+import type { Coordinator, CoordinatorHint, LogSlice, TicketKey } from "../../core/coordinator.ts";
+import { createLeaseLostError } from "../../core/errors.ts";
+import { EventLog, type EventLogOwner } from "../../core/event-log.ts";
+import { sizeOf, type TurnEvent } from "../../core/events.ts";
+import type { Call } from "./calls.ts";
+import { EventDecoder } from "./event-text.ts";
+
+/** What a remote log has of its registry. */
+export interface RemoteLogContext {
+  coordinator: Coordinator;
+  call: Call;
+  /** Called once, when it follows no more. */
+  onLeft(log: RemoteLog): void;
+}
+
+/** Follows a log and fills another with the same events. All readers of this instance share it. */
+export class RemoteLog implements EventLogOwner {
+  readonly key: TicketKey;
+  readonly log: EventLog;
+  readonly #follower: { follower: string };
+  readonly #context: RemoteLogContext;
+  readonly #left = Promise.withResolvers<void>();
+  readonly #unsubscribe: (() => void) | undefined;
+  #decoder = new EventDecoder();
+  /** How much of the other log has arrived, in its characters. */
+  #position = 0;
+  /** What is read again after the database lost the log: so much of it is here already. */
+  #repeated = 0;
+  #hasLeft = false;
+  #reading: Promise<void> | undefined;
+  #mustReadAgain = false;
+  #readAt = 0;
+  /** When the other log was last there, by `performance.now()`. */
+  #seenAt = performance.now();
+
+  constructor(key: TicketKey, follower: { follower: string }, context: RemoteLogContext) {
+    this.key = key;
+    this.#follower = follower;
+    this.#context = context;
+    this.log = new EventLog(this, key.attempt);
+    this.log.ended = this.#left.promise;
+    this.#unsubscribe = context.coordinator.subscribe?.(key, "log", (hint) => this.#receive(hint));
+    this.read();
+  }
+
+  /** Reads on if it is time to. */
+  tick(now: number): void {
+    if (now >= this.#readAt) this.read();
+  }
+
+  /** Reads on. One read at a time. */
+  read(): void {
+    if (this.#hasLeft) return;
+    if (this.#reading) {
+      this.#mustReadAgain = true;
+      return;
+    }
+    this.#reading = this.#readAll().finally(() => {
+      this.#reading = undefined;
+      if (!this.#mustReadAgain) return;
+      this.#mustReadAgain = false;
+      this.read();
+    });
+  }
+
+  /** The last reader of this instance has left. */
+  onAbandoned(): void {
+    const { coordinator, call } = this.#context;
+    this.#leave();
+    call(() => coordinator.unfollow(this.key, this.#follower)).catch(() => {});
+  }
+
+  #receive(hint: CoordinatorHint): void {
+    if (hint.type !== "log" || hint.attempt !== this.key.attempt || this.#hasLeft) return;
+    if (hint.position !== this.#position || this.#reading || hint.isEnded) return this.read();
+    this.#append(hint.data);
+  }
+
+  async #readAll(): Promise<void> {
+    const { coordinator, call } = this.#context;
+    const { settings } = coordinator;
+    this.#readAt = performance.now() + settings.logPollMs;
+    try {
+      while (!this.#hasLeft) {
+        const slice = await call(() => coordinator.read(this.key, this.key.attempt, this.#position, this.#follower));
+        if (this.#hasLeft || !this.#take(slice)) break;
+      }
+    } catch {
+      // Maybe the next look succeeds.
+    }
+    if (performance.now() - this.#seenAt > settings.leaseMs) this.#fail();
+  }
+
+  /** Returns whether there is more to read at once. */
+  #take(slice: LogSlice | undefined): boolean {
+    // Unknown: the database has lost everything. The turn may write it all again.
+    if (!slice || slice.length < this.#position) {
+      this.#startOver();
+      return slice !== undefined && slice.length > 0;
+    }
+    this.#seenAt = performance.now();
+    this.#append(slice.data);
+    const isWhole = this.#position >= slice.length;
+    if (isWhole && (slice.state === "lost" || slice.state === "ended")) this.#fail();
+    return !isWhole && slice.data !== "";
+  }
+
+  #append(data: string): void {
+    this.#position += data.length;
+    for (const event of this.#decoder.push(data)) {
+      const rest = this.#skipRepeated(event);
+      if (rest && !this.#hasLeft) this.log.append(rest);
+      if (event.type === "end") this.#leave();
+    }
+  }
+
+  #startOver(): void {
+    if (this.#position === 0) return;
+    this.#position = 0;
+    this.#decoder = new EventDecoder();
+    this.#repeated = this.log.length;
+  }
+
+  /** Returns what an event adds to the log that is not here yet. */
+  #skipRepeated(event: TurnEvent): TurnEvent | undefined {
+    if (this.#repeated === 0) return event;
+    const skipped = Math.min(this.#repeated, sizeOf(event));
+    this.#repeated -= skipped;
+    if (skipped === sizeOf(event)) return undefined;
+    return "text" in event ? { ...event, text: event.text.slice(skipped) } : event;
+  }
+
+  /** The other log will not come to its end. */
+  #fail(): void {
+    if (this.#hasLeft) return;
+    this.log.append({ type: "end", status: "failed", error: createLeaseLostError() });
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.#unsubscribe?.();
+    this.#left.resolve();
+    this.#context.onLeft(this);
+  }
+}

@@ -1,0 +1,177 @@
+/** The turns of this process and, through a coordinator, those of other instances. */
+import { callSafely } from "../../core/async.ts";
+import type { Coordinator, CoordinatorEntrance, EntryPolicy, Follower, TicketRequest, TurnKey } from "../../core/coordinator.ts";
+import { createCoordinatorError, createStoppedError } from "../../core/errors.ts";
+import type { EventLog } from "../../core/event-log.ts";
+import { promptDigest } from "../../core/prompt.ts";
+import { keyOf, type ThreadKey } from "../../core/store.ts";
+import type { Entrance, LocalTurn, TurnEntry, TurnRegistry } from "../../core/turn-registry.ts";
+import { LocalRegistry } from "../local.ts";
+import { type Call, createCall } from "./calls.ts";
+import { RemoteLog } from "./remote-log.ts";
+import { SharedTurn } from "./shared-turn.ts";
+
+/** How long a stop waits for a turn on another instance, in milliseconds. */
+const stopTimeout = 5000;
+const stopPoll = 50;
+
+/** Calls a coordinator for all turns of this process. One timer looks at all of them, so that a coordinator can answer many in one round trip. */
+export class SharedRegistry implements TurnRegistry {
+  readonly #coordinator: Coordinator;
+  readonly #call: Call;
+  /** All turns of this process, for the joins that need no coordinator, and for the order when it cannot be reached. */
+  readonly #local = new LocalRegistry();
+  readonly #turns = new Map<string, { turn: SharedTurn; unsubscribe: (() => void) | undefined }>();
+  readonly #remoteLogs = new Map<string, RemoteLog>();
+  /** The last entry of each thread: the order here and there must be the same. */
+  readonly #entering = new Map<string, Promise<unknown>>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(coordinator: Coordinator) {
+    this.#coordinator = coordinator;
+    this.#call = createCall(coordinator.settings);
+  }
+
+  async enter(entry: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance> {
+    const key = keyOf(entry);
+    const before = this.#entering.get(key);
+    const entrance = (async () => {
+      await before;
+      return this.#enter(entry, policy, local);
+    })();
+    const settled = entrance.catch(() => {});
+    this.#entering.set(key, settled);
+    try {
+      return await entrance;
+    } finally {
+      if (this.#entering.get(key) === settled) this.#entering.delete(key);
+    }
+  }
+
+  async follow(key: TurnKey, attempt?: string): Promise<EventLog | undefined> {
+    const log = await this.#local.follow(key);
+    if (log && (attempt === undefined || log.attempt === attempt)) return log;
+    const known = attempt === undefined ? undefined : this.#remoteLogs.get(attempt);
+    if (known) return known.log;
+    const follower = newFollower();
+    const slice = await this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
+    if (!slice || slice.state === "lost" || (slice.state === "ended" && attempt === undefined)) return undefined;
+    return this.#followRemote(key, slice.attempt, follower);
+  }
+
+  async find(thread: ThreadKey): Promise<string | undefined> {
+    return (await this.#local.find(thread)) ?? this.#ask(() => this.#coordinator.find(thread));
+  }
+
+  async stop(key: TurnKey): Promise<"stopped" | "requested" | "none"> {
+    if ((await this.#local.stop(key)) === "stopped") return "stopped";
+    for (const until = performance.now() + stopTimeout; ;) {
+      const found = await this.#ask(() => this.#coordinator.stop(key));
+      if (found !== "requested") return "none";
+      if (performance.now() >= until) return "requested";
+      await new Promise((resolve) => setTimeout(resolve, stopPoll));
+    }
+  }
+
+  async stopLater(): Promise<void> {
+    // The coordinator has recorded the stop already.
+  }
+
+  async #enter(entry: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance> {
+    const joined = this.#local.join(entry);
+    if (joined) return joined;
+    const { owner, threadId, responseId, prompt } = entry;
+    const { attempt } = local.log;
+    const request = { owner, threadId, responseId, attempt, promptId: prompt.id, promptDigest: await promptDigest(prompt) };
+    const follower = newFollower();
+    const sentAt = performance.now();
+    const sent = callSafely(() => this.#coordinator.enter(request, policy, follower));
+    let entrance: CoordinatorEntrance;
+    try {
+      entrance = await this.#call(() => sent);
+    } catch (error) {
+      this.#giveBack(sent, request);
+      if (this.#coordinator.settings.whenUnreachable === "refuse") throw createCoordinatorError(error);
+      local.report(createCoordinatorError(error));
+      return this.#local.enter(entry, policy, local);
+    }
+    switch (entrance.kind) {
+      case "conflict":
+      case "busy":
+        return entrance;
+      case "joined": {
+        const own = this.#turns.get(entrance.attempt);
+        if (!own) return { kind: "joined", log: this.#followRemote(entry, entrance.attempt, follower) };
+        // A turn of this process that is about to end: enter again behind it.
+        await own.turn.closed;
+        return this.#enter(entry, policy, local);
+      }
+      case "entered":
+        if (policy.concurrency === "interrupt") for (const turn of this.#local.queueOf(entry)) turn.local.abort(createStoppedError());
+        return { kind: "entered", ticket: this.#addTurn(entry, local, entrance, sentAt) };
+    }
+  }
+
+  #addTurn(entry: TurnEntry, local: LocalTurn, entered: Extract<CoordinatorEntrance, { kind: "entered" }>, sentAt: number): SharedTurn {
+    const { attempt } = entered.ticket;
+    const turn = new SharedTurn(entered, sentAt, {
+      coordinator: this.#coordinator,
+      call: this.#call,
+      queued: this.#local.add(entry, local),
+      onLeft: () => {
+        this.#turns.get(attempt)?.unsubscribe?.();
+        this.#turns.delete(attempt);
+      },
+    });
+    const unsubscribe = this.#coordinator.subscribe?.(entry, "thread", () => turn.look());
+    this.#turns.set(attempt, { turn, unsubscribe });
+    this.#startTimer();
+    return turn;
+  }
+
+  #followRemote(turn: TurnKey, attempt: string, follower: Follower): EventLog {
+    const known = this.#remoteLogs.get(attempt);
+    if (known) return known.log;
+    const { owner, threadId, responseId } = turn;
+    const remote = new RemoteLog({ owner, threadId, responseId, attempt }, follower, {
+      coordinator: this.#coordinator,
+      call: this.#call,
+      onLeft: () => this.#remoteLogs.delete(attempt),
+    });
+    this.#remoteLogs.set(attempt, remote);
+    this.#startTimer();
+    return remote.log;
+  }
+
+  /** An entry that arrives after its turn has gone on alone leaves again, or nobody could run until its lease ends. */
+  #giveBack(sent: Promise<CoordinatorEntrance>, request: TicketRequest): void {
+    sent
+      .then((entrance) => entrance.kind === "entered" && this.#coordinator.end({ ...request, place: entrance.ticket.place }, 0, ""))
+      .catch(() => {});
+  }
+
+  /** A call that a request waits for. */
+  async #ask<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#call(work);
+    } catch (error) {
+      throw createCoordinatorError(error);
+    }
+  }
+
+  #startTimer(): void {
+    if (this.#timer) return;
+    const { ticketPollMs, logPollMs } = this.#coordinator.settings;
+    this.#timer = setTimeout(() => this.#tick(), Math.min(ticketPollMs, logPollMs));
+  }
+
+  #tick(): void {
+    this.#timer = undefined;
+    const now = performance.now();
+    for (const { turn } of this.#turns.values()) turn.tick(now);
+    for (const log of this.#remoteLogs.values()) log.tick(now);
+    if (this.#turns.size > 0 || this.#remoteLogs.size > 0) this.#startTimer();
+  }
+}
+
+const newFollower = (): Follower => ({ follower: crypto.randomUUID() });

@@ -1,0 +1,237 @@
+/** A turn of this instance with a ticket of the coordinator. */
+import type { Coordinator, Ticket, TicketRequest, TicketStatus } from "../../core/coordinator.ts";
+import { createCoordinatorError, createLeaseLostError, createStoppedError, toChatHandlerError } from "../../core/errors.ts";
+import type { EventLogReader } from "../../core/event-log.ts";
+import type { Lease, LocalTurn, QueueTicket } from "../../core/turn-registry.ts";
+import type { QueuedTurn } from "../queued-turn.ts";
+import type { Call } from "./calls.ts";
+import { LogPublisher, type PublisherOwner } from "./publisher.ts";
+
+/** Stands for all readers on other instances. They read as fast as they can, so it never holds the writer back. */
+const remoteReaders: EventLogReader = { position: Infinity, notify() {} };
+
+/** What a turn has of its registry. */
+export interface SharedTurnContext {
+  coordinator: Coordinator;
+  call: Call;
+  /** Its place among the turns of this process. */
+  queued: QueuedTurn;
+  /** Called once, when it has left. */
+  onLeft(turn: SharedTurn): void;
+}
+
+/** Both ticket and lease, on one instance of many. */
+export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
+  readonly ahead: number;
+  ticket: Ticket;
+  isGranted = false;
+  hasPredecessorStarted = false;
+  /** Resolves when the coordinator lets nobody join any more. */
+  closed: Promise<unknown> | undefined;
+  readonly #context: SharedTurnContext;
+  readonly #local: LocalTurn;
+  readonly #publisher: LogPublisher;
+  readonly #lease = Promise.withResolvers<Lease>();
+  /** When the last renewal that succeeded was sent, by `performance.now()`. */
+  #renewedAt: number;
+  #renewAt: number;
+  #checkAt: number;
+  #isLost = false;
+  #hasLeft = false;
+  /** Whether the last call failed. Only the first failure in a row is reported. */
+  #isFailing = false;
+  #isFollowed = false;
+  #looking: Promise<void> | undefined;
+  #mustLookAgain = false;
+
+  /** @param sentAt - When the entry was sent, by `performance.now()`. */
+  constructor(entered: { ticket: Ticket; ahead: number; status: TicketStatus }, sentAt: number, context: SharedTurnContext) {
+    const { coordinator, call, queued } = context;
+    this.ticket = entered.ticket;
+    this.ahead = entered.ahead;
+    this.#context = context;
+    this.#local = queued.local;
+    this.#renewedAt = sentAt;
+    this.#renewAt = sentAt + coordinator.settings.leaseMs / 3;
+    this.#checkAt = sentAt + coordinator.settings.ticketPollMs;
+    this.#publisher = new LogPublisher(this.#local.log, this, coordinator, call);
+    // Nobody may be waiting when it is rejected.
+    this.#lease.promise.catch(() => {});
+    this.receive(entered.status);
+  }
+
+  waitForLease(): Promise<Lease> {
+    return this.#lease.promise;
+  }
+
+  refuseJoins(): void {
+    this.#context.queued.refuseJoins();
+    const { coordinator, call } = this.#context;
+    this.closed ??= call(() => coordinator.close(this.ticket)).catch(() => {});
+  }
+
+  async refuseJoinsUnlessFollowed(): Promise<boolean> {
+    const { coordinator, call, queued } = this.#context;
+    try {
+      const isClosed = await call(() => coordinator.close(this.ticket, { unlessFollowed: true }));
+      if (isClosed) queued.refuseJoins();
+      // Noticed again when they leave.
+      else this.#setFollowed(true);
+      return isClosed;
+    } catch (error) {
+      this.fail(error);
+      return true;
+    }
+  }
+
+  async mayWrite(): Promise<boolean> {
+    const { leaseMs } = this.#context.coordinator.settings;
+    if (!this.#isLost && performance.now() - this.#renewedAt > 0.8 * leaseMs) await this.#renew();
+    return !this.#isLost;
+  }
+
+  markStarted(): void {
+    const { coordinator, call, queued } = this.#context;
+    queued.markStarted();
+    call(() => coordinator.start(this.ticket)).catch((error: unknown) => this.fail(error));
+  }
+
+  async leave(): Promise<void> {
+    this.#hasLeft = true;
+    if (!this.#isLost) await this.#publisher.end();
+    this.#context.queued.leave();
+    this.#context.onLeft(this);
+  }
+
+  /** Looks at the ticket if it is time to, and renews it. */
+  tick(now: number): void {
+    if (now >= this.#renewAt) void this.#look(() => this.#renew());
+    else if (now >= this.#checkAt) this.look();
+    const { leaseMs, whenUnrenewed } = this.#context.coordinator.settings;
+    const isExpiring = now - this.#renewedAt > 0.8 * leaseMs;
+    if (isExpiring && this.#isFailing && this.isGranted && whenUnrenewed === "abort") this.#lose();
+  }
+
+  /** Looks at the ticket. */
+  look(): void {
+    void this.#look(() => this.#check());
+  }
+
+  receive({ state, isStopRequested, isFollowed, hasPredecessorStarted }: TicketStatus): void {
+    if (this.#hasLeft || this.#isLost) return;
+    this.hasPredecessorStarted ||= hasPredecessorStarted;
+    if (state === "lost") return this.#lose();
+    if (isStopRequested) this.#local.abort(createStoppedError());
+    if (state === "granted") this.#grant();
+    this.#setFollowed(isFollowed);
+  }
+
+  fail(error: unknown): void {
+    if (!this.#isFailing) this.#local.report(createCoordinatorError(error));
+    this.#isFailing = true;
+  }
+
+  /** One look at a time. */
+  async #look(work: () => Promise<void>): Promise<void> {
+    if (this.#looking) {
+      this.#mustLookAgain = true;
+      return;
+    }
+    this.#looking = work();
+    await this.#looking;
+    this.#looking = undefined;
+    if (!this.#mustLookAgain) return;
+    this.#mustLookAgain = false;
+    this.look();
+  }
+
+  async #renew(): Promise<void> {
+    const sentAt = performance.now();
+    const { coordinator } = this.#context;
+    this.#renewAt = sentAt + coordinator.settings.leaseMs / 3;
+    if (await this.#ask(() => coordinator.renew(this.ticket))) this.#renewedAt = sentAt;
+    // After a failure, sooner.
+    else this.#renewAt = sentAt + coordinator.settings.leaseMs / 10;
+  }
+
+  async #check(): Promise<void> {
+    await this.#ask(() => this.#context.coordinator.check(this.ticket));
+  }
+
+  /** Returns whether the coordinator answered. */
+  async #ask(work: () => Promise<TicketStatus>): Promise<boolean> {
+    const now = performance.now();
+    const { coordinator, call } = this.#context;
+    this.#checkAt = now + coordinator.settings.ticketPollMs;
+    if (this.#hasLeft || this.#isLost) return true;
+    const { version } = this.#publisher;
+    try {
+      const status = await call(work);
+      this.#isFailing = false;
+      this.receive(status);
+      this.#publisher.compare(status, version);
+      return true;
+    } catch (error) {
+      this.fail(error);
+      this.#goOnAlone();
+      return false;
+    }
+  }
+
+  #grant(): void {
+    if (this.isGranted) return;
+    this.isGranted = true;
+    this.#lease.resolve(this);
+    this.#publisher.notify();
+  }
+
+  /** A turn that waits while the coordinator cannot be reached goes on in the order of its own process. */
+  #goOnAlone(): void {
+    const { leaseMs, whenUnreachable } = this.#context.coordinator.settings;
+    if (this.isGranted || whenUnreachable === "refuse" || performance.now() - this.#renewedAt <= leaseMs) return;
+    void this.#context.queued.waitForLease().then(() => {
+      if (this.#isFailing) this.#grant();
+    });
+  }
+
+  #lose(): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    this.#setFollowed(false);
+    this.#context.queued.refuseJoins();
+    if (!this.isGranted) return void this.#enterAgain();
+    this.#local.abort(createLeaseLostError());
+  }
+
+  /** A turn that waits has not begun, so it can take another place. Its old place may be lost because the process was frozen. */
+  async #enterAgain(): Promise<void> {
+    const { coordinator, call, queued } = this.#context;
+    const attempt = crypto.randomUUID();
+    const { owner, threadId, responseId, promptId, promptDigest } = this.ticket;
+    const request: TicketRequest = { owner, threadId, responseId, promptId, promptDigest, attempt };
+    const policy = { concurrency: "queue", maxQueued: Number.MAX_SAFE_INTEGER } as const;
+    const sentAt = performance.now();
+    try {
+      const entrance = await call(() => coordinator.enter(request, policy, { follower: attempt }));
+      if (entrance.kind !== "entered") throw createLeaseLostError();
+      queued.allowJoins();
+      this.#local.log.attempt = attempt;
+      this.ticket = entrance.ticket;
+      this.#isLost = false;
+      this.#renewedAt = sentAt;
+      this.receive(entrance.status);
+    } catch (error) {
+      const lost = toChatHandlerError(error, "coordinator_failed", "Other instances cannot be reached. Try again.");
+      this.#local.abort(lost);
+      this.#lease.reject(lost);
+    }
+  }
+
+  #setFollowed(isFollowed: boolean): void {
+    if (isFollowed === this.#isFollowed) return;
+    this.#isFollowed = isFollowed;
+    const { log } = this.#local;
+    if (isFollowed) log.subscribe(remoteReaders);
+    else log.unsubscribe(remoteReaders);
+  }
+}

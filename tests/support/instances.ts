@@ -1,0 +1,72 @@
+/** Several instances of an app: one store, one model server, and a coordinator that each reaches by a line of its own. */
+import { onTestFinished } from "vitest";
+import { createMemoryStore, type ThreadStore } from "../../src/index.ts";
+import { shareTurns } from "../../src/lib/coordination/shared/share-turns.ts";
+import { type Coordinator, coordinatorMethods } from "../../src/lib/core/coordinator.ts";
+import {
+  type CoordinatorData,
+  createSimpleCoordinator,
+  noCoordinatorData,
+  type SimpleCoordinatorOptions,
+} from "../testkit/simple-coordinator.ts";
+import { type Chat, type ChatSetup, startChat } from "./chat.ts";
+
+/** An instance whose line to the coordinator can fail. */
+export interface Instance extends Chat {
+  /** `"cut"`: calls are rejected. `"silent"`: they never settle. `"lossy"`: they take effect, and their answers are lost. */
+  line: "whole" | "cut" | "silent" | "lossy";
+}
+
+export interface Instances {
+  readonly instances: readonly [Instance, Instance, ...Instance[]];
+  readonly data: CoordinatorData;
+  readonly store: ThreadStore;
+}
+
+/** Starts instances. The first one's model server answers for all. */
+export async function startInstances(
+  {
+    count = 2,
+    coordinator: options = {},
+    ...setup
+  }: Omit<ChatSetup, "coordinator"> & { count?: number; coordinator?: SimpleCoordinatorOptions } = {},
+  connect: (data: CoordinatorData) => Coordinator = (data) => createSimpleCoordinator(data, options),
+): Promise<Instances> {
+  const data = noCoordinatorData();
+  const store = setup.backingStore ?? createMemoryStore();
+  const instances: Instance[] = [];
+  for (let number = 0; number < count; number++) {
+    const line: Pick<Instance, "line"> = { line: "whole" };
+    const coordinator = shareTurns(withLine(connect(data), line));
+    const [first] = instances;
+    const chat = await startChat({ ...setup, ...(first && { client: first.model.client() }), backingStore: store, coordinator });
+    instances.push(
+      Object.defineProperty(first ? { ...chat, model: first.model } : { ...chat }, "line", {
+        get: () => line.line,
+        set(state: Instance["line"]) {
+          line.line = state;
+        },
+      }) as Instance,
+    );
+  }
+  onTestFinished(() => {
+    for (const instance of instances) instance.line = "cut";
+  });
+  return { instances: instances as unknown as Instances["instances"], data, store };
+}
+
+/** A coordinator behind a line that can fail. */
+function withLine(coordinator: Coordinator, state: Pick<Instance, "line">): Coordinator {
+  const methods = coordinatorMethods.map((name) => [
+    name,
+    async (...args: unknown[]) => {
+      if (state.line === "cut") throw new Error("connect ECONNREFUSED");
+      if (state.line === "silent") return new Promise(() => {});
+      const result: unknown = await (coordinator[name] as (...args: unknown[]) => unknown)(...args);
+      return state.line === "whole" ? result : new Promise(() => {});
+    },
+  ]);
+  const subscribe: Coordinator["subscribe"] = (thread, type, listener) =>
+    coordinator.subscribe?.(thread, type, (hint) => state.line === "whole" && listener(hint)) ?? (() => {});
+  return { ...coordinator, ...Object.fromEntries(methods), ...(coordinator.subscribe && { subscribe }) };
+}
