@@ -3,13 +3,9 @@ import { onTestFinished } from "vitest";
 import { createMemoryStore, type ThreadStore } from "../../src/index.ts";
 import { shareTurns } from "../../src/lib/coordination/shared/share-turns.ts";
 import { type Coordinator, coordinatorMethods } from "../../src/lib/core/coordinator.ts";
-import {
-  type CoordinatorData,
-  createSimpleCoordinator,
-  noCoordinatorData,
-  type SimpleCoordinatorOptions,
-} from "../testkit/simple-coordinator.ts";
+import type { CoordinatorOptions } from "../../src/coordinator.ts";
 import { type Chat, type ChatSetup, startChat } from "./chat.ts";
+import { type CoordinatorDatabase, openMemory } from "./coordinators.ts";
 
 /** An instance whose line to the coordinator can fail. */
 export interface Instance extends Chat {
@@ -19,25 +15,31 @@ export interface Instance extends Chat {
 
 export interface Instances {
   readonly instances: readonly [Instance, Instance, ...Instance[]];
-  readonly data: CoordinatorData;
+  readonly database: CoordinatorDatabase;
   readonly store: ThreadStore;
 }
 
+/** Options of {@link startInstances}. */
+export interface InstancesSetup extends Omit<ChatSetup, "coordinator"> {
+  /** @default 2 */
+  count?: number;
+  /** @default a database in memory */
+  database?: CoordinatorDatabase;
+  coordinator?: CoordinatorOptions;
+}
+
 /** Starts instances. The first one's model server answers for all. */
-export async function startInstances(
-  {
-    count = 2,
-    coordinator: options = {},
-    ...setup
-  }: Omit<ChatSetup, "coordinator"> & { count?: number; coordinator?: SimpleCoordinatorOptions } = {},
-  connect: (data: CoordinatorData) => Coordinator = (data) => createSimpleCoordinator(data, options),
-): Promise<Instances> {
-  const data = noCoordinatorData();
+export async function startInstances({
+  count = 2,
+  database = openMemory(),
+  coordinator: options = {},
+  ...setup
+}: InstancesSetup = {}): Promise<Instances> {
   const store = setup.backingStore ?? createMemoryStore();
   const instances: Instance[] = [];
   for (let number = 0; number < count; number++) {
     const line: Pick<Instance, "line"> = { line: "whole" };
-    const coordinator = shareTurns(withLine(connect(data), line));
+    const coordinator = shareTurns(withLine(database.connect(options), line));
     const [first] = instances;
     const chat = await startChat({ ...setup, ...(first && { client: first.model.client() }), backingStore: store, coordinator });
     instances.push(
@@ -49,10 +51,11 @@ export async function startInstances(
       }) as Instance,
     );
   }
-  onTestFinished(() => {
+  onTestFinished(async () => {
     for (const instance of instances) instance.line = "cut";
+    await database.close();
   });
-  return { instances: instances as unknown as Instances["instances"], data, store };
+  return { instances: instances as unknown as Instances["instances"], database, store };
 }
 
 /** A coordinator behind a line that can fail. */

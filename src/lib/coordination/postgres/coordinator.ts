@@ -1,6 +1,7 @@
 /** Coordinates turns through PostgreSQL, with the app's own client. */
 import { coordinatorOptionNames, resolveCoordinatorSettings, type CoordinatorOptions } from "../../core/coordinator-options.ts";
-import type { Coordinator, CoordinatorEntrance, LogSlice, Ticket, TicketStatus, TurnKey } from "../../core/coordinator.ts";
+import type { CoordinatorEntrance, LogSlice, Ticket, TicketStatus, TurnKey } from "../../core/coordinator.ts";
+import type { SharedCoordinator } from "../../core/turn-registry.ts";
 import type { ThreadKey } from "../../core/store.ts";
 import { checkOptionNames, throwUsageError } from "../../core/usage-error.ts";
 import {
@@ -12,6 +13,7 @@ import {
   type PostgresSchemaOptions,
 } from "../../sql/postgres.ts";
 import { coordinatorNames } from "./names.ts";
+import { shareTurns } from "../shared/share-turns.ts";
 import { createPolls } from "./polls.ts";
 import { postgresCoordinatorSchema } from "./schema.ts";
 import { digest } from "./ticket-functions.ts";
@@ -25,8 +27,8 @@ export interface PostgresCoordinatorOptions extends CoordinatorOptions, Postgres
   migrate?: boolean | undefined;
 }
 
-/** A {@link Coordinator} in PostgreSQL. */
-export interface PostgresCoordinator extends Coordinator {
+/** A coordinator in PostgreSQL. */
+export interface PostgresCoordinator extends SharedCoordinator {
   /**
    * Creates the tables and functions, or adds what is missing. Call it at the start of the app or when it is deployed, as often as you like and
    * from as many processes.
@@ -78,9 +80,8 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
     return row!.result;
   }
 
-  return {
+  const shared = shareTurns({
     settings,
-    migrate,
 
     async enter(turn, { concurrency, maxQueued }, { follower }) {
       const { owner, threadId, responseId, attempt, promptId, promptDigest } = turn;
@@ -148,7 +149,8 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
       const [row] = await query<{ response: string }>(text, [threadJson(thread)]);
       return row && JSON.parse(row.response);
     },
-  };
+  });
+  return { ...shared, migrate };
 }
 
 /** Returns a query that waits for the migration: it runs before the first statement, and again before the next if it failed. */

@@ -66,9 +66,15 @@ export class RemoteLog implements EventLogOwner {
 
   /** The last reader of this instance has left. */
   onAbandoned(): void {
-    const { coordinator, call } = this.#context;
     this.#leave();
-    call(() => coordinator.unfollow(this.key, this.#follower)).catch(() => {});
+    void this.#unfollow();
+  }
+
+  async #unfollow(): Promise<void> {
+    const { coordinator, call } = this.#context;
+    // A read that is under way would make it a follower again.
+    await this.#reading;
+    await call(() => coordinator.unfollow(this.key, this.#follower)).catch(() => {});
   }
 
   #receive(hint: CoordinatorHint): void {
