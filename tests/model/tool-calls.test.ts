@@ -44,6 +44,31 @@ describe("tool calls in pieces", () => {
       [oslo, rome],
     ],
     [
+      "in turns, told apart by id alone, the second one without arguments at first",
+      [
+        [wholeCall({ id: "a" }, '{"city":')],
+        [wholeCall({ id: "b" }, "")],
+        [callPiece({ id: "a" }, { arguments: '"Oslo"}' })],
+        [callPiece({ id: "b" }, { arguments: rome })],
+      ],
+      [oslo, rome],
+    ],
+    [
+      "in turns, without an index",
+      [
+        [wholeCall({ index: undefined, id: "a" }, '{"city":')],
+        [wholeCall({ index: undefined, id: "b" }, '{"city":')],
+        [callPiece({ index: undefined, id: "a" }, { arguments: '"Oslo"}' })],
+        [callPiece({ index: undefined, id: "b" }, { arguments: '"Rome"}' })],
+      ],
+      [oslo, rome],
+    ],
+    ["the same call twice, without ids", [[wholeCall({}, oslo)], [wholeCall({}, oslo)]], [oslo, oslo]],
+    ["the whole call once more, without its id", [[wholeCall({ id: "a" }, oslo)], [wholeCall({}, oslo)]], [oslo]],
+    ["two calls without arguments in one delta", [[wholeCall({}, null), wholeCall({}, null)]], ["{}", "{}"]],
+    ["a piece that names no tool", [[callPiece({ index: 1, id: "b" }, {})], [wholeCall({ id: "a" }, oslo)]], [oslo]],
+    ["a growing index before the arguments", [[wholeCall({ id: "a" }, "")], [callPiece({ index: 1 }, { arguments: oslo })]], [oslo]],
+    [
       "another id in each piece",
       [
         [wholeCall({ id: "a" }, "")],
@@ -130,10 +155,31 @@ describe("tool calls in pieces", () => {
         }),
       ],
     ],
+    [
+      "the whole call once more in the last chunk, without ids",
+      [delta({ tool_calls: [wholeCall({}, oslo)] }), delta({ tool_calls: [wholeCall({}, oslo)] }, "tool_calls")],
+    ],
   ])("%s", async (_, events) => {
     const { chat, ran } = await startWithTool(sendPieces(...events, doneEvent));
     await expectWhole(chat, "Done.");
     expect(ran).toEqual([{ city: "Oslo" }]);
+  });
+
+  it.each<[string, string[]]>([
+    ["two equal calls in the last chunk, without ids", [delta({ tool_calls: [wholeCall({}, oslo), wholeCall({}, oslo)] }, "tool_calls")]],
+    [
+      "pieces of two calls, and one of them in the whole message at the end",
+      [
+        delta({ tool_calls: [wholeCall({ id: "a" }, oslo), wholeCall({ index: 1, id: "b" }, oslo)] }),
+        toEvent({
+          choices: [{ index: 0, delta: {}, message: { tool_calls: [wholeCall({ id: "a" }, oslo)] }, finish_reason: "tool_calls" }],
+        }),
+      ],
+    ],
+  ])("%s, are two calls", async (_, events) => {
+    const { chat, ran } = await startWithTool(sendPieces(...events, doneEvent));
+    await expectWhole(chat, "Done.");
+    expect(ran).toEqual([{ city: "Oslo" }, { city: "Oslo" }]);
   });
 
   it("takes time in proportion to their number", () => {
