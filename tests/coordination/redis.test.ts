@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from "vitest";
-import type { Coordinator, CoordinatorHint } from "../../src/lib/core/coordinator.ts";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Coordinator } from "../../src/lib/core/coordinator.ts";
 import { createRedisCoordinator, type RedisClient, type RedisCoordinatorOptions, type RedisSubscriber } from "../../src/redis.ts";
 import { describeWith, remedyFor } from "../services/include.ts";
 import { enter, me, queue, sleep, thread, turn } from "./turns.ts";
@@ -199,81 +199,6 @@ onRedis("Redis", () => {
     expect((await coordinator.check(ticket)).logLength).toBe(0);
   });
 
-  test("a log of 1 MB is read in slices, and pushed as positions", async () => {
-    const subscriber = admin.duplicate();
-    onTestFinished(() => subscriber.disconnect());
-    const coordinator = create({ subscriber });
-    const hints: CoordinatorHint[] = [];
-    const ticket = await enter(coordinator, "A");
-    onTestFinished(coordinator.subscribe!(thread, "log", (hint) => hints.push(hint)));
-    await vi.waitFor(async () => expect(await admin.pubsub("CHANNELS", `${prefix}*`)).toHaveLength(1));
-    await coordinator.read(ticket, undefined, 0, me);
-    const text = Array.from({ length: 100_000 }, (_, index) => String(index).padStart(10)).join("");
-    await coordinator.append(ticket, 0, text);
-    await coordinator.append(ticket, text.length, "more");
-    let read = "";
-    for (;;) {
-      const slice = await coordinator.read(ticket, undefined, read.length, me);
-      expect(slice!.data.length).toBeLessThanOrEqual(256 * 1024);
-      if (slice!.data === "") break;
-      read += slice!.data;
-    }
-    expect(read === `${text}more`).toBe(true);
-    expect(await coordinator.read(ticket, undefined, 2_000_000, me)).toMatchObject({ data: "", length: 1_000_004 });
-    await vi.waitFor(() => expect(hints).toHaveLength(2));
-    expect(hints).toMatchObject([
-      { position: 1_000_000, data: "" },
-      { position: 1_000_000, data: "more" },
-    ]);
-  });
-
-  test("text that nobody follows is not published", async () => {
-    const subscriber = admin.duplicate();
-    onTestFinished(() => subscriber.disconnect());
-    const coordinator = create({ subscriber });
-    const hints: CoordinatorHint[] = [];
-    const ticket = await enter(coordinator, "A");
-    onTestFinished(coordinator.subscribe!(thread, "log", (hint) => hints.push(hint)));
-    await vi.waitFor(async () => expect(await admin.pubsub("CHANNELS", `${prefix}*`)).toHaveLength(1));
-    await coordinator.append(ticket, 0, "a");
-    await coordinator.read(ticket, ticket.attempt, 0, me);
-    await coordinator.append(ticket, 0, "ab c\n");
-    await coordinator.unfollow(ticket, me);
-    await coordinator.append(ticket, 5, "d");
-    await coordinator.end(ticket, 6, "e");
-    await vi.waitFor(() => expect(hints).toHaveLength(2));
-    expect(hints).toEqual([
-      { type: "log", attempt: ticket.attempt, position: 1, data: "b c\n", isEnded: false },
-      { type: "log", attempt: ticket.attempt, position: 6, data: "e", isEnded: true },
-    ]);
-  });
-
-  test("a subscription follows its listeners, however fast they come and go", async () => {
-    const subscriber = admin.duplicate();
-    onTestFinished(() => subscriber.disconnect());
-    const coordinator = create({ subscriber });
-    let calls = 0;
-    const listener = (): void => {
-      calls++;
-      if (calls === 1) throw new Error("A listener's fault");
-    };
-    for (let round = 0; round < 20; round++) {
-      const end = coordinator.subscribe!(thread, "thread", listener);
-      if (round % 2 === 0) await sleep(round / 4);
-      end();
-      end();
-    }
-    const ends = [coordinator.subscribe!(thread, "thread", listener), coordinator.subscribe!(thread, "thread", listener)];
-    await vi.waitFor(async () => expect(await admin.pubsub("CHANNELS", `${prefix}*`)).toHaveLength(1));
-    await enter(coordinator, "A");
-    await vi.waitFor(() => expect(calls).toBe(2));
-    ends[0]!();
-    await enter(coordinator, "B");
-    await vi.waitFor(() => expect(calls).toBe(3));
-    ends[1]!();
-    await vi.waitFor(async () => expect(await admin.pubsub("CHANNELS", `${prefix}*`)).toHaveLength(0));
-  });
-
   test("a log that the server evicted does not pass for a whole one", async () => {
     const coordinator = create();
     const ticket = await enter(coordinator, "A");
@@ -282,6 +207,21 @@ onRedis("Redis", () => {
     expect(await coordinator.read(ticket, undefined, 0, me)).toMatchObject({ state: "ended", data: "text!" });
     await admin.unlink(await keysOf(ticket.attempt));
     expect(await coordinator.read(ticket, undefined, 0, me)).toBeUndefined();
+  });
+
+  test("a turn takes at most 2.2 times its text, and 1 kB", async () => {
+    const coordinator = create();
+    for (const length of [1000, 10_000, 100_000]) {
+      const ids = { owner: randomUUID(), threadId: randomUUID(), responseId: randomUUID(), attempt: randomUUID(), promptId: randomUUID() };
+      const ticket = await enter(coordinator, { ...ids, promptDigest: "d".repeat(64) });
+      for (let position = 0; position < length; position += 100) await coordinator.append(ticket, position, "x".repeat(100));
+      await coordinator.read(ticket, undefined, 0, { follower: randomUUID() });
+      await coordinator.renew(ticket);
+      const keys = await keysOf("*");
+      const sizes = await Promise.all(keys.map((key) => admin.memory("USAGE", key)));
+      expect(sizes.reduce<number>((sum, size) => sum + Number(size), 0)).toBeLessThan(2.2 * length + 1000);
+      await admin.unlink(keys);
+    }
   });
 
   test("a thousand threads do not touch each other", async () => {

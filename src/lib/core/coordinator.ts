@@ -161,12 +161,12 @@ export interface Coordinator {
    * INVARIANT: at most one ticket of a thread is granted at a time, the first that is live. Tickets are granted in the order in which they
    * entered. An expired ticket never delays the next.
    * INVARIANT: an expired ticket lives on only if no other turn has entered its thread since, or was granted, and it has not left. Otherwise
-   * it is lost for ever.
+   * it is lost for ever. A database may forget that `retentionMs` and `leaseMs` after the last turn of the thread.
    * INVARIANT: a database that has forgotten everything accepts a ticket again, at its old place. No method reports it as lost.
    */
   renew(ticket: Ticket): Promise<TicketStatus>;
 
-  /** Returns how a ticket stands. Extends nothing. */
+  /** Returns how a ticket stands. Extends nothing. An expired ticket that is not lost stands as if it were renewed, unless any turn is ahead. */
   check(ticket: Ticket): Promise<TicketStatus>;
 
   /** Records that the turn's prompt is stored: see {@link TicketStatus.hasPredecessorStarted}. */
@@ -190,7 +190,7 @@ export interface Coordinator {
 
   /**
    * Adds the last piece of the log, ends it, and leaves the queue. Called after the store's commit. Returns whether the attempt still had its ticket.
-   * A ticket that is lost changes nothing.
+   * A ticket that is lost changes nothing. An end that is repeated after it took effect changes nothing, and may return `false`.
    *
    * INVARIANT: an end is final. The next turn is granted at once. The log stays readable for `retentionMs`.
    */
@@ -221,7 +221,7 @@ export interface Coordinator {
 
   /**
    * Calls a listener for the hints of a thread: `"thread"` hints, or `"log"` hints. Returns a function that ends it. Absent if the
-   * database cannot push: then polling finds everything.
+   * database cannot push: then polling finds everything. A log that nobody follows need not be pushed, so read it first.
    */
   subscribe?(thread: ThreadKey, type: CoordinatorHint["type"], listener: (hint: CoordinatorHint) => void): () => void;
 }

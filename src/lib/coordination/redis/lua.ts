@@ -6,7 +6,8 @@
  *   that was used), `prune` (when to prune next), `attempt:<attempt>` (its record),
  *   `lease:<attempt>` (when it expires, while it waits or runs) and `response:<response id>` (its latest attempt);
  * - `queue`, a sorted set: attempts that wait or run, by place;
- * - `followers`, a sorted set: "attempt follower", by the time at which they stop to count;
+ * - `followers`, a sorted set: the attempt's place and the follower, by the time until which it counts. Places are short: Redis keeps small sets of short
+ *   members in a tenth of the memory;
  * - `stops`, a sorted set: response ids that were stopped before they entered, by the time at which that is forgotten;
  * - `log`, a string for each attempt.
  *
@@ -99,16 +100,17 @@ local function publishLog(attempt, position, data, isEnded)
   redis.call(publish, channel .. 'log', table.concat({attempt, position, isEnded, data}, ' '))
 end
 
-local function isFollowed(attempt)
+local function isFollowed(record)
+  local prefix = record.place .. ' '
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', followers, now + 1, '+inf')) do
-    if string.sub(member, 1, #attempt + 1) == attempt .. ' ' then return true end
+    if string.sub(member, 1, #prefix) == prefix then return true end
   end
   return false
 end
 
-local function follow(attempt, follower)
+local function follow(record, follower)
   redis.call('ZREMRANGEBYSCORE', followers, '-inf', now)
-  local added = redis.call('ZADD', followers, now + followMs, attempt .. ' ' .. follower)
+  local added = redis.call('ZADD', followers, now + followMs, record.place .. ' ' .. follower)
   redis.call('PEXPIRE', followers, followMs)
   if added == 1 then publishThread() end
 end
@@ -182,7 +184,7 @@ local function status(record)
   if record.isLive then
     for _, other in ipairs(expired or {}) do drop(other) end
   end
-  return {state, record.stop, isFollowed(record.attempt) and 1 or 0, record.predecessorStarted, length}
+  return {state, record.stop, isFollowed(record) and 1 or 0, record.predecessorStarted, length}
 end
 `;
 

@@ -41,7 +41,7 @@ local isRejected = #live > tonumber(maxQueued)
 for _, other in ipairs(live) do
   if other.state == 'open' and other.response == response then
     if other.prompt ~= prompt then return {'conflict'} end
-    follow(other.attempt, follower)
+    follow(other, follower)
     return {'joined', other.attempt}
   end
   if other.state == 'open' and concurrency == 'reject' then isRejected = true end
@@ -134,7 +134,7 @@ export const close: RedisScript = {
   lua: `${ticketLua}
 if not record then return {'open'} end
 if record.state == 'closed' then return {'closed'} end
-if ARGV[9] == '1' and isFollowed(record.attempt) then return {'open'} end
+if ARGV[9] == '1' and isFollowed(record) then return {'open'} end
 record.state = 'closed'
 save(record)
 publishThread()
@@ -180,7 +180,7 @@ if record.endedAt > 0 then
   if state == 'ended' and length ~= record.length then return false end
 elseif record.isLive then
   state = expiredAhead(record) and 'running' or 'waiting'
-  follow(attempt, follower)
+  follow(record, follower)
 else
   state = 'lost'
 end
@@ -191,7 +191,8 @@ return {state, length, redis.call('GETRANGE', log, position, position + most - 1
 /** ARGV from 6: attempt, follower. */
 export const unfollow: RedisScript = {
   lua: `${queueLua}
-if redis.call('ZREM', followers, ARGV[6] .. ' ' .. ARGV[7]) == 1 then publishThread() end
+local record = load(ARGV[6])
+if record and redis.call('ZREM', followers, record.place .. ' ' .. ARGV[7]) == 1 then publishThread() end
 `,
 };
 

@@ -1,0 +1,94 @@
+import { randomUUID } from "node:crypto";
+import { Redis } from "ioredis";
+import { afterAll, expect, onTestFinished, test, vi } from "vitest";
+import type { Coordinator, CoordinatorHint } from "../../src/lib/core/coordinator.ts";
+import { createRedisCoordinator } from "../../src/redis.ts";
+import { describeWith, remedyFor } from "../services/include.ts";
+import { enter, me, sleep, thread } from "./turns.ts";
+
+const url = process.env.REDIS_URL ?? "";
+const onRedis = describeWith("Redis", url !== "", remedyFor("REDIS_URL"));
+onRedis("hints of Redis", () => {
+  const redis = new Redis(url, { lazyConnect: true });
+  afterAll(() => redis.quit());
+
+  /** Opens a coordinator without data. Its keys expire within seconds. */
+  function open(): { coordinator: Coordinator; countChannels(): Promise<number> } {
+    const prefix = `test:${randomUUID()}:`;
+    const subscriber = redis.duplicate();
+    onTestFinished(() => subscriber.disconnect());
+    return {
+      coordinator: createRedisCoordinator(redis, { prefix, subscriber, retentionMs: 1000 }),
+      countChannels: async () => (await redis.pubsub("CHANNELS", `${prefix}*`)).length,
+    };
+  }
+
+  test("a log of 1 MB is read in slices, and pushed as positions", async () => {
+    const { coordinator, countChannels } = open();
+    const hints: CoordinatorHint[] = [];
+    const ticket = await enter(coordinator, "A");
+    onTestFinished(coordinator.subscribe!(thread, "log", (hint) => hints.push(hint)));
+    await vi.waitFor(async () => expect(await countChannels()).toBe(1));
+    await coordinator.read(ticket, undefined, 0, me);
+    const text = Array.from({ length: 100_000 }, (_, index) => String(index).padStart(10)).join("");
+    await coordinator.append(ticket, 0, text);
+    await coordinator.append(ticket, text.length, "more");
+    let read = "";
+    for (;;) {
+      const slice = await coordinator.read(ticket, undefined, read.length, me);
+      expect(slice!.data.length).toBeLessThanOrEqual(256 * 1024);
+      if (slice!.data === "") break;
+      read += slice!.data;
+    }
+    expect(read === `${text}more`).toBe(true);
+    expect(await coordinator.read(ticket, undefined, 2_000_000, me)).toMatchObject({ data: "", length: 1_000_004 });
+    await vi.waitFor(() => expect(hints).toHaveLength(2));
+    expect(hints).toMatchObject([
+      { position: 1_000_000, data: "" },
+      { position: 1_000_000, data: "more" },
+    ]);
+  });
+
+  test("text that nobody follows is not published", async () => {
+    const { coordinator, countChannels } = open();
+    const hints: CoordinatorHint[] = [];
+    const ticket = await enter(coordinator, "A");
+    onTestFinished(coordinator.subscribe!(thread, "log", (hint) => hints.push(hint)));
+    await vi.waitFor(async () => expect(await countChannels()).toBe(1));
+    await coordinator.append(ticket, 0, "a");
+    await coordinator.read(ticket, ticket.attempt, 0, me);
+    await coordinator.append(ticket, 0, "ab c\n");
+    await coordinator.unfollow(ticket, me);
+    await coordinator.append(ticket, 5, "d");
+    await coordinator.end(ticket, 6, "e");
+    await vi.waitFor(() => expect(hints).toHaveLength(2));
+    expect(hints).toEqual([
+      { type: "log", attempt: ticket.attempt, position: 1, data: "b c\n", isEnded: false },
+      { type: "log", attempt: ticket.attempt, position: 6, data: "e", isEnded: true },
+    ]);
+  });
+
+  test("a subscription follows its listeners, however fast they come and go", async () => {
+    const { coordinator, countChannels } = open();
+    let calls = 0;
+    const listener = (): void => {
+      calls++;
+      if (calls === 1) throw new Error("A listener's fault");
+    };
+    for (let round = 0; round < 20; round++) {
+      const end = coordinator.subscribe!(thread, "thread", listener);
+      if (round % 2 === 0) await sleep(round / 4);
+      end();
+      end();
+    }
+    const ends = [coordinator.subscribe!(thread, "thread", listener), coordinator.subscribe!(thread, "thread", listener)];
+    await vi.waitFor(async () => expect(await countChannels()).toBe(1));
+    await enter(coordinator, "A");
+    await vi.waitFor(() => expect(calls).toBe(2));
+    ends[0]!();
+    await enter(coordinator, "B");
+    await vi.waitFor(() => expect(calls).toBe(3));
+    ends[1]!();
+    await vi.waitFor(async () => expect(await countChannels()).toBe(0));
+  });
+});
