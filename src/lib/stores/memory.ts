@@ -51,8 +51,9 @@ interface KeptThread {
  * Creates a store that keeps threads in the memory of this process, within limits. They are gone when the process ends, and other
  * processes do not see them.
  *
- * Reading a thread by its id and changing it count as a use; listing an owner's threads does not. The thread in use is never evicted,
- * so a single thread larger than `maxCharacters` stays until another one is used.
+ * Reading a thread by its id and changing it count as a use; listing an owner's threads does not. The thread in use is never evicted.
+ * A thread that would have to evict owners within their share rejects instead. Without such owners, a single thread may be larger than
+ * `maxCharacters` until another one is used.
  *
  * @throws TypeError for an unknown option, or a limit that is not an integer from 1 to 2147483647.
  *
