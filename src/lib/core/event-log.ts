@@ -57,7 +57,7 @@ export class EventLog {
   readonly #owner: EventLogOwner;
 
   /** @param attempt - Names this log among those of all attempts at its turn. A position without it means nothing. */
-  constructor(owner: EventLogOwner, attempt: string = crypto.randomUUID()) {
+  constructor(owner: EventLogOwner, attempt: string = createAttempt()) {
     this.#owner = owner;
     this.attempt = attempt;
   }
@@ -181,6 +181,11 @@ export class EventLog {
     if (this.#events.length < 4) this.#events = this.#events.concat(event);
     else this.#events.push(event);
   }
+}
+
+/** A random id. Node joins a UUID of twenty strings lazily; `toLowerCase` joins them now, which saves 500 bytes in every open stream. */
+function createAttempt(): string {
+  return crypto.randomUUID().toLowerCase();
 }
 
 function isContinuedBy(event: TextEvent, next: TextEvent): boolean {
