@@ -219,7 +219,7 @@ export function resolveChatOptions(options: ChatHandlerOptions): ChatSettings {
   }
   checkPromptParts(promptParts);
   if (generateTitle) checkStoreMethods(store, ["getThread", "renameThread"]);
-  if (tools && typeof tools.run !== "function") throwUsageError('tools must come from createTools() of "chat-handler/tools".');
+  if (tools && typeof tools.draftStep !== "function") throwUsageError('tools must come from createTools() of "chat-handler/tools".');
   checkPolicies(concurrency, disconnect);
   if (coordinator && typeof coordinator.registry?.enter !== "function") {
     throwUsageError("coordinator must come from createRedisCoordinator(), createPostgresCoordinator() or shareTurns().");
