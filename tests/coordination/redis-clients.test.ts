@@ -49,9 +49,10 @@ onRedis("Redis", () => {
   for (const [name, open] of Object.entries(openers)) {
     test(`two instances share a turn, with ${name}`, () =>
       checkSharedTurn(open, url, { prefix: `test:${randomUUID()}:`, retentionMs: 1000 }));
-    testCoordinator(`${name}, which polls`, subjectOf({ open, hints: false, urls: () => [url] }), { test: test.concurrent });
     testCoordinator(`${name} with a subscriber`, subjectOf({ open, hints: true, urls: () => [url] }), { test: test.concurrent });
   }
+  const polling = subjectOf({ open: openers["node-redis"]!, hints: false, urls: () => [url] });
+  testCoordinator("node-redis, which polls", polling, { test: test.concurrent });
 });
 
 /** Two instances, each with its own clients: order, join, push, stop, end. */

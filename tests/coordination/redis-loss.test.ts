@@ -146,6 +146,16 @@ onRedis("a Redis that loses data or time", () => {
     expect(await coordinator.read(alone, alone.attempt, 0, me)).toMatchObject({ state: "lost", data: "" });
   });
 
+  test("an expired ticket is lost while a live turn is behind it, also if nobody has looked", async () => {
+    const coordinator = create();
+    const first = await enter(coordinator, "A");
+    const next = await enter(coordinator, "B");
+    await brief().renew(first);
+    await sleep(150);
+    expect(await coordinator.renew(first)).toMatchObject({ state: "lost" });
+    expect(await coordinator.check(next)).toMatchObject({ state: "granted" });
+  });
+
   test("an expired ticket that waits behind a live one keeps its place, and counts for nobody", async () => {
     const coordinator = create();
     const first = await enter(coordinator, "A");

@@ -199,6 +199,43 @@ onRedis("Redis", () => {
     expect((await coordinator.check(ticket)).logLength).toBe(0);
   });
 
+  test("a follower that polls writes to Redis only about once in a tenth of its time", async () => {
+    const coordinator = create({ leaseMs: 600_000 });
+    const ticket = await enter(coordinator, "A");
+    await coordinator.read(ticket, undefined, 0, me);
+    const key = (await keysOf(":followers"))[0]!;
+    const member = (await admin.zrange(key, "0", "-1"))[0]!;
+    const expiry = await admin.zscore(key, member);
+    await coordinator.read(ticket, undefined, 0, me);
+    expect(await admin.zscore(key, member)).toBe(expiry);
+    await admin.zadd(key, String(Number(expiry) - 120_000), member);
+    await coordinator.read(ticket, undefined, 0, me);
+    expect(Number(await admin.zscore(key, member))).toBeGreaterThanOrEqual(Number(expiry));
+  });
+
+  test("a turn that waits writes nothing", async () => {
+    const coordinator = create();
+    const [, waiting] = [await enter(coordinator, "A"), await enter(coordinator, "B")];
+    expect(await coordinator.append(waiting, 0, "text")).toMatchObject({ state: "waiting", logLength: 0 });
+  });
+
+  test("what is no longer kept is gone, also while the thread is in use", async () => {
+    const coordinator = create({ retentionMs: 200 });
+    const [empty, whole] = [await enter(coordinator, "A"), await enter(coordinator, "B")];
+    await coordinator.end(empty, 0, "");
+    await coordinator.append(whole, 0, "text");
+    await coordinator.end(whole, 4, "");
+    expect(await admin.pttl((await keysOf(whole.attempt))[0]!)).toBeLessThanOrEqual(200);
+    await coordinator.stop(turn("C"));
+    await sleep(150);
+    await coordinator.stop(turn("D"));
+    await sleep(100);
+    expect(await coordinator.read(empty, undefined, 0, me)).toBeUndefined();
+    expect(await coordinator.read(whole, undefined, 0, me)).toBeUndefined();
+    expect(await coordinator.check(await enter(coordinator, "C"))).toMatchObject({ isStopRequested: false });
+    expect(await coordinator.stop(turn("A"))).toBe("recorded");
+  });
+
   test("a log that the server evicted does not pass for a whole one", async () => {
     const coordinator = create();
     const ticket = await enter(coordinator, "A");
