@@ -31,7 +31,11 @@ const client = new OpenAI({
 /** Serves one request. `waitUntil` is the platform's, if it has one. */
 export async function serveApp(request: Request, waitUntil?: (promise: Promise<void>) => void): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url);
-  if (pathname === "/chat") return createChatHandler({ client, model: "demo", store, waitUntil, onError: () => {} })(request);
+  const disconnect = searchParams.get("disconnect") === "continue" ? "continue" : "stop";
+  const chat = createChatHandler({ client, model: "demo", store, waitUntil, disconnect, onError: () => {} });
+  if (pathname === "/chat") return chat(request);
+  if (pathname === "/resume") return chat.resume(request);
+  if (pathname === "/stop") return chat.stop(request);
   const stored = await store.listMessages({ owner: "", threadId: searchParams.get("threadId") ?? "" });
   const messages = stored.map(({ message: { role, content = null }, status }) => ({ role, content, status }));
   return Response.json({ calls, aborted, messages } satisfies State);

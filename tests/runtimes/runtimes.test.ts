@@ -125,6 +125,55 @@ describe.each(runtimes)("on %s", (name, start) => {
     );
   });
 
+  test("a second reader resumes the answer, from its beginning and from a cursor", async () => {
+    const turn = turnOf("Tell me a long story");
+    const response = await send(turn);
+    const reader = response.body!.getReader();
+    await reader.read();
+    const { threadId, responseId } = turn;
+    const resume = (query: object) => fetch(new URL(`/resume?${new URLSearchParams({ threadId, ...query })}`, server.url));
+    const fromStart = await resume({});
+    expect(decodeURIComponent(fromStart.headers.get("X-Chat-Handler-Response-Id")!)).toBe(responseId);
+    const cursor = fromStart.headers.get("X-Chat-Handler-Offset")!.replace(/\d{5}$/, "00010");
+    const whole = await answerTo("Tell me a long story");
+    const rest = new TextDecoder().decode(new TextEncoder().encode(whole).slice(10));
+    const texts = [fromStart, await resume({ responseId, offset: cursor })].map((resumed) => resumed.text());
+    while (!(await reader.read()).done);
+    expect(await Promise.all(texts)).toEqual([whole, rest]);
+    expect((await resume({})).status).toBe(204);
+    expect(await (await resume({ responseId })).text()).toBe(whole);
+  });
+
+  test("a stop ends the model call, and the partial answer is stored by then", async () => {
+    const before = await state();
+    const turn = turnOf("Tell me a long story");
+    const response = await send(turn);
+    const reader = response.body!.getReader();
+    await reader.read();
+    const { threadId, responseId } = turn;
+    const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ threadId, responseId }) };
+    expect((await fetch(new URL("/stop", server.url), init)).status).toBe(204);
+    const { aborted, messages } = await state(threadId);
+    expect(messages).toMatchObject([{ role: "user" }, { role: "assistant", status: "stopped" }]);
+    expect(aborted).toBe(before.aborted + 1);
+    await reader.cancel().catch(() => {});
+  });
+
+  test('with "continue", the answer is finished and stored for nobody', async () => {
+    const turn = turnOf("Show me a table");
+    const leaving = new AbortController();
+    const url = new URL("/chat?disconnect=continue", server.url);
+    const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(turn) };
+    const response = await fetch(url, { ...init, signal: leaving.signal });
+    await response.body!.getReader().read();
+    leaving.abort();
+    const answer = await answerTo("Show me a table");
+    await vi.waitFor(async () => expect((await state(turn.threadId)).messages[1]).toMatchObject({ content: answer, status: "complete" }), {
+      timeout: 30_000,
+      interval: 50,
+    });
+  });
+
   test("a retry replays the answer without a model call", async () => {
     const turn = turnOf("Hello");
     const answer = await (await send(turn)).text();

@@ -63,6 +63,7 @@ export class Turn implements LocalTurn, EventLogOwner, DeadlinesOwner {
    * request.
    */
   abortReason: ChatHandlerError | undefined;
+  readonly #interruptLater = Promise.withResolvers<void>();
   /** Runs while nobody reads and the turn may still find a reader. */
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
   /** Whether its prompt is stored and it answers that prompt. From here on the app hears of its end. */
@@ -91,13 +92,24 @@ export class Turn implements LocalTurn, EventLogOwner, DeadlinesOwner {
     this.prompt = { id, promptId: id, message, status: "complete", createdAt: settings.now() };
     this.log = new EventLog(this);
     this.deadlines = new Deadlines(settings.timeouts, this);
+    void this.#interruptLater.promise.then(() => this.abortReason && this.#interrupt(this.abortReason));
   }
 
   /** Aborts what the turn is doing, and ends new joins. A commit is not interrupted. */
   abort(reason: ChatHandlerError): void {
     this.abortReason ??= reason;
     this.ticket?.refuseJoins();
-    this.progress.title?.controller.abort(this.abortReason);
+    try {
+      this.#interrupt(this.abortReason);
+    } catch {
+      // workerd lets only the turn's own request abort what it began. A promise resolves there.
+      this.#interruptLater.resolve();
+    }
+    this.log.wakeWriter();
+  }
+
+  #interrupt(reason: ChatHandlerError): void {
+    this.progress.title?.controller.abort(reason);
     const { state } = this;
     switch (state.name) {
       case "preparing":
@@ -113,7 +125,6 @@ export class Turn implements LocalTurn, EventLogOwner, DeadlinesOwner {
       case "ended":
         break;
     }
-    this.log.wakeWriter();
   }
 
   /** Throws if the turn was aborted. Call it before anything that costs. */
