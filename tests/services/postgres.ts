@@ -6,6 +6,11 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { end, freePort, servingUser, startServer, type Service } from "./service.ts";
 
+export interface PostgresService extends Service {
+  /** Shuts it down in good order, which cuts all connections, and starts it again. */
+  restart(): Promise<void>;
+}
+
 /** Where Debian and others put the newest server's programs. */
 function programs(): string {
   const folders = globSync("/usr/lib/postgresql/*/bin").sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
@@ -28,7 +33,7 @@ function isAlive(pid: number): boolean {
  * Makes and starts a PostgreSQL of the newest installed version; `settings` such as `deadlock_timeout=50ms`. No file of it grows beyond
  * `largestFile` bytes: to its processes that is a full disk. A segment of its log has 16 MiB.
  */
-export async function startPostgres(settings: string[] = [], { largestFile }: { largestFile?: number } = {}): Promise<Service> {
+export async function startPostgres(settings: string[] = [], { largestFile }: { largestFile?: number } = {}): Promise<PostgresService> {
   const folder = mkdtempSync(join(tmpdir(), "chat-handler-postgres-"));
   const user = servingUser("postgres");
   if (user.uid !== undefined && user.gid !== undefined) chownSync(folder, user.uid, user.gid);
@@ -60,6 +65,10 @@ export async function startPostgres(settings: string[] = [], { largestFile }: { 
   return {
     url,
     start,
+    async restart() {
+      if (server) await end(server, "SIGINT");
+      await start();
+    },
     async kill() {
       if (!server?.pid) return;
       const processes = [server.pid, ...childrenOf(server.pid)];

@@ -57,16 +57,22 @@ END
 $function$;`;
 }
 
-/** Returns `true`, `false`, or the length of the log if there would be a gap, as JSON. The turn's answer is stored already, so it sweeps here. */
+/**
+ * Returns `true`, `false`, or the length of the log if there would be a gap, as JSON. An attempt that has ended returns `true` again, for the call may have
+ * been repeated after a failure. Sweeping is done here, where nobody waits any more: the answer is stored.
+ */
 function end({ end, findTicket, ticketState, addText, sweep, tickets, stops }: CoordinatorNames): string {
   return `CREATE FUNCTION ${end}(p_ticket text, p_position bigint, p_data text, p_lease bigint, p_retention bigint) RETURNS text ${byIndex} AS $function$
 DECLARE
   v_ticket ${tickets} := ${findTicket}(p_ticket::json, p_lease, p_retention);
+  v_id bigint := v_ticket.id;
 BEGIN
-  IF ${ticketState}(v_ticket) = 'lost' THEN RETURN 'false'; END IF;
-  v_ticket := ${addText}(v_ticket, p_position, p_data, true);
-  IF v_ticket.id IS NULL THEN RETURN 'false'; END IF;
+  IF ${ticketState}(v_ticket) <> 'lost' THEN v_ticket := ${addText}(v_ticket, p_position, p_data, true); END IF;
   IF v_ticket.is_open THEN RETURN v_ticket.log_length; END IF;
+  IF v_ticket.is_ended IS NOT TRUE THEN
+    SELECT * INTO v_ticket FROM ${tickets} WHERE id = v_id;
+    RETURN CASE WHEN v_ticket.is_ended THEN 'true' ELSE 'false' END;
+  END IF;
   DELETE FROM ${stops} WHERE turn = v_ticket.turn;
   PERFORM ${sweep}();
   RETURN 'true';

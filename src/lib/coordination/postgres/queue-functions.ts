@@ -131,6 +131,7 @@ BEGIN
   v_now := clock_timestamp();
   SELECT * INTO v_ticket FROM ${tickets} WHERE turn = v_turn ORDER BY id + 0 DESC LIMIT 1;
   IF v_ticket.is_ended AND v_ticket.left_at + ${milliseconds("v_ticket.retention")} > v_now THEN RETURN 'ended'; END IF;
+  DELETE FROM ${stops} WHERE turn IN (SELECT turn FROM ${stops} WHERE expires_at <= v_now ORDER BY expires_at LIMIT 8 FOR UPDATE SKIP LOCKED);
   INSERT INTO ${stops} VALUES (v_turn, v_now + ${milliseconds("p_retention")}) ON CONFLICT (turn) DO UPDATE SET expires_at = excluded.expires_at;
   RETURN 'recorded';
 END
