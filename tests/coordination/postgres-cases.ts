@@ -250,12 +250,13 @@ export function testPostgresCoordinator(name: string, { open, newSchema, waits, 
     await client.close();
   });
 
-  test(`${name}: an end that is repeated was successful, and the end of a lost ticket is not`, async () => {
+  test(`${name}: an end that is repeated was successful; another end, or that of a lost ticket, is not`, async () => {
     const coordinator = await create({ leaseMs: 1000 });
     const { client, schema } = coordinator;
     const ticket = await enter(coordinator, turn("a"));
     expect(await coordinator.end(ticket, 0, "end")).toBe(true);
     expect(await coordinator.end(ticket, 0, "end")).toBe(true);
+    expect(await coordinator.end(ticket, 0, "another end")).toBe(false);
     expect(await coordinator.read(ticket, undefined, 0, reader)).toMatchObject({ data: "end", state: "ended" });
     const lost = await enter(coordinator, turn("lost"));
     await advance(client, schema, 1500);

@@ -58,24 +58,26 @@ $function$;`;
 }
 
 /**
- * Returns `true`, `false`, or the length of the log if there would be a gap, as JSON. An attempt that has ended returns `true` again, for the call may have
+ * Returns `true`, `false`, or the length of the log if there would be a gap, as JSON. The same end returns `true` again, because it may have
  * been repeated after a failure. Sweeping is done here, where nobody waits any more: the answer is stored.
  */
 function end({ end, findTicket, ticketState, addText, sweep, tickets, stops }: CoordinatorNames): string {
   return `CREATE FUNCTION ${end}(p_ticket text, p_position bigint, p_data text, p_lease bigint, p_retention bigint) RETURNS text ${byIndex} AS $function$
 DECLARE
   v_ticket ${tickets} := ${findTicket}(p_ticket::json, p_lease, p_retention);
-  v_id bigint := v_ticket.id;
+  v_after ${tickets};
 BEGIN
-  IF ${ticketState}(v_ticket) <> 'lost' THEN v_ticket := ${addText}(v_ticket, p_position, p_data, true); END IF;
-  IF v_ticket.is_open THEN RETURN v_ticket.log_length; END IF;
-  IF v_ticket.is_ended IS NOT TRUE THEN
-    SELECT * INTO v_ticket FROM ${tickets} WHERE id = v_id;
-    RETURN CASE WHEN v_ticket.is_ended THEN 'true' ELSE 'false' END;
+  IF ${ticketState}(v_ticket) <> 'lost' THEN
+    v_after := ${addText}(v_ticket, p_position, p_data, true);
+    IF v_after.is_open THEN RETURN v_after.log_length; END IF;
+    IF v_after.is_ended THEN
+      DELETE FROM ${stops} WHERE turn = v_after.turn;
+      PERFORM ${sweep}();
+      RETURN 'true';
+    END IF;
   END IF;
-  DELETE FROM ${stops} WHERE turn = v_ticket.turn;
-  PERFORM ${sweep}();
-  RETURN 'true';
+  SELECT * INTO v_ticket FROM ${tickets} WHERE id = v_ticket.id;
+  RETURN CASE WHEN v_ticket.is_ended AND v_ticket.log_length = p_position + length(p_data) THEN 'true' ELSE 'false' END;
 END
 $function$;`;
 }
