@@ -49,8 +49,10 @@ const pace = { ticketPollMs: 250, logPollMs: 100, flushMs: 250 };
  * Each call is one statement. The checks and readings that a process makes in one tick share a statement. It needs no session, so it works
  * through a proxy that pools transactions. Deadlocks and serialization failures are retried for five seconds, under any isolation level.
  *
- * Its tables are unlogged: they cost no WAL, and a crash or a failover of PostgreSQL empties them. Turns that run then go on, and may be
- * answered twice; the store still keeps one answer. Owners and ids may be any strings.
+ * Its tables are unlogged: a call writes 40 bytes of WAL, and a crash or a failover of PostgreSQL empties the tables. Turns that run then go on at
+ * their places, and may be answered twice. The store still keeps one answer. Owners and ids may be any strings.
+ *
+ * A follower's row is written once in a while, so a follower may count for up to a fifth longer than `followMs`.
  *
  * @throws TypeError if the client has no `query`, for an unknown option, or for an invalid value.
  *

@@ -38,7 +38,7 @@ INSERT INTO ${names.versions} VALUES (1);
 }
 
 /**
- * All tables are unlogged: a coordinator may forget everything, and then no call waits for the disk or writes to the WAL. A crash empties all of them at
+ * All tables are unlogged: a coordinator may forget everything. So no call waits for the disk, and the WAL gets only a record of each commit. A crash empties all of them at
  * once, so there is never a ticket without its log. A restart after a clean shutdown keeps them. A standby starts empty.
  *
  * - `slots`: one row for many threads, by the first 12 bits of a thread's digest. Its row lock serializes the calls that concern more than one ticket. Rows

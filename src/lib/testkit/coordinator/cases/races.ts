@@ -89,6 +89,7 @@ export const coordinatorRaceCases: CoordinatorCase[] = races([
     invariant: "oneGranted",
     async race(one, other) {
       let running = 0;
+      let entered = 0;
       const order: string[] = [];
       const places: string[] = [];
       await atOnce(
@@ -96,8 +97,10 @@ export const coordinatorRaceCases: CoordinatorCase[] = races([
           const coordinator = index % 2 ? other : one;
           const { ticket, ahead, status } = await enterAs(coordinator, turn(`turn ${index}`));
           places[ahead] = ticket.responseId;
+          entered++;
           let { state } = status;
-          while (state === "waiting") {
+          // Until all have entered, none may leave: those behind it count how many are ahead.
+          while (state === "waiting" || entered < 12) {
             await pause();
             ({ state } = await (index % 3 ? coordinator.check(ticket) : coordinator.renew(ticket)));
           }
