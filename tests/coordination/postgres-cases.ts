@@ -221,7 +221,7 @@ export function testPostgresCoordinator(name: string, { open, newSchema, waits, 
     await client.close();
   });
 
-  test(`${name}: a dead attempt hands its stop to the next one`, async () => {
+  test(`${name}: a dead attempt hands its stop to the next one, unless that comes much later`, async () => {
     const coordinator = await create({ leaseMs: 1000 });
     const { client, schema } = coordinator;
     await enter(coordinator, turn("a"));
@@ -232,6 +232,12 @@ export function testPostgresCoordinator(name: string, { open, newSchema, waits, 
     await coordinator.end(second, 0, "");
     const third = await enter(coordinator, turn("a", { attempt: "third" }));
     expect(await coordinator.check(third)).toMatchObject({ isStopRequested: false });
+
+    await coordinator.stop(third);
+    await advance(client, schema, 122_000);
+    expect(await coordinator.check(await enter(coordinator, turn("a", { attempt: "much later" })))).toMatchObject({
+      isStopRequested: false,
+    });
     await client.close();
   });
 

@@ -51,7 +51,7 @@ export interface EntryPolicy {
   maxQueued: number;
 }
 
-/** A reader of a turn on another instance. It counts for `followMs` after each of its calls. */
+/** A reader of a turn on another instance. It counts for `followMs` after each of its calls, or a little longer. */
 export interface Follower {
   /** A random id, one for each turn that an instance follows. */
   follower: string;

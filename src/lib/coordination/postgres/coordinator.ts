@@ -30,8 +30,8 @@ export interface PostgresCoordinatorOptions extends CoordinatorOptions, Postgres
 /** A coordinator in PostgreSQL. */
 export interface PostgresCoordinator extends SharedCoordinator {
   /**
-   * Creates the tables and functions, or adds what is missing. Call it at the start of the app or when it is deployed, as often as you like and
-   * from as many processes.
+   * Creates the tables and functions, or adds what is missing. Call it at the start of the app or when it is deployed, as often as you like
+   * and from as many processes.
    */
   migrate(): Promise<void>;
 }
@@ -43,14 +43,14 @@ type EntranceRow = ["joined", string] | ["conflict"] | ["busy"] | ["entered", st
 const pace = { ticketPollMs: 250, logPollMs: 100, flushMs: 250 };
 
 /**
- * Creates a coordinator in PostgreSQL, for a chat handler that runs on many instances. Pass `migrate: true`, or call `migrate()` before the first use.
- * It may share a database, a schema and a prefix with the store.
+ * Creates a coordinator in PostgreSQL, for a chat handler that runs on many instances. Pass `migrate: true`, or call `migrate()` before the
+ * first use. It may share a database, a schema and a prefix with the store.
  *
  * Each call is one statement. The checks and readings that a process makes in one tick share a statement. It needs no session, so it works
  * through a proxy that pools transactions. Deadlocks and serialization failures are retried for five seconds, under any isolation level.
  *
- * Its tables are unlogged: a call writes 40 bytes of WAL, and a crash or a failover of PostgreSQL empties the tables. Turns that run then go on at
- * their places, and may be answered twice. The store still keeps one answer. Owners and ids may be any strings.
+ * Its tables are unlogged: a call writes 40 bytes of WAL, and a crash or a failover of PostgreSQL empties the tables. Turns that run then
+ * go on at their places, and may be answered twice. The store still keeps one answer. Owners and ids may be any strings.
  *
  * A follower's row is written once in a while, so a follower may count for up to a fifth longer than `followMs`.
  *

@@ -11,8 +11,9 @@ export function logFunctions(names: CoordinatorNames): string {
 const maxPieceLength = 32 * 1024;
 
 /**
- * Adds what the log does not have yet, and with `p_is_end` ends it. Returns the ticket afterwards; NULL if it is lost; unchanged if there would be a gap.
- * The update only succeeds if the log still has the length that the ticket says, so of two calls that meet, the second reads the row again.
+ * Adds what the log does not have yet, and with `p_is_end` ends it. Returns the ticket afterwards; NULL if it is lost; unchanged if there
+ * would be a gap. The update only succeeds if the log still has the length that the ticket says, so of two calls that meet, the second
+ * reads the row again.
  */
 function addText({ addText, tickets, log }: CoordinatorNames): string {
   return `CREATE FUNCTION ${addText}(p_ticket ${tickets}, p_position bigint, p_data text, p_is_end boolean) RETURNS ${tickets} LANGUAGE plpgsql AS $function$
@@ -58,8 +59,8 @@ $function$;`;
 }
 
 /**
- * Returns `true`, `false`, or the length of the log if there would be a gap, as JSON. The same end returns `true` again, because it may have
- * been repeated after a failure. Sweeping is done here, where nobody waits any more: the answer is stored.
+ * Returns `true`, `false`, or the length of the log if there would be a gap, as JSON. The same end returns `true` again, because it may
+ * have been repeated after a failure. Sweeping is done here, where nobody waits any more: the answer is stored.
  */
 function end({ end, findTicket, ticketState, addText, sweep, tickets, stops }: CoordinatorNames): string {
   return `CREATE FUNCTION ${end}(p_ticket text, p_position bigint, p_data text, p_lease bigint, p_retention bigint) RETURNS text ${byIndex} AS $function$
@@ -83,7 +84,8 @@ $function$;`;
 }
 
 /**
- * Reads for a follower: `[thread, response id, attempt or null, position, follower]`. `outcome` is `[attempt, length, state]` or NULL, `slice` the text.
+ * Reads for a follower: `[thread, response id, attempt or null, position, follower]`. `outcome` is `[attempt, length, state]` or NULL,
+ * `slice` the text.
  *
  * The latest attempt is ordered by `id + 0`, so that the planner cannot search the primary key from its end.
  */
@@ -119,8 +121,8 @@ $function$;`;
 }
 
 /**
- * Checks tickets and reads logs: what an instance polls, all at once. It is read-only while nothing changes. Tickets are checked in the order of their
- * threads' digests, hence of their slots: two polls never lock each other out.
+ * Checks tickets and reads logs: what an instance polls, all at once. It is read-only while nothing changes. Tickets are checked in the
+ * order of their threads' digests, hence of their slots: two polls never lock each other out.
  */
 function poll({ poll, findTicket, ticketState, ticketStatus, readLog, tickets }: CoordinatorNames): string {
   return `CREATE FUNCTION ${poll}(p_tickets text, p_reads text, p_lease bigint, p_follow bigint, p_retention bigint)

@@ -7,9 +7,10 @@ export function queueFunctions(names: CoordinatorNames): string {
 }
 
 /**
- * Returns `["joined", attempt]`, `["conflict"]`, `["busy"]`, or `["entered", place, ahead, status]` as JSON. The lock on the thread makes it one step.
+ * Returns `["joined", attempt]`, `["conflict"]`, `["busy"]`, or `["entered", place, ahead, status]` as JSON. The lock on the thread makes
+ * it one step.
  *
- * A new attempt takes over the stop of the latest one, if that one died: its turn has not ended.
+ * A new attempt takes over the stop of the latest one, if that one died within its retention: its turn has not ended.
  */
 function enter({ enter, lockThread, ticketState, ticketStatus, follow, tickets, stops }: CoordinatorNames): string {
   return `CREATE FUNCTION ${enter}(p_ticket text, p_concurrency text, p_max_queued bigint, p_follower text, p_lease bigint, p_follow bigint,
@@ -47,7 +48,8 @@ BEGIN
       UPDATE ${tickets} SET is_stopped = true WHERE thread = v_thread AND is_open AND NOT is_stopped;
     END IF;
     SELECT max(place) INTO v_place FROM ${tickets} WHERE thread = v_thread AND is_open;
-    SELECT is_stopped AND NOT is_open AND NOT is_ended INTO v_is_stopped FROM ${tickets} WHERE turn = v_turn ORDER BY id + 0 DESC LIMIT 1;
+    SELECT is_stopped AND NOT is_open AND NOT is_ended AND expires_at + ${milliseconds("retention")} > v_now INTO v_is_stopped
+    FROM ${tickets} WHERE turn = v_turn ORDER BY id + 0 DESC LIMIT 1;
     DELETE FROM ${stops} WHERE turn = v_turn AND expires_at > v_now;
     v_is_stopped := FOUND OR coalesce(v_is_stopped, false);
     INSERT INTO ${tickets} (place, retention, expires_at, sweep_at, is_stopped, thread, turn, prompt, response, attempt)

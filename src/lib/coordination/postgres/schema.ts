@@ -8,9 +8,9 @@ import { queueFunctions } from "./queue-functions.ts";
 import { ticketFunctions } from "./ticket-functions.ts";
 
 /**
- * Returns the coordinator's schema as SQL, for an app that runs its own migrations. Run each step once, in order, in a transaction. Otherwise call
- * the coordinator's `migrate()`, which does the same. The coordinator's role needs SELECT, INSERT, UPDATE and DELETE on the tables, and EXECUTE on
- * the functions.
+ * Returns the coordinator's schema as SQL, for an app that runs its own migrations. Run each step once, in order, in a transaction.
+ * Otherwise call the coordinator's `migrate()`, which does the same. The coordinator's role needs SELECT, INSERT, UPDATE and DELETE on the
+ * tables, and EXECUTE on the functions.
  *
  * @throws TypeError for an unknown option or an invalid name.
  *
@@ -38,17 +38,20 @@ INSERT INTO ${names.versions} VALUES (1);
 }
 
 /**
- * All tables are unlogged: a coordinator may forget everything. So no call waits for the disk, and the WAL gets only a record of each commit. A crash empties all of them at
- * once, so there is never a ticket without its log. A restart after a clean shutdown keeps them. A standby starts empty.
+ * All tables are unlogged: a coordinator may forget everything. So no call waits for the disk, and the WAL gets only a record of each
+ * commit. A crash empties all of them at once, so there is never a ticket without its log. A restart after a clean shutdown keeps them. A
+ * standby starts empty.
  *
- * - `slots`: one row for many threads, by the first 12 bits of a thread's digest. Its row lock serializes the calls that concern more than one ticket. Rows
- *   are never deleted, so `epoch`, the time of the row's creation, is a new one only after the tables were emptied.
- * - `tickets`: a row for each attempt, also after it has left, until it is swept. `place` is the time of entrance in microseconds: places that were given
- *   after a crash are behind those from before. `response` and `attempt` are JSON, which holds every string. No column that renewing or appending changes
- *   is in an index, and pages have room for the next version of a row, so these updates leave the indexes alone.
+ * - `slots`: one row for many threads, by the first 12 bits of a thread's digest. Its row lock serializes the calls that concern more than
+ *   one ticket. Rows are never deleted, so `epoch`, the time of the row's creation, is a new one only after the tables were emptied.
+ * - `tickets`: a row for each attempt, also after it has left, until it is swept. `place` is the time of entrance in microseconds: places
+ *   that were given after a crash are behind those from before. `response` and `attempt` are JSON, which holds every string. No column that
+ *   renewing or appending changes is in an index, and pages have room for the next version of a row, so these updates leave the indexes
+ *   alone.
  * - `turn_log`: pieces of at most 32 KiB, so that a slice of a long log is read without the rest.
  *
- * `retention` is that of the instance that entered, in milliseconds. Everything else that comes from clients is a SHA-256 digest, so that it fits into an index entry at any length.
+ * `retention` is that of the instance that entered, in milliseconds. Everything else that comes from clients is a SHA-256 digest, so that
+ * it fits into an index entry at any length.
  */
 function tables({ slots, tickets, followers, stops, log }: CoordinatorNames, prefix: string): string {
   return `CREATE UNLOGGED TABLE ${slots} (

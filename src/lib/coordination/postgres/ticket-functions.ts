@@ -10,8 +10,8 @@ export const digest = (text: string): string => `sha256(convert_to(${text}, 'UTF
 export const milliseconds = (count: string): string => `${count} * interval '1 millisecond'`;
 
 /**
- * The ending of every function that is called from outside. A plan is kept for the life of a connection, and one that was made while the tables were
- * nearly empty would read them whole.
+ * The ending of every function that is called from outside. A plan is kept for the life of a connection, and one that was made while the
+ * tables were nearly empty would read them whole.
  */
 export const byIndex = "LANGUAGE plpgsql SET enable_seqscan TO off";
 
@@ -21,10 +21,11 @@ export function ticketFunctions(names: CoordinatorNames): string {
 }
 
 /**
- * Locks a thread for the rest of the statement, and returns its epoch. Then it closes the tickets that are lost: expired, with a live one behind. That
- * happens on the row of the lost ticket, so an instance that renews at the same moment either comes first, or finds it lost.
+ * Locks a thread for the rest of the statement, and returns its epoch. Then it closes the tickets that are lost: expired, with a live one
+ * behind. That happens on the row of the lost ticket, so an instance that renews at the same moment either comes first, or finds it lost.
  *
- * It updates the slot and does not only lock it: under REPEATABLE READ, a call that waited then fails with a serialization error and is retried.
+ * It updates the slot and does not only lock it: under REPEATABLE READ, a call that waited then fails with a serialization error and is
+ * retried.
  */
 function lockThread({ lockThread, slots, tickets }: CoordinatorNames): string {
   return `CREATE FUNCTION ${lockThread}(p_thread bytea) RETURNS bigint LANGUAGE plpgsql AS $function$
@@ -48,8 +49,8 @@ $function$;`;
 }
 
 /**
- * Returns the row of a ticket. If there is none, the place says why: with the slot's epoch, the ticket has left and was swept, and the result is NULL. With
- * another one, the database has forgotten it, and it is accepted again.
+ * Returns the row of a ticket. If there is none, the place says why: with the slot's epoch, the ticket has left and was swept, and the
+ * result is NULL. With another one, the database has forgotten it, and it is accepted again.
  */
 function findTicket({ findTicket, lockThread, tickets, stops }: CoordinatorNames): string {
   return `CREATE FUNCTION ${findTicket}(p_ticket json, p_lease bigint, p_retention bigint) RETURNS ${tickets} LANGUAGE plpgsql AS $function$
@@ -80,8 +81,8 @@ $function$;`;
 }
 
 /**
- * Returns whether a ticket is waiting, granted or lost. It writes only if a ticket of the thread is lost and its row does not say so yet: nobody is granted
- * while a ticket ahead could still be renewed.
+ * Returns whether a ticket is waiting, granted or lost. It writes only if a ticket of the thread is lost and its row does not say so yet:
+ * nobody is granted while a ticket ahead could still be renewed.
  */
 function ticketState({ ticketState, lockThread, tickets }: CoordinatorNames): string {
   return `CREATE FUNCTION ${ticketState}(p_ticket ${tickets}) RETURNS text LANGUAGE plpgsql AS $function$
@@ -137,8 +138,8 @@ $function$;`;
 }
 
 /**
- * Deletes what is no longer kept, a bounded part of it. A ticket is looked at `sweep_at`, which is in an index and therefore not moved at each renewal,
- * but here, if the ticket is to be kept longer.
+ * Deletes what is no longer kept, a bounded part of it. A ticket is looked at `sweep_at`, which is in an index and therefore not moved at
+ * each renewal, but here, if the ticket is to be kept longer.
  */
 function sweep({ sweep, tickets, followers, stops, log }: CoordinatorNames): string {
   return `CREATE FUNCTION ${sweep}() RETURNS void LANGUAGE plpgsql AS $function$
