@@ -4,6 +4,7 @@ import { expectThat, isRecord, show } from "./expect.ts";
 
 const longestLog = 30;
 const mostNamed = 5;
+const mostSuspects = 10;
 
 /** What is recorded: the methods of a store, or of a coordinator. */
 export interface CallShape {
@@ -13,6 +14,8 @@ export interface CallShape {
   methods: readonly string[];
   /** The methods that change nothing. */
   readingMethods: ReadonlySet<string>;
+  /** Whether the reads of a case show the faults of all changes before them. If not, any of the latest calls may have caused a fault. */
+  readsShowAll: boolean;
   /** What the method must resolve to if this is no such thing: a case could only fail with an error about its own code. */
   resultFault(method: string, result: unknown): string | undefined;
   /** Any argument or result as short text. It may throw. */
@@ -33,6 +36,8 @@ export class CallLog {
   /** The latest changes with no read among them, and the latest read of each method since then. */
   #changes: Call[] = [];
   #reads = new Map<string, Call>();
+  /** The latest calls that have settled. */
+  #settled: Call[] = [];
   #rejected = new Map<unknown, Call>();
   /** The last call that resolved to something of another kind than it should have, unless a later call rejected. */
   misfit: string | undefined;
@@ -70,6 +75,8 @@ export class CallLog {
           call.outcome = `rejected: ${show(error)}`;
           this.#rejected.set(error, call);
           throw error;
+        } finally {
+          if (this.#settled.push(call) > mostSuspects) this.#settled.shift();
         }
       };
     }
@@ -111,8 +118,15 @@ export class CallLog {
       .join("\n  ");
   }
 
-  /** Names the latest changes and what was read after them, one line each: the call that caused a fault is among them. */
-  suspects(): string[] {
+  /** Names the calls among which is the one that caused a fault, one line each, under a title. Empty if there was no call. */
+  suspects(): string {
+    const lines = this.#shape.readsShowAll ? this.#changesAndReads() : this.#settled.toSorted((a, b) => a.number - b.number).map(line);
+    if (lines.length === 0) return "";
+    const title = this.#shape.readsShowAll ? "The latest changes, and what was read after them" : "The latest calls";
+    return `\n\n${title}:\n  ${lines.join("\n  ")}`;
+  }
+
+  #changesAndReads(): string[] {
     const reads = [...this.#reads.values()].sort((a, b) => a.number - b.number);
     const changes = this.#changes.slice(-mostNamed).map(line);
     const earlier = this.#changes.length - changes.length;

@@ -36,6 +36,7 @@ const storeCalls: CallShape = {
   openedBy: "create, peer and reopen",
   methods: [...messageStoreMethods, ...threadStoreMethods],
   readingMethods: new Set(["listMessages", "listThreads", "getThread"]),
+  readsShowAll: true,
   resultFault(method, result) {
     const list = lists[method];
     const isList = Array.isArray(method === "listThreads" ? Object(result).threads : result);

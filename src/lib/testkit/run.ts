@@ -70,12 +70,7 @@ export async function runBody({ invariant, log, timeout, body, close }: CaseRun)
 }
 
 function findingOf(error: unknown, log: CallLog): string {
-  if (error instanceof Mismatch) {
-    const suspects = log.suspects();
-    return suspects.length === 0
-      ? error.message
-      : `${error.message}\n\nThe latest changes, and what was read after them:\n  ${suspects.join("\n  ")}`;
-  }
+  if (error instanceof Mismatch) return error.message + log.suspects();
   if (log.misfit) return log.misfit;
   return `${log.rejection(error) ?? "The case"} rejected, which it must not: ${String(error)}`;
 }

@@ -37,7 +37,8 @@ const coordinatorCalls: CallShape = {
   kind: "coordinator",
   openedBy: "create and peer",
   methods: coordinatorMethods,
-  readingMethods: new Set(["check", "read", "find"]),
+  readingMethods: new Set(["check", "read", "unfollow", "find"]),
+  readsShowAll: false,
   resultFault(method, result) {
     const shape = shapes[method];
     if (shape === "status") return isStatus(result) ? undefined : "a TicketStatus";

@@ -16,9 +16,10 @@ import { coordinatorKeyCases } from "./cases/keys.ts";
 import { leaseCases } from "./cases/leases.ts";
 import { logCases } from "./cases/logs.ts";
 import { policyCases } from "./cases/policies.ts";
-import { coordinatorRaceCases } from "./cases/races.ts";
+import { queueRaceCases } from "./cases/queue-races.ts";
 import { stopCases } from "./cases/stops.ts";
 import { threadCases } from "./cases/threads.ts";
+import { turnRaceCases } from "./cases/turn-races.ts";
 import { coordinatorInvariants } from "./invariants.ts";
 import type { CoordinatorSubject } from "./subject.ts";
 
@@ -32,7 +33,8 @@ const cases: CoordinatorCase[] = [
   ...closingCases,
   ...stopCases,
   ...threadCases,
-  ...coordinatorRaceCases,
+  ...queueRaceCases,
+  ...turnRaceCases,
   ...coordinatorKeyCases,
   ...coordinatorInstanceCases,
   ...hintCases,

@@ -1,5 +1,6 @@
 /** Turns that enter a thread: in order, as a join, as a conflict. */
 import { expectEqual, expectThat } from "../../expect.ts";
+import type { Ticket } from "../../../core/coordinator.ts";
 import type { CoordinatorCase } from "../case.ts";
 import { enter, enterAs, expectJoins, expectKind, expectStates, queue, reader, turn } from "../samples.ts";
 
@@ -8,21 +9,28 @@ export const enteringCases: CoordinatorCase[] = [
     name: "turns are granted in the order in which they entered",
     invariant: "oneGranted",
     async body({ one, other }) {
-      const first = await enterAs(one, turn("z"));
-      const second = await enterAs(other, turn("m"));
-      const third = await enterAs(one, turn("a"));
+      const entrances = [];
+      // Two on one instance before the other has any: it must not count for itself.
+      for (const [id, coordinator] of [
+        ["z", one],
+        ["y", one],
+        ["m", other],
+        ["a", one],
+      ] as const)
+        entrances.push(await enterAs(coordinator, turn(id)));
       expectEqual(
-        [first, second, third].map(({ ahead }) => ahead),
-        [0, 1, 2],
-        "How many turns are ahead of the three",
+        entrances.map(({ ahead }) => ahead),
+        [0, 1, 2, 3],
+        "How many turns are ahead of each",
       );
-      const states = [first, second, third].map(({ status }) => status.state);
-      expectEqual(states, ["granted", "waiting", "waiting"], "The states with which the three entered");
-      const [z, m, a] = [first.ticket, second.ticket, third.ticket];
+      const states = entrances.map(({ status }) => status.state);
+      expectEqual(states, ["granted", "waiting", "waiting", "waiting"], "The states with which they entered");
+      const [z, y, m, a] = entrances.map(({ ticket }) => ticket) as [Ticket, Ticket, Ticket, Ticket];
       await expectStates(
         other,
         [
           [z, "granted"],
+          [y, "waiting"],
           [m, "waiting"],
           [a, "waiting"],
         ],
@@ -33,24 +41,25 @@ export const enteringCases: CoordinatorCase[] = [
       await expectStates(
         other,
         [
-          [m, "granted"],
+          [y, "granted"],
+          [m, "waiting"],
           [a, "waiting"],
         ],
         "after the first has ended",
       );
       const last = await enterAs(other, turn("n"));
-      expectEqual(last.ahead, 2, "How many turns are ahead of one that enters then");
-      await other.end(m, 0, "");
+      expectEqual(last.ahead, 3, "How many turns are ahead of one that enters then");
+      for (const ticket of [y, m]) await other.end(ticket, 0, "");
       await expectStates(
         one,
         [
           [a, "granted"],
           [last.ticket, "waiting"],
         ],
-        "after the second has ended",
+        "after two more have ended",
       );
       await one.end(a, 0, "");
-      await expectStates(one, [[last.ticket, "granted"]], "after the third has ended");
+      await expectStates(one, [[last.ticket, "granted"]], "after the fourth has ended");
     },
   },
   {

@@ -10,9 +10,8 @@ async function waitFor(condition: () => boolean, ms: number): Promise<boolean> {
   return condition();
 }
 
-/** How long a hint may take to come, and how often one may be lost. */
-const patience = 2_000;
-const tries = 5;
+/** How long a hint may take to come, in milliseconds, the longer the more were lost. */
+const patience = [250, 500, 1_000, 2_000, 4_000];
 
 type LogHint = Extract<CoordinatorHint, { type: "log" }>;
 
@@ -32,7 +31,8 @@ export const hintCases: CoordinatorCase[] = [
     async body({ one, other }) {
       let count = 0;
       let hasEnded = false;
-      for (let round = 0; round < tries && !hasEnded; round++) {
+      for (const ms of patience) {
+        if (hasEnded) break;
         const a = await enter(one, turn("a"));
         const hints: { hint: LogHint; read: Promise<LogSlice | undefined> }[] = [];
         const end = other.subscribe!(threadOf(a), "log", (hint) => {
@@ -48,7 +48,7 @@ export const hintCases: CoordinatorCase[] = [
           await one.append(a, text.length, piece);
           text += piece;
         };
-        for (let piece = 0; piece < 200 && hints.length === 0; piece++) {
+        for (let piece = 0; piece < ms / 50 && hints.length === 0; piece++) {
           await append(`piece ${piece}, `);
           await waitFor(() => hints.length > 0, 50);
         }
@@ -56,7 +56,7 @@ export const hintCases: CoordinatorCase[] = [
         await append("x".repeat(200_000));
         await one.end(a, text.length, " end");
         text += " end";
-        hasEnded = await waitFor(() => hints.some(({ hint }) => hint.isEnded), patience);
+        hasEnded = await waitFor(() => hints.some(({ hint }) => hint.isEnded), ms);
         end();
         count += hints.length;
         for (const { hint, read } of hints) {
@@ -73,7 +73,7 @@ export const hintCases: CoordinatorCase[] = [
         }
       }
       expectThat(count > 0, "No hint of a log came");
-      expectThat(hasEnded, `No hint of an end came for ${tries} turns`);
+      expectThat(hasEnded, `No hint of an end came for ${patience.length} turns`);
     },
   },
   {
@@ -83,8 +83,9 @@ export const hintCases: CoordinatorCase[] = [
     async body({ one, other }) {
       for (const [what, change] of Object.entries(changes)) {
         let hasCome = false;
-        for (let round = 0; round < tries && !hasCome; round++) {
-          const a = await enter(one, turn("a", { threadId: `${what} ${round}` }));
+        for (const ms of patience) {
+          if (hasCome) break;
+          const a = await enter(one, turn("a", { threadId: `${what} ${ms}` }));
           let hints = 0;
           const types = new Set<string>();
           const end = other.subscribe!(threadOf(a), "thread", ({ type }) => {
@@ -92,14 +93,14 @@ export const hintCases: CoordinatorCase[] = [
             hints++;
           });
           // The subscription may take a while.
-          for (let others = 0; others < 50 && hints === 0; others++) {
+          for (let others = 0; others < ms / 50 && hints === 0; others++) {
             await enter(one, turn(`other ${others}`, { threadId: a.threadId }));
             await waitFor(() => hints > 0, 50);
           }
           await waitFor(() => false, 30);
           hints = 0;
           await change(one, a);
-          hasCome = await waitFor(() => hints > 0, patience);
+          hasCome = await waitFor(() => hints > 0, ms);
           end();
           expectEqual(
             [...types].filter((type) => type !== "thread"),
@@ -107,7 +108,7 @@ export const hintCases: CoordinatorCase[] = [
             "The types of other hints than those of the thread",
           );
         }
-        expectThat(hasCome, `No hint came in ${tries} threads after ${what}`);
+        expectThat(hasCome, `No hint came in ${patience.length} threads after ${what}`);
       }
     },
   },

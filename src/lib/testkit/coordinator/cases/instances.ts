@@ -16,9 +16,9 @@ export const coordinatorInstanceCases: CoordinatorCase[] = [
       const look = async () => [await other.find(key), await other.read(keyOfTurn(key), undefined, 0, reader("looks"))] as const;
       expectEqual(await look(), [undefined, undefined], "What is found and read before anything has entered");
       const a = await enter(one, key);
-      const b = await enter(other, turn("b"));
       const running = (data: string) => ["a", { attempt: a.attempt, data, length: data.length, state: "running" }];
       expectEqual(await look(), running(""), "What is found and read after the first has entered");
+      const b = await enter(other, turn("b"));
       await other.unfollow(a, reader("looks"));
       const status = (changes: object) => ({
         state: "granted",

@@ -27,7 +27,11 @@ async function keepsThreadsApart(
     const entering = one.enter(turn("a", { ...thread, promptId: `prompt ${index}` }), queue, reader());
     const entrance = await (mayRefuse ? entering.catch(() => undefined) : entering);
     if (!entrance) continue;
-    expectEqual(entrance.kind === "entered" && entrance.status.state, "granted", `What the first entry to ${show(thread)} resolved to`);
+    expectEqual(
+      entrance.kind === "entered" ? entrance.status.state : entrance.kind,
+      "granted",
+      `What the first entry to ${show(thread)} resolved to`,
+    );
     if (entrance.kind === "entered") tickets.push(entrance.ticket);
   }
   for (const [index, ticket] of tickets.entries()) await one.append(ticket, 0, `log ${index}`);
@@ -65,7 +69,7 @@ async function keepsResponsesApart(
     const entrance = await (mayRefuse ? entering.catch(() => undefined) : entering);
     if (!entrance) continue;
     expectEqual(
-      [entrance.kind, entrance.kind === "entered" && entrance.ahead],
+      [entrance.kind, entrance.kind === "entered" ? entrance.ahead : undefined],
       ["entered", tickets.length],
       `What the entry of ${show(id)} resolved to, and the turns ahead`,
     );

@@ -1,24 +1,10 @@
-/** Calls that meet: on one instance, and on two instances with the same data. */
-import type { Coordinator, CoordinatorEntrance, Ticket } from "../../../core/coordinator.ts";
-import { expectEqual, expectThat, show } from "../../expect.ts";
+/** Turns that enter, wait and expire at the same moment. */
+import type { CoordinatorEntrance, Ticket } from "../../../core/coordinator.ts";
+import { expectEqual, expectThat } from "../../expect.ts";
 import { atOnce, later, meetings, pause } from "../../gate.ts";
-import type { CaseSetup, CoordinatorCase } from "../case.ts";
-import { enter, enterAs, expectLog, expectStates, interrupt, keyOfTurn, queue, reader, reject, turn } from "../samples.ts";
-
-/** Two coordinators that race on the same data; both are the same one in a race between calls. */
-type Race = Pick<CoordinatorCase, "name" | "invariant"> & {
-  race(one: Coordinator, other: Coordinator, setup: CaseSetup): Promise<void>;
-};
-
-/** Each race as two cases: between calls to one instance, and between two instances. */
-function races(definitions: readonly Race[]): CoordinatorCase[] {
-  return definitions.flatMap(({ name, invariant, race }) => [
-    { name: `${name}, between calls`, invariant, body: (setup) => race(setup.one, setup.one, setup) },
-    { name: `${name}, between two instances`, invariant, body: (setup) => race(setup.one, setup.other, setup) },
-  ]);
-}
-
-const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
+import type { CoordinatorCase } from "../case.ts";
+import { numbers, races, untilOneFails } from "../race.ts";
+import { enter, enterAs, expectLog, expectStates, interrupt, queue, reader, reject, turn } from "../samples.ts";
 
 /** The tickets of those that entered, in the order of their places in the queue. Fails unless they have one order. */
 function inOrder(entrances: readonly CoordinatorEntrance[], ahead: number): Ticket[] {
@@ -37,7 +23,7 @@ function inOrder(entrances: readonly CoordinatorEntrance[], ahead: number): Tick
 const countOf = (entrances: readonly CoordinatorEntrance[], kind: CoordinatorEntrance["kind"]): number =>
   entrances.filter((entrance) => entrance.kind === kind).length;
 
-export const coordinatorRaceCases: CoordinatorCase[] = races([
+export const queueRaceCases: CoordinatorCase[] = races([
   {
     name: "of two turns that enter at once one is ahead",
     invariant: "order",
@@ -92,21 +78,24 @@ export const coordinatorRaceCases: CoordinatorCase[] = races([
       let entered = 0;
       const order: string[] = [];
       const places: string[] = [];
-      await atOnce(
-        numbers(12).map((index) => async () => {
+      await untilOneFails(
+        numbers(12).map((index) => async (hasFailed) => {
           const coordinator = index % 2 ? other : one;
           const { ticket, ahead, status } = await enterAs(coordinator, turn(`turn ${index}`));
           places[ahead] = ticket.responseId;
           entered++;
           let { state } = status;
           // Until all have entered, none may leave: those behind it count how many are ahead.
-          while (state === "waiting" || entered < 12) {
-            await pause();
+          while ((state === "waiting" || entered < 12) && !hasFailed()) {
+            // The first in the queue look least often: it is not theirs because they ask first.
+            for (let turns = 12 - ahead; turns > 0; turns--) await pause();
             ({ state } = await (index % 3 ? coordinator.check(ticket) : coordinator.renew(ticket)));
           }
+          if (hasFailed()) return;
           expectEqual(state, "granted", `The state of "${ticket.responseId}" after it has waited`);
           expectEqual(++running, 1, "How many turns run");
           order.push(ticket.responseId);
+          expectEqual(order, places.slice(0, order.length), "The turns that have run, in their order");
           await coordinator.start(ticket);
           await coordinator.append(ticket, 0, "some text");
           running--;
@@ -114,7 +103,6 @@ export const coordinatorRaceCases: CoordinatorCase[] = races([
           await expectLog(other, ticket, { text: "some text.", state: "ended" }, "after its end");
         }),
       );
-      expectEqual(order, places, "The order in which the turns ran");
     },
   },
   {
@@ -192,132 +180,6 @@ export const coordinatorRaceCases: CoordinatorCase[] = races([
         const stops = await atOnce(tickets.map((ticket) => async () => (await other.check(ticket)).isStopRequested));
         expectEqual(stops, [true, true, true, true, true, true, false], "Whether each is asked to stop, in the order of the queue");
       }
-    },
-  },
-  {
-    name: "a turn that is joined while it is closed is open, or was not joined",
-    invariant: "closeRace",
-    async race(one, other) {
-      await meetings(async (threadId, first, second) => {
-        const a = await enter(one, turn("a", { threadId }));
-        const outcome: { isClosed?: boolean; entrance?: CoordinatorEntrance } = {};
-        await atOnce([
-          later(first, async () => void (outcome.isClosed = await one.close(a, { unlessFollowed: true }))),
-          later(second, async () => void (outcome.entrance = await other.enter(turn("a", { threadId }), queue, reader()))),
-        ]);
-        const expected = outcome.isClosed ? "entered" : "joined";
-        expectEqual(outcome.entrance?.kind, expected, `What the entry resolved to, while the close resolved to ${outcome.isClosed}`);
-      });
-    },
-  },
-  {
-    name: "a stop that meets the entry of its turn reaches it",
-    invariant: "stop",
-    async race(one, other) {
-      await meetings(async (threadId, first, second) => {
-        const outcome: { stop?: string; ticket?: Ticket } = {};
-        await atOnce([
-          later(first, async () => void (outcome.ticket = await enter(one, turn("a", { threadId })))),
-          later(second, async () => void (outcome.stop = await other.stop(keyOfTurn(turn("a", { threadId }))))),
-        ]);
-        expectThat(outcome.stop !== "ended", "A stop of a turn that has just entered resolved to ended");
-        expectEqual((await one.check(outcome.ticket!)).isStopRequested, true, `Whether the turn is asked to stop (${outcome.stop})`);
-        await one.end(outcome.ticket!, 0, "");
-        const again = await enterAs(other, turn("a", { threadId }));
-        expectEqual(again.status.isStopRequested, false, "Whether the next attempt is asked to stop");
-      });
-    },
-  },
-  {
-    name: "a stop that meets the end of its turn does not stop the next attempt",
-    invariant: "stop",
-    async race(one, other) {
-      await meetings(async (threadId, first, second) => {
-        const a = await enter(one, turn("a", { threadId }));
-        const outcome: { stop?: string } = {};
-        await atOnce([
-          later(first, () => one.end(a, 0, "end")),
-          later(second, async () => void (outcome.stop = await other.stop(keyOfTurn(a)))),
-        ]);
-        expectThat(outcome.stop !== "recorded", "A stop of a turn that has just ended resolved to recorded");
-        const again = await enterAs(other, turn("a", { threadId }));
-        expectEqual(again.status.isStopRequested, false, `Whether the next attempt is asked to stop (${outcome.stop})`);
-      });
-    },
-  },
-  {
-    name: "appends of overlapping pieces at once add each character once",
-    invariant: "log",
-    async race(one, other) {
-      const text = "abcdefghijklmnopqrstuvwxyz";
-      await meetings(async (threadId, first, second) => {
-        const a = await enter(one, turn("a", { threadId }));
-        await one.append(a, 0, text.slice(0, 10));
-        await atOnce([
-          later(first, () => one.append(a, 10, text.slice(10, 20))),
-          later(second, () => other.append(a, 10, text.slice(10, 20))),
-          later(second, () => other.append(a, 5, text.slice(5))),
-          later(first, () => one.append(a, 8, text.slice(8, 15))),
-        ]);
-        await expectLog(other, a, { text, state: "running" }, "after appends at once");
-      });
-    },
-  },
-  {
-    name: "an append that meets the end is in the log before it, or not at all",
-    invariant: "log",
-    async race(one, other) {
-      await meetings(async (threadId, first, second) => {
-        const a = await enter(one, turn("a", { threadId }));
-        await atOnce<unknown>([
-          later(first, () => one.append(a, 0, "text, and what comes too late")),
-          later(second, () => other.end(a, 0, "text")),
-          later(second, () => other.end(a, 0, "text")),
-        ]);
-        const slice = await one.read(keyOfTurn(a), a.attempt, 0, reader());
-        expectEqual([slice?.state, slice?.length], ["ended", slice?.data.length], "The state and the length of the log");
-        expectThat(
-          slice?.data === "text" || slice?.data === "text, and what comes too late",
-          `The log after an append and an end at once is ${show(slice?.data)}`,
-        );
-        const late = await other.append(a, slice.length, "more");
-        expectEqual(late.state, "lost", "What an append after both resolved to");
-        await expectLog(one, a, { text: slice.data, state: "ended" }, "after an append that came too late");
-      });
-    },
-  },
-  {
-    name: "a reader sees a log whole up to its length while it grows",
-    invariant: "read",
-    async race(one, other) {
-      const a = await enter(one, turn("a"));
-      const text = numbers(40).map((index) => `piece ${index}, `);
-      let isDone = false;
-      const write = async () => {
-        let position = 0;
-        for (const piece of text) {
-          await one.append(a, position, piece);
-          position += piece.length;
-        }
-        await one.end(a, position, "");
-        isDone = true;
-      };
-      const follow = async () => {
-        let seen = "";
-        for (;;) {
-          const isLast = isDone;
-          const slice = await other.read(keyOfTurn(a), a.attempt, seen.length, reader());
-          expectThat(slice !== undefined, "The log is gone while it grows");
-          seen += slice.data;
-          expectThat(text.join("").startsWith(seen), `A reader has seen ${show(seen)}`);
-          expectThat(seen.length === slice.length, `A read ended at ${seen.length} of ${slice.length} characters`);
-          if (slice.state === "ended") break;
-          expectEqual([slice.state, isLast], ["running", false], "The state of the log, and whether it had ended before it was read");
-          await pause();
-        }
-        expectEqual(seen, text.join(""), "What the reader has seen at the end");
-      };
-      await atOnce([write, follow, follow]);
     },
   },
   {
