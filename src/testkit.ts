@@ -8,6 +8,8 @@
  * testMessageStore("my store", { create: () => createMyStore(), threads: true }, { test });
  * ```
  *
+ * `testCoordinator` does the same for a coordinator.
+ *
  * It needs no dependency and no particular runtime. It has cases for everything that the contract guarantees, except for cost: measure
  * with a benchmark how a call gets slower with the length of a thread or the number of threads.
  */

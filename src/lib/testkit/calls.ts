@@ -59,7 +59,7 @@ export class CallLog {
       const method: unknown = Reflect.get(subject, name);
       if (typeof method !== "function") {
         // Not enumerable: Object.keys returns the methods that exist.
-        Object.defineProperty(recorded, name, { get: () => expectThat(false, `The ${instance} has no ${name}`) });
+        Object.defineProperty(recorded, name, { get: () => expectThat(false, `The ${kind} has no ${name}`) });
         continue;
       }
       recorded[name] = async (...args: unknown[]) => {
