@@ -181,6 +181,16 @@ onRedis("a Redis that loses data or time", () => {
     expect(await coordinator.check(await enter(coordinator, "A"))).toMatchObject({ isStopRequested: false });
   });
 
+  test("an instance with shorter times does not shorten those of another", async () => {
+    const [a, b] = [await enter(create(), "A"), await enter(brief(), "B")];
+    await brief().renew(b);
+    await sleep(250);
+    expect(await create().renew(a)).toMatchObject({ state: "granted" });
+    expect(await brief().renew(b)).toMatchObject({ state: "waiting" });
+    const lives = await Promise.all((await redis.keys("*")).map((key) => redis.pttl(key)));
+    expect(Math.min(...lives)).toBeGreaterThan(100_000);
+  });
+
   test("a server that evicts keys leaves no halves", async () => {
     const coordinator = create();
     const [a, b] = [await enter(coordinator, "A"), await enter(coordinator, "B")];
