@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Coordinator, CoordinatorHint } from "../../src/lib/core/coordinator.ts";
 import { createRedisCoordinator, type RedisCoordinatorOptions } from "../../src/redis.ts";
 import { testCoordinator, type CoordinatorSubject, type CoordinatorTimes } from "../../src/testkit.ts";
 import { describeWith, remedyFor } from "../services/include.ts";
 import { hasRedisServer, startRedisCluster, type RedisCluster } from "../services/redis.ts";
 import { clusterOpeners, openers, type OpenClients } from "./redis-clients.ts";
-import { enter, me, queue, thread, turn } from "./turns.ts";
+import { enter, eventually, me, queue, thread, turn } from "./turns.ts";
 
 const url = process.env.REDIS_URL ?? "";
 
@@ -68,7 +68,7 @@ async function checkSharedTurn(open: OpenClients, url: string, options: RedisCoo
   ];
   const ticket = await enter(here, "A");
   // Until the subscription has arrived, hints are lost.
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     await there.stop(turn("X"));
     await here.unfollow(ticket, me);
     await third.enter(turn("A"), queue, { follower: randomUUID() });
@@ -78,14 +78,14 @@ async function checkSharedTurn(open: OpenClients, url: string, options: RedisCoo
   expect(await there.enter(turn("A"), queue, me)).toEqual({ kind: "joined", attempt: ticket.attempt });
   expect(await here.append(ticket, 0, "Hello")).toMatchObject({ state: "granted", isFollowed: true, logLength: 5 });
   const log = { type: "log", attempt: ticket.attempt } as const;
-  await vi.waitFor(() => expect(hints).toContainEqual({ ...log, position: 0, data: "Hello", isEnded: false }));
+  await eventually(() => expect(hints).toContainEqual({ ...log, position: 0, data: "Hello", isEnded: false }));
   expect(await third.read(turn("A"), undefined, 2, me)).toEqual({ attempt: ticket.attempt, data: "llo", length: 5, state: "running" });
   expect(await third.read(turn("none"), undefined, 0, me)).toBeUndefined();
   expect(await there.stop(turn("A"))).toBe("requested");
   expect(await here.check(ticket)).toMatchObject({ isStopRequested: true });
   expect(await there.find(thread)).toBe("A");
   expect(await here.end(ticket, 5, "!")).toBe(true);
-  await vi.waitFor(() => expect(hints).toContainEqual({ ...log, position: 5, data: "!", isEnded: true }));
+  await eventually(() => expect(hints).toContainEqual({ ...log, position: 5, data: "!", isEnded: true }));
   expect(await third.renew(next)).toMatchObject({ state: "granted" });
   expect(await there.find(thread)).toBe("B");
   expect(await there.find({ ...thread, owner: "eve" })).toBeUndefined();

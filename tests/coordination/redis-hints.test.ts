@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
-import { afterAll, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 import type { Coordinator, CoordinatorHint } from "../../src/lib/core/coordinator.ts";
 import { createRedisCoordinator } from "../../src/redis.ts";
 import { describeWith, remedyFor } from "../services/include.ts";
-import { enter, me, sleep, thread } from "./turns.ts";
+import { enter, eventually, me, sleep, thread } from "./turns.ts";
 
 const url = process.env.REDIS_URL ?? "";
 const onRedis = describeWith("Redis", url !== "", remedyFor("REDIS_URL"));
@@ -28,7 +28,7 @@ onRedis("hints of Redis", () => {
     const hints: CoordinatorHint[] = [];
     const ticket = await enter(coordinator, "A");
     onTestFinished(coordinator.subscribe!(thread, "log", (hint) => hints.push(hint)));
-    await vi.waitFor(async () => expect(await countChannels()).toBe(1));
+    await eventually(async () => expect(await countChannels()).toBe(1));
     await coordinator.read(ticket, undefined, 0, me);
     const text = Array.from({ length: 100_000 }, (_, index) => String(index).padStart(10)).join("");
     await coordinator.append(ticket, 0, text);
@@ -42,7 +42,7 @@ onRedis("hints of Redis", () => {
     }
     expect(read === `${text}more`).toBe(true);
     expect(await coordinator.read(ticket, undefined, 2_000_000, me)).toMatchObject({ data: "", length: 1_000_004 });
-    await vi.waitFor(() => expect(hints).toHaveLength(2));
+    await eventually(() => expect(hints).toHaveLength(2));
     expect(hints).toMatchObject([
       { position: 1_000_000, data: "" },
       { position: 1_000_000, data: "more" },
@@ -54,14 +54,14 @@ onRedis("hints of Redis", () => {
     const hints: CoordinatorHint[] = [];
     const ticket = await enter(coordinator, "A");
     onTestFinished(coordinator.subscribe!(thread, "log", (hint) => hints.push(hint)));
-    await vi.waitFor(async () => expect(await countChannels()).toBe(1));
+    await eventually(async () => expect(await countChannels()).toBe(1));
     await coordinator.append(ticket, 0, "a");
     await coordinator.read(ticket, ticket.attempt, 0, me);
     await coordinator.append(ticket, 0, "ab c\n");
     await coordinator.unfollow(ticket, me);
     await coordinator.append(ticket, 5, "d");
     await coordinator.end(ticket, 6, "e");
-    await vi.waitFor(() => expect(hints).toHaveLength(2));
+    await eventually(() => expect(hints).toHaveLength(2));
     expect(hints).toEqual([
       { type: "log", attempt: ticket.attempt, position: 1, data: "b c\n", isEnded: false },
       { type: "log", attempt: ticket.attempt, position: 6, data: "e", isEnded: true },
@@ -82,13 +82,13 @@ onRedis("hints of Redis", () => {
       end();
     }
     const ends = [coordinator.subscribe!(thread, "thread", listener), coordinator.subscribe!(thread, "thread", listener)];
-    await vi.waitFor(async () => expect(await countChannels()).toBe(1));
+    await eventually(async () => expect(await countChannels()).toBe(1));
     await enter(coordinator, "A");
-    await vi.waitFor(() => expect(calls).toBe(2));
+    await eventually(() => expect(calls).toBe(2));
     ends[0]!();
     await enter(coordinator, "B");
-    await vi.waitFor(() => expect(calls).toBe(3));
+    await eventually(() => expect(calls).toBe(3));
     ends[1]!();
-    await vi.waitFor(async () => expect(await countChannels()).toBe(0));
+    await eventually(async () => expect(await countChannels()).toBe(0));
   });
 });

@@ -172,7 +172,8 @@ onRedis("a Redis that loses data or time", () => {
 
   test("a stop whose turn crashed meets the next attempt, and is gone after it", async () => {
     const coordinator = create();
-    const dead = await enter(brief(), "A");
+    const dead = await enter(coordinator, "A");
+    await brief().renew(dead);
     expect(await coordinator.stop(dead)).toBe("requested");
     await sleep(150);
     const again = await enter(coordinator, "A");

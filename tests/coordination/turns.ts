@@ -1,5 +1,6 @@
 /** Turns for the tests of coordinators. */
 import { randomUUID } from "node:crypto";
+import { vi } from "vitest";
 import type { Coordinator, EntryPolicy, Ticket, TicketRequest } from "../../src/lib/core/coordinator.ts";
 
 export const queue: EntryPolicy = { concurrency: "queue", maxQueued: 100 };
@@ -22,3 +23,6 @@ export async function enter(coordinator: Coordinator, request: TicketRequest | s
 }
 
 export const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Waits until the check passes. */
+export const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, { timeout: 10_000, interval: 20 });
