@@ -1,0 +1,214 @@
+/** One instance of an app: runs turns, or follows those of another instance. A process of its own, so that its CPU is measured alone. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import OpenAI from "openai";
+import { Pool } from "pg";
+import { createResumableStreamContext } from "../../services/node_modules/resumable-stream/dist/ioredis.js";
+import { type ChatHandler, createChatHandler, createMemoryStore, type SharedCoordinator } from "../../../src/index.ts";
+import { createPostgresCoordinator } from "../../../src/postgres.ts";
+import { createRedisCoordinator } from "../../../src/redis.ts";
+import { answerParent, collectGarbage, cpuTime } from "../child.ts";
+import { median, quantile } from "../statistics.ts";
+import { lastEvents, model, tokenEvent } from "../workload.ts";
+
+/** What coordinates the turns. */
+export type Kind = "none" | "redis" | "redis-polled" | "postgres" | "resumable-stream";
+
+/** The requests of the parent. */
+export type InstanceQuestion =
+  /**
+   * Runs turns whose model speaks at a pace; `interval` 0 is as fast as it can. It waits for `hold` milliseconds after its first token, so that
+   * followers can come. Resolves to what they cost.
+   */
+  | { kind: "run"; ids: string[]; tokens: number; interval: number; hold: number }
+  /** Follows the turns with these ids, `times` times each, from their beginning to their end. Resolves to the delay of text. */
+  | { kind: "follow"; ids: string[]; times: number }
+  /** Stops turns of another instance that speak for ever. Resolves to the times of the calls. */
+  | { kind: "stop"; ids: string[] }
+  /** Runs turns that speak until they are stopped. Resolves to when each model call was closed, by the wall clock. */
+  | { kind: "runForever"; ids: string[] }
+  | { kind: "closings" };
+
+export interface RunResult {
+  /** Microseconds of CPU for each token. */
+  cpu: number;
+  seconds: number;
+  firstText: { median: number; p95: number };
+  /** Milliseconds from the model's write to the local reader. */
+  delay: { median: number; p95: number };
+  /** Bytes in use for each open stream, in the middle of the run. */
+  memory: number;
+}
+
+const [kindName = "none", url = ""] = process.argv.slice(2);
+const kind = kindName as Kind;
+
+/** Wall-clock microseconds, the same for all processes. */
+const now = (): number => Number(process.hrtime.bigint() / 1000n);
+
+function createCoordinator(): SharedCoordinator | undefined {
+  if (kind === "redis") return createRedisCoordinator(new Redis(url), { subscriber: new Redis(url) });
+  if (kind === "redis-polled") return createRedisCoordinator(new Redis(url));
+  if (kind === "postgres") return createPostgresCoordinator(new Pool({ connectionString: url, max: 10 }), { migrate: true });
+  return undefined;
+}
+
+let pace = { tokens: 0, interval: 0, hold: 0 };
+const closed = new Map<string, number>();
+
+/** A model in memory: each token is the time at which it was sent. */
+async function speak(_input: unknown, init?: RequestInit): Promise<Response> {
+  const { tokens, interval, hold } = pace;
+  const prompt = String(/"content":"id:([^"]*)"/.exec(String(init?.body))?.[1]);
+  const encoder = new TextEncoder();
+  let sent = 0;
+  let isClosed = false;
+  init?.signal?.addEventListener("abort", () => {
+    isClosed = true;
+    closed.set(prompt, now());
+  });
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (interval > 0) await sleep(interval);
+        if (sent === 1 && hold > 0) await sleep(hold);
+        if (isClosed) return;
+        if (sent++ < tokens) controller.enqueue(encoder.encode(tokenEvent(`@${now()};`)));
+        else {
+          controller.enqueue(encoder.encode(lastEvents));
+          controller.close();
+        }
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+}
+
+const chat: ChatHandler = createChatHandler({
+  client: new OpenAI({ apiKey: "bench", baseURL: "http://bench.invalid/v1", fetch: speak, maxRetries: 0 }),
+  model,
+  store: createMemoryStore(),
+  coordinator: createCoordinator(),
+  limits: { answerCharacters: 10_000_000 },
+});
+
+const context =
+  kind === "resumable-stream"
+    ? createResumableStreamContext({ waitUntil: null, publisher: new Redis(url), subscriber: new Redis(url) })
+    : undefined;
+
+const bodyOf = (id: string): string =>
+  JSON.stringify({ prompt: { id: `p${id}`, role: "user", content: `id:${id}` }, threadId: `t${id}`, responseId: `r${id}` });
+
+async function start(id: string): Promise<ReadableStream<Uint8Array>> {
+  const headers = { "Content-Type": "application/json" };
+  const response = await chat(new Request("http://bench.invalid/", { method: "POST", headers, body: bodyOf(id) }));
+  if (!response.ok || !response.body) throw new Error(`${kind} responded with ${response.status}: ${await response.text()}`);
+  const { body } = response;
+  if (!context) return body;
+  const text = () => body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>);
+  const resumable = await context.createNewResumableStream(id, text);
+  if (!resumable) throw new Error("The stream exists already.");
+  return resumable.pipeThrough(new TextEncoderStream() as ReadableWritablePair<Uint8Array, string>);
+}
+
+async function follow(id: string): Promise<ReadableStream<Uint8Array>> {
+  for (let tries = 0; tries < 500; tries++) {
+    if (context) {
+      const stream = await context.resumeExistingStream(id);
+      if (stream) return stream.pipeThrough(new TextEncoderStream() as ReadableWritablePair<Uint8Array, string>);
+    } else {
+      const response = await chat.resume(new Request(`http://bench.invalid/?threadId=t${id}&responseId=r${id}`));
+      if (response.status === 200 && response.body) return response.body;
+    }
+    await sleep(10);
+  }
+  throw new Error(`There is nothing to follow for ${id}.`);
+}
+
+/** Reads to the end. `onToken` receives the time at which a token was sent. Returns how many there were. */
+async function read(body: ReadableStream<Uint8Array>, onToken: (sentAt: number) => void): Promise<number> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = "";
+  let count = 0;
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    const parts = (rest + decoder.decode(next.value, { stream: true })).split(";");
+    rest = parts.pop() ?? "";
+    for (const part of parts) onToken(Number(part.slice(1)));
+    count += parts.length;
+  }
+  return count;
+}
+
+const summary = (values: readonly number[]) => ({ median: median(values), p95: quantile(values, 0.95) });
+
+async function run({ ids, tokens, interval, hold }: Extract<InstanceQuestion, { kind: "run" }>): Promise<RunResult> {
+  pace = { tokens, interval, hold };
+  await collectGarbage();
+  const before = process.memoryUsage().heapUsed;
+  const startedAt = performance.now();
+  const cpu = cpuTime();
+  const first: number[] = [];
+  const delays: number[] = [];
+  const streams = ids.map(async (id, index) => {
+    // Spread over a second: real users do not come at once.
+    if (interval > 0) await sleep((index * 1000) / ids.length);
+    const sentAt = performance.now();
+    const body = await start(id);
+    first.push(performance.now() - sentAt - interval);
+    const count = await read(body, (time) => delays.push((now() - time) / 1000));
+    if (count !== tokens) throw new Error(`${kind} sent ${count} of ${tokens} tokens.`);
+  });
+  let memory = 0;
+  if (interval > 0) {
+    await sleep((tokens * interval) / 2);
+    await collectGarbage();
+    memory = (process.memoryUsage().heapUsed - before) / ids.length;
+  }
+  await Promise.all(streams);
+  const used = cpuTime() - cpu;
+  return {
+    cpu: used / (tokens * ids.length),
+    seconds: (performance.now() - startedAt) / 1000,
+    firstText: summary(first),
+    delay: summary(delays),
+    memory,
+  };
+}
+
+answerParent(async (question: InstanceQuestion): Promise<unknown> => {
+  switch (question.kind) {
+    case "run":
+      return run(question);
+    case "follow": {
+      const delays: number[] = [];
+      const cpu = cpuTime();
+      const all = question.ids.flatMap((id) => Array.from({ length: question.times }, () => id));
+      const counts = await Promise.all(all.map(async (id) => read(await follow(id), (time) => delays.push((now() - time) / 1000))));
+      const tokens = counts.reduce((sum, count) => sum + count, 0);
+      // The beginning is read at once: what was said before the follower came is no delay.
+      return { delay: summary(delays.slice(Math.floor(delays.length / 4))), tokens, cpu: (cpuTime() - cpu) / tokens };
+    }
+    case "runForever": {
+      pace = { tokens: Number.MAX_SAFE_INTEGER, interval: 20, hold: 0 };
+      const bodies = await Promise.all(question.ids.map(start));
+      void Promise.allSettled(bodies.map((body) => read(body, () => {})));
+      return undefined;
+    }
+    case "stop": {
+      const sent: [string, number][] = [];
+      for (const id of question.ids) {
+        const headers = { "Content-Type": "application/json" };
+        const body = JSON.stringify({ threadId: `t${id}`, responseId: `r${id}` });
+        sent.push([id, now()]);
+        const response = await chat.stop(new Request("http://bench.invalid/", { method: "POST", headers, body }));
+        if (response.status !== 204) throw new Error(`A stop returned ${response.status}.`);
+      }
+      return sent;
+    }
+    case "closings":
+      return [...closed];
+  }
+});
