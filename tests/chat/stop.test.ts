@@ -106,3 +106,15 @@ it("reports a store that fails, and answers 503", async () => {
   chat.store.injectFaults(({ method }) => (method === "listMessages" ? "reject" : undefined));
   await expectError(await chat.stop(first), 503, "store_failed");
 });
+
+it("answers 202 when the store takes longer than five seconds to store the partial answer", async () => {
+  const chat = await startChat({ script: answerThenStall("Partial"), timeouts: { store: 60_000 } });
+  const response = await chat.post(chatBody("Hi"));
+  const gate = createGate();
+  chat.store.injectFaults(({ method }) => (method === "appendMessages" ? { before: gate.opened } : undefined));
+  expect((await chat.stop(first)).status).toBe(202);
+  gate.open();
+  expect((await readResponse(response)).failed).toBe(true);
+  expect((await chat.stop(first)).status).toBe(204);
+  expect(summarize(await chat.listStored())[1]).toBe('assistant r1 stopped "Partial"');
+});

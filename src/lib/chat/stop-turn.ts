@@ -1,7 +1,11 @@
 /** A request that stops a turn. */
+import { settleWithin } from "../core/async.ts";
 import { readJson } from "../core/read-request.ts";
 import { parseId, parseRecord } from "../core/validate.ts";
 import type { RequestScope } from "./request-scope.ts";
+
+/** How long a stop waits for the end of its turn, in milliseconds. */
+const stopTimeout = 5000;
 
 /** Answers `POST { threadId, responseId }`: 204 once the turn is stopped and stored, or 202 if that takes longer. */
 export async function stopTurn(scope: RequestScope): Promise<Response> {
@@ -14,7 +18,7 @@ export async function stopTurn(scope: RequestScope): Promise<Response> {
   if (!("owner" in authorized)) return authorized;
   try {
     const turn = { ...authorized, threadId, responseId };
-    const stopped = await registry.stop(turn);
+    const stopped = await settleWithin(stopTimeout, registry.stop(turn), "requested");
     if (stopped === "requested") return createEmptyResponse(202);
     if (stopped === "none") {
       const messages = await store.listMessages(turn, { last: history.maxMessages });

@@ -18,6 +18,17 @@ export async function raceAbort<T>(signal: AbortSignal, promise: PromiseLike<T>)
   }
 }
 
+/** Settles like `promise`, or resolves to `fallback` after `ms` milliseconds. The work behind `promise` goes on. */
+export async function settleWithin<T>(ms: number, promise: PromiseLike<T>, fallback: T): Promise<T> {
+  const expired = Promise.withResolvers<T>();
+  const timer = setTimeout(() => expired.resolve(fallback), ms);
+  try {
+    return await Promise.race([promise, expired.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Settles like `promise`, or rejects with `createError()` after `ms` milliseconds. The work behind `promise` goes on. */
 export async function withTimeout<T>(ms: number, promise: PromiseLike<T>, createError: () => Error): Promise<T> {
   const expired = Promise.withResolvers<never>();

@@ -92,7 +92,7 @@ export class LogPublisher implements EventLogReader {
 
   /** Notes how long the copy is. If the database has lost the end of it, that is sent again. */
   compare({ state, logLength }: TicketStatus, version: number): void {
-    if (state !== "granted" || version !== this.#version || this.#isAppending || logLength >= this.#length) return;
+    if (state === "lost" || version !== this.#version || this.#isAppending || logLength >= this.#length) return;
     const mark = this.#marks.findLast(({ length }) => length === logLength);
     this.#isBroken = mark === undefined;
     this.#pending = undefined;
