@@ -59,7 +59,7 @@ const closed = new Map<string, number>();
 /** A model in memory: each token is the time at which it was sent. */
 async function speak(_input: unknown, init?: RequestInit): Promise<Response> {
   const { tokens, interval, hold } = pace;
-  const prompt = String(/"content":"id:([^"]*)"/.exec(String(init?.body))?.[1]);
+  const prompt = String(/"content":"id:([^"]*)"/.exec(typeof init?.body === "string" ? init.body : "")?.[1]);
   const encoder = new TextEncoder();
   let sent = 0;
   let isClosed = false;
@@ -107,17 +107,17 @@ async function start(id: string): Promise<ReadableStream<Uint8Array>> {
   if (!response.ok || !response.body) throw new Error(`${kind} responded with ${response.status}: ${await response.text()}`);
   const { body } = response;
   if (!context) return body;
-  const text = () => body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>);
+  const text = () => body.pipeThrough(new TextDecoderStream());
   const resumable = await context.createNewResumableStream(id, text);
   if (!resumable) throw new Error("The stream exists already.");
-  return resumable.pipeThrough(new TextEncoderStream() as ReadableWritablePair<Uint8Array, string>);
+  return resumable.pipeThrough(new TextEncoderStream());
 }
 
 async function follow(id: string): Promise<ReadableStream<Uint8Array>> {
   for (let tries = 0; tries < 500; tries++) {
     if (context) {
       const stream = await context.resumeExistingStream(id);
-      if (stream) return stream.pipeThrough(new TextEncoderStream() as ReadableWritablePair<Uint8Array, string>);
+      if (stream) return stream.pipeThrough(new TextEncoderStream());
     } else {
       const response = await chat.resume(new Request(`http://bench.invalid/?threadId=t${id}&responseId=r${id}`));
       if (response.status === 200 && response.body) return response.body;
