@@ -124,7 +124,13 @@ export function messageStoreCases<Store extends ThreadStore>(
   const asCase = (definition: CaseDefinition<Store>, skipTier?: string): KitCase => {
     const { name, invariant, needs } = definition;
     const skip = skipTier ?? (needs && !subject[needs] ? `\`${needs}\` is not given` : undefined);
-    return { name, invariant: storeInvariants[invariant], ...(skip && { skip }), run: () => runStoreCase(definition, subject, timeout) };
+    return {
+      name,
+      invariant: storeInvariants[invariant],
+      ...(skip && { skip }),
+      timeout,
+      run: () => runStoreCase(definition, subject, timeout),
+    };
   };
   return [
     asCase(tiers),

@@ -4,7 +4,7 @@ import type { KitCase } from "./run.ts";
 
 /** Options of {@link messageStoreCases} and {@link coordinatorCases}. */
 export interface CaseOptions {
-  /** The most milliseconds that a case may take. @default 30_000 */
+  /** The most milliseconds that a case may take. Cases of coordinators that wait for an expiry or a hint may take four times as long. @default 30_000 */
   timeout?: number | undefined;
 }
 
@@ -35,9 +35,9 @@ export function registerCases(
   const test = given ?? ["test", "it"].map((global): unknown => Reflect.get(globalThis, global)).find(isTestFunction);
   if (!isTestFunction(test))
     throwUsageError(`there is no test function with a skip: pass your runner's, as in ${call.function}(name, subject, { test })`);
-  for (const { name: what, skip, run } of cases({ timeout })) {
+  for (const { name: what, skip, timeout: limit, run } of cases({ timeout })) {
     if (skip) test.skip(`${name}: ${what} (skipped: ${skip})`, run);
-    else test(`${name}: ${what}`, run, timeout + 10_000); // so that the case reports the timeout itself, with its calls
+    else test(`${name}: ${what}`, run, limit + 10_000); // so that the case reports the timeout itself, with its calls
   }
 }
 

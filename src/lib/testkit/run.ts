@@ -11,6 +11,8 @@ export interface KitCase {
   invariant: string;
   /** Why the case cannot run: what the subject lacks, or what the kit was not given. Absent if it can run. */
   skip?: string | undefined;
+  /** The most milliseconds that the case takes before it fails. */
+  timeout: number;
   /** Runs the case on a new store or coordinator. Rejects with an {@link InvariantError} if that breaks the invariant. */
   run(): Promise<void>;
 }

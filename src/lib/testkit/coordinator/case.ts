@@ -25,6 +25,8 @@ export interface CoordinatorCase {
   name: string;
   invariant: CoordinatorInvariantName;
   needs?: "forget" | "hints" | "databaseClock" | undefined;
+  /** Whether it waits for an expiry or a hint, and plays more rounds on a slow machine. It may take four times as long. */
+  waits?: boolean | undefined;
   body(setup: CaseSetup): Promise<void>;
 }
 

@@ -26,17 +26,18 @@ export function createClock(advance: ((ms: number) => Promise<void>) | undefined
 class TooSlow extends Error {}
 
 const shortest = 300;
+const longest = 5_000;
 
 /**
  * Plays a round with a short lease or retention. If the machine was too slow for it, plays another one with twice the time: slowness costs time,
  * and never fails a case.
  *
- * @param round - Receives the time in milliseconds, and a thread id of its own.
+ * @param play - Plays a round. It receives the time in milliseconds, and a thread id of its own.
  */
-export async function withShortTime(round: (ms: number, threadId: string) => Promise<void>): Promise<void> {
-  for (let ms = shortest; ; ms *= 2) {
+export async function withShortTime(play: (ms: number, threadId: string) => Promise<void>): Promise<void> {
+  for (let ms = shortest, round = 1; ; ms = Math.min(ms * 2, longest), round++) {
     try {
-      return await round(ms, `thread ${ms}`);
+      return await play(ms, `thread ${round}`);
     } catch (error) {
       if (!(error instanceof TooSlow)) throw error;
     }

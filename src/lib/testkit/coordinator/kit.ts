@@ -101,13 +101,15 @@ export function coordinatorCases<Instance extends Coordinator>(
     databaseClock: subject.usesProcessClock ? "the database uses the clock of this process" : undefined,
   };
   return [membersCase(subject.hints), ...cases].map((definition) => {
-    const { name, invariant, needs } = definition;
+    const { name, invariant, needs, waits = false } = definition;
     const skip = needs && skips[needs];
+    const limit = waits ? timeout * 4 : timeout;
     return {
       name,
       invariant: coordinatorInvariants[invariant],
       ...(skip && { skip }),
-      run: () => runCoordinatorCase(definition, subject, timeout),
+      timeout: limit,
+      run: () => runCoordinatorCase(definition, subject, limit),
     };
   });
 }

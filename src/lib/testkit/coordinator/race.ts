@@ -4,15 +4,15 @@ import { atOnce } from "../gate.ts";
 import type { CaseSetup, CoordinatorCase } from "./case.ts";
 
 /** Two coordinators that race on the same data; both are the same one in a race between calls. */
-type Race = Pick<CoordinatorCase, "name" | "invariant"> & {
+type Race = Pick<CoordinatorCase, "name" | "invariant" | "waits"> & {
   race(one: Coordinator, other: Coordinator, setup: CaseSetup): Promise<void>;
 };
 
 /** Each race as two cases: between calls to one instance, and between two instances. */
 export function races(definitions: readonly Race[]): CoordinatorCase[] {
-  return definitions.flatMap(({ name, invariant, race }) => [
-    { name: `${name}, between calls`, invariant, body: (setup) => race(setup.one, setup.one, setup) },
-    { name: `${name}, between two instances`, invariant, body: (setup) => race(setup.one, setup.other, setup) },
+  return definitions.flatMap(({ race, name, ...rest }) => [
+    { ...rest, name: `${name}, between calls`, body: (setup) => race(setup.one, setup.one, setup) },
+    { ...rest, name: `${name}, between two instances`, body: (setup) => race(setup.one, setup.other, setup) },
   ]);
 }
 

@@ -135,6 +135,7 @@ export const closingCases: CoordinatorCase[] = [
   {
     name: "a follower counts for followMs after each call",
     invariant: "followers",
+    waits: true,
     async body({ one, open, clock }) {
       await withShortTime(async (ms, threadId) => {
         const brief = await open({ leaseMs: ms });

@@ -83,6 +83,7 @@ export const endingCases: CoordinatorCase[] = [
   {
     name: "an ended log is readable for retentionMs, and then no more",
     invariant: "retention",
+    waits: true,
     async body({ open, other, clock }) {
       await withShortTime(async (ms, threadId) => {
         const brief = await open({ retentionMs: ms });
@@ -111,6 +112,7 @@ export const endingCases: CoordinatorCase[] = [
   {
     name: "the log of a turn that runs is kept for as long as it runs",
     invariant: "retention",
+    waits: true,
     async body({ open, other, clock }) {
       await withShortTime(async (ms, threadId) => {
         const brief = await open({ retentionMs: ms });
@@ -129,6 +131,7 @@ export const endingCases: CoordinatorCase[] = [
   {
     name: "the log of a lost attempt never ends",
     invariant: "read",
+    waits: true,
     async body({ one, other, open, clock }) {
       const mortal = await open({ leaseMs: 300 });
       const a = await enter(mortal, turn("a"));

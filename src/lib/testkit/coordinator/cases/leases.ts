@@ -44,6 +44,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "a ticket that is renewed lives on for as long as you like",
     invariant: "renewed",
+    waits: true,
     async body({ one, other, open, clock }) {
       await withShortTime(async (ms, threadId) => {
         const mortal = await open({ leaseMs: ms });
@@ -51,7 +52,7 @@ export const leaseCases: CoordinatorCase[] = [
         const a = await enter(mortal, turn("a", { threadId }));
         const b = await enter(one, turn("b", { threadId }));
         const begin = clock.now();
-        while (clock.now() - begin < ms * 2.5) {
+        while (clock.now() - begin < ms * 1.7) {
           await clock.wait(ms / 3);
           const { state } = await other.check(b);
           expectWithin(state === "waiting", { clock, since, ms }, `The turn behind one that is renewed is ${state}`);
@@ -66,6 +67,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "an expired ticket does not delay the next",
     invariant: "oneGranted",
+    waits: true,
     async body(setup) {
       const { one, other } = setup;
       const [a] = await enterExpired(setup, "a");
@@ -95,6 +97,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "a renewal is granted at once when the ticket ahead has expired",
     invariant: "oneGranted",
+    waits: true,
     async body({ one, open, clock }) {
       const mortal = await open({ leaseMs: 300 });
       const a = await enter(mortal, turn("a"));
@@ -107,6 +110,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "a waiting ticket that expires does not delay those behind it",
     invariant: "oneGranted",
+    waits: true,
     async body({ one, other, open, clock }) {
       const mortal = await open({ leaseMs: 300 });
       const a = await enter(one, turn("a"));
@@ -128,6 +132,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "expired tickets count for no policy, and are not joined",
     invariant: "overtaken",
+    waits: true,
     async body(setup) {
       const { one, other } = setup;
       for (const policy of [reject, interrupt, { ...queue, maxQueued: 0 }]) {
@@ -151,6 +156,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "looking at a ticket does not extend its lease",
     invariant: "renewed",
+    waits: true,
     async body({ one, open, clock }) {
       const mortal = await open({ leaseMs: 300 });
       const a = await enter(mortal, turn("a"));
@@ -168,6 +174,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "a ticket that another turn entered behind, once expired, is lost for ever",
     invariant: "overtaken",
+    waits: true,
     async body(setup) {
       const { one, other } = setup;
       const [a] = await enterExpired(setup, "a");
@@ -183,6 +190,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "a ticket whose successor was granted, once expired, is lost for ever",
     invariant: "overtaken",
+    waits: true,
     async body({ one, other, open, clock }) {
       const mortal = await open({ leaseMs: 300 });
       const a = await enter(mortal, turn("a"));
@@ -197,6 +205,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "nothing is accepted from an attempt whose turn was attempted again",
     invariant: "fenced",
+    waits: true,
     async body(setup) {
       const { one, other } = setup;
       const mortal = await setup.open({ leaseMs: 300 });
@@ -231,6 +240,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "an expired ticket that nobody overtook lives on",
     invariant: "overtaken",
+    waits: true,
     async body(setup) {
       const { one, other } = setup;
       const mortal = await setup.open({ leaseMs: 300 });
@@ -249,6 +259,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "an expired ticket that nobody overtook may still append and end",
     invariant: "overtaken",
+    waits: true,
     async body(setup) {
       const { one, other } = setup;
       const [a] = await enterExpired(setup, "a");
@@ -262,6 +273,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "expired tickets that live on keep their order",
     invariant: "oneGranted",
+    waits: true,
     async body(setup) {
       const { one, other } = setup;
       const [a, b] = await enterExpired(setup, "a", "b");
@@ -289,6 +301,7 @@ export const leaseCases: CoordinatorCase[] = [
   {
     name: "the log of an expired ticket is lost until it lives on",
     invariant: "read",
+    waits: true,
     async body(setup) {
       const { one, other } = setup;
       const [a] = await enterExpired(setup, "a");

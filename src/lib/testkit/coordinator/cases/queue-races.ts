@@ -185,6 +185,7 @@ export const queueRaceCases: CoordinatorCase[] = races([
   {
     name: "a renewal of an expired ticket that meets an entry keeps its place, or is lost",
     invariant: "overtaken",
+    waits: true,
     async race(one, other, { open, clock }) {
       const leaseMs = 300;
       const mortal = await open({ leaseMs });

@@ -121,6 +121,7 @@ export const stopCases: CoordinatorCase[] = [
   {
     name: "a stop that met no turn is kept for retentionMs, and then no more",
     invariant: "stop",
+    waits: true,
     async body({ one, open, clock }) {
       await withShortTime(async (ms, threadId) => {
         const brief = await open({ retentionMs: ms });
@@ -138,6 +139,7 @@ export const stopCases: CoordinatorCase[] = [
   {
     name: "a stop outlives the lease of its turn",
     invariant: "stop",
+    waits: true,
     async body({ one, other, open, clock }) {
       await withShortTime(async (ms, threadId) => {
         const mortal = await open({ leaseMs: ms });
@@ -153,6 +155,7 @@ export const stopCases: CoordinatorCase[] = [
   {
     name: "a stop waits for the next attempt when the attempt that it met has died",
     invariant: "stop",
+    waits: true,
     async body({ one, other, open, clock }) {
       const mortal = await open({ leaseMs: 300 });
       const a = await enter(mortal, turn("a"));

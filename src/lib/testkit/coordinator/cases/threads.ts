@@ -118,6 +118,7 @@ export const threadCases: CoordinatorCase[] = [
   {
     name: "a turn whose ticket has expired is not found",
     invariant: "find",
+    waits: true,
     async body({ one, other, open, clock }) {
       const mortal = await open({ leaseMs: 300 });
       const a = await enter(mortal, turn("a"));
