@@ -15,6 +15,12 @@ export interface PublisherOwner {
   fail(error: unknown): void;
 }
 
+/** A piece of the log, and the position after it. */
+interface Pending {
+  data: string;
+  position: number;
+}
+
 /** A state of the copy: so many characters of it are so much of the log. */
 interface Mark {
   length: number;
@@ -33,7 +39,7 @@ export class LogPublisher implements EventLogReader {
   /** The length of the copy. */
   #length = 0;
   /** Sent, and maybe not received: it is sent again as it was. */
-  #pending: { data: string; position: number } | undefined;
+  #pending: Pending | undefined;
   #marks: Mark[] = [{ length: 0, position: 0 }];
   /** Whether the copy has lost a part that cannot be added any more. */
   #isBroken = false;
@@ -71,7 +77,7 @@ export class LogPublisher implements EventLogReader {
     await this.#sending;
     const { leaseMs } = this.#coordinator.settings;
     for (const until = performance.now() + leaseMs; ;) {
-      const rest = this.#isBroken ? [brokenEnd] : this.#log.readFrom(this.#pending?.position ?? this.position).events;
+      const rest = this.#isBroken ? [brokenEnd] : this.#readRest(this.#pending?.position ?? this.position);
       const data = (this.#pending?.data ?? "") + encodeEvents(rest);
       try {
         await this.#call(() => this.#coordinator.end(this.#owner.ticket, this.#length, data));
@@ -105,15 +111,16 @@ export class LogPublisher implements EventLogReader {
 
   #flush(): void {
     this.#timer = undefined;
-    this.#sending = this.#send().finally(() => {
+    const pending = this.#pending ?? this.#read();
+    // Events that wait for others are sent with them: the log notifies again then.
+    if (!pending || this.#isBroken) return;
+    this.#sending = this.#send(pending).finally(() => {
       this.#sending = undefined;
       if (this.#pending || this.#hasNews()) this.notify();
     });
   }
 
-  async #send(): Promise<void> {
-    const pending = this.#pending ?? this.#read();
-    if (!pending || this.#isBroken) return;
+  async #send(pending: Pending): Promise<void> {
     this.#pending = pending;
     this.#lastSentAt = performance.now();
     this.#version++;
@@ -146,9 +153,18 @@ export class LogPublisher implements EventLogReader {
     }
   }
 
-  #read(): { data: string; position: number } | undefined {
+  #read(): Pending | undefined {
     const { events, position } = this.#log.readFrom(this.position);
     return isWorthSending(events) ? { data: encodeEvents(events), position } : undefined;
+  }
+
+  /** All events after a position. One read returns a part of them. */
+  #readRest(position: number): TurnEvent[] {
+    const rest: TurnEvent[] = [];
+    for (let slice = this.#log.readFrom(position); slice.events.length > 0; slice = this.#log.readFrom(slice.position)) {
+      rest.push(...slice.events);
+    }
+    return rest;
   }
 
   #hasNews(): boolean {

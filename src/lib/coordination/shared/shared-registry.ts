@@ -64,10 +64,13 @@ export class SharedRegistry implements TurnRegistry {
   }
 
   async stop(key: TurnKey): Promise<"stopped" | "requested" | "none"> {
-    if ((await this.#local.stop(key)) === "stopped") return "stopped";
+    // Behind an attempt that is about to end, another may wait on any instance.
+    const mayHaveSuccessor = this.#local.get(key) === undefined;
+    const stopped = await this.#local.stop(key);
+    if (stopped === "stopped" && !mayHaveSuccessor) return stopped;
     for (const until = performance.now() + stopTimeout; ;) {
       const found = await this.#ask(() => this.#coordinator.stop(key));
-      if (found !== "requested") return "none";
+      if (found !== "requested") return stopped;
       if (performance.now() >= until) return "requested";
       await new Promise((resolve) => setTimeout(resolve, stopPoll));
     }
@@ -102,8 +105,9 @@ export class SharedRegistry implements TurnRegistry {
       case "joined": {
         const own = this.#turns.get(entrance.attempt);
         if (!own) return { kind: "joined", log: this.#followRemote(entry, entrance.attempt, follower) };
-        // A turn of this process that is about to end: enter again behind it.
+        // A turn of this process that may be about to end. Then enter again behind it.
         await own.turn.closed;
+        void this.#call(() => this.#coordinator.unfollow({ ...request, attempt: entrance.attempt }, follower)).catch(() => {});
         return this.#enter(entry, policy, local);
       }
       case "entered":

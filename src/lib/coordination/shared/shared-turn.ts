@@ -26,7 +26,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   ticket: Ticket;
   isGranted = false;
   hasPredecessorStarted = false;
-  /** Resolves when the coordinator lets nobody join any more. */
+  /** Resolves when it is known whether anyone can still join. */
   closed: Promise<unknown> | undefined;
   readonly #context: SharedTurnContext;
   readonly #local: LocalTurn;
@@ -37,6 +37,8 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   #renewAt: number;
   #checkAt: number;
   #isLost = false;
+  /** Whether nobody can join any more. */
+  #isClosed = false;
   #hasLeft = false;
   /** Whether the last call failed. Only the first failure in a row is reported. */
   #isFailing = false;
@@ -66,18 +68,25 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
 
   refuseJoins(): void {
     this.#context.queued.refuseJoins();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     const { coordinator, call } = this.#context;
-    this.closed ??= call(() => coordinator.close(this.ticket)).catch(() => {});
+    this.closed = call(() => coordinator.close(this.ticket)).catch(() => {});
   }
 
   async refuseJoinsUnlessFollowed(): Promise<boolean> {
     const { coordinator, call, queued } = this.#context;
+    // Whoever enters meanwhile waits for the result: nobody may join a turn that is about to end.
+    queued.refuseJoins();
+    const closing = call(() => coordinator.close(this.ticket, { unlessFollowed: true }));
+    this.closed = closing.catch(() => {});
     try {
-      const isClosed = await call(() => coordinator.close(this.ticket, { unlessFollowed: true }));
-      if (isClosed) queued.refuseJoins();
+      this.#isClosed ||= await closing;
+      if (this.#isClosed) return true;
+      queued.allowJoins();
       // Noticed again when they leave.
-      else this.#setFollowed(true);
-      return isClosed;
+      this.#setFollowed(true);
+      return false;
     } catch (error) {
       this.fail(error);
       return true;

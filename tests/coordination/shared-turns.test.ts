@@ -1,0 +1,116 @@
+/** Turns of many instances, step by step: what random schedules have found. */
+import { expect, it, onTestFinished, vi } from "vitest";
+import { type Coordinator, shareTurns } from "../../src/coordinator.ts";
+import type { EntryPolicy, TurnKey } from "../../src/lib/core/coordinator.ts";
+import { EventLog } from "../../src/lib/core/event-log.ts";
+import type { LocalTurn, QueueTicket } from "../../src/lib/core/turn-registry.ts";
+import { createGate } from "../support/model-scripts.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { createSimpleCoordinator, noCoordinatorData } from "../testkit/simple-coordinator.ts";
+
+failOnUnhandledErrors();
+
+const queue: EntryPolicy = { concurrency: "queue", maxQueued: 10 };
+const key: TurnKey = { owner: "ada", threadId: "t", responseId: "r1" };
+const entry = { ...key, prompt: { id: "p1", role: "user" as const, content: "Hi" } };
+
+/** A turn that only notes why it was aborted. */
+class TestTurn implements LocalTurn {
+  readonly log = new EventLog({ onAbandoned() {} });
+  readonly reasons: string[] = [];
+  ticket!: QueueTicket;
+  abort({ code }: { code: string }): void {
+    this.reasons.push(code);
+  }
+  report(): void {}
+  /** Ends the turn, and leaves. */
+  async end(): Promise<void> {
+    this.log.append({ type: "end", status: "complete" });
+    await this.ticket.leave();
+  }
+}
+
+function startRegistries(change: (coordinator: Coordinator) => Coordinator = (same) => same) {
+  const data = noCoordinatorData();
+  const start = () => {
+    const { registry } = shareTurns(change(createSimpleCoordinator(data)));
+    return {
+      registry,
+      async enter(): Promise<TestTurn | "joined"> {
+        const turn = new TestTurn();
+        const entrance = await registry.enter(entry, queue, turn);
+        if (entrance.kind === "joined") return "joined";
+        if (entrance.kind !== "entered") throw new Error(`Not entered: ${entrance.kind}`);
+        turn.ticket = entrance.ticket;
+        return turn;
+      },
+      async mustEnter(): Promise<TestTurn> {
+        const turn = await this.enter();
+        if (turn === "joined") throw new Error("Joined");
+        return turn;
+      },
+    };
+  };
+  return [start(), start()] as const;
+}
+
+it("a stop reaches the attempt that waits on another instance behind one that is about to end", async () => {
+  const [one, other] = startRegistries();
+  const ending = await one.mustEnter();
+  ending.ticket.refuseJoins();
+  const waiting = await other.mustEnter();
+  const stopped = one.registry.stop(key);
+  await ending.end();
+  await vi.waitFor(() => expect(waiting.reasons).toContain("turn_stopped"));
+  await waiting.end();
+  expect(await stopped).toBe("stopped");
+});
+
+it("the end of a log carries everything that was not copied before", async () => {
+  const [one, other] = startRegistries();
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  const text = "0123456789".repeat(25_000);
+  turn.log.append({ type: "text", text });
+  await turn.end();
+  const log = await other.registry.follow(key, turn.log.attempt);
+  await log?.ended;
+  expect(log?.end).toEqual({ type: "end", status: "complete" });
+  expect(log?.textFrom(0).length).toBe(text.length);
+});
+
+it.each([false, true])("nobody joins a turn of the same instance while it is closed (followed: %s)", async (isFollowed) => {
+  const gate = createGate();
+  const [one, other] = startRegistries((coordinator) => ({
+    ...coordinator,
+    async close(...args) {
+      await gate.opened;
+      return coordinator.close(...args);
+    },
+  }));
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  const follower = isFollowed ? await other.registry.follow(key) : undefined;
+  const closing = turn.ticket.refuseJoinsUnlessFollowed();
+  const second = one.enter();
+  gate.open();
+  expect(await closing).toBe(!isFollowed);
+  const entered = await second;
+  expect(entered === "joined").toBe(isFollowed);
+  await turn.end();
+  if (entered !== "joined") await entered.end();
+  await follower?.ended;
+});
+
+it("the copy of a log sets no timers while there is no text", async () => {
+  const [one] = startRegistries();
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  const timers = vi.spyOn(globalThis, "setTimeout");
+  onTestFinished(() => timers.mockRestore());
+  turn.log.append({ type: "step-start" });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  // The polls of its ticket set one each 20 ms, with a timeout each.
+  expect(timers.mock.calls.length).toBeLessThan(40);
+  await turn.end();
+});
