@@ -1,0 +1,181 @@
+/** Rules for the queue: turns run in their order, one at a time, and a turn that lost its place does nothing any more. */
+import type { CoordinatorEntrance, EntryPolicy, TicketStatus, TurnKey } from "../../../src/lib/core/coordinator.ts";
+import type { ThreadKey } from "../../../src/index.ts";
+import { isSame, nameOf } from "../records.ts";
+import type { Instance } from "./instance.ts";
+import { callTimeout, type Entry, type InstancesLedger, pace, type Run } from "./ledger.ts";
+
+/** The rules. */
+export interface QueueRules {
+  /** Names what a call is about, for the trace. */
+  label(argument: unknown): string;
+  /** A call is sent. */
+  sent(instance: Instance, method: string, argument: unknown): void;
+  /** An entry takes effect. */
+  entered(instance: Instance, turn: TurnKey & { attempt: string }, policy: EntryPolicy, result: CoordinatorEntrance): void;
+  /** A stop takes effect. */
+  stopped(turn: TurnKey): void;
+  /** A call for a ticket is answered in time. */
+  answered(ticket: { attempt: string }, method: string, status: TicketStatus, sentAt: number): void;
+  /** A call fails. */
+  failed(instance: Instance, argument: unknown): void;
+  /** A run calls the model for the first time. Returns its entry. */
+  runStarts(instance: Instance, thread: ThreadKey, responseId: string): Entry | undefined;
+  /** A run writes its answer to the store. */
+  answerWritten(instance: Instance, token: string | undefined): void;
+  /** Checks what must be true after each step. */
+  check(): void;
+}
+
+/** Within this time a change at the coordinator reaches the instance of a turn, even if its hint is lost. */
+const noticedWithin = 2 * pace.ticketPollMs + 2 * callTimeout;
+
+export function createQueueRules(ledger: InstancesLedger): QueueRules {
+  const { entries, runs, clock, schedule, plan, check, now, entryOf } = ledger;
+
+  const isHealthy = () => !ledger.hasFault && !ledger.hasStoreFault;
+  const name = ({ thread, responseId }: Entry) => nameOf(thread, responseId);
+  /** Entries whose turns may be at work. */
+  const liveAhead = (entry: Entry) =>
+    entries
+      .slice(0, entries.indexOf(entry))
+      .filter((other) => isSame(other.thread, entry.thread) && !other.isOver && !other.instance.isDead);
+
+  const isOpen = (run: Run) => run.calls.some(({ isOpen, isFinished }) => isOpen && !isFinished) && !run.process.isDead;
+
+  const checkReaders = (run: Run) => {
+    const { thread, responseId } = run;
+    const isRead = ledger.requests.some(
+      (request) =>
+        request.kind !== "stop" &&
+        request.responseId === responseId &&
+        isSame(request.thread, thread) &&
+        !request.instance.isDead &&
+        !request.hasDisconnected &&
+        !request.outcome,
+    );
+    if (isRead) run.readAt = clock.time;
+    if (plan.disconnect === "continue") return;
+    const grace = plan.disconnect === "stop" ? 0 : plan.disconnect.graceMs;
+    const bound = grace + noticedWithin + (ledger.hasCrash ? pace.followMs : 0);
+    check(clock.time - run.readAt <= bound, "a turn that nobody reads on any instance ends", () => nameOf(thread, responseId));
+  };
+
+  const checkGranted = (entry: Entry) => {
+    const { instance, thread } = entry;
+    if (entry.isOver || entry.grantedAt !== undefined || instance.isDead || liveAhead(entry).length > 0) return;
+    const ahead = entries.slice(0, entries.indexOf(entry)).filter((other) => isSame(other.thread, thread));
+    const deaths = ahead.map(({ isOver, instance: other }) => (isOver ? 0 : other.diedAt));
+    const freeAt = Math.max(entry.enteredAt.ms, ...ahead.map(({ overAt }) => overAt ?? 0), ...deaths.map((at) => at + pace.leaseMs));
+    check(clock.time <= freeAt + noticedWithin, "a thread is free when its turn ends, or within the lease of a crashed instance", () =>
+      name(entry),
+    );
+  };
+
+  return {
+    label(argument) {
+      const { threadId = "", responseId = "", attempt } = argument as Partial<TurnKey> & { attempt?: string };
+      const number = attempt === undefined ? -1 : entries.findIndex(({ token }) => token === attempt);
+      return `${threadId} ${responseId}${number === -1 ? "" : ` #${number}`}`;
+    },
+
+    sent(instance, method, argument) {
+      const entry = entryOf((argument as { attempt?: string }).attempt ?? "");
+      if (!entry) return;
+      if (method === "end") {
+        entry.isOver = true;
+        entry.overAt ??= clock.time;
+      }
+      if (method === "renew" || method === "enter") entry.unansweredAt = instance.now;
+    },
+
+    entered(instance, { owner, threadId, responseId, attempt }, { concurrency }, result) {
+      if (result.kind !== "entered" || entryOf(attempt)) return;
+      const thread = { owner, threadId };
+      if (concurrency === "interrupt") {
+        for (const other of entries) if (isSame(other.thread, thread) && !other.isOver) other.stopAt ??= clock.time;
+      }
+      entries.push({
+        token: attempt,
+        thread,
+        responseId,
+        instance,
+        enteredAt: now(),
+        isKnown: false,
+        isOver: false,
+        overAt: undefined,
+        stopAt: undefined,
+        grantedAt: undefined,
+        toldLostAt: undefined,
+        renewedAt: instance.now,
+        unansweredAt: -Infinity,
+      });
+    },
+
+    stopped({ owner, threadId, responseId }) {
+      for (const entry of entries) {
+        const isIt = entry.responseId === responseId && isSame(entry.thread, { owner, threadId }) && !entry.isOver;
+        if (isIt) entry.stopAt ??= clock.time;
+      }
+    },
+
+    answered({ attempt }, method, { state }, sentAt) {
+      const entry = entryOf(attempt);
+      if (!entry) return;
+      if (state === "lost") entry.toldLostAt ??= schedule.step;
+      if (state === "granted") entry.grantedAt ??= clock.time;
+      if (method === "enter") entry.isKnown = true;
+      if (method !== "renew" && method !== "enter") return;
+      entry.renewedAt = Math.max(entry.renewedAt, sentAt);
+      if (entry.unansweredAt <= sentAt) entry.unansweredAt = -Infinity;
+    },
+
+    failed(instance, argument) {
+      const entry = entryOf((argument as { attempt?: string }).attempt ?? "");
+      if (entry) entry.unansweredAt = instance.now;
+    },
+
+    runStarts(instance, thread, responseId) {
+      const entry = entries.find(
+        (other) =>
+          other.instance === instance &&
+          other.responseId === responseId &&
+          isSame(other.thread, thread) &&
+          !other.isOver &&
+          other.toldLostAt === undefined,
+      );
+      check(entry || ledger.hasFault, "every turn enters the queue", () => nameOf(thread, responseId));
+      if (!entry || !isHealthy()) return entry;
+      const ahead = liveAhead(entry).map(name);
+      check(
+        ahead.length === 0,
+        "turns of a thread run one at a time, in the order in which they entered",
+        () => `${name(entry)} runs before ${ahead.join()}`,
+      );
+      return entry;
+    },
+
+    answerWritten(instance, token) {
+      const entry = token === undefined ? undefined : entryOf(token);
+      if (!entry?.isKnown) return;
+      const isTold = entry.toldLostAt !== undefined && entry.toldLostAt < schedule.step;
+      check(!isTold, "an instance that was told that it lost its lease writes nothing", () => name(entry));
+      const isFresh = instance.now - entry.renewedAt <= pace.leaseMs;
+      const isExcused = instance.now - entry.unansweredAt <= pace.leaseMs;
+      check(isFresh || isExcused, "an instance checks its lease before it writes", () => name(entry));
+    },
+
+    check() {
+      if (!isHealthy()) return;
+      for (const run of runs) {
+        if (!isOpen(run)) continue;
+        checkReaders(run);
+        const { stopAt } = run.entry ?? {};
+        check(stopAt === undefined || clock.time - stopAt <= noticedWithin, "a stop ends the model call", () =>
+          nameOf(run.thread, run.responseId),
+        );
+      }
+      for (const entry of entries) checkGranted(entry);
+    },
+  };
+}

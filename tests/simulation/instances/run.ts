@@ -1,0 +1,233 @@
+/** Runs one schedule of several instances, from an empty store to the last replay. */
+import type { ThreadStore } from "../../../src/index.ts";
+import { type CoordinatorData, forgetAll, noCoordinatorData } from "../../testkit/simple-coordinator.ts";
+import { promptText } from "../clients.ts";
+import { isSame, nameOf } from "../records.ts";
+import { createSchedule } from "../schedule.ts";
+import { createAnswerRules } from "./answer-rules.ts";
+import { type Asked, cursorOf, send } from "./clients.ts";
+import type { InstanceClock } from "./clock.ts";
+import { type ClientRequest, createInstancesLedger, pace } from "./ledger.ts";
+import { type Action, type Cursor, type InstancesPlan, threads } from "./plan.ts";
+import { createQueueRules } from "./queue-rules.ts";
+import { startInstance, type World } from "./world.ts";
+
+/** How long everything may take to end after all is well, in milliseconds. */
+const maxRest = 100_000;
+
+/** A schedule, which can run once. */
+export interface InstancesRun {
+  /** Rejects with a `BrokenInvariant` if the handlers make a mistake. */
+  play(): Promise<void>;
+  readonly trace: readonly string[];
+}
+
+/**
+ * Creates a schedule over an empty store.
+ *
+ * @param floating - Collects unhandled rejections.
+ */
+export function createInstancesRun(
+  plan: InstancesPlan,
+  store: ThreadStore,
+  clock: InstanceClock,
+  floating: readonly unknown[],
+): InstancesRun {
+  let wellSince = Infinity;
+  const afterStep = () => {
+    queue.check();
+    if (floating.length > 0) schedule.break("no rejection is unhandled", String(floating[0]));
+    if (clock.isRacing) schedule.break("no timer fires in a loop", `it is ${clock.time} ms`);
+    if (clock.time - wellSince > maxRest) schedule.break("everything settles", `not ${maxRest} ms after all was well`);
+  };
+  const schedule = createSchedule(plan.order, afterStep, { clock });
+  const ledger = createInstancesLedger(schedule, clock, plan);
+  const { requests, check } = ledger;
+  const queue = createQueueRules(ledger);
+  const answers = createAnswerRules(ledger, store);
+  const database: CoordinatorData = noCoordinatorData();
+  const [scripts, calls, stores, hints, actions] = [
+    [...plan.scripts],
+    [...plan.calls],
+    [...plan.stores],
+    [...plan.hints],
+    [...plan.actions],
+  ];
+  const prompts = new Map<string, number>();
+  let [ids, started] = [0, 0];
+  /** By how much the clock of the database was turned back, in milliseconds. */
+  let turnedBack = 0;
+
+  const world: World = {
+    ledger,
+    store,
+    database,
+    databaseOffset: 0,
+    rules: { answers, queue },
+    nextScript: () => scripts.shift(),
+    nextCall: () => calls.shift() ?? "none",
+    nextStore: () => stores.shift() ?? "none",
+    nextHint: () => hints.shift() ?? "now",
+    nextId: () => `m${ids++}`,
+  };
+  const instances = Array.from({ length: plan.instances }, () => startInstance(started++, world));
+
+  const ask = (asked: Asked, isReading: boolean, at: number): ClientRequest => {
+    const instance = instances[at % instances.length]!;
+    schedule.note(`request ${requests.length} to instance ${instance.number}: ${asked.kind} ${asked.thread.threadId} ${asked.responseId}`);
+    return send(asked, isReading, instance, ledger, answers);
+  };
+
+  const fresh = (number: number): Asked => {
+    const thread = threads[number]!;
+    const count = prompts.get(thread.threadId) ?? 0;
+    prompts.set(thread.threadId, count + 1);
+    return { kind: "prompt", thread, promptId: `p${count}`, content: promptText(thread, `p${count}`), responseId: `r${count}` };
+  };
+
+  const resume = (request: ClientRequest, cursor: Cursor, at: number) => {
+    const { thread, promptId, content, responseId } = request;
+    const asked: Asked = { kind: "resume", thread, promptId, content, responseId: cursor === "any" ? "" : responseId };
+    ask({ ...asked, cursor: cursor === "own" ? cursorOf(request) : undefined }, true, at);
+  };
+
+  const leave = (request: ClientRequest, how: "abort" | "cancel") => {
+    if (!request.hasDisconnected && !request.outcome && !request.instance.isDead) request.disconnect(how);
+  };
+
+  const act = async (action: Action, at: number): Promise<void> => {
+    const instance = instances[at % instances.length]!;
+    // A resume that found nothing names no response.
+    const request = "of" in action ? requests.filter(({ responseId }) => responseId !== "").at(-1 - action.of) : undefined;
+    const original = request && requests.find((other) => other.kind === "prompt" && isSameTurn(other, request));
+    switch (action.do) {
+      case "send":
+        ask(fresh(action.thread), action.isReading, at);
+        break;
+      case "again":
+        if (original) ask({ ...pick(original), kind: "prompt" }, action.isReading, at);
+        break;
+      case "leave":
+        if (request) leave(request, action.how);
+        break;
+      case "resume":
+        if (request) resume(request, action.cursor, at);
+        break;
+      case "reload":
+        if (!request) break;
+        leave(request, "abort");
+        resume(request, action.cursor, at);
+        break;
+      case "stop":
+        if (request) ask({ ...pick(request), kind: "stop" }, false, at);
+        break;
+      case "wait":
+        await schedule.passTime(action.timers);
+        break;
+      case "crash":
+        ledger.hasCrash = true;
+        instance.kill();
+        instances[at % instances.length] = startInstance(started++, world);
+        break;
+      case "freeze":
+        if (instance.isFrozen) break;
+        ledger.hasFault = true;
+        instance.freeze();
+        clock.after(action.ms, () => instance.thaw(action.clockStops));
+        break;
+      case "line":
+        if (action.line !== "whole") ledger.hasFault = true;
+        instance.line = action.line;
+        break;
+      case "jump":
+        ledger.hasFault = true;
+        if (action.clock === "database") world.databaseOffset += action.ms;
+        if (action.clock === "database" && action.ms < 0) turnedBack -= action.ms;
+        else instance.wallOffset += action.ms;
+        break;
+      case "forget":
+        ledger.hasFault = true;
+        forgetAll(database);
+    }
+  };
+
+  const actNext = () => {
+    const next = actions.shift();
+    if (!next) return;
+    const { after, at, action } = next;
+    schedule.offerAfter(after, `next: ${JSON.stringify({ ...action, at })}`, async () => {
+      await act(action, at);
+      actNext();
+    });
+  };
+
+  const settle = async () => {
+    await schedule.settle();
+    for (const request of requests) request.read();
+    await schedule.settle();
+    for (const { number, instance, isAnswered, hasDisconnected, outcome } of requests)
+      check(instance.isDead || (isAnswered && (hasDisconnected || outcome)), "every request ends", () => `request ${number}`);
+    for (const { turnsBegun, turnsSettled } of instances)
+      check(turnsBegun === turnsSettled, "every turn ends", () => `${turnsSettled} of ${turnsBegun} do`);
+    for (const { number, isOpen, attempt } of ledger.calls)
+      check(!isOpen || attempt.process.isDead, "every model call is closed", () => `call ${number}`);
+    for (const { ended, process, thread, responseId } of ledger.runs)
+      check(ended || process.isDead, "onTurnEnd is called for every turn", () => nameOf(thread, responseId));
+    check(clock.count() === 0, "no timer is left", () => `${clock.count()} are`);
+    for (const { subscriptions, number } of instances)
+      check(subscriptions.size === 0, "no subscription is left", () => `${subscriptions.size} of instance ${number}`);
+    await schedule.settle();
+  };
+
+  /** Without faults, the same ids give every prompt one complete answer, on every instance. */
+  const retryAll = async () => {
+    const unique = requests.filter(
+      (request, index) =>
+        request.kind === "prompt" && requests.findIndex((other) => other.kind === "prompt" && isSameTurn(other, request)) === index,
+    );
+    // The leases of crashed instances end, by any clock.
+    clock.after(pace.leaseMs + turnedBack, () => {});
+    await settle();
+    for (const [index, request] of unique.entries()) {
+      const asked: Asked = { ...pick(request), kind: "prompt" };
+      const send = async (at: number) => {
+        const sent = ask(asked, true, at);
+        await settle();
+        return sent;
+      };
+      let first = await send(index);
+      // A stop that came too early still waits.
+      if (first.outcome === "turn_stopped") first = await send(index);
+      check(first.outcome === "clean", "the same ids get a complete answer", () => `${request.responseId} gave ${first.outcome}`);
+      const made = ledger.runs.length;
+      const again = await send(index + 1);
+      check(
+        again.outcome === "clean" && again.received.equals(first.received),
+        "a replay equals the answer",
+        () => `${request.responseId} gave ${again.outcome}`,
+      );
+      check(ledger.runs.length === made, "a replay calls no model", () => request.responseId);
+    }
+  };
+
+  const play = async () => {
+    actNext();
+    await schedule.settle();
+    for (const list of [scripts, calls, stores]) list.length = 0;
+    for (const instance of instances) {
+      instance.thaw(false);
+      instance.line = "whole";
+    }
+    schedule.calm();
+    schedule.note("from here on, all is well");
+    wellSince = clock.time;
+    await settle();
+    await retryAll();
+  };
+
+  return { play, trace: schedule.trace };
+}
+
+const isSameTurn = (one: ClientRequest, other: ClientRequest) => one.responseId === other.responseId && isSame(one.thread, other.thread);
+
+const pick = ({ thread, promptId, content, responseId }: ClientRequest) => ({ thread, promptId, content, responseId });
