@@ -69,8 +69,9 @@ export async function startPostgres(settings: string[] = [], { largestFile }: { 
       if (server) await end(server, "SIGINT");
       await start();
     },
-    async kill() {
+    async kill(signal = "SIGKILL") {
       if (!server?.pid) return;
+      if (signal !== "SIGKILL") return end(server, signal);
       const processes = [server.pid, ...childrenOf(server.pid)];
       for (const pid of processes) process.kill(pid, "SIGKILL");
       await end(server, "SIGKILL");

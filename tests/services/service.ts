@@ -5,8 +5,11 @@ import { createServer, type AddressInfo } from "node:net";
 
 export interface Service {
   url: string;
-  /** Ends the server and all its processes at once, as a power failure does (what was synced stays). */
-  kill(): Promise<void>;
+  /**
+   * Ends the server and all its processes at once, as a power failure does (what was synced stays). PostgreSQL may get another signal: SIGINT
+   * ends it cleanly, and SIGQUIT leaves the recovery to the next start.
+   */
+  kill(signal?: NodeJS.Signals): Promise<void>;
   /** Starts it again on the same data. */
   start(): Promise<void>;
   /** Ends it and removes its data. */
