@@ -52,7 +52,7 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
 
       const lostAt = performance.now();
       await lose(stage.backend);
-      expect(await other.ask(body(4, `${lossName} new`)).received).toEqual(wholeEcho(prompt(4)));
+      expect(await askUntilWhole(other, body(4, `${lossName} new`))).toEqual(wholeEcho(prompt(4)));
       await delay(1000);
       gate.open();
       // Nothing broke on its own instance.
