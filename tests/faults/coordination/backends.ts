@@ -1,5 +1,5 @@
 /** The databases that these tests start, and break. */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { Pool } from "pg";
 import type { ThreadStore } from "../../../src/index.ts";
@@ -22,7 +22,7 @@ export interface Backend {
   endMarker: string;
   /** Loses everything that the coordinator knows: FLUSHALL, TRUNCATE. */
   forget(): Promise<void>;
-  /** The keys or rows that the coordinator has. */
+  /** The keys or rows that the coordinator has. PostgreSQL deletes rows when turns end, so turns of another thread end first. */
   leftovers(): Promise<string[]>;
   stop(): Promise<void>;
 }
@@ -62,7 +62,9 @@ export const openBackend: Record<BackendName, (settings?: string[]) => Promise<B
     pool.on("error", () => {});
     const store = createPostgresStore(pool);
     await store.migrate();
-    await createPostgresCoordinator(pool).migrate();
+    const coordinator = createPostgresCoordinator(pool, { retentionMs: 100 });
+    await coordinator.migrate();
+    const sweeping = { owner: "", threadId: "sweeping", responseId: "sweeping", promptId: "p", promptDigest: "" };
     const tables = ["chat_tickets", "chat_turn_log", "chat_followers", "chat_stops"];
     return {
       server,
@@ -71,9 +73,14 @@ export const openBackend: Record<BackendName, (settings?: string[]) => Promise<B
       endMarker: "chat_end_turn",
       forget: async () => void (await pool.query(`TRUNCATE chat_slots, ${tables.join(", ")}`)),
       async leftovers() {
+        for (let count = 0; count < 20; count++) {
+          const turn = { ...sweeping, attempt: randomUUID() };
+          const entrance = await coordinator.enter(turn, { concurrency: "queue", maxQueued: 1 }, { follower: "" });
+          if (entrance.kind === "entered") await coordinator.end(entrance.ticket, 0, "");
+        }
         const texts = tables.map((table) => `SELECT '${table} ' || row_to_json(t) AS row FROM ${table} t`);
         const { rows } = await pool.query<{ row: string }>(texts.join(" UNION ALL "));
-        return rows.map(({ row }) => row);
+        return rows.map(({ row }) => row).filter((row) => !row.includes("sweeping"));
       },
       async stop() {
         await pool.end();

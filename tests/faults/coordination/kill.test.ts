@@ -4,15 +4,14 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { chatBody } from "../../support/chat.ts";
 import { answerThenStall, callTools, createGate, echoOf, echoPrompt, neverAnswer } from "../../support/model-scripts.ts";
 import type { Script } from "../../support/model-server.ts";
-import type { InstanceConfig } from "./instance.ts";
 import type { Asked, Instance } from "./instances.ts";
 import { openLink } from "./link.ts";
-import { expectErrorOrWhole, leaseMs, openStage, orEnd, since, type Stage, untilStored, wholeEcho } from "./setup.ts";
+import { expectErrorOrWhole, leaseMs, openStage, orEnd, since, type Stage, untilStored, wholeEcho, type ConfigChange } from "./setup.ts";
 
 /** A step of a turn, and how to bring a turn to it. */
 interface Step {
   name: string;
-  config?: Partial<InstanceConfig>;
+  config?: ConfigChange;
   script?: Script;
   /** Model calls until then. */
   calls: number;

@@ -3,12 +3,21 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { chatBody } from "../../support/chat.ts";
 import { createGate, echoOf } from "../../support/model-scripts.ts";
-import type { InstanceConfig } from "./instance.ts";
 import { type Link, openLink } from "./link.ts";
-import { askUntilWhole, echoAfter, expectErrorOrWhole, leaseMs, openStage, since, type Stage, wholeEcho } from "./setup.ts";
+import {
+  askUntilWhole,
+  echoAfter,
+  expectErrorOrWhole,
+  leaseMs,
+  openStage,
+  since,
+  type Stage,
+  wholeEcho,
+  type ConfigChange,
+} from "./setup.ts";
 
 /** Starts an instance whose connections to the coordinator can fail. */
-async function startBehindLink(stage: Stage, change: Partial<InstanceConfig> = {}) {
+async function startBehindLink(stage: Stage, change: ConfigChange = {}) {
   const { coordinator } = stage.backend.connections;
   const link = await openLink(coordinator.url);
   onTestFinished(() => link.close());
@@ -69,7 +78,7 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
       const [one, other] = stage.healthy;
       const gate = createGate();
       stage.script(prompt, echoAfter(gate.opened));
-      const { link, victim } = await startBehindLink(stage, { coordinator: { leaseMs: 8000 } as InstanceConfig["coordinator"] });
+      const { link, victim } = await startBehindLink(stage, { coordinator: { leaseMs: 8000 } });
       const asked = victim.ask(chatBody(prompt, 1, threadId));
       await asked.until("Answer");
       const follower = one.ask(chatBody(prompt, 1, threadId));

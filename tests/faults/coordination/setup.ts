@@ -10,6 +10,9 @@ import { type Asked, type Instance, type Received, startInstance } from "./insta
 /** Short, so that the tests are quick, and long enough for a busy machine to renew it. */
 export const leaseMs = 3000;
 
+/** What differs from the usual configuration of an instance. */
+export type ConfigChange = Partial<Omit<InstanceConfig, "coordinator">> & { coordinator?: Partial<InstanceConfig["coordinator"]> };
+
 /** What the tests of a backend share. */
 export interface Stage {
   readonly backend: Backend;
@@ -17,7 +20,7 @@ export interface Stage {
   /** Instances that no test breaks. */
   readonly healthy: [Instance, Instance];
   /** Starts an instance that the test may break. It is killed in the end. */
-  start(change?: Partial<InstanceConfig>): Promise<Instance>;
+  start(change?: ConfigChange): Promise<Instance>;
   /** Uses a script for the first call with this prompt. Later calls, and other prompts, are answered with {@link echoOf}. */
   script(prompt: string, script: Script): void;
   /** The calls with this prompt. */
@@ -28,12 +31,16 @@ export interface Stage {
   stored(threadId: string): Promise<string[]>;
 }
 
-/** Opens a backend for the tests of a `describe`. Its properties are there from the first test on. */
-export function openStage(name: BackendName, settings?: string[], common: Partial<InstanceConfig> = {}): Stage {
+/**
+ * Opens a backend for the tests of a `describe`. Its properties are there from the first test on.
+ *
+ * @param fallback - Answers prompts without a script.
+ */
+export function openStage(name: BackendName, settings?: string[], common: ConfigChange = {}, fallback = echoPrompt): Stage {
   const scripts = new Map<string, Script>();
   const instances: Instance[] = [];
   const stage = {
-    async start(change: Partial<InstanceConfig> = {}) {
+    async start(change: ConfigChange = {}) {
       const { coordinator, store } = stage.backend.connections;
       const config: InstanceConfig = {
         port: 0,
@@ -66,7 +73,7 @@ export function openStage(name: BackendName, settings?: string[], common: Partia
     stage.backend = await openBackend[name](settings);
     stage.model = await startModelServer((call) => {
       const prompt = lastPrompt(call.body);
-      const script = scripts.get(prompt) ?? echoPrompt;
+      const script = scripts.get(prompt) ?? fallback;
       scripts.delete(prompt);
       return script(call);
     });
