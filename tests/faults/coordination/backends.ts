@@ -6,8 +6,9 @@ import type { ThreadStore } from "../../../src/index.ts";
 import { end } from "../../../src/lib/coordination/redis/scripts.ts";
 import { createPostgresCoordinator, createPostgresStore } from "../../../src/postgres.ts";
 import { createRedisStore } from "../../../src/redis.ts";
+import { startPgBouncer } from "../../services/pgbouncer.ts";
 import { startPostgres } from "../../services/postgres.ts";
-import { startRedis } from "../../services/redis.ts";
+import { startRedis, startRedisCluster } from "../../services/redis.ts";
 import type { Service } from "../../services/service.ts";
 import { type Connections, coordinatorPrefix } from "./connections.ts";
 
@@ -27,7 +28,7 @@ export interface Backend {
   stop(): Promise<void>;
 }
 
-export type BackendName = "Redis" | "PostgreSQL";
+export type BackendName = "Redis" | "Redis Cluster" | "PostgreSQL" | "PgBouncer";
 
 export const openBackend: Record<BackendName, (settings?: string[]) => Promise<Backend>> = {
   /** Keeps the threads in a second Redis, so that the first can lose all. */
@@ -52,6 +53,32 @@ export const openBackend: Record<BackendName, (settings?: string[]) => Promise<B
         admin.disconnect();
         storeClient.disconnect();
         await Promise.all([server.stop(), storeServer.stop()]);
+      },
+    };
+  },
+
+  async "Redis Cluster"() {
+    const [cluster, rest] = await Promise.all([startRedisCluster(3), openBackend.Redis()]);
+    return {
+      ...rest,
+      connections: { ...rest.connections, coordinator: { kind: "redis-cluster", url: cluster.urls[0]! } },
+      async stop() {
+        await Promise.all([cluster.stop(), rest.stop()]);
+      },
+    };
+  },
+
+  /** PgBouncer pools transactions, in front of both the coordinator and the store. */
+  async PgBouncer() {
+    const rest = await openBackend.PostgreSQL();
+    const bouncer = await startPgBouncer(rest.server.url);
+    const { url } = bouncer;
+    return {
+      ...rest,
+      connections: { coordinator: { kind: "postgres", url }, store: { kind: "postgres", url } },
+      async stop() {
+        await bouncer.stop();
+        await rest.stop();
       },
     };
   },

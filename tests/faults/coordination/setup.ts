@@ -63,7 +63,7 @@ export function openStage(name: BackendName, settings?: string[], common: Config
       for (;;) {
         const [call] = stage.callsOf(prompt);
         if (call) return call;
-        await new Promise((resolve) => setTimeout(resolve, 10));
+        await new Promise((resolve) => setTimeout(resolve, 2));
       }
     },
     stored: async (threadId: string) => summarize(await stage.backend.store.listMessages({ owner: "", threadId })),
