@@ -186,7 +186,15 @@ answerParent(async (question: InstanceQuestion): Promise<unknown> => {
       const delays: number[] = [];
       const cpu = cpuTime();
       const all = question.ids.flatMap((id) => Array.from({ length: question.times }, () => id));
-      const counts = await Promise.all(all.map(async (id) => read(await follow(id), (time) => delays.push((now() - time) / 1000))));
+      // Each comes a little later than its turn, which is begun within a second.
+      const wait = question.ids.length > 1 ? 1000 / question.ids.length : 0;
+      const come = async (id: string, index: number): Promise<ReadableStream<Uint8Array>> => {
+        await sleep(200 + index * wait);
+        return follow(id);
+      };
+      const counts = await Promise.all(
+        all.map(async (id, index) => read(await come(id, index), (time) => delays.push((now() - time) / 1000))),
+      );
       const tokens = counts.reduce((sum, count) => sum + count, 0);
       // The beginning is read at once: what was said before the follower came is no delay.
       return { delay: summary(delays.slice(Math.floor(delays.length / 4))), tokens, cpu: (cpuTime() - cpu) / tokens };

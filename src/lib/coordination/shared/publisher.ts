@@ -11,6 +11,8 @@ export interface PublisherOwner {
   readonly ticket: Ticket;
   /** Whether the log may grow: only that of a turn that runs. */
   readonly isGranted: boolean;
+  /** Whether anyone reads on another instance. While nobody does, nothing is sent: most answers have one reader, beside their turn. */
+  readonly isFollowed: boolean;
   receive(status: TicketStatus): void;
   fail(error: unknown): void;
 }
@@ -32,7 +34,7 @@ const retryDelay = 400;
 /** Most marks that are kept. A database that loses more than these appends loses the log. */
 const maxMarks = 64;
 
-/** Copies a log in pieces, one at a time. */
+/** Copies a log in pieces, one at a time, while anyone follows it. Its end comes with all that is not copied yet. */
 export class LogPublisher implements EventLogReader {
   /** How much of the log is copied. */
   position = 0;
@@ -65,7 +67,8 @@ export class LogPublisher implements EventLogReader {
 
   /** The log has grown. */
   notify(): void {
-    if (this.#timer !== undefined || this.#sending || this.#isEnding || this.#log.end || !this.#owner.isGranted) return;
+    if (this.#timer !== undefined || this.#sending || this.#isEnding || this.#log.end) return;
+    if (!this.#owner.isGranted || !this.#owner.isFollowed) return;
     const wait = this.#lastSentAt + this.#coordinator.settings.flushMs - performance.now();
     this.#timer = setTimeout(() => this.#flush(), Math.max(0, wait));
   }

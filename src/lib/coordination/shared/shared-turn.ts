@@ -42,7 +42,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   #hasLeft = false;
   /** Whether the last call failed. Only the first failure in a row is reported. */
   #isFailing = false;
-  #isFollowed = false;
+  isFollowed = false;
   #looking: Promise<void> | undefined;
   #mustLookAgain = false;
 
@@ -237,10 +237,14 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   #setFollowed(isFollowed: boolean): void {
-    if (isFollowed === this.#isFollowed) return;
-    this.#isFollowed = isFollowed;
+    if (isFollowed === this.isFollowed) return;
+    this.isFollowed = isFollowed;
     const { log } = this.#local;
-    if (isFollowed) log.subscribe(remoteReaders);
-    else log.unsubscribe(remoteReaders);
+    if (isFollowed) {
+      log.subscribe(remoteReaders);
+      this.#publisher.notify();
+    } else {
+      log.unsubscribe(remoteReaders);
+    }
   }
 }
