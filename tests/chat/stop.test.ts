@@ -33,6 +33,25 @@ describe.each(variants)("$name", ({ way }) => {
   });
 });
 
+it("without a response id stops what runs on the thread", async () => {
+  const chat = await startChat({ script: neverAnswer });
+  expect((await chat.stop({ threadId: "t" })).status).toBe(204);
+  const response = chat.post(chatBody("Hi"));
+  await chat.model.call(0);
+  expect((await chat.stop({ threadId: "other" })).status).toBe(204);
+  expect((await chat.stop({ threadId: "t" })).status).toBe(204);
+  await expectError(await response, 409, "turn_stopped");
+  // It stops no turn that comes later.
+  chat.model.always(echoPrompt);
+  expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+});
+
+it("answers errors with their status, even with `showErrors`", async () => {
+  const chat = await startChat({ showErrors: true });
+  await expectError(await chat.stop({ responseId: "r1" }), 400, "invalid_request");
+  await expectError(await chat.resume({ threadId: "t", responseId: "r1", offset: "1" }), 400, "invalid_request");
+});
+
 it("before the first text answers the prompt with 409", async () => {
   const chat = await startChat({ script: neverAnswer });
   const response = chat.post(chatBody("Hi"));
@@ -94,7 +113,7 @@ it("reaches only the owner's turns", async () => {
 
 it("names a wrong field, allows only POST with JSON, and gives its place in the quota back", async () => {
   const chat = await startChat({ limits: { turnsPerOwner: 1 } });
-  expect((await expectError(await chat.stop({ threadId: "t" }), 400, "invalid_request")).param).toBe("responseId");
+  expect((await expectError(await chat.stop({ threadId: "t", responseId: 7 }), 400, "invalid_request")).param).toBe("responseId");
   expect((await expectError(await chat.stop({ responseId: "r" }), 400, "invalid_request")).param).toBe("threadId");
   await expectError(await chat.stop("", { method: "PUT" }), 405, "method_not_allowed");
   await expectError(await chat.stop("", { headers: { "Content-Type": "text/plain" }, body: "{}" }), 415, "unsupported_media_type");

@@ -45,7 +45,7 @@ describe.each(variants)("%s", (via) => {
       { id: "p1", role: "user", content: '<content thesys="true">A &amp; B</content>' },
       { id: "r1", role: "assistant", content: "<content>Done</content>" },
       { id: "p2", role: "user", content: parts },
-      { id: "r2", role: "assistant", content: "Half an ans" },
+      { id: "r2", role: "assistant", content: "Half an ans", status: "stopped" },
       { id: "p3", role: "user", content: "Prompt 3" },
       { id: "p4", role: "user", content: "Prompt 4" },
       { id: "p5", role: "user", content: "Prompt 5" },
@@ -94,8 +94,8 @@ describe.each(variants)("%s", (via) => {
       { id: "p3", role: "user", content: "Prompt 3" },
       { id: "c4", role: "assistant", content: "Looking" },
       { id: "p4", role: "user", content: "Prompt 4" },
-      { id: "r4", role: "assistant", content: "Answ" },
-      { id: "other", role: "assistant", content: "Ans" },
+      { id: "r4", role: "assistant", content: "Answ", status: "stopped" },
+      { id: "other", role: "assistant", content: "Ans", status: "failed" },
     ]);
   });
 

@@ -27,7 +27,7 @@ export interface ChatHandler {
    * `stopped`. Mount it for POST. Never rejects.
    *
    * Answers `POST { threadId, responseId }` with 204 once the turn is stopped and stored, or if nothing ran; with 202 if that takes longer. A stop that
-   * overtakes its prompt waits two minutes for it. Sending it again is safe.
+   * overtakes its prompt waits two minutes for it. Sending it again is safe. Without `responseId`, it stops the turn that runs on the thread.
    *
    * @example
    * export const POST = chat.stop;
@@ -50,9 +50,11 @@ export interface ChatHandler {
  */
 export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
   const settings = resolveChatOptions(options);
+  // A card would look like text of the answer to a client that resumes.
+  const withoutCards = { ...settings, showErrors: false };
 
   return Object.assign((request: Request) => handleRequest(request, "POST", settings, answerPrompt), {
-    resume: (request: Request) => handleRequest(request, "GET", settings, resumeTurn),
-    stop: (request: Request) => handleRequest(request, "POST", settings, stopTurn),
+    resume: (request: Request) => handleRequest(request, "GET", withoutCards, resumeTurn),
+    stop: (request: Request) => handleRequest(request, "POST", withoutCards, stopTurn),
   });
 }

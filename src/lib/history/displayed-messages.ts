@@ -4,8 +4,17 @@ import type { StoredMessage } from "../core/store.ts";
 import { textOf } from "./message-text.ts";
 import { groupByTurn } from "./turn-order.ts";
 
-/** A prompt, or an answer under its response id. */
-export type DisplayedMessage = { id: string; role: "user"; content: PromptContent } | { id: string; role: "assistant"; content: string };
+/** An answer under its response id. */
+interface DisplayedAnswer {
+  id: string;
+  role: "assistant";
+  content: string;
+  /** How a partial answer ended. A complete answer has no status. */
+  status?: "stopped" | "failed";
+}
+
+/** A prompt or an answer. */
+export type DisplayedMessage = { id: string; role: "user"; content: PromptContent } | DisplayedAnswer;
 
 /**
  * Prompts and answers in turn order. An answer is one message, as it was streamed: the text before a tool call, followed by the text after it,
@@ -14,8 +23,8 @@ export type DisplayedMessage = { id: string; role: "user"; content: PromptConten
 export function toDisplayedMessages(stored: readonly StoredMessage[]): DisplayedMessage[] {
   const displayed: DisplayedMessage[] = [];
   /** The answer that continues after its tool results, and its turn. */
-  let open: { answer: { id: string; role: "assistant"; content: string }; turn: string } | undefined;
-  for (const { id, promptId, message } of groupByTurn(stored)) {
+  let open: { answer: DisplayedAnswer; turn: string } | undefined;
+  for (const { id, promptId, message, status } of groupByTurn(stored)) {
     if (message.role === "user") {
       displayed.push({ id, role: "user", content: message.content });
       open = undefined;
@@ -27,6 +36,7 @@ export function toDisplayedMessages(stored: readonly StoredMessage[]): Displayed
       const { answer } = open;
       answer.id = id;
       answer.content += textOf(message);
+      if (status !== "complete") answer.status = status;
       if (!message.tool_calls?.length) open = undefined;
     }
   }
