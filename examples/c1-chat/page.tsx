@@ -1,9 +1,10 @@
 import { C1Chat, ThemeProvider, useThreadListManager, useThreadManager } from "@thesysai/genui-sdk";
-import { createC1Threads } from "chat-handler/c1-client";
-import { type MouseEvent, useEffect, useState } from "react";
+import { createC1Chat, createC1Threads } from "chat-handler/c1-client";
+import { type MouseEvent, useEffect, useState, useSyncExternalStore } from "react";
 import { createRoot } from "react-dom/client";
 
 const threads = createC1Threads({ url: "/api/threads" });
+const chat = createC1Chat({ url: "/api/chat", threads });
 const isDemo = document.body.dataset.model === "demo";
 const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
 
@@ -16,20 +17,44 @@ const starters = [
 ];
 
 function Page() {
-  const [failure, setFailure] = useFailure();
-  const threadListManager = useThreadListManager({ ...threads, onSelectThread: showInAddress, onSwitchToNew: showInAddress });
-  const threadManager = useThreadManager({
-    threadListManager,
-    apiUrl: "/api/chat",
-    loadThread: threads.loadThread,
-    onUpdateMessage({ message }) {
-      threads.updateMessage(threadListManager.selectedThreadId, message).catch(() => setFailure("What you filled in could not be saved."));
+  const [failure, setFailure] = useState<string>();
+  const unfinished = useSyncExternalStore(chat.subscribe, chat.getUnfinished);
+  const threadListManager = useThreadListManager({
+    ...threads,
+    onSelectThread(threadId) {
+      chat.onSelectThread(threadId);
+      showInAddress(threadId);
+    },
+    onSwitchToNew() {
+      chat.onSwitchToNew();
+      showInAddress();
     },
   });
+  const threadManager = useThreadManager({
+    threadListManager,
+    loadThread: chat.loadThread,
+    processMessage: chat.processMessage,
+    onUpdateMessage({ message }) {
+      setFailure(undefined);
+      chat.updateMessage(message).catch(() => setFailure("What you filled in could not be saved."));
+    },
+    customizeC1: { responseFooterComponent: AnswerFooter },
+  });
+  useEffect(() => chat.connect(threadManager));
 
   useEffect(() => {
     const threadId = new URLSearchParams(location.search).get("thread");
     if (threadId) threadListManager.selectThread(threadId);
+    // Another tab may have gone on with this thread.
+    const refresh = () => document.hidden || chat.refresh().catch(() => {});
+    document.addEventListener("visibilitychange", refresh);
+    // C1Chat's promise rejects without a handler when an answer breaks. The page shows it by `getUnfinished`.
+    const ignore = (event: PromiseRejectionEvent) => event.preventDefault();
+    addEventListener("unhandledrejection", ignore);
+    return () => {
+      document.removeEventListener("visibilitychange", refresh);
+      removeEventListener("unhandledrejection", ignore);
+    };
   }, []);
 
   /** A double click on a title renames its thread, because C1Chat's list has no button for it. */
@@ -58,6 +83,11 @@ function Page() {
           {failure}
         </p>
       )}
+      {unfinished && unfinished.messageId === undefined && (
+        <div className="missing">
+          <Unfinished status={unfinished.status} />
+        </div>
+      )}
     </div>
   );
 }
@@ -67,23 +97,20 @@ function showInAddress(threadId?: string) {
   history.replaceState(null, "", threadId ? `?thread=${encodeURIComponent(threadId)}` : "/");
 }
 
-/** Shows an error for ten seconds. C1Chat does not show that an answer broke: its promise rejects without a handler. */
-function useFailure() {
-  const [failure, setFailure] = useState<string>();
-  useEffect(() => {
-    const notice = (event: PromiseRejectionEvent) => {
-      event.preventDefault();
-      const stopped = event.reason instanceof Error && event.reason.name === "AbortError";
-      if (!stopped) setFailure("The answer broke off. The partial answer is stored. Send the prompt again to get a complete one.");
-    };
-    addEventListener("unhandledrejection", notice);
-    return () => removeEventListener("unhandledrejection", notice);
-  }, []);
-  useEffect(() => {
-    const timer = setTimeout(() => setFailure(undefined), 10_000);
-    return () => clearTimeout(timer);
-  }, [failure]);
-  return [failure, setFailure] as const;
+/** Marks a partial answer, below its text. */
+function AnswerFooter({ messageId }: { messageId: string }) {
+  const status = useSyncExternalStore(chat.subscribe, () => chat.getStatus(messageId));
+  const isNewest = useSyncExternalStore(chat.subscribe, () => chat.getUnfinished()?.messageId === messageId);
+  return status && <Unfinished status={status} canRetry={isNewest} />;
+}
+
+function Unfinished({ status, canRetry = true }: { status: "stopped" | "failed"; canRetry?: boolean }) {
+  return (
+    <p className="unfinished" role="alert">
+      {status === "stopped" ? "This answer was stopped." : "This answer broke off."}
+      {canRetry && <button onClick={chat.retry}>Try again</button>}
+    </p>
+  );
 }
 
 const root = document.getElementById("root");

@@ -9,7 +9,7 @@ import { Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
 import OpenAI from "openai";
 import { bundlePage } from "./bundle.ts";
-import { openStore } from "./store.ts";
+import { openStorage } from "./storage.ts";
 
 // Only this machine can connect to 127.0.0.1. With HOST=0.0.0.0, everyone in your network can chat, and you pay for it.
 const { HOST = "127.0.0.1", PORT = "3000", THESYS_API_KEY } = process.env;
@@ -18,7 +18,7 @@ const client = THESYS_API_KEY
   ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: "https://api.thesys.dev/v1/embed/" })
   : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel() });
 
-const store = await openStore();
+const { store, coordinator } = await openStorage();
 
 /** Identifies a browser by a cookie. In your app, look up the user's session here. */
 function authorize({ request }: { request: Request }): { owner: string } {
@@ -31,7 +31,9 @@ const chat = createChatHandler({
   client,
   model: "c1/anthropic/claude-sonnet-4/v-20251230",
   store,
+  coordinator,
   authorize,
+  disconnect: "continue", // a page that reloads comes back to its answer
   showErrors: true, // C1Chat shows nothing on an error status
 });
 
@@ -66,6 +68,8 @@ app.get("/assets/*", async (context) => {
   return asset ? context.body(asset.body, 200, { "Content-Type": asset.type }) : context.notFound();
 });
 app.post("/api/chat", (context) => chat(context.req.raw));
+app.get("/api/chat", (context) => chat.resume(context.req.raw));
+app.post("/api/chat/stop", (context) => chat.stop(context.req.raw));
 app.all("/api/threads/*", (context) => threads(context.req.raw));
 
 const server = serve({ fetch: app.fetch, hostname: HOST, port: Number(PORT) }, ({ port }) => {

@@ -58,7 +58,7 @@ describe("the demo in a browser", () => {
   it("shows that an answer broke off", async () => {
     const { page, answer, ...chat } = await open(["Failed to load resource: net::ERR_INCOMPLETE_CHUNKED_ENCODING"]);
     await chat.send("Break off in the middle");
-    await page.getByRole("alert").getByText("The answer broke off").waitFor();
+    await page.getByRole("alert").getByText("This answer broke off").waitFor();
     expect(await answer.textContent()).toContain("This answer breaks off");
     await chat.picture("broken");
     await expect.poll(() => stored(chat)).toMatchObject([{ status: "complete" }, { status: "failed" }]);

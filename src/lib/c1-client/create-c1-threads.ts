@@ -1,5 +1,6 @@
 /** `createC1Threads`: calls the routes of `createThreadHandler` from the browser. */
 import { throwUsageError } from "../core/usage-error.ts";
+import { createSender, type HttpOptions, readError } from "./http.ts";
 import { type LoadedContent, toC1Markup } from "./prompt-markup.ts";
 
 /** A thread in the form that C1Chat lists. */
@@ -20,16 +21,16 @@ export interface C1Message {
   role: "user" | "assistant";
   /** C1's markup. */
   content: string;
+  /** How a partial answer ended. A complete answer has no status. */
+  status?: "stopped" | "failed";
+  /** The stored content of a prompt, if `content` differs from it. */
+  storedContent?: unknown;
 }
 
 /** Options of {@link createC1Threads}. */
-export interface C1ThreadsOptions {
+export interface C1ThreadsOptions extends HttpOptions {
   /** The URL of the thread handler, for example `/api/threads`. A slash at the end is ignored. */
   url: string;
-  /** Further headers of each request, or a function that returns them, for example with a new token. @default none */
-  headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>) | undefined;
-  /** Sends the requests. @default `fetch`, which includes the cookies of the same origin */
-  fetch?: typeof fetch | undefined;
 }
 
 /** The functions that C1Chat's thread managers need. Each rejects with an `Error` that has the server's message. */
@@ -54,6 +55,11 @@ interface ServerThread {
   title: string;
   createdAt: number;
 }
+
+/** A message in the form that the routes return. */
+type ServerMessage =
+  | { id: string; role: "user"; content: LoadedContent }
+  | { id: string; role: "assistant"; content: string; status?: "stopped" | "failed" };
 
 /** Bounds the requests for one list. */
 const maxPages = 20;
@@ -83,20 +89,15 @@ export function createC1Threads(options: C1ThreadsOptions): C1Threads {
   if (typeof options?.url !== "string") {
     throwUsageError('url is missing. Pass the URL of the thread handler: createC1Threads({ url: "/api/threads" }).');
   }
-  const { headers, fetch: sendRequest = fetch } = options;
+  const sendRequest = createSender(options);
   const url = options.url.replace(/\/+$/, "");
   let lastSave: Promise<unknown> = Promise.resolve();
 
   async function send(path: string, method = "GET", body?: object): Promise<Response> {
-    const furtherHeaders = typeof headers === "function" ? await headers() : headers;
-    const response = await sendRequest(url + path, {
-      method,
-      headers: { ...(body && { "Content-Type": "application/json" }), ...furtherHeaders },
-      body: body ? JSON.stringify(body) : null,
-    });
+    const response = await sendRequest(url + path, { method, body });
     if (response.ok || (method === "DELETE" && response.status === 404)) return response;
-    const failure = (await response.json().catch(() => undefined)) as { error?: { message?: string } } | null | undefined;
-    throw new Error(failure?.error?.message ?? `${method} ${url + path} failed with status ${response.status}.`);
+    const failure = await readError(response);
+    throw new Error(failure?.message ?? `${method} ${url + path} failed with status ${response.status}.`);
   }
 
   async function sendForJson<T>(path: string, method = "GET", body?: object): Promise<T> {
@@ -135,8 +136,8 @@ export function createC1Threads(options: C1ThreadsOptions): C1Threads {
     },
 
     async loadThread(threadId) {
-      const messages = await sendForJson<{ id: string; role: C1Message["role"]; content: LoadedContent }[]>(`/get${toQuery(threadId)}`);
-      return messages.map(({ id, role, content }) => ({ id, role, content: role === "user" ? toC1Markup(content) : (content as string) }));
+      const messages = await sendForJson<ServerMessage[]>(`/get${toQuery(threadId)}`);
+      return messages.map(toC1Message);
     },
 
     async updateMessage(threadId, message) {
@@ -155,4 +156,14 @@ function toQuery(threadId: string): string {
 
 function toC1Thread({ id, title, createdAt }: ServerThread): C1Thread {
   return { threadId: id, title, createdAt: new Date(createdAt) };
+}
+
+function toC1Message(message: ServerMessage): C1Message {
+  if (message.role === "assistant") {
+    const { id, role, content, status } = message;
+    return { id, role, content, ...(status && { status }) };
+  }
+  const { id, role, content } = message;
+  const markup = toC1Markup(content);
+  return { id, role, content: markup, ...(markup !== content && { storedContent: content }) };
 }

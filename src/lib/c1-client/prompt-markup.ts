@@ -1,5 +1,7 @@
 /** Prompts in C1's markup. C1Chat parses all prompts of a thread as XML with JSON in `<context>`. If one is invalid, it shows none. */
 
+import type { JsonValue } from "./shown-messages.ts";
+
 /** The content of a prompt as the routes return it: text, or content parts. */
 export type LoadedContent = string | { text?: string }[];
 
@@ -16,6 +18,13 @@ export function toC1Markup(content: LoadedContent): string {
   } catch {
     return withoutContext;
   }
+}
+
+/** Splits valid markup into the text that a person reads and the state that came with it. */
+export function parseC1Markup(markup: string): { text: string; context: JsonValue[] | undefined } {
+  const [, text = ""] = /^\s*<content\b[^>]*>([\s\S]*?)<\/content>/.exec(markup) ?? [];
+  const [, state] = /<context>([^<]*)<\/context>\s*$/.exec(markup) ?? [];
+  return { text: unescapeMarkup(text), context: state === undefined ? undefined : (JSON.parse(unescapeMarkup(state)) as JsonValue[]) };
 }
 
 /** The order matters: `&amp;` is escaped first and unescaped last. `&#x27;` is only unescaped. */
