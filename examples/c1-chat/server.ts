@@ -12,10 +12,10 @@ import { bundlePage } from "./bundle.ts";
 import { openStorage } from "./storage.ts";
 
 // Only this machine can connect to 127.0.0.1. With HOST=0.0.0.0, everyone in your network can chat, and you pay for it.
-const { HOST = "127.0.0.1", PORT = "3000", THESYS_API_KEY } = process.env;
+const { HOST = "127.0.0.1", PORT = "3000", THESYS_API_KEY, THESYS_BASE_URL } = process.env;
 
 const client = THESYS_API_KEY
-  ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: "https://api.thesys.dev/v1/embed/" })
+  ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: THESYS_BASE_URL || "https://api.thesys.dev/v1/embed/" })
   : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel() });
 
 const { store, coordinator } = await openStorage();

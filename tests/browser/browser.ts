@@ -1,7 +1,7 @@
 /** A browser whose pages report what must never happen. */
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Locator, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 
 const artifacts = fileURLToPath(new URL("../../.artifacts/", import.meta.url));
 const quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -11,15 +11,19 @@ export function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", ...quiet] });
 }
 
-/** A chat in a browser of its own, as a person uses it. */
-export interface Chat {
+/** A chat in one tab, as a person uses it. */
+export interface Tab {
   page: Page;
-  /** What must never happen: errors in the console, uncaught errors, requests to another origin. */
-  faults: string[];
   /** The newest answer. */
   answer: Locator;
+  /** All answers. */
+  answers: Locator;
+  /** All prompts. */
+  prompts: Locator;
   /** The titles in the list of threads. */
   titles: Locator;
+  /** There while an answer is being written. */
+  stopButton: Locator;
   /** Types a prompt and sends it. */
   send(prompt: string): Promise<void>;
   /** Presses the button that stops an answer. */
@@ -28,6 +32,12 @@ export interface Chat {
   ended(): Promise<void>;
   /** Keeps a picture of the page among the artefacts. */
   picture(name: string): Promise<void>;
+}
+
+/** The only tab of a browser of its own. */
+export interface Chat extends Tab {
+  /** What must never happen: errors in the console, uncaught errors, requests to another origin. */
+  faults: string[];
   /** Who this browser is to the server. */
   owner(): Promise<string>;
   close(): Promise<void>;
@@ -41,26 +51,38 @@ export async function openChat(browser: Browser, url: string): Promise<Chat> {
   context.on("console", (message) => message.type() === "error" && faults.push(message.text()));
   context.on("weberror", (error) => faults.push(String(error.error())));
   context.on("request", (request) => isElsewhere(request.url(), url) && faults.push(`request to ${request.url()}`));
+  return {
+    ...(await openTab(context, url)),
+    faults,
+    owner: async () => (await context.cookies()).find(({ name }) => name === "owner")?.value ?? "",
+    close: () => context.close(),
+  };
+}
+
+/** Opens the page in a new tab. */
+export async function openTab(context: BrowserContext, url: string): Promise<Tab> {
   const page = await context.newPage();
   await page.goto(url);
   const composer = page.locator("textarea:visible").last();
+  const answers = page.locator(".crayon-shell-thread-message-assistant");
+  const stopButton = page.locator("button:visible svg.lucide-square");
   return {
     page,
-    faults,
-    answer: page.locator(".crayon-shell-thread-message-assistant").last(),
+    answers,
+    answer: answers.last(),
+    prompts: page.locator(".crayon-shell-thread-message-user"),
     titles: page.locator(".crayon-shell-thread-button-title"),
+    stopButton,
     async send(prompt) {
       await composer.fill(prompt);
       await composer.press("Enter");
     },
-    stop: () => page.locator("button:visible svg.lucide-square").click(),
+    stop: () => stopButton.click(),
     ended: () => page.locator("button:visible svg.lucide-arrow-up").waitFor(),
     async picture(name) {
       mkdirSync(artifacts, { recursive: true });
       await page.screenshot({ path: `${artifacts}${name}.png`, animations: "disabled" });
     },
-    owner: async () => (await context.cookies()).find(({ name }) => name === "owner")?.value ?? "",
-    close: () => context.close(),
   };
 }
 

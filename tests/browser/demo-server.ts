@@ -45,7 +45,7 @@ interface Running {
 
 /** Runs `npm start` until it says where it listens. Rejects with all it said if it ends before. */
 export function npmStart(env: Record<string, string>): Promise<Running> {
-  const plain = { THESYS_API_KEY: "", DATABASE_URL: "", REDIS_URL: "", HOST: "127.0.0.1" };
+  const plain = { THESYS_API_KEY: "", THESYS_BASE_URL: "", DATABASE_URL: "", REDIS_URL: "", HOST: "127.0.0.1" };
   // A group of its own: npm, its shell and node are stopped together.
   const child = spawn("npm", ["start"], { env: { ...process.env, ...plain, ...env }, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";

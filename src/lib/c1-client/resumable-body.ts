@@ -24,7 +24,10 @@ export function createResumableBody(response: Response, { reconnect, onEnd }: Re
         return await reader.read();
       } catch (error) {
         // A connection that brought nothing is not worth another one.
-        const rest = attempt === undefined || reconnectedAt === position ? undefined : await reconnect(`${attempt}_${String(position).padStart(16, "0")}`);
+        const rest =
+          attempt === undefined || reconnectedAt === position
+            ? undefined
+            : await reconnect(`${attempt}_${String(position).padStart(16, "0")}`);
         if (!rest?.body) throw error;
         reconnectedAt = position;
         reader = rest.body.getReader();
