@@ -46,7 +46,7 @@ function Page() {
     const threadId = new URLSearchParams(location.search).get("thread");
     if (threadId) threadListManager.selectThread(threadId);
     // Another tab may have gone on with this thread.
-    const refresh = () => document.hidden || chat.refresh().catch(() => {});
+    const refresh = () => void (document.hidden || chat.refresh());
     document.addEventListener("visibilitychange", refresh);
     // C1Chat's promise rejects without a handler when an answer breaks. The page shows it by `getUnfinished`.
     const ignore = (event: PromiseRejectionEvent) => event.preventDefault();
@@ -108,7 +108,7 @@ function Unfinished({ status, canRetry = true }: { status: "stopped" | "failed";
   return (
     <p className="unfinished" role="alert">
       {status === "stopped" ? "This answer was stopped." : "This answer broke off."}
-      {canRetry && <button onClick={chat.retry}>Try again</button>}
+      {canRetry && <button onClick={() => void chat.retry()}>Try again</button>}
     </p>
   );
 }

@@ -20,10 +20,21 @@ export interface AnswerIds {
 }
 
 /** The requests to a chat handler. */
-export type ChatRequests = ReturnType<typeof createChatRequests>;
+export interface ChatRequests {
+  /** Sends a prompt. Sending it again is safe, because the response id names the answer. */
+  prompt(body: object, signal: AbortSignal): Promise<Response>;
+  /** Requests the answer that runs. 204 if none does. */
+  resume(ids: AnswerIds, signal: AbortSignal): Promise<Response>;
+  /** Stops an answer for good, also if the page is closed at once. */
+  stop(ids: AnswerIds): Promise<Response>;
+  /** The code of the handler's error. */
+  readCode(response: Response): Promise<string | undefined>;
+  /** Returns the response with a body that goes on after a broken connection. */
+  withResumableBody(response: Response, ids: AnswerIds, signal: AbortSignal, onEnd: (error?: unknown) => Promise<void>): Response;
+}
 
 /** Creates the requests. */
-export function createChatRequests({ url, resumeUrl, stopUrl }: ChatUrls, send: SendRequest) {
+export function createChatRequests({ url, resumeUrl, stopUrl }: ChatUrls, send: SendRequest): ChatRequests {
   /** Sends a request until it is answered by the handler. Rejects with the last failure, and at once if `signal` aborts. */
   async function sendUntilAnswered(request: () => Promise<Response>, signal?: AbortSignal): Promise<Response> {
     for (const delay of delays) {
@@ -45,21 +56,12 @@ export function createChatRequests({ url, resumeUrl, stopUrl }: ChatUrls, send: 
   }
 
   return {
-    /** Sends a prompt. Sending it again is safe, because the response id names the answer. */
-    prompt: (body: object, signal: AbortSignal): Promise<Response> =>
-      sendUntilAnswered(() => send(url, { method: "POST", body, signal }), signal),
-
-    /** The code of a handler's error. */
-    readCode: async (response: Response): Promise<string | undefined> => (await readError(response.clone()))?.code,
-
-    /** Requests the answer that runs. 204 if none does. */
+    prompt: (body, signal) => sendUntilAnswered(() => send(url, { method: "POST", body, signal }), signal),
     resume,
+    stop: (ids) => sendUntilAnswered(() => send(stopUrl, { method: "POST", body: ids, keepalive: true })),
+    readCode: async (response) => (await readError(response.clone()))?.code,
 
-    /** Stops an answer for good, also if the page is closed at once. */
-    stop: (ids: AnswerIds): Promise<Response> => sendUntilAnswered(() => send(stopUrl, { method: "POST", body: ids, keepalive: true })),
-
-    /** The response with a body that goes on after a broken connection. */
-    withResumableBody(response: Response, ids: AnswerIds, signal: AbortSignal, onEnd: (error?: unknown) => void | Promise<void>): Response {
+    withResumableBody(response, ids, signal, onEnd) {
       const reconnect = async (offset: string): Promise<Response | undefined> => {
         signal.throwIfAborted();
         const rest = await resume({ ...ids, offset }, signal).catch(() => undefined);

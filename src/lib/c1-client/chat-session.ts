@@ -2,9 +2,8 @@
 import { throwUsageError } from "../core/usage-error.ts";
 import { AnswerRun, readResponseId } from "./answer-run.ts";
 import type { ChatRequests } from "./chat-requests.ts";
-import type { C1Prompt } from "./create-c1-chat.ts";
 import type { C1Message, C1Threads } from "./create-c1-threads.ts";
-import { type C1ThreadManager, toShownAnswer, toShownPrompt } from "./shown-messages.ts";
+import { type C1Prompt, type C1ThreadManager, toShownAnswer, toShownPrompt } from "./shown-messages.ts";
 import { ThreadView, toTurns, type ViewTurn } from "./thread-view.ts";
 
 /** How long a page waits for the response that nothing runs before it shows a missing answer as running, in milliseconds. */
@@ -117,7 +116,8 @@ export class ChatSession {
   async refresh(): Promise<void> {
     const { view } = this;
     if (view.isRunning || view.isFollowing) return;
-    await this.#merge(view);
+    // Without a connection, the screen stays as it is.
+    await this.#merge(view).catch(() => {});
     await this.#follow(view);
   }
 

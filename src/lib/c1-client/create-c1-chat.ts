@@ -4,7 +4,7 @@ import { createChatRequests } from "./chat-requests.ts";
 import type { C1Message, C1Threads } from "./create-c1-threads.ts";
 import { createSender, type HttpOptions } from "./http.ts";
 import { ChatSession } from "./chat-session.ts";
-import type { C1ThreadManager } from "./shown-messages.ts";
+import type { C1Prompt, C1ThreadManager } from "./shown-messages.ts";
 import type { C1UnfinishedTurn } from "./thread-view.ts";
 
 /** Options of {@link createC1Chat}. */
@@ -17,18 +17,6 @@ export interface C1ChatOptions extends HttpOptions {
   stopUrl?: string | undefined;
   /** Loads threads and saves form state: the result of `createC1Threads`. */
   threads: Pick<C1Threads, "loadThread" | "updateMessage">;
-}
-
-/** What C1Chat passes to `processMessage`. */
-export interface C1Prompt {
-  /** The id of the thread. */
-  threadId: string;
-  /** The messages on the screen. The last one is the prompt. */
-  messages: { id: string; role: string; content?: string }[];
-  /** The id that the answer has on the screen. */
-  responseId: string;
-  /** Aborts if the person presses Stop or selects another thread. */
-  abortController: AbortController;
 }
 
 /** The functions that C1Chat's thread managers need, and what the page shows beside the answers. */
@@ -48,9 +36,9 @@ export interface C1Chat {
   updateMessage(message: { id: string; role: string; content?: string | undefined }): Promise<void>;
   /** Connects the thread manager in which running answers are shown. Call it in an effect. Returns the function that disconnects it. */
   connect(threadManager: C1ThreadManager): () => void;
-  /** Shows what another tab has added to the thread, and the answer that is being written. Rejects if the thread cannot be loaded. */
+  /** Shows what another tab has added to the thread, and the answer that is being written. Never rejects. */
   refresh(): Promise<void>;
-  /** Requests the answer to the newest prompt again, if it is partial or missing. Resolves when it has ended, complete or not. */
+  /** Requests the answer to the newest prompt again, if it is partial or missing. Resolves when it has ended, complete or not. Never rejects. */
   retry(): Promise<void>;
   /** Returns the newest turn, if its answer is partial or missing and nothing runs. The same object until something changes. */
   getUnfinished(): C1UnfinishedTurn | undefined;

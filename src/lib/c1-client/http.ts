@@ -9,7 +9,7 @@ export interface HttpOptions {
 }
 
 /** One request. */
-export interface HttpRequest {
+interface HttpRequest {
   method?: string;
   /** Sent as JSON. */
   body?: object | undefined;

@@ -1,6 +1,7 @@
 /** Prompts in C1's markup. C1Chat parses all prompts of a thread as XML with JSON in `<context>`. If one is invalid, it shows none. */
 
-import type { JsonValue } from "./shown-messages.ts";
+/** Any JSON value. */
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [name: string]: JsonValue };
 
 /** The content of a prompt as the routes return it: text, or content parts. */
 export type LoadedContent = string | { text?: string }[];

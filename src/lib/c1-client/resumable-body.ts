@@ -5,7 +5,7 @@ export interface ResumableBodyOptions {
   /** Requests the rest of the answer from a cursor. Resolves to `undefined` if there is none. Rejects when the answer is not wanted any more. */
   reconnect(cursor: string): Promise<Response | undefined>;
   /** Called once, with the error if the answer is partial. The body waits for it. */
-  onEnd(error?: unknown): void | Promise<void>;
+  onEnd(error?: unknown): Promise<void>;
 }
 
 /**

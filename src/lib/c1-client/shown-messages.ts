@@ -1,23 +1,38 @@
 /** Messages in the form that C1Chat keeps on the screen. */
-import { parseC1Markup } from "./prompt-markup.ts";
-
-/** Any JSON value. */
-export type JsonValue = string | number | boolean | null | JsonValue[] | { [name: string]: JsonValue };
+import { type JsonValue, parseC1Markup } from "./prompt-markup.ts";
 
 /** A prompt on the screen. */
 export interface ShownPrompt {
+  /** The id of the prompt. */
   id: string;
+  /** A person wrote it. */
   role: "user";
+  /** Always the same. */
   type: "prompt";
+  /** The text, without markup. */
   message: string;
+  /** The state that came with it, for example of a form. */
   context?: JsonValue[];
+}
+
+/** The only part of an answer. */
+export interface ShownTemplate {
+  /** Always the same. */
+  type: "template";
+  /** The name of C1's template. */
+  name: string;
+  /** Its content, in C1's markup. */
+  templateProps: Record<"content", string>;
 }
 
 /** An answer on the screen. */
 export interface ShownAnswer {
+  /** The id of the answer on the screen. */
   id: string;
+  /** The model wrote it. */
   role: "assistant";
-  message: { type: "template"; name: string; templateProps: { content: string } }[];
+  /** One template, which has C1's markup. */
+  message: ShownTemplate[];
 }
 
 /** What is used of C1Chat's thread manager, which `useThreadManager` returns. */
@@ -30,6 +45,28 @@ export interface C1ThreadManager {
   updateMessage(message: ShownAnswer): void;
   /** Shows a message no longer. */
   deleteMessage(messageId: string): void;
+}
+
+/** A message that C1Chat passes to `processMessage`. */
+export interface C1SentMessage {
+  /** The id of the prompt, or of the answer on the screen. */
+  id: string;
+  /** `user` or `assistant`. */
+  role: string;
+  /** C1's markup. */
+  content?: string;
+}
+
+/** What C1Chat passes to `processMessage`. */
+export interface C1Prompt {
+  /** The id of the thread. */
+  threadId: string;
+  /** The messages on the screen. The last one is the prompt. */
+  messages: readonly C1SentMessage[];
+  /** The id that the answer has on the screen. */
+  responseId: string;
+  /** Aborts if the person presses Stop or selects another thread. */
+  abortController: AbortController;
 }
 
 /** A prompt from its markup. */

@@ -2,7 +2,7 @@
 import type { C1Message } from "./create-c1-threads.ts";
 
 /** A prompt as it is sent. */
-export interface SentPrompt {
+interface SentPrompt {
   id: string;
   role: "user";
   content: unknown;
@@ -46,7 +46,7 @@ export class ThreadView {
   /** `null`: a new chat. */
   readonly threadId: string | null;
   /** Aborts when another thread is selected. */
-  readonly closed = new AbortController();
+  readonly closed: AbortController = new AbortController();
   /** How often C1Chat has loaded the thread. */
   loads = 0;
   /** Whether the view looks for a running answer. */
