@@ -55,7 +55,9 @@ export class SharedRegistry implements TurnRegistry {
     if (known) return known.log;
     const follower = newFollower();
     const slice = await this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
-    if (!slice || slice.state === "lost" || (slice.state === "ended" && attempt === undefined)) return undefined;
+    if (!slice || slice.state === "lost") return undefined;
+    // Without a log: an entry that was given back, because its turn had gone on alone.
+    if (slice.state === "ended" && (attempt === undefined || slice.length === 0)) return undefined;
     return this.#followRemote(key, slice.attempt, follower);
   }
 
@@ -68,12 +70,35 @@ export class SharedRegistry implements TurnRegistry {
     const mayHaveSuccessor = this.#local.get(key) === undefined;
     const stopped = await this.#local.stop(key);
     if (stopped === "stopped" && !mayHaveSuccessor) return stopped;
-    for (const until = performance.now() + stopTimeout; ;) {
-      const found = await this.#ask(() => this.#coordinator.stop(key));
-      if (found !== "requested") return stopped;
-      if (performance.now() >= until) return "requested";
+    const until = performance.now() + stopTimeout;
+    while ((await this.#ask(() => this.#coordinator.stop(key))) === "requested") {
+      const state = await this.#waitForEnd(key, until);
+      if (state === "ended") return "stopped";
+      if (state === "running") return "requested";
+      // The database has forgotten the turn, and the stop with it.
+    }
+    return stopped;
+  }
+
+  /** Waits for the end of the attempt that runs now. Stopping it repeatedly instead could stop the next attempt. */
+  async #waitForEnd(key: TurnKey, until: number): Promise<"ended" | "running" | "forgotten"> {
+    const follower = newFollower();
+    let attempt: string | undefined;
+    let position = 0;
+    let isForgotten = false;
+    while (!isForgotten && performance.now() < until) {
+      try {
+        const slice = await this.#call(() => this.#coordinator.read(key, attempt, position, follower));
+        if (slice?.state === "ended") return "ended";
+        isForgotten = !slice || slice.length < position;
+        if (slice) ({ attempt, length: position } = slice);
+      } catch {
+        // The stop is recorded, and maybe the next look succeeds.
+      }
       await new Promise((resolve) => setTimeout(resolve, stopPoll));
     }
+    if (isForgotten) return "forgotten";
+    return "running";
   }
 
   async stopLater(): Promise<void> {
@@ -134,9 +159,13 @@ export class SharedRegistry implements TurnRegistry {
   }
 
   #followRemote(turn: TurnKey, attempt: string, follower: Follower): EventLog {
-    const known = this.#remoteLogs.get(attempt);
-    if (known) return known.log;
     const { owner, threadId, responseId } = turn;
+    const known = this.#remoteLogs.get(attempt);
+    if (known) {
+      // All readers of this instance are one follower. A second one would keep the turn running after they have left.
+      void this.#call(() => this.#coordinator.unfollow(known.key, follower)).catch(() => {});
+      return known.log;
+    }
     const remote = new RemoteLog({ owner, threadId, responseId, attempt }, follower, {
       coordinator: this.#coordinator,
       call: this.#call,
