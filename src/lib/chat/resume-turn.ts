@@ -1,5 +1,6 @@
 /** A request that comes back to an answer: after a reload, from another tab, or after the network was lost. */
 import { ChatHandlerError } from "../core/errors.ts";
+import { newestWithin } from "../core/count-characters.ts";
 import { EventLog } from "../core/event-log.ts";
 import type { TurnKey } from "../core/coordinator.ts";
 import { parseId } from "../core/validate.ts";
@@ -47,10 +48,12 @@ async function findLog(turn: TurnKey, cursor: Cursor | undefined, settings: Chat
 
 /** The log of a complete answer in the store. */
 async function replayStored(turn: TurnKey, { store, history }: ChatSettings): Promise<EventLog | undefined> {
-  const messages = groupByTurn(await store.listMessages(turn, { last: history.maxMessages }));
+  let messages = await store.listMessages(turn, newestWithin(history.maxMessages, history.maxCharacters));
   const response = messages.find(({ id, message }) => id === turn.responseId && message.role === "assistant");
   if (response?.status !== "complete") return undefined;
-  const answer = messages.filter(({ id, promptId }) => promptId === response.promptId && id !== promptId);
+  // The first steps of the answer may be further back, too.
+  if (!messages.some(({ id }) => id === response.promptId)) messages = await store.listMessages(turn);
+  const answer = groupByTurn(messages).filter(({ id, promptId }) => promptId === response.promptId && id !== promptId);
   const log = new EventLog({ onAbandoned() {} }, response.attempt);
   for (const event of toTurnEvents(answer)) log.append(event);
   log.append({ type: "end", status: "complete" });

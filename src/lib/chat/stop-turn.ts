@@ -1,5 +1,6 @@
 /** A request that stops a turn. */
 import { settleWithin } from "../core/async.ts";
+import { newestWithin } from "../core/count-characters.ts";
 import { readJson } from "../core/read-request.ts";
 import { parseId, parseRecord } from "../core/validate.ts";
 import type { RequestScope } from "./request-scope.ts";
@@ -26,7 +27,7 @@ export async function stopTurn(scope: RequestScope): Promise<Response> {
     const stopped = await settleWithin(stopTimeout, registry.stop(turn), "requested");
     if (stopped === "requested") return createEmptyResponse(202);
     if (stopped === "none" && named !== undefined) {
-      const messages = await store.listMessages(turn, { last: history.maxMessages });
+      const messages = await store.listMessages(turn, newestWithin(history.maxMessages, history.maxCharacters));
       // Without an answer its prompt may still be under way, and the stop has overtaken it.
       if (!messages.some(({ id }) => id === responseId)) await registry.stopLater(turn);
     }

@@ -1,5 +1,11 @@
 /** Counts text, wherever it is in a value. */
-import type { StoredMessage } from "./store.ts";
+import type { ListMessagesOptions, StoredMessage } from "./store.ts";
+
+/** The options of a read that is bounded in messages and in characters. */
+export interface ReadWindow extends ListMessagesOptions {
+  last: number;
+  maxCharacters: number;
+}
 
 /** Returns the characters (UTF-16 code units) of all strings in a JSON value. The names of fields do not count. */
 export function countCharacters(value: unknown): number {
@@ -15,4 +21,17 @@ export function takeNewest(messages: readonly StoredMessage[], maxCharacters: nu
   let left = maxCharacters;
   const oldest = messages.findLastIndex(({ message }) => (left -= countCharacters(message)) < 0);
   return messages.slice(oldest + 1);
+}
+
+/**
+ * Returns the options that read the newest messages, with at least so many characters of text. A store counts JSON, perhaps in bytes: three
+ * for a character (more only for control characters and half surrogate pairs), and up to 2,000 for the rest of a message.
+ */
+export function newestWithin(last: number, characters: number): ReadWindow {
+  return { last, maxCharacters: 3 * characters + 2_000 * last };
+}
+
+/** Returns the size of messages as JSON, in bytes. No store counts more. */
+export function countBytes(messages: readonly StoredMessage[]): number {
+  return new TextEncoder().encode(JSON.stringify(messages)).length;
 }

@@ -94,6 +94,11 @@ export type MessageChange = Partial<Omit<StoredMessage, "id" | "promptId">>;
 export interface ListMessagesOptions {
   /** Return only so many of the newest messages, still oldest first. A positive integer. @default all */
   last?: number | undefined;
+  /**
+   * Read back only until the JSON of the messages has so many characters or bytes, whichever your store counts. It bounds the memory
+   * of a read. A positive integer. @default no bound
+   */
+  maxCharacters?: number | undefined;
 }
 
 /** Options of {@link MessageStore.appendMessages}. */
@@ -116,6 +121,9 @@ export interface MessageStore {
    * INVARIANT: the order is that of appending, by the store's own sequence and never by a clock: clocks of two servers differ.
    * INVARIANT: all messages come back, however many and however large they are: the database's pages and limits never show.
    * INVARIANT: `last: n` returns the newest n, still oldest first, at a cost that does not grow with the thread.
+   * INVARIANT: `maxCharacters: n` returns as many of the newest messages as it takes until their JSON together reaches n, each whole, at
+   * least one and at most `last`. A store may return more of them. One that ignores the option is correct, but then a read of a thread
+   * with large messages needs the memory for all that `last` allows.
    * INVARIANT: a reader sees each call of the others whole or not at all: a batch, a deletion, an update, an answer in the place of another.
    * INVARIANT: the returned values share nothing with the store or with other callers: changing them changes nothing stored.
    */

@@ -1,10 +1,17 @@
 /** Checks the arguments of a store, so that an error names the mistake before the database sees it. */
 import { ChatHandlerError, createInvalidRequest } from "../core/errors.ts";
-import type { StoredMessage, ThreadKey, ThreadPage } from "../core/store.ts";
+import type { ListMessagesOptions, StoredMessage, ThreadKey, ThreadPage } from "../core/store.ts";
 
 /** Throws unless the value is a positive integer. */
 export function checkCount(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be a whole number from 1, not ${String(value)}`);
+}
+
+/** Checks the options of `listMessages`, and returns both bounds: `Infinity` stands for none. */
+export function checkListOptions({ last, maxCharacters }: ListMessagesOptions): { last: number; maxCharacters: number } {
+  if (last !== undefined) checkCount("last", last);
+  if (maxCharacters !== undefined) checkCount("maxCharacters", maxCharacters);
+  return { last: last ?? Infinity, maxCharacters: maxCharacters ?? Infinity };
 }
 
 /** Returns the number that the activities of a page are below. A cursor is the activity of the last thread on the page before. */

@@ -1,7 +1,7 @@
 /** Keeps threads in the memory of this process, for demos and tests. */
 import { keyOf, type Thread, type ThreadKey, type ThreadStore } from "../core/store.ts";
 import { resolveNumbers } from "../core/resolve-options.ts";
-import { activityBelow, checkCount } from "./arguments.ts";
+import { activityBelow, checkListOptions } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 
 /** The part of a limit that an owner can use before its own threads are the first to be evicted. */
@@ -169,9 +169,13 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
 
   // No method awaits anything. That makes each one atomic.
   return {
-    async listMessages(key, { last } = {}) {
-      if (last !== undefined) checkCount("last", last);
-      return (find(key)?.messages ?? []).slice(last ? -last : 0).map(({ body }) => readMessage(body));
+    async listMessages(key, options = {}) {
+      const { last, maxCharacters } = checkListOptions(options);
+      const messages = find(key)?.messages ?? [];
+      const end = Math.max(0, messages.length - last);
+      let start = messages.length;
+      for (let read = 0; start > end && read < maxCharacters; ) read += messages[--start]!.body.length;
+      return messages.slice(start).map(({ body }) => readMessage(body));
     },
 
     async appendMessages(key, messages, { title = "", replacesAnswerTo } = {}) {

@@ -170,12 +170,20 @@ END`;
     SELECT COUNT(*) INTO v_stored FROM ${messages} WHERE thread = v_thread AND seq > v_last;`,
     ),
 
-    // Newest first: the end of the primary key, read backwards.
+    // Newest first: the end of the primary key, read backwards. Both statements see the same moment.
     listMessages: procedure(
       "list_messages",
-      `${thread}, IN p_last BIGINT UNSIGNED`,
-      "",
-      `  SELECT body FROM ${messages} FORCE INDEX (PRIMARY) WHERE thread = ${threadKey} ORDER BY seq DESC LIMIT p_last;`,
+      `${thread}, IN p_last BIGINT UNSIGNED, IN p_bytes BIGINT`,
+      "  DECLARE v_thread BIGINT DEFAULT NULL;\n",
+      `  SELECT \`key\` INTO v_thread FROM ${threads} WHERE ${thisThread};
+  IF p_bytes IS NOT NULL THEN
+    SELECT COUNT(*) INTO p_last FROM (
+      SELECT SUM(size) OVER (ORDER BY seq DESC ROWS UNBOUNDED PRECEDING) - size AS newer
+      FROM (SELECT seq, size FROM ${messages} FORCE INDEX (PRIMARY) WHERE thread = v_thread ORDER BY seq DESC LIMIT p_last) AS newest
+    ) AS sized WHERE newer < p_bytes;
+  END IF;
+  SELECT body FROM ${messages} FORCE INDEX (PRIMARY) WHERE thread = v_thread ORDER BY seq DESC LIMIT p_last;`,
+      "REPEATABLE READ",
     ),
 
     getMessage: procedure(

@@ -45,7 +45,8 @@ export function mysqlSchema(options: MySqlSchemaOptions = {}): MySqlMigration[] 
       version: 1,
       name: "threads and messages",
       // An index entry has at most 3,072 bytes, too few for an owner and a thread id of any length. So the indexes hold hashes. They
-      // also compare exactly, which no collation does: `utf8mb4_bin` ignores spaces at the end.
+      // also compare exactly, which no collation does: `utf8mb4_bin` ignores spaces at the end. The size of a body is a column, because
+      // MySQL reads all of a body to count it.
       statements: [
         `CREATE TABLE ${versions} (version INT NOT NULL PRIMARY KEY) ${tableOptions}`,
         `CREATE TABLE ${threads} (
@@ -69,6 +70,7 @@ export function mysqlSchema(options: MySqlSchemaOptions = {}): MySqlMigration[] 
   prompt_hash BINARY(32) NOT NULL,
   complete BOOLEAN NOT NULL,
   body LONGTEXT NOT NULL,
+  size BIGINT GENERATED ALWAYS AS (LENGTH(body)) STORED,
   PRIMARY KEY (thread, seq),
   UNIQUE KEY by_id (thread, id_hash),
   KEY by_prompt (thread, prompt_hash),

@@ -1,7 +1,7 @@
 /** Threads in MySQL and MariaDB, through the app's own pool. */
 import { checkOptionNames, throwUsageError } from "../core/usage-error.ts";
 import type { ThreadStore } from "../core/store.ts";
-import { checkCount, textCheck } from "./arguments.ts";
+import { checkListOptions, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 import { mysqlProcedures, mysqlTables, type MySqlProcedureName } from "./mysql-procedures.ts";
@@ -139,10 +139,11 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
       }
     },
 
-    async listMessages(key, { last } = {}) {
+    async listMessages(key, options = {}) {
       checkText.key(key);
-      if (last !== undefined) checkCount("last", last);
-      const rows = await select("listMessages", key.owner, key.threadId, String(last ?? Number.MAX_SAFE_INTEGER));
+      const { last, maxCharacters } = checkListOptions(options);
+      const limit = String(Math.min(last, Number.MAX_SAFE_INTEGER));
+      const rows = await select("listMessages", key.owner, key.threadId, limit, Number.isFinite(maxCharacters) ? String(maxCharacters) : null);
       return rows.reverse().map(([body]) => readMessage(body as string));
     },
 

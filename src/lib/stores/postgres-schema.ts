@@ -172,14 +172,24 @@ $function$;`;
 /**
  * Returns the newest messages, newest first. Sorting is switched off: if the planner does not know that a thread is long (old statistics,
  * one long thread among short ones), it would read and sort the whole thread instead of the end of the index.
+ *
+ * With `p_bytes`, it returns messages until they have so many bytes. PostgreSQL knows the size of a body without reading it.
  */
 function listMessages({ threads, messages, listMessages }: PostgresNames): string {
-  return `CREATE FUNCTION ${listMessages}(p_owner text, p_thread_id text, p_last bigint)
+  return `CREATE FUNCTION ${listMessages}(p_owner text, p_thread_id text, p_last bigint, p_bytes bigint)
 RETURNS SETOF text LANGUAGE plpgsql STABLE SET enable_sort TO off AS $function$
+DECLARE
+  v_thread bigint;
 BEGIN
-  RETURN QUERY SELECT body FROM ${messages}
-  WHERE thread = (SELECT key FROM ${threads} WHERE owner = p_owner AND thread_id = p_thread_id)
-  ORDER BY seq DESC LIMIT p_last;
+  SELECT key INTO v_thread FROM ${threads} WHERE owner = p_owner AND thread_id = p_thread_id;
+  IF p_bytes IS NULL THEN
+    RETURN QUERY SELECT body FROM ${messages} WHERE thread = v_thread ORDER BY seq DESC LIMIT p_last;
+  ELSE
+    RETURN QUERY SELECT body FROM (
+      SELECT seq, body, sum(octet_length(body)) OVER (ORDER BY seq DESC ROWS UNBOUNDED PRECEDING) - octet_length(body) AS newer
+      FROM (SELECT seq, body FROM ${messages} WHERE thread = v_thread ORDER BY seq DESC LIMIT p_last) AS newest
+    ) AS sized WHERE newer < p_bytes ORDER BY seq DESC;
+  END IF;
 END
 $function$;`;
 }

@@ -8,7 +8,7 @@ import {
   type PostgresClient,
   type PostgresSchemaOptions,
 } from "../sql/postgres.ts";
-import { checkCount, textCheck } from "./arguments.ts";
+import { checkListOptions, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { hashOf, postgresNames, postgresSchema } from "./postgres-schema.ts";
@@ -75,11 +75,12 @@ export function createPostgresStore(client: PostgresClient, options: PostgresSto
       await migratePostgres(client, names.versions, postgresSchema(schemaOptions));
     },
 
-    async listMessages(key, { last } = {}) {
+    async listMessages(key, options = {}) {
       checkText.key(key);
-      if (last !== undefined) checkCount("last", last);
-      const text = `SELECT body FROM ${names.listMessages}($1, $2, $3::bigint) AS body`;
-      const rows = await query<{ body: string }>(text, [key.owner, key.threadId, last === undefined ? null : String(last)]);
+      const { last, maxCharacters } = checkListOptions(options);
+      const bounds = [last, maxCharacters].map((bound) => (Number.isFinite(bound) ? String(bound) : null));
+      const text = `SELECT body FROM ${names.listMessages}($1, $2, $3::bigint, $4::bigint) AS body`;
+      const rows = await query<{ body: string }>(text, [key.owner, key.threadId, ...bounds]);
       return rows.reverse().map(({ body }) => readMessage(body));
     },
 

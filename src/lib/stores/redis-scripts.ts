@@ -178,6 +178,29 @@ return 1
 `,
 };
 
+/**
+ * KEYS: messages. ARGV: how many, bytes. Returns the newest bodies until they have so many bytes, newest first. Each range is twice as long as
+ * the one before: a thread of small messages needs few, and one of large messages is hardly read beyond what is returned.
+ */
+export const listMessages: RedisScript = {
+  lua: `
+local last, left = tonumber(ARGV[1]), tonumber(ARGV[2])
+local bodies, count = {}, 4
+while #bodies < last do
+  local first = #bodies
+  local range = redis.call('ZREVRANGE', KEYS[1], first, math.min(first + count, last) - 1)
+  for _, body in ipairs(range) do
+    bodies[#bodies + 1] = body
+    left = left - #body
+    if left <= 0 then return bodies end
+  end
+  if #range < count then break end
+  count = count * 2
+end
+return bodies
+`,
+};
+
 /** KEYS: messages, places. ARGV: ids. */
 export const deleteMessages: RedisScript = {
   lua: `

@@ -1,7 +1,7 @@
 /** Keeps threads in Redis, through the app's own client. */
 import { checkOptionNames, throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
-import { activityBelow, checkCount } from "./arguments.ts";
+import { activityBelow, checkListOptions } from "./arguments.ts";
 import { changeMessage, readMessage, writeBatch } from "./message-json.ts";
 import { redisCommands, type RedisClient } from "../redis-client/redis-client.ts";
 import * as scripts from "./redis-scripts.ts";
@@ -60,11 +60,16 @@ export function createRedisStore(client: RedisClient, options: RedisStoreOptions
   }
 
   return {
-    async listMessages(key, { last } = {}) {
-      if (last !== undefined) checkCount("last", last);
+    async listMessages(key, options = {}) {
+      const { last, maxCharacters } = checkListOptions(options);
       const [messages] = messageKeys(key);
-      const bodies = (await range(messages, last === undefined ? 0 : -last)) as string[];
-      return bodies.map(readMessage);
+      if (!Number.isFinite(maxCharacters)) {
+        const bodies = (await range(messages, Number.isFinite(last) ? -last : 0)) as string[];
+        return bodies.map(readMessage);
+      }
+      const limit = String(Math.min(last, Number.MAX_SAFE_INTEGER));
+      const newestFirst = (await run(scripts.listMessages, [messages], [limit, String(maxCharacters)])) as string[];
+      return newestFirst.reverse().map(readMessage);
     },
 
     async appendMessages(key, messages, { title = "", replacesAnswerTo } = {}) {

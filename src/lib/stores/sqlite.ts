@@ -1,7 +1,7 @@
 /** Keeps threads in a SQLite database, through the app's own driver. */
 import { checkOptionNames, throwUsageError } from "../core/usage-error.ts";
 import type { Thread, ThreadKey, ThreadStore } from "../core/store.ts";
-import { activityBelow, checkCount, textCheck } from "./arguments.ts";
+import { activityBelow, checkListOptions, textCheck } from "./arguments.ts";
 import { migrateFirst } from "./migrate-first.ts";
 import { changeMessage, readMessage, writeBatch, type WrittenMessage } from "./message-json.ts";
 import { retry } from "../sql/retry.ts";
@@ -162,11 +162,17 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       });
     },
 
-    async listMessages(key, { last } = {}) {
+    async listMessages(key, options = {}) {
       checkText.key(key);
-      if (last !== undefined) checkCount("last", last);
-      const rows = await whenFree(() => prepared("listMessages").all(key.owner, key.threadId, last ?? -1) as { body: string }[]);
-      return rows.reverse().map(({ body }) => readMessage(body));
+      const { last, maxCharacters } = checkListOptions(options);
+      const thread = [key.owner, key.threadId];
+      const limit = Number.isFinite(last) ? last : -1;
+      const rows = await whenFree(() =>
+        Number.isFinite(maxCharacters)
+          ? prepared("listWithin").all(...thread, ...thread, limit, maxCharacters)
+          : prepared("listMessages").all(...thread, limit),
+      );
+      return (rows as { body: string }[]).reverse().map(({ body }) => readMessage(body));
     },
 
     async appendMessages(key, messages, { title = "", replacesAnswerTo } = {}) {

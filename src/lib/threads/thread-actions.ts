@@ -1,5 +1,5 @@
 /** What the thread routes do in the store. */
-import { takeNewest } from "../core/count-characters.ts";
+import { newestWithin, takeNewest } from "../core/count-characters.ts";
 import { titleFromPrompt, type Prompt } from "../core/prompt.ts";
 import type { Thread, ThreadKey } from "../core/store.ts";
 import { type DisplayedMessage, startAtWholeTurn, toDisplayedMessages } from "../history/displayed-messages.ts";
@@ -19,7 +19,7 @@ export function createThreadActions({ store, limits, pageSize, generateId, now }
   /** Reads a long thread in growing steps: of one that has more text than is shown, most is never read. */
   async function readShown(thread: ThreadKey): Promise<DisplayedMessage[]> {
     for (let last = Math.min(firstRead, limits.messages); ; last = Math.min(last * 4, limits.messages)) {
-      const stored = await store.listMessages(thread, { last });
+      const stored = await store.listMessages(thread, newestWithin(last, limits.characters));
       const newest = takeNewest(stored, limits.characters);
       const isCut = newest.length < stored.length;
       if (!isCut && stored.length === last && last < limits.messages) continue;
@@ -58,7 +58,7 @@ export function createThreadActions({ store, limits, pageSize, generateId, now }
 
     async fillForm(thread: ThreadKey, id: string, filled: FilledAnswer): Promise<Response | undefined> {
       for (const last of [firstRead, limits.messages]) {
-        const stored = await store.listMessages(thread, { last });
+        const stored = await store.listMessages(thread, newestWithin(last, limits.characters));
         const isAll = stored.length < last || last >= limits.messages;
         const message = stored.find((candidate) => candidate.id === id);
         // Without its prompt, the first steps of an answer may be missing.

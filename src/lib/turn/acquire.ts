@@ -2,7 +2,7 @@
 import { withTimeout } from "../core/async.ts";
 import type { Lease, QueueTicket } from "../core/turn-registry.ts";
 import { ChatHandlerError, createThreadDeletedError } from "../core/errors.ts";
-import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
+import { type ExistingTurn, loadExistingTurn, loadRecentTurn } from "./existing-turn.ts";
 import { titleOf } from "./title.ts";
 import type { Turn } from "./turn.ts";
 
@@ -28,7 +28,7 @@ export async function acquireThread(turn: Turn, ticket: QueueTicket): Promise<Ac
  * read while the turn waits.
  */
 async function findAnswer(turn: Turn): Promise<ExistingTurn | number> {
-  const existing = await loadExistingTurn(turn, { last: turn.settings.history.maxMessages });
+  const existing = await loadRecentTurn(turn);
   return existing.state === "complete" ? existing : existing.count;
 }
 
@@ -54,8 +54,8 @@ async function waitForLease(turn: Turn, ticket: QueueTicket, timeout: number): P
  * @throws ChatHandlerError `thread_deleted`, `id_conflict` (of an id that was used for something else)
  */
 export async function storePrompt(turn: Turn, wasThreadKnown: boolean): Promise<ExistingTurn> {
-  const { store, history } = turn.settings;
-  const existing = await loadExistingTurn(turn, { last: history.maxMessages });
+  const { store } = turn.settings;
+  const existing = await loadRecentTurn(turn);
   if (existing.state === "complete") return existing;
   if (wasThreadKnown && existing.count === 0) throw createThreadDeletedError();
   // The thread routes store a first prompt before its turn.

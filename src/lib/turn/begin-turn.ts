@@ -2,7 +2,7 @@
 import type { QueueTicket } from "../core/turn-registry.ts";
 import { toTurnEvents } from "../history/turn-events.ts";
 import { acquireThread, storePrompt } from "./acquire.ts";
-import { type ExistingTurn, loadExistingTurn } from "./existing-turn.ts";
+import { type ExistingTurn, loadRecentTurn } from "./existing-turn.ts";
 import { prepareModelRequest } from "./prepare.ts";
 import type { Turn } from "./turn.ts";
 
@@ -26,7 +26,7 @@ export async function beginTurn(turn: Turn, ticket: QueueTicket): Promise<boolea
 
 /** Replays the answer of a turn that may not wait, if the store has the whole answer. Returns whether it has. */
 export async function replayIfComplete(turn: Turn): Promise<boolean> {
-  const existing = await loadExistingTurn(turn, { last: turn.settings.history.maxMessages });
+  const existing = await loadRecentTurn(turn);
   if (existing.state !== "complete") return false;
   replay(turn, existing);
   turn.log.append({ type: "end", status: "complete" });

@@ -1,5 +1,5 @@
 /** What the store already has of a turn. The response id is the idempotency key, and an id names one thing for ever. */
-import { countCharacters, takeNewest } from "../core/count-characters.ts";
+import { countBytes, countCharacters, newestWithin, takeNewest } from "../core/count-characters.ts";
 import { createIdConflict } from "../core/errors.ts";
 import { isSamePrompt } from "../core/prompt.ts";
 import type { ListMessagesOptions, StoredMessage } from "../core/store.ts";
@@ -23,18 +23,36 @@ export interface ExistingTurn {
 }
 
 /**
- * Reads the thread and looks for the turn.
+ * Reads the whole thread and looks for the turn.
  *
- * @param options - Limits the messages that are read. A complete answer whose prompt is further back is read again without the limit, because
- * its first steps may be missing, too.
  * @throws ChatHandlerError `id_conflict` if one of the turn's ids was used for something else.
  */
-export async function loadExistingTurn(turn: Turn, options?: ListMessagesOptions): Promise<ExistingTurn> {
-  const messages = await turn.settings.store.listMessages(turn.thread, options);
+export async function loadExistingTurn(turn: Turn): Promise<ExistingTurn> {
+  return (await findTurn(turn)).found;
+}
+
+/** Does what {@link loadExistingTurn} does, but reads only the newest messages: those that the model may see, and those of the turn. */
+export async function loadRecentTurn(turn: Turn): Promise<ExistingTurn> {
+  const { maxMessages, maxCharacters } = turn.settings.history;
+  const window = newestWithin(maxMessages, maxCharacters);
+  const { found, messages, isCut } = await findTurn(turn, window);
+  if (found.state === "complete") {
+    // Without its prompt, the first steps of the answer may be missing, too.
+    return found.hasPrompt ? found : loadExistingTurn(turn);
+  }
+  if (!found.hasPrompt || isCut || countBytes(messages) < window.maxCharacters) return found;
+  // What was stored since the prompt has filled the window. Read as much again of what is before the prompt.
+  const sincePrompt = messages.slice(messages.findIndex(({ id }) => id === turn.prompt.id));
+  return (await findTurn(turn, { ...window, maxCharacters: window.maxCharacters + countBytes(sincePrompt) })).found;
+}
+
+/** Returns the turn as the messages show it, the messages, and whether `history.maxCharacters` has cut those before the prompt. */
+async function findTurn(turn: Turn, options?: ListMessagesOptions): Promise<{ found: ExistingTurn; messages: StoredMessage[]; isCut: boolean }> {
+  const { store, history } = turn.settings;
+  const messages = await store.listMessages(turn.thread, options);
   const existing = findExistingTurn(messages, turn.prompt, turn.responseId);
-  if (options && existing.state === "complete" && !existing.hasPrompt) return loadExistingTurn(turn);
-  const { maxCharacters } = turn.settings.history;
-  return { ...existing, before: takeNewest(existing.before, maxCharacters - countCharacters(turn.prompt.message)) };
+  const before = takeNewest(existing.before, history.maxCharacters - countCharacters(turn.prompt.message));
+  return { found: { ...existing, before }, messages, isCut: before.length < existing.before.length };
 }
 
 /** Looks for a turn among the messages of its thread. */
