@@ -5,6 +5,7 @@ import { storeInvariants } from "../../src/lib/testkit/invariants.ts";
 import { messageStoreCases, InvariantError, testMessageStore, type KitCase, type ThreadStoreSubject } from "../../src/testkit.ts";
 import { brokenAnswers } from "./broken-answers.ts";
 import { brokenAppends } from "./broken-appends.ts";
+import { brokenBounds } from "./broken-bounds.ts";
 import { brokenChanges } from "./broken-changes.ts";
 import { brokenCaches } from "./broken-caches.ts";
 import { brokenClocks } from "./broken-clocks.ts";
@@ -39,6 +40,7 @@ testMessageStore("a right store", subjectOf(createSimpleStore), { test });
 
 describe.each([
   ["reads", brokenListings],
+  ["bounds", brokenBounds],
   ["contents", brokenContents],
   ["keys", brokenKeys],
   ["instances", brokenInstances],

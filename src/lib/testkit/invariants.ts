@@ -5,6 +5,8 @@ export const storeInvariants = {
   unknownThread: "An unknown thread gives an empty array, never an error.",
   order: "The order of messages is that of appending, by the store's own sequence and never by a clock.",
   last: "`last: n` gives the newest n messages, still oldest first.",
+  maxCharacters:
+    "`maxCharacters: n` gives whole messages, the newest, oldest first: at least those that it takes until their JSON together has n characters, and at most `last`. A store may ignore it.",
   copiesOut: "Returned values share nothing with the store: changing them changes nothing stored.",
 
   appended: "An append adds its messages at the end of the thread and resolves to the ids it stored.",

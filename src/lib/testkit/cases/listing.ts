@@ -1,9 +1,33 @@
 /** Reading a thread: order, the newest n, unknown threads, returned values. */
 import { expectEqual, expectThat } from "../expect.ts";
 import type { MessageCase } from "../case.ts";
-import { answer, here, idsOf, key, numbered, prompt, prompts, someTime } from "../samples.ts";
+import type { MessageStore, StoredMessage } from "../../core/store.ts";
+import { answer, here, idsOf, key, noise, numbered, prompt, prompts, someTime } from "../samples.ts";
 import { withClock } from "../clock.ts";
 import { atOnce } from "../gate.ts";
+
+/** The bytes of messages as JSON: no store counts more. */
+function bytesOf(messages: readonly StoredMessage[]): number {
+  const encoder = new TextEncoder();
+  return messages.reduce((sum, message) => sum + encoder.encode(JSON.stringify(message)).length, 0);
+}
+
+/** Reads the thread with several `maxCharacters`, around the sizes of its newest messages. */
+async function expectWithin(store: MessageStore, stored: readonly StoredMessage[]): Promise<void> {
+  const sizes = stored.map((_, index) => bytesOf(stored.slice(index)));
+  const budgets = new Set([1, ...sizes.flatMap((size) => [size - 1, size, size + 1]), 10_000_000]);
+  for (const maxCharacters of budgets) {
+    for (const last of [undefined, 1, 3, 100]) {
+      const list = await store.listMessages(here, { last, maxCharacters });
+      const what = `With last: ${last} and maxCharacters: ${maxCharacters}`;
+      const needed = stored.findLastIndex((_, index) => sizes[index]! >= maxCharacters);
+      const least = Math.min(stored.length - Math.max(needed, 0), last ?? Infinity);
+      expectThat(list.length >= least, `${what}: expected at least ${least} messages, got ${list.length}`);
+      expectThat(list.length <= (last ?? Infinity), `${what}: expected at most ${last} messages, got ${list.length}`);
+      expectEqual(list, stored.slice(-list.length), what);
+    }
+  }
+}
 
 export const listingCases: MessageCase[] = [
   {
@@ -86,6 +110,31 @@ export const listingCases: MessageCase[] = [
       expectEqual(await store.listMessages(here, { last: undefined }), stored, "With last: undefined");
       await store.deleteMessages(here, ["m.10", "m.2"]);
       expectEqual(idsOf(await store.listMessages(here, { last: 2 })), ["m.9", "m.11"], "With last: 2, after a deletion");
+    },
+  },
+  {
+    name: "`maxCharacters` gives whole messages from the newest on, at most `last`",
+    invariant: "maxCharacters",
+    async body(store) {
+      expectEqual(await store.listMessages(here, { maxCharacters: 10 }), [], "Messages of an unknown thread, with maxCharacters: 10");
+      const texts = ["oldest", noise(5_000), "日本語 é 😀", noise(900), noise(2_000), "\n\u0001", noise(3_000)];
+      const stored = texts.map((text, index) => prompt(`m.${index}`, text));
+      await store.appendMessages(here, stored.slice(0, 3));
+      await store.appendMessages(here, stored.slice(3));
+      await expectWithin(store, stored);
+      await store.deleteMessages(here, ["m.4"]);
+      await expectWithin(store, stored.toSpliced(4, 1));
+    },
+  },
+  {
+    name: "`maxCharacters` counts a message as it is after an update",
+    invariant: "maxCharacters",
+    async body(store) {
+      const stored = ["a", "b", "c"].map((id) => prompt(id, noise(4_000)));
+      await store.appendMessages(here, stored);
+      const message = { role: "user" as const, content: "short" };
+      await store.updateMessage(here, "c", { message });
+      await expectWithin(store, stored.with(2, { ...stored[2]!, message }));
     },
   },
   {
