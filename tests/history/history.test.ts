@@ -279,7 +279,7 @@ describe("history.maxMessages", () => {
         .map(({ message }) => message),
       hi,
     ]);
-    expect(chat.store.calls.filter(({ method }) => method === "listMessages").map(({ args }) => args[1])).toEqual([{ last }]);
+    expect(chat.store.calls.filter(({ method }) => method === "listMessages").map(({ args }) => args[1])).toMatchObject([{ last }]);
   });
 
   it("is 100 by default", async () => {
@@ -287,7 +287,7 @@ describe("history.maxMessages", () => {
     await chat.backingStore.appendMessages({ owner: "", threadId: "t" }, turns(200));
     await readResponse(chat.post(chatBody("Hi")));
     expect(chat.model.calls[0]?.body.messages.length).toBe(99);
-    expect(chat.store.calls[0]?.args[1]).toEqual({ last: 100 });
+    expect(chat.store.calls[0]?.args[1]).toMatchObject({ last: 100 });
   });
 
   it.each([2, 3, 4, 5, 6])("never splits a call from its results (last: %d)", async (last) => {

@@ -1,5 +1,8 @@
 /** What a turn reads and keeps of a long thread. */
+import { execFile } from "node:child_process";
 import { setImmediate as soon, setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { createMemoryStore, type StoredMessage } from "../../src/index.ts";
 import { chatBody, type Chat, readResponse, startChat } from "../support/chat.ts";
@@ -13,7 +16,7 @@ failOnUnhandledErrors();
 const key = (threadId = "t") => ({ owner: "", threadId });
 const contents = (chat: Chat, call = 0) => chat.model.calls[call]?.body.messages.map(({ content }) => content);
 
-it("sendPieces only the newest turns that have history.maxCharacters together, the prompt included", async () => {
+it("sends only the newest turns that have history.maxCharacters together, the prompt included", async () => {
   const chat = await startChat({ history: { maxCharacters: 100 } });
   const stored = [1, 2, 3].flatMap((n) => [prompt(n, "p".repeat(20)), answer(n, "a".repeat(20))]);
   await chat.backingStore.appendMessages(key(), stored);
@@ -22,7 +25,7 @@ it("sendPieces only the newest turns that have history.maxCharacters together, t
   expect(contents(chat)).toEqual(["p".repeat(20), "a".repeat(20), "x".repeat(20)]);
 });
 
-it("always sendPieces the prompt, however long it is", async () => {
+it("always sends the prompt, however long it is", async () => {
   const chat = await startChat({ history: { maxCharacters: 10 } });
   await chat.backingStore.appendMessages(key(), [prompt(1), answer(1)]);
   await readResponse(chat.post(chatBody("x".repeat(50), "new")));
@@ -37,7 +40,7 @@ it("counts images and tool calls as text", async () => {
   expect(contents(chat)).toEqual(["Prompt 2", "Answer 2", "Hi"]);
 });
 
-it("sendPieces at most 1,000,000 characters by default", async () => {
+it("sends at most 1,000,000 characters by default", async () => {
   const chat = await startChat();
   const stored = Array.from({ length: 40 }, (_, n) => [prompt(n, "x".repeat(99_000)), answer(n)]).flat();
   await chat.backingStore.appendMessages(key(), stored);
@@ -96,4 +99,14 @@ it("keeps nothing of the thread in a turn that waits", async () => {
   end.open();
   await readResponse(first);
   for (const { text } of await Promise.all(waiting)) expect(text).toBe("Done");
+});
+
+it("queues 33 turns on a thread of 100 MB, and loads it, in a heap of 96 MB", { timeout: 120_000 }, async () => {
+  const file = fileURLToPath(new URL("large-thread-load.ts", import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, ["--no-warnings", "--max-old-space-size=96", file]);
+  const { answers, loaded } = JSON.parse(stdout) as { answers: string[]; loaded: number[] };
+  expect(answers).toHaveLength(33);
+  for (const text of answers) expect(text).toMatch(/[0-9]+ messages/);
+  // The five newest messages of 1 MB would have too many characters, with the 66 short ones after them.
+  expect(loaded).toEqual([70, 70, 70, 70]);
 });

@@ -200,7 +200,7 @@ describe.each(variants)("%s", (via) => {
     await threads.backingStore.appendMessages(ada("t"), all);
     expect((await save(threads, card + context("Ada"), { id: "r199" })).status).toBe(204);
     expect(threads.store.calls.map(({ method, args }) => [method, args[1]])).toEqual([
-      ["listMessages", { last: 50 }],
+      ["listMessages", { last: 50, maxCharacters: 15_100_000 }],
       ["updateMessage", "r199"],
     ]);
     for (const id of ["r0", "r174", "r175", "r176"]) {
