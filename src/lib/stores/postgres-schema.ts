@@ -182,7 +182,9 @@ DECLARE
   v_thread bigint;
 BEGIN
   SELECT key INTO v_thread FROM ${threads} WHERE owner = p_owner AND thread_id = p_thread_id;
-  IF p_bytes IS NULL THEN
+  IF p_bytes IS NULL OR p_bytes > (SELECT coalesce(sum(size), 0) FROM (
+    SELECT octet_length(body) AS size FROM ${messages} WHERE thread = v_thread ORDER BY seq DESC LIMIT p_last
+  ) AS newest) THEN
     RETURN QUERY SELECT body FROM ${messages} WHERE thread = v_thread ORDER BY seq DESC LIMIT p_last;
   ELSE
     RETURN QUERY SELECT body FROM (

@@ -179,8 +179,8 @@ return 1
 };
 
 /**
- * KEYS: messages. ARGV: how many, bytes. Returns the newest bodies until they have so many bytes, newest first. Each range is twice as long as
- * the one before: a thread of small messages needs few, and one of large messages is hardly read beyond what is returned.
+ * KEYS: messages. ARGV: how many, bytes. Returns the newest bodies until they have so many bytes, newest first. Each range is eight
+ * times as long as the one before: a thread of small messages needs few, and one of large messages is not read whole.
  */
 export const listMessages: RedisScript = {
   lua: `
@@ -195,7 +195,7 @@ while #bodies < last do
     if left <= 0 then return bodies end
   end
   if #range < count then break end
-  count = count * 2
+  count = count * 8
 end
 return bodies
 `,

@@ -26,6 +26,8 @@ export interface SqliteStatements {
 
   /** owner, thread id, how many (-1: all) */
   listMessages: string;
+  /** owner, thread id, how many (-1: all). Returns the bytes of the newest messages. */
+  sumSizes: string;
   /** owner, thread id, owner, thread id, how many (-1: all), bytes */
   listWithin: string;
   /** key, id */
@@ -48,6 +50,7 @@ export interface SqliteStatements {
 export function sqliteStatements({ threads, messages, versions }: SqliteTables): SqliteStatements {
   const nextActivity = `(SELECT coalesce(max(activity), 0) + 1 FROM ${threads} WHERE owner = ?)`;
   const ofThread = `thread = (SELECT key FROM ${threads} WHERE owner = ? AND thread_id = ?)`;
+  const sizes = `SELECT seq, octet_length(body) AS size FROM ${messages} WHERE ${ofThread} ORDER BY seq DESC LIMIT ?`;
   return {
     hasTable: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?",
     version: `SELECT max(version) AS version FROM ${versions}`,
@@ -64,10 +67,11 @@ export function sqliteStatements({ threads, messages, versions }: SqliteTables):
 
     listMessages: `SELECT body FROM ${messages} WHERE ${ofThread} ORDER BY seq DESC LIMIT ?`,
     // The size of a body is in the header of its row: nothing is read of a body that is not returned.
+    sumSizes: `SELECT sum(size) AS size FROM (${sizes})`,
     listWithin: `SELECT body FROM ${messages} WHERE ${ofThread} ORDER BY seq DESC LIMIT (
       SELECT count(*) FROM (
         SELECT sum(size) OVER (ORDER BY seq DESC ROWS UNBOUNDED PRECEDING) - size AS newer
-        FROM (SELECT seq, octet_length(body) AS size FROM ${messages} WHERE ${ofThread} ORDER BY seq DESC LIMIT ?)
+        FROM (${sizes})
       ) WHERE newer < ?)`,
     getMessage: `SELECT seq, body FROM ${messages} WHERE thread = ? AND id = ?`,
     getAnswer: `SELECT id, complete FROM ${messages} WHERE thread = ? AND prompt_id = ? AND id <> prompt_id`,

@@ -152,6 +152,11 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
     return row ? readThread(row as ThreadRow) : undefined;
   }
 
+  function readSize(thread: string[], limit: number): number {
+    const { size } = prepared("sumSizes").get(...thread, limit) as { size: number | bigint | null };
+    return Number(size);
+  }
+
   const store: SqliteStore = {
     async migrate() {
       await whenFree(() => database.exec("PRAGMA journal_mode = WAL"));
@@ -167,11 +172,12 @@ export function createSqliteStore(database: SqliteDatabase, options: SqliteStore
       const { last, maxCharacters } = checkListOptions(options);
       const thread = [key.owner, key.threadId];
       const limit = Number.isFinite(last) ? last : -1;
-      const rows = await whenFree(() =>
-        Number.isFinite(maxCharacters)
-          ? prepared("listWithin").all(...thread, ...thread, limit, maxCharacters)
-          : prepared("listMessages").all(...thread, limit),
-      );
+      const rows = await whenFree(() => {
+        // To add up sizes is several times cheaper than to find where they reach a sum, and few threads need that.
+        const isSmall = !Number.isFinite(maxCharacters) || readSize(thread, limit) < maxCharacters;
+        if (isSmall) return prepared("listMessages").all(...thread, limit);
+        return prepared("listWithin").all(...thread, ...thread, limit, maxCharacters);
+      });
       return (rows as { body: string }[]).reverse().map(({ body }) => readMessage(body));
     },
 
