@@ -35,9 +35,7 @@ const threads = createThreadHandler({ store, authorize: allowAnyone });
 
 async function ask(id: string): Promise<string> {
   const body = JSON.stringify({ prompt: { id: `p${id}`, role: "user", content: "Hi" }, threadId: "t", responseId: `r${id}` });
-  const response = await chat(
-    new Request("http://chat.test/", { method: "POST", headers: { "Content-Type": "application/json" }, body }),
-  );
+  const response = await chat(new Request("http://chat.test/", { method: "POST", headers: { "Content-Type": "application/json" }, body }));
   return response.text();
 }
 

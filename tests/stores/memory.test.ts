@@ -3,6 +3,7 @@ import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { createMemoryStore, type StoredMessage, type ThreadKey, type ThreadStore } from "../../src/index.ts";
 import { testMessageStore } from "../../src/testkit.ts";
+import { expectBoundedReads } from "./bounded-reads.ts";
 import { idsOf, prompt, prompts } from "./samples.ts";
 
 testMessageStore("memory", { create: () => createMemoryStore(), threads: true }, { test });
@@ -23,6 +24,10 @@ function usedMemory(): number {
 
 /** Uses some 1,000 characters. */
 const large = (id: string) => prompt(id, "x".repeat(900));
+
+test("a read ends where its characters do", async () => {
+  await expectBoundedReads(createMemoryStore());
+});
 
 describe("at most maxThreads threads", () => {
   test("are kept of all owners together, the longest unused being the first to go", async () => {

@@ -3,6 +3,7 @@ import type { Connection } from "mysql2/promise";
 import { expect, test } from "vitest";
 import { createMySqlStore } from "../../src/mysql.ts";
 import { onMysql, useMysqlDatabase } from "../support/mysql-database.ts";
+import { expectBoundedReads } from "./bounded-reads.ts";
 import { expectOneOrder } from "./equal-activities.ts";
 import { answer, here, idsOf, prompt, prompts } from "./samples.ts";
 
@@ -30,6 +31,10 @@ onMysql("MySQL", () => {
   }
 
   const hash = (text: string) => `UNHEX(SHA2('${text}', 256))`;
+
+  test("a read ends where its characters do", async () => {
+    await expectBoundedReads(await database.newStore());
+  });
 
   test("an append that waited for a delete sees what it deleted", async () => {
     const { prefix, ...store } = await database.newStore();
@@ -193,6 +198,8 @@ onMysql("MySQL", () => {
       const broken = [answer("a", String(many), "failed"), answer("b", String(many), "failed")];
       const costs = {
         "the last 50": await rowsRead(() => store.listMessages(thread, { last: 50 })),
+        "the last 50 within their size": await rowsRead(() => store.listMessages(thread, { last: 50, maxCharacters: 1_000_000 })),
+        "the last 50 within 1,000 bytes": await rowsRead(() => store.listMessages(thread, { last: 50, maxCharacters: 1_000 })),
         "a page of 50": await rowsRead(() => store.listThreads("many", { limit: 50, cursor: `${many}-${"0".repeat(64)}` })),
         "an append": await rowsRead(() => store.appendMessages(thread, prompts("new"))),
         "an answer": await rowsRead(() => store.appendMessages(thread, broken, { replacesAnswerTo: String(many) })),

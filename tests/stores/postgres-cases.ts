@@ -1,6 +1,7 @@
 /** What the store does on any PostgreSQL, however it is reached. */
 import { expect, test } from "vitest";
 import { createPostgresStore, postgresSchema, type PostgresClient, type PostgresStore } from "../../src/postgres.ts";
+import { expectBoundedReads } from "./bounded-reads.ts";
 import { expectOneOrder } from "./equal-activities.ts";
 import { here, idsOf, prompt, prompts } from "./samples.ts";
 
@@ -113,6 +114,20 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
     await expectOneOrder(store, (activity) => client().query(`UPDATE "${schema}".chat_threads SET activity = ${activity}`));
   });
 
+  test(`${name}: a read ends where its characters do, and reads nothing of larger messages before`, async () => {
+    const { store, schema } = await newStore();
+    await expectBoundedReads(store);
+    // 50 messages of 320 kB that cannot be compressed: more than 2,000 pages.
+    const text = "(SELECT string_agg(md5(place || ' ' || part), '') FROM generate_series(1, 10000) part)";
+    await client().query(`INSERT INTO "${schema}".chat_messages (thread, seq, id, prompt_id, complete, body)
+      SELECT key, 1000 + place, place, place, true, ${text} FROM "${schema}".chat_threads, generate_series(1, 50) place`);
+    const explain = `EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM "${schema}".chat_list_messages('', 'thread', 50, 600000)`;
+    let plan = "";
+    for (let round = 0; round < 8; round++) plan = JSON.stringify((await client().query(explain)).rows);
+    expect(plan).toMatch(/actual .* rows=2\D/);
+    expect(Number(/Buffers: shared hit=(\d+)/.exec(plan)?.[1])).toBeLessThan(100);
+  });
+
   // Whatever the planner knows of the tables must not come to matter.
   test.for(["nothing", "short threads alone", "everything"])(
     `${name}: the end of a long thread, a page of many threads, an answer and a message are found without reading the rest, where %s was analyzed`,
@@ -137,7 +152,9 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
       }
       const answer = `'[["a", "${many}", false, "{}"], ["b", "${many}", false, "{}"]]'`;
       for (const [rows, call] of [
-        [50, `chat_list_messages('many', '1', 50)`],
+        [50, `chat_list_messages('many', '1', 50, NULL)`],
+        [50, `chat_list_messages('many', '1', 50, 1000000)`],
+        [5, `chat_list_messages('many', '1', 50, 1000)`],
         [50, `chat_list_threads('many', ${many}, 0, 50)`],
         [1, `chat_append_messages('many', '1', '', 1, '${many}', ${answer})`],
         [1, `chat_next_activity('many')`],

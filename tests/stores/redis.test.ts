@@ -8,6 +8,7 @@ import { testMessageStore } from "../../src/testkit.ts";
 import { describeWith, remedyFor } from "../services/include.ts";
 import { hasRedisServer, startRedis } from "../services/redis.ts";
 import type { Service } from "../services/service.ts";
+import { expectBoundedReads } from "./bounded-reads.ts";
 import { answer, here, idsOf, prompt, prompts } from "./samples.ts";
 
 const url = process.env.REDIS_URL ?? "";
@@ -111,6 +112,14 @@ onRedis("Redis", () => {
     testMessageStore(name, subject(), { test });
     if (name === "node-redis") testMessageStore(`${name} with a ttl`, subject({ ttl: 3600 }), { test });
   }
+
+  test("a read ends where its characters do", async () => {
+    for (const open of Object.values(openers)) {
+      const { client, close } = await open(url);
+      await expectBoundedReads(createRedisStore(client, { prefix: newPrefix() }));
+      await close();
+    }
+  });
 
   test("a script that the server has forgotten is sent again", async () => {
     for (const open of Object.values(openers)) {

@@ -6,6 +6,7 @@ import { afterAll, expect, test } from "vitest";
 import { createSqliteStore, sqliteSchema, type SqliteDatabase, type SqliteStore } from "../../src/sqlite.ts";
 import { testMessageStore } from "../../src/testkit.ts";
 import { describeWith, installed } from "../services/include.ts";
+import { expectBoundedReads } from "./bounded-reads.ts";
 import { answer, here, idsOf, prompt, prompts } from "./samples.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "chat-handler-sqlite-"));
@@ -183,6 +184,10 @@ test("the file is in WAL mode, and synchronous unless asked otherwise", async ()
   expect(pragma("synchronous")).toBe(2);
   createSqliteStore(database, { synchronous: "normal" });
   expect(pragma("synchronous")).toBe(1);
+});
+
+test("a read ends where its characters do", async () => {
+  await expectBoundedReads(await newStore());
 });
 
 test("an index serves the end of a thread, a page of threads and a broken answer, without a sort", async () => {

@@ -64,6 +64,7 @@ export function createD1Store(database: Database): MessageStore {
 
   return {
     async listMessages(key, { last } = {}) {
+      // May ignore `maxCharacters`. It saves memory in threads with large messages.
       const newestFirst = await bodies(listing, ...names(key), last ?? -1); // in SQLite, -1 means no limit
       return newestFirst.reverse().map((body) => JSON.parse(body));
     },

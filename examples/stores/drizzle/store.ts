@@ -14,6 +14,7 @@ export type Database = PgDatabase<PgQueryResultHKT>;
 export function createDrizzleStore(database: Database): MessageStore {
   return {
     async listMessages(key, { last } = {}) {
+      // May ignore `maxCharacters`. It saves memory in threads with large messages.
       checkKey(key);
       const newestFirst = database.select({ body: messages.body }).from(messages).where(inThread(key)).orderBy(desc(messages.seq));
       const rows = await (last === undefined ? newestFirst : newestFirst.limit(last));

@@ -32,9 +32,14 @@ export function createLevelStore(database: ClassicLevel): MessageStore {
   ];
 
   return {
-    async listMessages(key, { last = -1 } = {}) {
+    async listMessages(key, { last = -1, maxCharacters = Infinity } = {}) {
       // A read is a snapshot from its start, so it sees each batch whole or not at all. -1 is no limit.
-      const newestFirst = await database.values({ ...messagesOf(threadOf(key)), reverse: true, limit: last }).all();
+      const newestFirst: string[] = [];
+      let characters = 0;
+      for await (const body of database.values({ ...messagesOf(threadOf(key)), reverse: true, limit: last })) {
+        newestFirst.push(body);
+        if ((characters += body.length) >= maxCharacters) break;
+      }
       return newestFirst.reverse().map((body) => JSON.parse(body));
     },
 

@@ -9,6 +9,7 @@ const patience = { maxWait: 30_000, timeout: 30_000 };
 export function createPrismaStore(prisma: PrismaClient): MessageStore {
   return {
     async listMessages(key, { last } = {}) {
+      // May ignore `maxCharacters`. It saves memory in threads with large messages.
       const where = checked(key);
       const rows = await prisma.chatMessage.findMany({
         where,

@@ -174,7 +174,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): ThreadStore
       const messages = find(key)?.messages ?? [];
       const end = Math.max(0, messages.length - last);
       let start = messages.length;
-      for (let read = 0; start > end && read < maxCharacters; ) read += messages[--start]!.body.length;
+      for (let read = 0; start > end && read < maxCharacters;) read += messages[--start]!.body.length;
       return messages.slice(start).map(({ body }) => readMessage(body));
     },
 

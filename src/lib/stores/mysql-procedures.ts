@@ -71,7 +71,8 @@ END`;
   const thread = `IN p_owner ${text}, IN p_thread_id ${text}`;
   const thisThread = `owner_hash = ${hash("p_owner")} AND thread_hash = ${hash("p_thread_id")}`;
   const threadKey = `(SELECT \`key\` FROM ${threads} WHERE ${thisThread})`;
-  const newest = (columns: string) => `SELECT ${columns} FROM ${messages} FORCE INDEX (PRIMARY) WHERE thread = ${threadKey} ORDER BY seq DESC`;
+  const newest = (columns: string) =>
+    `SELECT ${columns} FROM ${messages} FORCE INDEX (PRIMARY) WHERE thread = ${threadKey} ORDER BY seq DESC`;
   const threadRow = `SELECT thread_id, title, created_at, updated_at, activity, LOWER(HEX(thread_hash)) FROM ${threads}`;
   const declareThread = "  DECLARE v_thread BIGINT;\n  DECLARE v_last BIGINT;\n";
   const lockThread = `SELECT \`key\`, last_seq INTO v_thread, v_last FROM ${threads} WHERE ${thisThread} FOR UPDATE;`;

@@ -143,7 +143,13 @@ export function createMySqlStore(client: MySqlClient, options: MySqlStoreOptions
       checkText.key(key);
       const { last, maxCharacters } = checkListOptions(options);
       const limit = String(Math.min(last, Number.MAX_SAFE_INTEGER));
-      const rows = await select("listMessages", key.owner, key.threadId, limit, Number.isFinite(maxCharacters) ? String(maxCharacters) : null);
+      const rows = await select(
+        "listMessages",
+        key.owner,
+        key.threadId,
+        limit,
+        Number.isFinite(maxCharacters) ? String(maxCharacters) : null,
+      );
       return rows.reverse().map(([body]) => readMessage(body as string));
     },
 

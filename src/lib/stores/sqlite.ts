@@ -62,7 +62,7 @@ interface ThreadRow {
 const checkText = textCheck(/\p{Surrogate}/u, "half a surrogate pair");
 
 /**
- * Creates a store in a SQLite database. Pass `migrate: true`, or call `migrate()` before the first use.
+ * Creates a store in a SQLite database, version 3.43 or newer. Pass `migrate: true`, or call `migrate()` before the first use.
  *
  * The store needs its own connection: it begins and ends transactions on it, and sets `synchronous`, `foreign_keys` and `busy_timeout`
  * (to 0, because the store waits for other writers itself and blocks nothing, see `busyTimeout`). Any number of connections and

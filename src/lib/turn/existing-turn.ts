@@ -47,7 +47,10 @@ export async function loadRecentTurn(turn: Turn): Promise<ExistingTurn> {
 }
 
 /** Returns the turn as the messages show it, the messages, and whether `history.maxCharacters` has cut those before the prompt. */
-async function findTurn(turn: Turn, options?: ListMessagesOptions): Promise<{ found: ExistingTurn; messages: StoredMessage[]; isCut: boolean }> {
+async function findTurn(
+  turn: Turn,
+  options?: ListMessagesOptions,
+): Promise<{ found: ExistingTurn; messages: StoredMessage[]; isCut: boolean }> {
   const { store, history } = turn.settings;
   const messages = await store.listMessages(turn.thread, options);
   const existing = findExistingTurn(messages, turn.prompt, turn.responseId);

@@ -35,6 +35,8 @@ export interface StoreResult {
 const few = 100;
 const lanes = 16;
 const lastCount = 50;
+/** The characters that a turn reads by default. No thread here has so many. */
+const maxCharacters = 3_200_000;
 const batchSize = 1000;
 
 const threadKey = (threadId: string) => ({ owner, threadId });
@@ -108,7 +110,7 @@ async function measureOperations({ store, bare }: Subject, slices: Slices): Prom
     ),
     read: await runInTurns(
       {
-        ours: { run: () => store.listMessages(threadKey(next()), { last: lastCount }) },
+        ours: { run: () => store.listMessages(threadKey(next()), { last: lastCount, maxCharacters }) },
         bare: { run: () => bare.readLast(next(), lastCount) },
       },
       slices,
@@ -120,7 +122,7 @@ async function measureOperations({ store, bare }: Subject, slices: Slices): Prom
 async function storeCalls(store: ThreadStore): Promise<void> {
   const thread = threadKey("lane-0");
   const prompt = makePrompt();
-  await store.listMessages(thread, { last: 100 });
+  await store.listMessages(thread, { last: 100, maxCharacters });
   await store.appendMessages(thread, [prompt]);
   await store.appendMessages(thread, [makeAnswer(prompt)], { replacesAnswerTo: prompt.id });
 }
