@@ -2,7 +2,7 @@
 import type { ListMessagesOptions, StoredMessage } from "./store.ts";
 
 /** The options of a read that is bounded in messages and in characters. */
-export interface ReadWindow extends ListMessagesOptions {
+interface ReadWindow extends ListMessagesOptions {
   last: number;
   maxCharacters: number;
 }
