@@ -8,7 +8,7 @@ import {
   type PostgresCoordinator,
   type PostgresCoordinatorOptions,
 } from "../../src/postgres.ts";
-import { testCoordinator, type CoordinatorTimes } from "../../src/testkit.ts";
+import { testCoordinator, type CoordinatorSubject } from "../../src/testkit.ts";
 
 export type Connection = PostgresClient & { close(): Promise<void> };
 
@@ -60,8 +60,8 @@ export interface Access {
   usesProcessClock?: boolean;
 }
 
-/** Registers the kit, and the tests of what is particular to PostgreSQL. */
-export function testPostgresCoordinator(name: string, { open, newSchema, waits, usesProcessClock }: Access): void {
+/** Returns functions that open coordinators. */
+function opener({ open, newSchema }: Access) {
   function openOn(schema: string, options: PostgresCoordinatorOptions = {}): Opened {
     const client = open();
     return { ...createPostgresCoordinator(client, { schema, ...options }), schema, client };
@@ -73,22 +73,30 @@ export function testPostgresCoordinator(name: string, { open, newSchema, waits, 
     return coordinator;
   }
 
-  testCoordinator<Opened>(
-    name,
-    {
-      create,
-      peer: ({ schema }, times: CoordinatorTimes) => openOn(schema, times),
-      hints: false,
-      destroy: ({ client }) => client.close(),
-      ...(!waits && { advance: (ms: number, { client, schema }: Opened) => advance(client, schema, ms) }),
-      forget: ({ client, schema }) => forget(client, schema),
-      usesProcessClock,
-    },
-    { test },
-  );
+  return { openOn, create };
+}
+
+/** The subject of the kit. */
+export function coordinatorSubject(access: Access): CoordinatorSubject<Opened> {
+  const { openOn, create } = opener(access);
+  return {
+    create,
+    peer: ({ schema }, times) => openOn(schema, times),
+    hints: false,
+    destroy: ({ client }) => client.close(),
+    ...(!access.waits && { advance: (ms: number, { client, schema }: Opened) => advance(client, schema, ms) }),
+    forget: ({ client, schema }) => forget(client, schema),
+    usesProcessClock: access.usesProcessClock,
+  };
+}
+
+/** Registers the kit, and the tests of what is particular to PostgreSQL. */
+export function testPostgresCoordinator(name: string, access: Access): void {
+  const { openOn, create } = opener(access);
+  testCoordinator(name, coordinatorSubject(access), { test });
 
   test(`${name}: a missing schema is an error that names migrate()`, async () => {
-    const { client, ...coordinator } = openOn(await newSchema());
+    const { client, ...coordinator } = openOn(await access.newSchema());
     for (const call of [
       () => coordinator.enter(turn("a"), queue, reader),
       () => coordinator.check({ ...turn("a"), place: "1.1" }),
@@ -100,7 +108,7 @@ export function testPostgresCoordinator(name: string, { open, newSchema, waits, 
   });
 
   test(`${name}: migrates before the first call, once, beside the store in one schema`, async () => {
-    const { client, schema, ...coordinator } = openOn(await newSchema(), { migrate: true });
+    const { client, schema, ...coordinator } = openOn(await access.newSchema(), { migrate: true });
     const store = createPostgresStore(client, { schema, migrate: true });
     const others = [openOn(schema, { migrate: true }), openOn(schema, { migrate: true, prefix: "other_" })];
     await Promise.all([...[coordinator, ...others].map((one) => one.find(turn("a"))), store.getThread(turn("a"))]);

@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Pool, type PoolConfig } from "pg";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import type { Ticket } from "../../src/lib/core/coordinator.ts";
 import { createPostgresCoordinator, type PostgresCoordinator, type PostgresCoordinatorOptions } from "../../src/postgres.ts";
 import { describeWith, installed, remedyFor } from "../services/include.ts";
-import { enter, queue, reader, testPostgresCoordinator, turn, type Connection } from "./postgres-cases.ts";
+import { coordinatorCases } from "../../src/testkit.ts";
+import { coordinatorSubject, enter, queue, reader, testPostgresCoordinator, turn, type Connection } from "./postgres-cases.ts";
 
 type Sql = { unsafe(text: string, values?: (string | null)[]): Promise<unknown[]>; end(): Promise<void> };
 const postgres = await installed<(url: string, options: object) => Sql>("../services/node_modules/postgres/src/index.js");
@@ -133,6 +134,12 @@ describeWith(
       await second.close();
     });
 
+    // The kit as a whole runs with read committed, the default.
+    const races = coordinatorCases(coordinatorSubject({ open: () => openPool({ options }), newSchema, waits: false }), { timeout: 60_000 });
+    for (const { name, run } of level === "read committed" ? [] : races.filter(({ name }) => name.includes("between"))) {
+      test(name, { timeout: 90_000 }, () => expect(run()).resolves.toBeUndefined());
+    }
+
     test("the isolation level of the connections is the one asked for", async () => {
       const client = openPool({ options });
       expect(await client.query("SHOW transaction_isolation")).toMatchObject({ rows: [{ transaction_isolation: level }] });
@@ -144,6 +151,7 @@ describeWith(
   async function begin(): Promise<Client> {
     const client = new Client({ connectionString });
     await client.connect();
+    onTestFinished(() => client.end());
     await client.query("BEGIN");
     return client;
   }
@@ -175,7 +183,6 @@ describeWith(
     await untilWaiting(schema);
     await other.query("COMMIT");
     expect(await entering).toMatchObject({ kind: "entered", ahead: 1 });
-    await other.end();
   });
 
   test("a turn that waited for the renewal of an expired ticket ahead is not granted, and the other way around", async () => {
@@ -202,7 +209,6 @@ describeWith(
     await untilWaiting(schema);
     await other.query("COMMIT");
     expect(await late).toMatchObject({ state: "lost" });
-    await other.end();
   });
 
   test("nothing is asked of a connection that another statement was on", async () => {
@@ -236,8 +242,6 @@ describeWith(
       [schema],
     );
     expect(stats.rows).toEqual([{ updates: 10, hot: 10 }]);
-    await client.query("ROLLBACK");
-    await client.end();
   });
 
   // Whatever the planner knows of the tables must not come to matter: a connection keeps plans that were made when they were nearly empty.
@@ -278,6 +282,7 @@ describeWith(
       ];
       const client = new Client({ connectionString });
       await client.connect();
+      onTestFinished(() => client.end());
       async function countPages(call: string): Promise<number> {
         await client.query("BEGIN");
         const { rows } = await client.query<Record<string, string>>(`EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM "${schema}".${call}`);
@@ -306,7 +311,6 @@ describeWith(
       for (const call of calls) pages[call] = await countPages(call);
       // The tables have 400 to 2,000 pages.
       expect(Object.entries(pages).filter(([, count]) => !(count < 100))).toEqual([]);
-      await client.end();
     },
   );
 });
