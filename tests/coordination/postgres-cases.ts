@@ -264,6 +264,15 @@ export function testPostgresCoordinator(name: string, access: Access): void {
     await client.close();
   });
 
+  test(`${name}: nothing is added to the log of a turn that waits`, async () => {
+    const { client, ...coordinator } = await create();
+    const [first, second] = [await enter(coordinator, turn("a")), await enter(coordinator, turn("b"))];
+    expect(await coordinator.append(second, 0, "early")).toMatchObject({ state: "waiting", logLength: 0 });
+    await coordinator.end(first, 0, "");
+    expect(await coordinator.append(second, 0, "text")).toMatchObject({ state: "granted", logLength: 4 });
+    await client.close();
+  });
+
   test(`${name}: an end that is repeated was successful; another end, or that of a lost ticket, is not`, async () => {
     const coordinator = await create({ leaseMs: 1000 });
     const { client, schema } = coordinator;

@@ -62,7 +62,7 @@ $function$;`;
  * Returns `true`, `false`, or the length of the log if there would be a gap, as JSON. The same end returns `true` again, because it may
  * have been repeated after a failure. Sweeping is done here, where nobody waits any more: the answer is stored.
  */
-function end({ end, findTicket, ticketState, addText, sweep, tickets, stops }: CoordinatorNames): string {
+function end({ end, findTicket, ticketState, addText, sweep, tickets }: CoordinatorNames): string {
   return `CREATE FUNCTION ${end}(p_ticket text, p_position bigint, p_data text, p_lease bigint, p_retention bigint) RETURNS text ${byIndex} AS $function$
 DECLARE
   v_ticket ${tickets} := ${findTicket}(p_ticket::json, p_lease, p_retention);
@@ -72,7 +72,6 @@ BEGIN
     v_after := ${addText}(v_ticket, p_position, p_data, true);
     IF v_after.is_open THEN RETURN v_after.log_length; END IF;
     IF v_after.is_ended THEN
-      DELETE FROM ${stops} WHERE turn = v_after.turn;
       PERFORM ${sweep}();
       RETURN 'true';
     END IF;
