@@ -91,18 +91,19 @@ DECLARE
   v_now timestamptz;
   v_ahead boolean;
   v_live_ahead boolean;
-  v_live_behind boolean;
   v_is_unsettled boolean;
 BEGIN
   LOOP
     IF v_ticket.is_open IS NOT TRUE THEN RETURN 'lost'; END IF;
     v_now := clock_timestamp();
-    SELECT bool_or(place < v_ticket.place), bool_or(place < v_ticket.place AND expires_at > v_now),
-      bool_or(place > v_ticket.place AND expires_at > v_now)
-    INTO v_ahead, v_live_ahead, v_live_behind
-    FROM ${tickets} WHERE thread = v_ticket.thread AND is_open AND id <> v_ticket.id;
-    v_is_unsettled := CASE WHEN v_ticket.expires_at > v_now THEN v_ahead AND NOT v_live_ahead ELSE v_live_behind END;
-    IF v_is_unsettled IS NOT TRUE THEN RETURN CASE WHEN v_ahead THEN 'waiting' ELSE 'granted' END; END IF;
+    SELECT count(*) > 0, coalesce(bool_or(expires_at > v_now), false) INTO v_ahead, v_live_ahead
+    FROM ${tickets} WHERE thread = v_ticket.thread AND is_open AND place < v_ticket.place;
+    v_is_unsettled := v_ahead AND NOT v_live_ahead;
+    IF v_ticket.expires_at <= v_now THEN
+      PERFORM FROM ${tickets} WHERE thread = v_ticket.thread AND is_open AND place > v_ticket.place AND expires_at > v_now;
+      v_is_unsettled := FOUND;
+    END IF;
+    IF NOT v_is_unsettled THEN RETURN CASE WHEN v_ahead THEN 'waiting' ELSE 'granted' END; END IF;
     PERFORM ${lockThread}(v_ticket.thread);
     SELECT * INTO v_ticket FROM ${tickets} WHERE id = v_ticket.id;
   END LOOP;
