@@ -42,4 +42,4 @@ export type { ToolCallDelta, ToolContext, ToolRunner, ToolStep, ToolStepDraft } 
 export type { SharedCoordinator } from "./lib/core/turn-registry.ts";
 export { createMemoryStore } from "./lib/stores/memory.ts";
 export type { MemoryStoreOptions } from "./lib/stores/memory.ts";
-export type { DisconnectPolicy, HistoryOptions, ModelParams, TitleContext, TurnEndEvent } from "./lib/turn/settings.ts";
+export type { DisconnectPolicy, GracePeriod, HistoryOptions, ModelParams, TitleContext, TurnEndEvent } from "./lib/turn/settings.ts";

@@ -30,7 +30,7 @@ export async function enter(coordinator: PostgresCoordinator, request: TicketReq
 }
 
 /** Makes this much time pass for everything in the schema, by moving its times back. */
-export async function advance(client: PostgresClient, schema: string, ms: number): Promise<void> {
+async function advance(client: PostgresClient, schema: string, ms: number): Promise<void> {
   for (const [table, columns] of Object.entries({
     tickets: ["expires_at", "left_at", "sweep_at"],
     followers: ["expires_at"],
@@ -42,7 +42,7 @@ export async function advance(client: PostgresClient, schema: string, ms: number
 }
 
 /** Empties all tables, as a crash does. */
-export async function forget(client: PostgresClient, schema: string): Promise<void> {
+async function forget(client: PostgresClient, schema: string): Promise<void> {
   await client.query(`TRUNCATE ${tables.map((table) => `"${schema}".chat_${table}`).join(", ")}`);
 }
 

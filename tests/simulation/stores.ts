@@ -29,7 +29,7 @@ export async function openPglite(): Promise<OpenStore> {
 }
 
 /** Opens one connection instead of a pool, because a pool sets timers, and only the schedule advances the clock. */
-export async function openPostgres(): Promise<OpenStore> {
+async function openPostgres(): Promise<OpenStore> {
   const client = new Client({ connectionString: DATABASE_URL ?? "" });
   await client.connect();
   const schema = `simulation_${randomUUID().slice(0, 8)}`;
@@ -43,7 +43,7 @@ export async function openPostgres(): Promise<OpenStore> {
   return { store, close };
 }
 
-export async function openMySql(): Promise<OpenStore> {
+async function openMySql(): Promise<OpenStore> {
   const { url, drop } = await createMysqlDatabase();
   const connection = await createConnection(url);
   const store = createMySqlStore(connection);
@@ -55,7 +55,7 @@ export async function openMySql(): Promise<OpenStore> {
   return { store, close };
 }
 
-export async function openRedis(): Promise<OpenStore> {
+async function openRedis(): Promise<OpenStore> {
   const client = createClient({ url: REDIS_URL ?? "" });
   await client.connect();
   const store = createRedisStore(client, { prefix: `simulation-${randomUUID()}:` });

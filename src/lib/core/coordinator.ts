@@ -74,16 +74,34 @@ export interface TicketStatus {
   logLength: number;
 }
 
+/** The turn waits or runs already. The caller follows it. */
+export interface JoinedEntrance {
+  /** Identifies it. */
+  kind: "joined";
+  /** The attempt that waits or runs. */
+  attempt: string;
+}
+
+/** The turn has a place in the queue. */
+export interface EnteredEntrance {
+  /** Identifies it. */
+  kind: "entered";
+  /** Its place. */
+  ticket: Ticket;
+  /** How many live turns were before it. */
+  ahead: number;
+  /** How its ticket stands. */
+  status: TicketStatus;
+}
+
+/** The turn did not enter. */
+export interface RefusedEntrance {
+  /** `conflict`: a turn with this response id answers another prompt. `busy`: the policy does not let the turn wait. */
+  kind: "conflict" | "busy";
+}
+
 /** The result of {@link Coordinator.enter}. */
-export type CoordinatorEntrance =
-  /** The turn waits or runs already, as this attempt. The caller follows it. */
-  | { kind: "joined"; attempt: string }
-  /** A turn with this response id answers another prompt. */
-  | { kind: "conflict" }
-  /** The policy does not let the turn wait. */
-  | { kind: "busy" }
-  /** It has a place. `ahead` counts the live turns before it. */
-  | { kind: "entered"; ticket: Ticket; ahead: number; status: TicketStatus };
+export type CoordinatorEntrance = JoinedEntrance | EnteredEntrance | RefusedEntrance;
 
 /** A piece of a turn's log. */
 export interface LogSlice {
@@ -103,15 +121,31 @@ export interface LogSlice {
 /** The most characters that one {@link Coordinator.read} returns. */
 export const maxSliceLength: number = 256 * 1024;
 
+/** The queue, a stop or the followers of the thread changed. */
+export interface ThreadHint {
+  /** Identifies it. */
+  type: "thread";
+}
+
+/** The log of an attempt has grown, or has ended. */
+export interface LogHint {
+  /** Identifies it. */
+  type: "log";
+  /** Whose log it is. */
+  attempt: string;
+  /** Where the piece begins. */
+  position: number;
+  /** The piece; `""` if it must be read. */
+  data: string;
+  /** Whether the log has its end. */
+  isEnded: boolean;
+}
+
 /**
  * A hint that something changed. Hints may be lost, late, doubled and out of order: they only make a reader look sooner. A hint comes no
  * sooner than its change can be read. Hints of a log may be left out while nobody follows it.
  */
-export type CoordinatorHint =
-  /** The queue, a stop or the followers of the thread changed. */
-  | { type: "thread" }
-  /** The log of an attempt has grown by this piece at this position, or has ended. */
-  | { type: "log"; attempt: string; position: number; data: string; isEnded: boolean };
+export type CoordinatorHint = ThreadHint | LogHint;
 
 /** How often a coordinator is called, and for how long it keeps what. Times are in milliseconds. */
 export interface CoordinatorSettings {

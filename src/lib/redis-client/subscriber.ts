@@ -1,17 +1,14 @@
 /** Receives published messages through a second client of the app. */
 import { throwUsageError } from "../core/usage-error.ts";
 
-/** Called with each message of a channel. */
-type MessageListener = (message: string) => void;
-
 /** The methods of node-redis that a subscriber needs: `client.duplicate()`, connected. A cluster has them, too. */
 export interface NodeRedisSubscriber {
   /** Calls a listener for the messages of a channel. */
-  subscribe(channel: string, listener: MessageListener): Promise<unknown>;
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
   /** Ends it. */
   unsubscribe(channel: string, listener: (message: unknown) => void): Promise<unknown>;
   /** Calls a listener for the messages of a sharded channel. */
-  sSubscribe(channel: string, listener: MessageListener): Promise<unknown>;
+  sSubscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
   /** Ends it. */
   sUnsubscribe(channel: string, listener: (message: unknown) => void): Promise<unknown>;
 }
@@ -33,7 +30,7 @@ export interface IoredisSubscriber {
 /** Any other client. */
 export interface RedisChannelSubscriber {
   /** Calls a listener for the messages of a channel, also after a reconnect. Resolves once subscribed, to a function that ends it. */
-  subscribe(channel: string, listener: MessageListener): Promise<() => unknown>;
+  subscribe(channel: string, listener: (message: string) => void): Promise<() => unknown>;
 }
 
 /** The clients that can receive published messages. Each has a connection of its own: Redis accepts no other commands on it. */
@@ -88,7 +85,7 @@ function listenersOf(client: IoredisSubscriber): Map<string, Set<MessageListener
 function subscribeIoredis(client: IoredisSubscriber, isSharded: boolean): SubscribeChannel {
   const channels = listenersOf(client);
 
-  async function remove(channel: string, listener: MessageListener): Promise<void> {
+  async function remove(channel: string, listener: (message: string) => void): Promise<void> {
     const listeners = channels.get(channel);
     listeners?.delete(listener);
     if (listeners?.size !== 0) return;

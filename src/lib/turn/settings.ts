@@ -13,8 +13,14 @@ import type { ToolRunner } from "../core/tool-runner.ts";
 /** A value, or a function that returns it for each turn. */
 export type PerTurn<T> = T | ((context: TurnContext) => T | Promise<T>);
 
+/** Time for a reader to come back. */
+export interface GracePeriod {
+  /** Milliseconds, a whole number. */
+  graceMs: number;
+}
+
 /** What happens to a turn when its last reader, on any instance, has disconnected. */
-export type DisconnectPolicy = "stop" | "continue" | { graceMs: number };
+export type DisconnectPolicy = "stop" | "continue" | GracePeriod;
 
 /** How much of a thread goes to the model. */
 export interface HistoryOptions {

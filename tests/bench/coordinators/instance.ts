@@ -3,7 +3,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import OpenAI from "openai";
 import { Pool } from "pg";
-import { createResumableStreamContext } from "../../services/node_modules/resumable-stream/dist/ioredis.js";
 import { type ChatHandler, createChatHandler, createMemoryStore, type SharedCoordinator } from "../../../src/index.ts";
 import { createPostgresCoordinator } from "../../../src/postgres.ts";
 import { createRedisCoordinator } from "../../../src/redis.ts";
@@ -93,9 +92,22 @@ const chat: ChatHandler = createChatHandler({
   limits: { answerCharacters: 10_000_000 },
 });
 
+/** The used part of resumable-stream, which is installed with `npm install --prefix tests/services`. */
+interface ResumableStream {
+  createResumableStreamContext(options: { waitUntil: null; publisher: Redis; subscriber: Redis }): {
+    createNewResumableStream(id: string, makeStream: () => ReadableStream<string>): Promise<ReadableStream<string> | null>;
+    resumeExistingStream(id: string): Promise<ReadableStream<string> | null | undefined>;
+  };
+}
+
+const resumableStream = new URL("../../services/node_modules/resumable-stream/dist/ioredis.js", import.meta.url).href;
 const context =
   kind === "resumable-stream"
-    ? createResumableStreamContext({ waitUntil: null, publisher: new Redis(url), subscriber: new Redis(url) })
+    ? ((await import(resumableStream)) as ResumableStream).createResumableStreamContext({
+        waitUntil: null,
+        publisher: new Redis(url),
+        subscriber: new Redis(url),
+      })
     : undefined;
 
 const bodyOf = (id: string): string =>
