@@ -69,12 +69,14 @@ function subscribeNodeRedis(client: NodeRedisSubscriber, isSharded: boolean): Su
 }
 
 /** The listeners on each client of ioredis. Coordinators that share a client share its subscriptions. */
-const ioredisListeners = new WeakMap<IoredisSubscriber, Map<string, Set<MessageListener>>>();
+type Listener = (message: string) => void;
 
-function listenersOf(client: IoredisSubscriber): Map<string, Set<MessageListener>> {
+const ioredisListeners = new WeakMap<IoredisSubscriber, Map<string, Set<Listener>>>();
+
+function listenersOf(client: IoredisSubscriber): Map<string, Set<Listener>> {
   const existing = ioredisListeners.get(client);
   if (existing) return existing;
-  const created = new Map<string, Set<MessageListener>>();
+  const created = new Map<string, Set<Listener>>();
   ioredisListeners.set(client, created);
   for (const event of ["message", "smessage"] as const) {
     client.on(event, (channel, message) => created.get(channel)?.forEach((listener) => listener(message)));
