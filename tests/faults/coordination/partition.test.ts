@@ -144,7 +144,6 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
     const call = await stage.called(prompt);
     await call.disconnected;
     expect(await asked.received).toMatchObject({ failed: true });
-    // A stop on the instance that runs the turn needs no coordinator.
     expect((await stage.stored(prompt))[0]).toBe(`user p1 complete "${prompt}"`);
   });
 
