@@ -1,9 +1,8 @@
 /** SIGSTOP of an instance for longer than its lease, and a commit that the network holds back for as long. */
 import { setTimeout as delay } from "node:timers/promises";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { chatBody } from "../../support/chat.ts";
 import { answerAfter, createGate, echoOf } from "../../support/model-scripts.ts";
-import { openLink } from "./link.ts";
 import { echoAfter, expectErrorOrWhole, leaseMs, openStage, orEnd, wholeEcho } from "./setup.ts";
 
 describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
@@ -63,8 +62,7 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
     const prompt = "late commit";
     const [one, other] = stage.healthy;
     const { kind, url } = stage.backend.connections.store;
-    const link = await openLink(url);
-    onTestFinished(() => link.close());
+    const link = await stage.openLink(url);
     const gate = createGate();
     const late = "A late answer.";
     stage.script(prompt, answerAfter([Promise.resolve(), "A late "], [gate.opened, "answer."]));

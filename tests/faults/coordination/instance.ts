@@ -28,6 +28,9 @@ export type InstanceEvent =
 
 const config = JSON.parse(process.argv[2]!) as InstanceConfig;
 
+// A test run that ends early, in whatever way, leaves no instance behind.
+process.stdin.on("end", () => process.exit()).resume();
+
 // Synchronous: what was printed before SIGKILL is read.
 const print = (event: InstanceEvent): unknown => writeSync(1, `${JSON.stringify(event)}\n`);
 

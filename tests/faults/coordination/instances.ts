@@ -45,10 +45,6 @@ export interface Instance {
   thaw(): void;
 }
 
-/** A test run that ends early leaves no process behind. */
-const children = new Set<ChildProcess>();
-process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
-
 /** Requests that take longer than this hang. */
 const hangs = 45_000;
 
@@ -61,11 +57,9 @@ export async function startInstance(config: InstanceConfig): Promise<Instance> {
   let output = "";
 
   async function start(): Promise<void> {
-    const started = spawn(process.execPath, [program, JSON.stringify({ ...config, port })], { stdio: ["ignore", "pipe", "pipe"] });
+    const started = spawn(process.execPath, [program, JSON.stringify({ ...config, port })], { stdio: "pipe" });
     child = started;
-    children.add(started);
     started.once("exit", () => {
-      children.delete(started);
       for (const wake of notify.splice(0)) wake();
     });
     started.stderr.setEncoding("utf8").on("data", (text: string) => (output += text));

@@ -1,11 +1,10 @@
 /** SIGKILL of the instance that has a turn, at each of its steps. */
 import { setTimeout as delay } from "node:timers/promises";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { chatBody } from "../../support/chat.ts";
 import { answerThenStall, callTools, createGate, echoOf, echoPrompt, neverAnswer } from "../../support/model-scripts.ts";
 import type { Script } from "../../support/model-server.ts";
 import type { Asked, Instance } from "./instances.ts";
-import { openLink } from "./link.ts";
 import { expectErrorOrWhole, leaseMs, openStage, orEnd, since, type Stage, untilStored, wholeEcho, type ConfigChange } from "./setup.ts";
 
 /** A step of a turn, and how to bring a turn to it. */
@@ -115,10 +114,8 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s, kill -9 of an instance
     const threadId = "committed";
     const prompt = "committed";
     const [one, other] = stage.healthy;
-    const link = await openLink(stage.backend.connections.coordinator.url);
-    onTestFinished(() => link.close());
-    const { kind } = stage.backend.connections.coordinator;
-    const victim = await stage.start({ coordinator: { kind, url: link.url } });
+    const link = await stage.openLink(stage.backend.connections.coordinator.url);
+    const victim = await stage.start({ coordinator: { url: link.url } });
     const gate = createGate();
     stage.script(prompt, async (call) => {
       call.head();

@@ -1,9 +1,9 @@
 /** A network that is cut, or that is silent, between one instance and the coordinator. */
 import { setTimeout as delay } from "node:timers/promises";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { chatBody } from "../../support/chat.ts";
 import { createGate, echoOf } from "../../support/model-scripts.ts";
-import { type Link, openLink } from "./link.ts";
+import type { Link } from "./link.ts";
 import {
   askUntilWhole,
   echoAfter,
@@ -17,13 +17,11 @@ import {
 } from "./setup.ts";
 
 /** Starts an instance whose connections to the coordinator can fail. */
-async function startBehindLink(stage: Stage, change: ConfigChange = {}) {
-  const { coordinator } = stage.backend.connections;
-  const link = await openLink(coordinator.url);
-  onTestFinished(() => link.close());
-  const { kind, subscriberUrl } = coordinator;
-  const behind = { kind, url: link.url, ...(subscriberUrl !== undefined && { subscriberUrl: link.url }) };
-  return { link, victim: await stage.start({ coordinator: behind, ...change }) };
+async function startBehindLink(stage: Stage, { coordinator: options, ...change }: ConfigChange = {}) {
+  const { url, subscriberUrl } = stage.backend.connections.coordinator;
+  const link = await stage.openLink(url);
+  const behind = { url: link.url, ...(subscriberUrl !== undefined && { subscriberUrl: link.url }) };
+  return { link, victim: await stage.start({ ...change, coordinator: { ...options, ...behind } }) };
 }
 
 const failures: { name: string; start(link: Link): void; end(link: Link): void }[] = [
@@ -171,9 +169,8 @@ describe("over Redis, when only the subscriber's connection is", () => {
     const threadId = prompt;
     const [one] = stage.healthy;
     const { coordinator } = stage.backend.connections;
-    const link = await openLink(coordinator.url);
-    onTestFinished(() => link.close());
-    const victim = await stage.start({ coordinator: { ...coordinator, subscriberUrl: link.url } });
+    const link = await stage.openLink(coordinator.url);
+    const victim = await stage.start({ coordinator: { subscriberUrl: link.url } });
     const gate = createGate();
     stage.script(prompt, echoAfter(gate.opened));
     // Subscribed by now.

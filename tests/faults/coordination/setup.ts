@@ -5,6 +5,7 @@ import { answerAfter, echoOf, echoPrompt, lastPrompt } from "../../support/model
 import { type ModelCall, type ModelServer, type Script, startModelServer } from "../../support/model-server.ts";
 import { type Backend, type BackendName, openBackend } from "./backends.ts";
 import type { InstanceConfig } from "./instance.ts";
+import { type Link, openLink } from "./link.ts";
 import { type Asked, type Instance, type Received, startInstance } from "./instances.ts";
 
 /** Short, so that the tests are quick, and long enough for a busy machine to renew it. */
@@ -21,6 +22,8 @@ export interface Stage {
   readonly healthy: [Instance, Instance];
   /** Starts an instance that the test may break. It is killed in the end. */
   start(change?: ConfigChange): Promise<Instance>;
+  /** Opens a link to a database. It is closed in the end. */
+  openLink(url: string): Promise<Link>;
   /** Uses a script for the first call with this prompt. Later calls, and other prompts, are answered with {@link echoOf}. */
   script(prompt: string, script: Script): void;
   /** The calls with this prompt. */
@@ -39,6 +42,7 @@ export interface Stage {
 export function openStage(name: BackendName, settings?: string[], common: ConfigChange = {}, fallback = echoPrompt): Stage {
   const scripts = new Map<string, Script>();
   const instances: Instance[] = [];
+  const links: Link[] = [];
   const stage = {
     async start(change: ConfigChange = {}) {
       const { coordinator, store } = stage.backend.connections;
@@ -56,6 +60,11 @@ export function openStage(name: BackendName, settings?: string[], common: Config
       const instance = await startInstance(config);
       instances.push(instance);
       return instance;
+    },
+    async openLink(url: string) {
+      const link = await openLink(url);
+      links.push(link);
+      return link;
     },
     script: (prompt: string, script: Script) => void scripts.set(prompt, script),
     callsOf: (prompt: string) => stage.model.calls.filter(({ body }) => lastPrompt(body) === prompt),
@@ -81,6 +90,7 @@ export function openStage(name: BackendName, settings?: string[], common: Config
   }, 120_000);
   afterAll(async () => {
     await Promise.all(instances.map((instance) => instance.kill()));
+    for (const link of links) link.close();
     await stage.model?.close();
     await stage.backend?.stop();
   }, 120_000);
