@@ -4,7 +4,7 @@ import { chatBody } from "../../support/chat.ts";
 import { createGate } from "../../support/model-scripts.ts";
 import { echoAfter, openStage, wholeEcho } from "./setup.ts";
 
-const rounds = 40;
+const rounds = 20;
 
 function percentiles(name: string, milliseconds: number[]): void {
   const sorted = milliseconds.toSorted((a, b) => a - b);
