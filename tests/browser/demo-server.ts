@@ -61,9 +61,10 @@ export function npmStart(env: Record<string, string>): Promise<Running> {
   });
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+/** Ends a demo, with all its processes. */
+export async function stop(child: ChildProcess, signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
-  process.kill(-child.pid, "SIGTERM");
+  process.kill(-child.pid, signal);
   await exited;
 }
