@@ -22,6 +22,8 @@ const page = readFileSync(new URL("index.html", import.meta.url), "utf8");
 const app = new Hono();
 app.get("/", (context) => context.html(page));
 app.post("/api/chat", (context) => chat(context.req.raw));
+app.get("/api/chat", (context) => chat.resume(context.req.raw));
+app.post("/api/chat/stop", (context) => chat.stop(context.req.raw));
 
 // Without `authorize`, everyone shares the threads. So listen only on this machine.
 serve({ fetch: app.fetch, hostname: "127.0.0.1", port: Number(PORT) }, ({ port }) => {

@@ -7,7 +7,7 @@ import { startModelServer } from "../support/model-server.ts";
 import { startBalancer } from "./balancer.ts";
 import { launchBrowser, openChat, openTab } from "./browser.ts";
 import { type Database, openPostgres, openRedis } from "./databases.ts";
-import { npmStart, stop } from "./demo-server.ts";
+import { npmStart, startBuilt, stop } from "./demo-server.ts";
 import { createStory, tellAll } from "./story.ts";
 
 const { DATABASE_URL = "", REDIS_URL = "" } = process.env;
@@ -39,7 +39,7 @@ for (const { name, variable, url, open } of databases) {
       const model = await startModelServer(answerWith("unused"));
       onTestFinished(model.close);
       const env = { ...database.env, PORT: "0", THESYS_API_KEY: "sk-test", THESYS_BASE_URL: model.baseURL };
-      const [writer, other] = [await npmStart(env), await npmStart(env)];
+      const [writer, other] = [await npmStart(env), await startBuilt(env)];
       onTestFinished(async () => void (await Promise.all([stop(writer.process), stop(other.process)])));
       const balancer = await startBalancer(writer.url);
       onTestFinished(balancer.close);

@@ -14,6 +14,9 @@ const routes: Record<string, string[]> = {
   sveltekit: ["/api/chat"],
 };
 
+/** The examples that mount `resume` and `stop`. */
+const resumable = ["hono", "remix"];
+
 describe.each(Object.keys(routes))("examples/%s", (name) => {
   let example: Example;
   let model: ModelServer;
@@ -36,7 +39,7 @@ describe.each(Object.keys(routes))("examples/%s", (name) => {
   });
 
   describe.each(routes[name]!)("%s", (path) => {
-    testChatRoute(() => ({ url: running.url + path, model }));
+    testChatRoute(() => ({ url: running.url + path, model }), { resumes: resumable.includes(name) });
 
     test("refuses anything but a POST", async () => {
       expect((await fetch(running.url + path)).status).toBeGreaterThanOrEqual(400);

@@ -28,8 +28,12 @@ const soon = 5_000;
 /** Characters of one to four bytes, more than one network write can hold. */
 const longAnswer = "aä€😀".repeat(20_000);
 
-/** Registers the tests of a route. `route` is called when they run. */
-export function testChatRoute(route: () => ChatRoute): void {
+/**
+ * Registers the tests of a route. `route` is called when they run.
+ *
+ * @param resumes - Whether `resume` is mounted for GET, and `stop` below it.
+ */
+export function testChatRoute(route: () => ChatRoute, { resumes = false } = {}): void {
   const send = (content: unknown, ids: object = {}, signal: AbortSignal | null = null): Promise<Response> => {
     const turn = { prompt: { id: randomUUID(), role: "user", content }, threadId: randomUUID(), responseId: randomUUID(), ...ids };
     const headers = { "Content-Type": "application/json", "Accept-Encoding": "gzip, br, deflate" };
@@ -144,6 +148,24 @@ export function testChatRoute(route: () => ChatRoute): void {
       status: 502,
       body: { error: { code: "model_failed" } },
     });
+  });
+
+  test.skipIf(!resumes)("a second request follows a running answer, and a third one stops it for both", async () => {
+    const { model, url } = route();
+    model.next(answerThenStall("Once upon a time"));
+    const number = model.calls.length;
+    const ids = { threadId: randomUUID(), responseId: randomUUID() };
+    const texts = (response: Response) => response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    const first = await texts(await send("A story", ids));
+    expect((await first.read()).value).toBe("Once upon a time");
+    const second = await texts(await fetch(`${url}?${new URLSearchParams(ids)}`));
+    expect((await second.read()).value).toBe("Once upon a time");
+    const call = await model.call(number);
+    const headers = { "Content-Type": "application/json" };
+    expect((await fetch(`${url}/stop`, { method: "POST", headers, body: JSON.stringify(ids) })).status).toBe(204);
+    await call.disconnected;
+    for (const reader of [first, second]) await expect(reader.read()).rejects.toThrow("terminated");
+    expect((await fetch(`${url}?${new URLSearchParams(ids)}`)).status).toBe(204);
   });
 
   test("100 answers stream at once", async () => {

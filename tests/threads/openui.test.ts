@@ -50,6 +50,12 @@ describeOpenUI.each(variants)("restStorage, %s", (via) => {
     for (const { createdAt } of met) expect(Math.abs(new Date(createdAt).getTime() - Date.now())).toBeLessThan(60_000);
   });
 
+  test("loads partial answers", async () => {
+    const { storage, backingStore } = await started();
+    await backingStore.appendMessages(ada("t"), [prompt(1), answer(1, "Half an ans", { status: "stopped" })]);
+    expect(await storage.getMessages("t")).toMatchObject([{ id: "p1" }, { id: "r1", role: "assistant", content: "Half an ans" }]);
+  });
+
   test("creates, loads, renames and deletes a thread", async () => {
     const { storage, backingStore } = await started();
     const first = { id: crypto.randomUUID(), role: "user" as const, content: "Hello" };

@@ -1,3 +1,7 @@
 import { index, route, type RouteConfig } from "@react-router/dev/routes";
 
-export default [index("routes/home.tsx"), route("api/chat", "routes/api.chat.ts")] satisfies RouteConfig;
+export default [
+  index("routes/home.tsx"),
+  route("api/chat", "routes/api.chat.ts"),
+  route("api/chat/stop", "routes/api.chat.stop.ts"),
+] satisfies RouteConfig;

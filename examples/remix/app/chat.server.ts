@@ -1,0 +1,15 @@
+import { DatabaseSync } from "node:sqlite";
+import { createChatHandler } from "chat-handler";
+import { createDemoModel } from "chat-handler/demo-model";
+import { createSqliteStore } from "chat-handler/sqlite";
+import OpenAI from "openai";
+
+const { THESYS_API_KEY, THESYS_BASE_URL = "https://api.thesys.dev/v1/embed/" } = process.env;
+
+export const chat = createChatHandler({
+  client: THESYS_API_KEY
+    ? new OpenAI({ apiKey: THESYS_API_KEY, baseURL: THESYS_BASE_URL })
+    : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel({ format: "text" }) }),
+  model: "c1/anthropic/claude-sonnet-4/v-20251230",
+  store: createSqliteStore(new DatabaseSync("chat.sqlite"), { migrate: true }),
+});
