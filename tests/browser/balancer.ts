@@ -1,7 +1,6 @@
 /** A load balancer in front of demos: it passes each request to the one that the test chooses. */
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
-import { pipeline } from "node:stream";
 
 /** A running balancer. */
 export interface Balancer {
@@ -26,10 +25,12 @@ export async function startBalancer(target: string): Promise<Balancer> {
     });
     passed.on("response", (response) => {
       outgoing.writeHead(response.statusCode ?? 502, response.headers);
-      pipeline(response, outgoing, () => passed.destroy());
+      // Breaks the one if the other breaks.
+      response.on("error", () => outgoing.destroy()).pipe(outgoing);
     });
     passed.on("error", () => (outgoing.headersSent ? outgoing.destroy() : outgoing.writeHead(502).end("Bad gateway")));
-    pipeline(incoming, passed, () => {});
+    outgoing.on("close", () => passed.destroy());
+    incoming.pipe(passed);
   });
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);

@@ -1,6 +1,7 @@
 /** The demo as people start it. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { promisify } from "node:util";
 import type { StoredMessage } from "../../src/index.ts";
 import type { Database } from "./databases.ts";
 
@@ -43,7 +44,12 @@ interface Running {
   url: string;
 }
 
-/** Starts one more demo from the build of an earlier `npmStart`. */
+/** Builds the package, for `startBuilt`. */
+export async function build(): Promise<void> {
+  await promisify(execFile)("npm", ["run", "--silent", "build:js"]);
+}
+
+/** Starts a demo without building the package. */
 export const startBuilt = (env: Record<string, string>): Promise<Running> => run("node", ["examples/c1-chat/server.ts"], env);
 
 /** Runs `npm start` until it says where it listens. Rejects with all it said if it ends before. */

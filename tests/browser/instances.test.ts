@@ -1,13 +1,13 @@
 /** Two demos behind one page, over Redis and over PostgreSQL. The one that writes the answer is killed. */
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { describeWith, remedyFor, type Variable } from "../services/include.ts";
 import { answerWith } from "../support/model-scripts.ts";
 import { startModelServer } from "../support/model-server.ts";
 import { startBalancer } from "./balancer.ts";
 import { launchBrowser, openChat, openTab } from "./browser.ts";
 import { type Database, openPostgres, openRedis } from "./databases.ts";
-import { npmStart, startBuilt, stop } from "./demo-server.ts";
+import { build, startBuilt, stop } from "./demo-server.ts";
 import { createStory, tellAll } from "./story.ts";
 
 const { DATABASE_URL = "", REDIS_URL = "" } = process.env;
@@ -20,6 +20,7 @@ const databases: { name: string; variable: Variable; url: string; open: (url: st
 let browser: Browser;
 
 beforeAll(async () => {
+  await build();
   browser = await launchBrowser();
 });
 
@@ -28,18 +29,14 @@ afterAll(() => browser?.close());
 for (const { name, variable, url, open } of databases) {
   const remedy = remedyFor(variable, "npm run test:browser");
   const title = `two servers over ${name}`;
-  describeWith(
-    title,
-    url !== "",
-    remedy,
-  )(`${title}${url ? "" : ` (${remedy})`}`, () => {
-    it("show one answer, survive that its server is killed, and make it whole", async () => {
+  describeWith(title, url !== "", remedy)(`${title}${url ? "" : ` (${remedy})`}`, { concurrent: true }, () => {
+    it("show one answer, survive that its server is killed, and make it whole", async ({ onTestFinished }) => {
       const database = await open(url);
       onTestFinished(database.close);
       const model = await startModelServer(answerWith("unused"));
       onTestFinished(model.close);
       const env = { ...database.env, PORT: "0", THESYS_API_KEY: "sk-test", THESYS_BASE_URL: model.baseURL };
-      const [writer, other] = [await npmStart(env), await startBuilt(env)];
+      const [writer, other] = [await startBuilt(env), await startBuilt(env)];
       onTestFinished(async () => void (await Promise.all([stop(writer.process), stop(other.process)])));
       const balancer = await startBalancer(writer.url);
       onTestFinished(balancer.close);
