@@ -156,9 +156,9 @@ export function testChatRoute(route: () => ChatRoute, { resumes = false } = {}):
     const number = model.calls.length;
     const ids = { threadId: randomUUID(), responseId: randomUUID() };
     const texts = (response: Response) => response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    const first = await texts(await send("A story", ids));
+    const first = texts(await send("A story", ids));
     expect((await first.read()).value).toBe("Once upon a time");
-    const second = await texts(await fetch(`${url}?${new URLSearchParams(ids)}`));
+    const second = texts(await fetch(`${url}?${new URLSearchParams(ids)}`));
     expect((await second.read()).value).toBe("Once upon a time");
     const call = await model.call(number);
     const headers = { "Content-Type": "application/json" };
