@@ -30,8 +30,7 @@ class TestTurn implements LocalTurn {
   }
 }
 
-function startRegistries(change: (coordinator: Coordinator) => Coordinator = (same) => same) {
-  const data = noCoordinatorData();
+function startRegistries(change: (coordinator: Coordinator) => Coordinator = (same) => same, data = noCoordinatorData()) {
   const start = () => {
     const { registry } = shareTurns(change(createSimpleCoordinator(data)));
     return {
@@ -77,6 +76,50 @@ it("the end of a log carries everything that was not copied before", async () =>
   await log?.ended;
   expect(log?.end).toEqual({ type: "end", status: "complete" });
   expect(log?.textFrom(0).length).toBe(text.length);
+});
+
+it("a status from before an append does not take its text back", async () => {
+  const [appended, answered] = [createGate(), createGate()];
+  let checks = 0;
+  const [one, other] = startRegistries((coordinator) => ({
+    ...coordinator,
+    async append(...args) {
+      await appended.opened;
+      return coordinator.append(...args);
+    },
+    async check(...args) {
+      const status = await coordinator.check(...args);
+      checks++;
+      await answered.opened;
+      return status;
+    },
+  }));
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  turn.log.append({ type: "text", text: "One " });
+  await vi.waitFor(() => expect(checks).toBe(1));
+  appended.open();
+  await vi.waitFor(async () => expect((await other.registry.follow(key))?.length).toBe(4));
+  turn.log.append({ type: "text", text: "two." });
+  answered.open();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await turn.end();
+  const log = await other.registry.follow(key, turn.log.attempt);
+  await log?.ended;
+  expect(log?.textFrom(0)).toBe("One two.");
+});
+
+it("a log that is damaged breaks its followers, and nothing else", async () => {
+  const data = noCoordinatorData();
+  const [one, other] = startRegistries(undefined, data);
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  const log = await other.registry.follow(key);
+  const [kept] = [...data.threads.values()][0]!.logs.get("r1")!;
+  kept!.text = "}{\n";
+  await log?.ended;
+  expect(log?.end?.error?.code).toBe("lease_lost");
+  await turn.end();
 });
 
 it.each([false, true])("nobody joins a turn of the same instance while it is closed (followed: %s)", async (isFollowed) => {

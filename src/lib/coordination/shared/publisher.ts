@@ -50,7 +50,7 @@ export class LogPublisher implements EventLogReader {
   #sending: Promise<void> | undefined;
   #isAppending = false;
   #lastSentAt = -Infinity;
-  /** Counts the appends. A status from before the last one says nothing of the length. */
+  /** Counts the beginnings and ends of appends. A status from before the last one says nothing of the length. */
   #version = 0;
   readonly #log: EventLog;
   readonly #owner: PublisherOwner;
@@ -126,8 +126,7 @@ export class LogPublisher implements EventLogReader {
   async #send(pending: Pending): Promise<void> {
     this.#pending = pending;
     this.#lastSentAt = performance.now();
-    this.#version++;
-    this.#isAppending = true;
+    this.#setAppending(true);
     try {
       const status = await this.#call(() => this.#coordinator.append(this.#owner.ticket, this.#length, pending.data));
       this.#owner.receive(status);
@@ -136,13 +135,18 @@ export class LogPublisher implements EventLogReader {
       this.#length += pending.data.length;
       this.position = pending.position;
       this.#marks = [...this.#marks.slice(-maxMarks), { length: this.#length, position: this.position }];
-      this.#isAppending = false;
+      this.#setAppending(false);
     } catch (error) {
-      this.#isAppending = false;
+      this.#setAppending(false);
       this.#owner.fail(error);
       this.#lastSentAt += retryDelay;
       await this.#synchronize();
     }
+  }
+
+  #setAppending(isAppending: boolean): void {
+    this.#isAppending = isAppending;
+    this.#version++;
   }
 
   /** After a failure: the database may have lost a part of the copy, or received what seemed lost. */

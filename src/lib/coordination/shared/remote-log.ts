@@ -114,10 +114,20 @@ export class RemoteLog implements EventLogOwner {
 
   #append(data: string): void {
     this.#position += data.length;
-    for (const event of this.#decoder.push(data)) {
+    for (const event of this.#decode(data)) {
       const rest = this.#skipRepeated(event);
       if (rest && !this.#hasLeft) this.log.append(rest);
       if (event.type === "end") this.#leave();
+    }
+  }
+
+  #decode(data: string): TurnEvent[] {
+    try {
+      return this.#decoder.push(data);
+    } catch {
+      // Damaged: nothing behind it can be read.
+      this.#fail();
+      return [];
     }
   }
 
