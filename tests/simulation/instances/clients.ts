@@ -88,6 +88,9 @@ export function send(asked: Asked, isReading: boolean, instance: Instance, ledge
     const [attempt, offset] = (headers.get("X-Chat-Handler-Offset") ?? "").split("_");
     request.attempt = attempt;
     request.offset = Number(offset);
+    const isThere = asked.cursor === undefined || asked.cursor === `${attempt}_${request.offset}`;
+    if (!isThere)
+      schedule.break("a resume continues at its cursor", `request ${number} asked for ${asked.cursor}, not ${attempt}_${offset}`);
     request.responseId = decodeURIComponent(headers.get("X-Chat-Handler-Response-Id") ?? "");
     body = response.body?.getReader();
     offerRead();

@@ -12,7 +12,7 @@ export const pace = { leaseMs: 3000, retentionMs: 60_000, followMs: 3000, ticket
 /** How long the handler waits for one call of the coordinator. */
 export const callTimeout = pace.leaseMs / 4;
 /** The handler's timeouts. */
-export const timeouts = { store: 1000, firstChunk: 3000, idle: 2000, queue: 20_000, turn: 30_000, read: 5000 };
+export const timeouts = { store: 1000, firstChunk: 8000, idle: 8000, queue: 20_000, turn: 30_000, read: 5000 };
 /** The handler's `limits.steps`. */
 export const steps = 3;
 
@@ -45,6 +45,8 @@ export interface Entry {
   renewedAt: number;
   /** When the last call for it failed, or was sent and not answered, by the clock of its instance. */
   unansweredAt: number;
+  /** When the last call of any kind failed or was sent, by the clock of its instance. `-Infinity` after an answer. */
+  failingAt: number;
 }
 
 /** One request of a client. */

@@ -170,9 +170,32 @@ const crashing: fc.Arbitrary<InstancesPlan> = fc.record({
   stores: many(weighted<StoreFault>([3, "none"], [1, "slow"]), 40),
 });
 
+/** One long answer with many followers, over a coordinator that may forget it. */
+const following: fc.Arbitrary<InstancesPlan> = fc
+  .record({
+    ...common,
+    hasHints: fc.constant(true),
+    actions: actions([4, again], [1, leave], [3, resume], [3, reload], [1, stop], [2, wait], [1, forget]),
+    scripts: many(
+      fc.record({
+        pieces: weighted([1, 4], [2, 9]),
+        isLong: fc.constant(false),
+        lag: fc.constant(0),
+        ending: weighted<Ending>([4, "stop"], [1, "stall"]),
+        tools: fc.constant<Script["tools"]>([]),
+      }),
+      3,
+    ),
+    calls: many(weighted<CallFault>([1, "none"], [1, "slow"]), 160),
+    stores: fc.constant<StoreFault[]>([]),
+    order: many(fc.oneof({ weight: 5, arbitrary: fc.nat(23) }, { weight: 1, arbitrary: fc.constant(timePasses) }), 200),
+  })
+  .map((plan) => ({ ...plan, actions: [{ after: 0, at: 0, action: { do: "send", thread: 0, isReading: true } }, ...plan.actions] }));
+
 /** Random plans. */
 export const instancesPlans: fc.Arbitrary<InstancesPlan> = fc.oneof(
   { weight: 4, arbitrary: healthy },
   { weight: 4, arbitrary: faulty },
   { weight: 1, arbitrary: crashing },
+  { weight: 2, arbitrary: following },
 );

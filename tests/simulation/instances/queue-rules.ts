@@ -15,8 +15,10 @@ export interface QueueRules {
   entered(instance: Instance, turn: TurnKey & { attempt: string }, policy: EntryPolicy, result: CoordinatorEntrance): void;
   /** A stop takes effect. */
   stopped(turn: TurnKey): void;
-  /** A call for a ticket is answered in time. */
-  answered(ticket: { attempt: string }, method: string, status: TicketStatus, sentAt: number): void;
+  /** A call for a ticket is answered. If not in time, its instance may have given up. */
+  answered(ticket: { attempt: string }, method: string, status: TicketStatus, sentAt: number, isInTime: boolean): void;
+  /** A call settles. */
+  settled(instance: Instance, method: string, argument: unknown): void;
   /** A call fails. */
   failed(instance: Instance, argument: unknown): void;
   /** A run calls the model for the first time. Returns its entry. */
@@ -32,6 +34,10 @@ const noticedWithin = 2 * pace.ticketPollMs + 2 * callTimeout;
 
 export function createQueueRules(ledger: InstancesLedger): QueueRules {
   const { entries, runs, clock, schedule, plan, check, now, entryOf } = ledger;
+
+  /** The threads of instances whose entry is under way. */
+  const entering = new Set<string>();
+  const entryKey = (instance: Instance, { owner, threadId }: ThreadKey) => nameOf({ owner, threadId }, String(instance.number));
 
   const isHealthy = () => !ledger.hasFault && !ledger.hasStoreFault;
   const name = ({ thread, responseId }: Entry) => nameOf(thread, responseId);
@@ -81,7 +87,17 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
 
     sent(instance, method, argument) {
       const entry = entryOf((argument as { attempt?: string }).attempt ?? "");
+      if (method === "enter") {
+        const key = entryKey(instance, argument as ThreadKey);
+        check(
+          !entering.has(key) || !isHealthy(),
+          "the turns of a thread enter in the order in which they came to their instance",
+          () => key,
+        );
+        entering.add(key);
+      }
       if (!entry) return;
+      entry.failingAt = Math.max(entry.failingAt, instance.now);
       if (method === "end") {
         entry.isOver = true;
         entry.overAt ??= clock.time;
@@ -109,6 +125,7 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
         toldLostAt: undefined,
         renewedAt: instance.now,
         unansweredAt: -Infinity,
+        failingAt: -Infinity,
       });
     },
 
@@ -119,24 +136,32 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
       }
     },
 
-    answered({ attempt }, method, { state }, sentAt) {
+    answered({ attempt }, method, { state }, sentAt, isInTime) {
       const entry = entryOf(attempt);
       if (!entry) return;
-      if (state === "lost") entry.toldLostAt ??= schedule.step;
       if (state === "granted") entry.grantedAt ??= clock.time;
+      if (!isInTime) return;
+      if (state === "lost") entry.toldLostAt ??= schedule.step;
+      if (entry.failingAt <= sentAt) entry.failingAt = -Infinity;
       if (method === "enter") entry.isKnown = true;
       if (method !== "renew" && method !== "enter") return;
       entry.renewedAt = Math.max(entry.renewedAt, sentAt);
       if (entry.unansweredAt <= sentAt) entry.unansweredAt = -Infinity;
     },
 
+    settled(instance, method, argument) {
+      if (method === "enter") entering.delete(entryKey(instance, argument as ThreadKey));
+    },
+
     failed(instance, argument) {
       const entry = entryOf((argument as { attempt?: string }).attempt ?? "");
-      if (entry) entry.unansweredAt = instance.now;
+      if (!entry) return;
+      entry.unansweredAt = instance.now;
+      entry.failingAt = instance.now;
     },
 
     runStarts(instance, thread, responseId) {
-      const entry = entries.find(
+      const own = entries.filter(
         (other) =>
           other.instance === instance &&
           other.responseId === responseId &&
@@ -144,6 +169,9 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
           !other.isOver &&
           other.toldLostAt === undefined,
       );
+      const entry = own.findLast(({ grantedAt }) => grantedAt !== undefined) ?? own.at(-1);
+      const isAlone = !entry?.isKnown || instance.now - entry.failingAt <= pace.leaseMs;
+      check(entry?.grantedAt !== undefined || isAlone, "a turn waits until the coordinator lets it run", () => nameOf(thread, responseId));
       check(entry || ledger.hasFault, "every turn enters the queue", () => nameOf(thread, responseId));
       if (!entry || !isHealthy()) return entry;
       const ahead = liveAhead(entry).map(name);
@@ -158,7 +186,7 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
     answerWritten(instance, token) {
       const entry = token === undefined ? undefined : entryOf(token);
       if (!entry?.isKnown) return;
-      const isTold = entry.toldLostAt !== undefined && entry.toldLostAt < schedule.step;
+      const isTold = entry.toldLostAt !== undefined;
       check(!isTold, "an instance that was told that it lost its lease writes nothing", () => name(entry));
       const isFresh = instance.now - entry.renewedAt <= pace.leaseMs;
       const isExcused = instance.now - entry.unansweredAt <= pace.leaseMs;

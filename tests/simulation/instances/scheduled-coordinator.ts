@@ -51,15 +51,19 @@ export function createScheduledCoordinator(
     };
     return new Promise((resolve, reject) => {
       const fail = (error: unknown) => {
+        rules.settled(instance, method, args[0]);
         rules.failed(instance, args[0]);
         reject(error);
       };
       const answer = (result: unknown) => {
         settled();
-        if (clock.time - sentAt < callTimeout && method !== "stop" && method !== "find" && method !== "read") {
+        rules.settled(instance, method, args[0]);
+        if (method !== "stop" && method !== "find" && method !== "read") {
           const ticket = method === "enter" ? (result as { ticket?: Ticket }).ticket : (args[0] as Ticket);
           const status = method === "enter" ? (result as { status?: TicketStatus }).status : (result as TicketStatus | undefined);
-          if (ticket && typeof status === "object") rules.answered(ticket, method, status, sentAtInstance);
+          if (ticket && typeof status === "object") {
+            rules.answered(ticket, method, status, sentAtInstance, clock.time - sentAt < callTimeout);
+          }
         }
         resolve(result);
       };
