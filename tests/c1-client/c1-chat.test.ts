@@ -1,4 +1,5 @@
 /** `createC1Chat` with a page that calls it like C1Chat, and a real handler behind it. */
+import { setTimeout as delay } from "node:timers/promises";
 import type { useThreadListManager, useThreadManager } from "@thesysai/genui-sdk";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { createC1Chat, createC1Threads } from "../../src/c1-client.ts";
@@ -241,9 +242,11 @@ test("a thread that loads late is not shown in place of another one", async () =
     await server.backingStore.appendMessages({ owner: "", threadId }, [prompt]);
   }
   void screen.select("slow");
+  await screen.until(({ requests }) => requests.length === 1);
   await screen.select("fast");
   gate.open();
   await screen.until(({ chat }) => chat.getUnfinished() !== undefined);
+  await delay(50);
   expect(screen.shown).toEqual(["user fast"]);
 });
 
@@ -259,7 +262,11 @@ test("names what is missing", async () => {
 
 /** Presses the button: it does nothing while the page still asks what runs. */
 async function retryWhenIdle(screen: Screen): Promise<void> {
-  while (screen.chat.getUnfinished()) await screen.chat.retry();
+  await screen.until(() => screen.requests.includes("GET /api/chat"));
+  for (let tries = 0; tries < 20 && screen.chat.getUnfinished(); tries++) {
+    await screen.chat.retry();
+    await delay(10);
+  }
 }
 
 /** Breaks a response after its first piece, as a lost connection does. */
