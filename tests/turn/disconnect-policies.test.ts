@@ -98,3 +98,14 @@ it('with "interrupt", the prompts of one thread sent at once are all stored in t
   expect((await readResponse(answers[3]!)).text).toBe("Answer to Prompt 4.");
   expect(summarize(await chat.listStored()).map((line) => line.split(" ")[1])).toEqual(["p1", "p2", "p3", "p4", "r4"]);
 });
+
+it('with "interrupt", a prompt that was answered replays its answer and interrupts nothing', async () => {
+  const chat = await startChat({ concurrency: "interrupt" });
+  await readResponse(chat.post(chatBody("One")));
+  const gate = createGate();
+  chat.model.always(answerAfter([Promise.resolve(), "Two "], [gate.opened, "more."]));
+  const running = await chat.post(chatBody("Two", 2));
+  expect(await readResponse(chat.post(chatBody("One")))).toMatchObject({ text: "Answer to One.", failed: false });
+  gate.open();
+  expect(await readResponse(running)).toMatchObject({ text: "Two more.", failed: false });
+});

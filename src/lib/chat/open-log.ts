@@ -18,6 +18,8 @@ export async function openLog(context: TurnContext, settings: ChatSettings): Pro
   const { registry, concurrency, limits } = settings;
   const policy = { concurrency, maxQueued: limits.queue };
   const turn = new Turn(context, settings);
+  // A prompt that is sent again must not interrupt the turn that runs.
+  if (concurrency === "interrupt" && (await replayIfComplete(turn))) return turn.log;
   const entrance = await registry.enter(context, policy, turn);
   switch (entrance.kind) {
     case "entered":
