@@ -13,7 +13,7 @@ export interface ChatUrls {
 const delays = [250, 750, 2000, 4000];
 
 /** The names of an answer. */
-export interface AnswerIds {
+interface AnswerIds {
   threadId: string;
   /** Unknown of an answer that is resumed before its first text. */
   responseId?: string | undefined;

@@ -17,7 +17,7 @@ export const timeouts = { store: 1000, firstChunk: 8000, idle: 8000, queue: 20_0
 export const steps = 3;
 
 /** A moment of a schedule. */
-export interface Moment {
+interface Moment {
   step: number;
   ms: number;
 }
@@ -84,7 +84,7 @@ export interface Run extends Attempt {
 }
 
 /** A complete answer in the store. */
-export interface CompleteAnswer {
+interface CompleteAnswer {
   readonly thread: ThreadKey;
   readonly responseId: string;
   /** The text of all of its messages. */
