@@ -15,7 +15,7 @@ const routes: Record<string, string[]> = {
 };
 
 /** The examples that mount `resume` and `stop`. */
-const resumable = ["hono", "remix"];
+const resumable = ["hono", "next", "remix"];
 
 describe.each(Object.keys(routes))("examples/%s", (name) => {
   let example: Example;
@@ -39,7 +39,7 @@ describe.each(Object.keys(routes))("examples/%s", (name) => {
   });
 
   describe.each(routes[name]!)("%s", (path) => {
-    testChatRoute(() => ({ url: running.url + path, model }), { resumes: resumable.includes(name) });
+    testChatRoute(() => ({ url: running.url + path, model }), { resumes: path === "/api/chat" && resumable.includes(name) });
 
     test("refuses anything but a POST", async () => {
       expect((await fetch(running.url + path)).status).toBeGreaterThanOrEqual(400);
