@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { testChatRoute } from "../support/chat-route-suite.ts";
+import { testChatRoute, testResuming } from "../support/chat-route-suite.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
 import { echoPrompt } from "../support/model-scripts.ts";
 import { type Example, prepare, type Running } from "./example.ts";
@@ -39,7 +39,9 @@ describe.each(Object.keys(routes))("examples/%s", (name) => {
   });
 
   describe.each(routes[name]!)("%s", (path) => {
-    testChatRoute(() => ({ url: running.url + path, model }), { resumes: path === "/api/chat" && resumable.includes(name) });
+    const route = () => ({ url: running.url + path, model });
+    testChatRoute(route);
+    if (path === "/api/chat" && resumable.includes(name)) testResuming(route);
 
     test("refuses anything but a POST", async () => {
       expect((await fetch(running.url + path)).status).toBeGreaterThanOrEqual(400);

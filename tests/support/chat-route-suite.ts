@@ -28,17 +28,36 @@ const soon = 5_000;
 /** Characters of one to four bytes, more than one network write can hold. */
 const longAnswer = "aä€😀".repeat(20_000);
 
-/**
- * Registers the tests of a route. `route` is called when they run.
- *
- * @param resumes - Whether `resume` is mounted for GET, and `stop` below it.
- */
-export function testChatRoute(route: () => ChatRoute, { resumes = false } = {}): void {
-  const send = (content: unknown, ids: object = {}, signal: AbortSignal | null = null): Promise<Response> => {
-    const turn = { prompt: { id: randomUUID(), role: "user", content }, threadId: randomUUID(), responseId: randomUUID(), ...ids };
-    const headers = { "Content-Type": "application/json", "Accept-Encoding": "gzip, br, deflate" };
-    return fetch(route().url, { method: "POST", headers, body: JSON.stringify(turn), signal });
-  };
+function sendTo({ url }: ChatRoute, content: unknown, ids: object = {}, signal: AbortSignal | null = null): Promise<Response> {
+  const turn = { prompt: { id: randomUUID(), role: "user", content }, threadId: randomUUID(), responseId: randomUUID(), ...ids };
+  const headers = { "Content-Type": "application/json", "Accept-Encoding": "gzip, br, deflate" };
+  return fetch(url, { method: "POST", headers, body: JSON.stringify(turn), signal });
+}
+
+/** Registers the tests of a route that resumes for GET, and stops below it. */
+export function testResuming(route: () => ChatRoute): void {
+  test("a second request follows a running answer, and a third one stops it for both", async () => {
+    const { model, url } = route();
+    model.next(answerThenStall("Once upon a time"));
+    const number = model.calls.length;
+    const ids = { threadId: randomUUID(), responseId: randomUUID() };
+    const texts = (response: Response) => response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    const first = texts(await sendTo(route(), "A story", ids));
+    expect((await first.read()).value).toBe("Once upon a time");
+    const second = texts(await fetch(`${url}?${new URLSearchParams(ids)}`));
+    expect((await second.read()).value).toBe("Once upon a time");
+    const call = await model.call(number);
+    const headers = { "Content-Type": "application/json" };
+    expect((await fetch(`${url}/stop`, { method: "POST", headers, body: JSON.stringify(ids) })).status).toBe(204);
+    await call.disconnected;
+    for (const reader of [first, second]) await expect(reader.read()).rejects.toThrow("terminated");
+    expect((await fetch(`${url}?${new URLSearchParams(ids)}`)).status).toBe(204);
+  });
+}
+
+/** Registers the tests of a route. `route` is called when they run. */
+export function testChatRoute(route: () => ChatRoute): void {
+  const send = (content: unknown, ids?: object, signal?: AbortSignal): Promise<Response> => sendTo(route(), content, ids, signal);
 
   test("the first token arrives before the answer ends", async () => {
     const rest = createGate();
@@ -149,25 +168,6 @@ export function testChatRoute(route: () => ChatRoute, { resumes = false } = {}):
       body: { error: { code: "model_failed" } },
     });
   });
-
-  if (resumes)
-    test("a second request follows a running answer, and a third one stops it for both", async () => {
-      const { model, url } = route();
-      model.next(answerThenStall("Once upon a time"));
-      const number = model.calls.length;
-      const ids = { threadId: randomUUID(), responseId: randomUUID() };
-      const texts = (response: Response) => response.body!.pipeThrough(new TextDecoderStream()).getReader();
-      const first = texts(await send("A story", ids));
-      expect((await first.read()).value).toBe("Once upon a time");
-      const second = texts(await fetch(`${url}?${new URLSearchParams(ids)}`));
-      expect((await second.read()).value).toBe("Once upon a time");
-      const call = await model.call(number);
-      const headers = { "Content-Type": "application/json" };
-      expect((await fetch(`${url}/stop`, { method: "POST", headers, body: JSON.stringify(ids) })).status).toBe(204);
-      await call.disconnected;
-      for (const reader of [first, second]) await expect(reader.read()).rejects.toThrow("terminated");
-      expect((await fetch(`${url}?${new URLSearchParams(ids)}`)).status).toBe(204);
-    });
 
   test("100 answers stream at once", async () => {
     const { model } = route();
