@@ -207,7 +207,9 @@ onMysql("MySQL", () => {
         "a deletion": await rowsRead(() => store.deleteMessages(thread, ["a", "2"])),
         "a rename": await rowsRead(() => store.renameThread(thread, "New")),
       };
-      expect(Object.entries(costs).filter(([, rows]) => rows > 200)).toEqual([]);
+      // A cut is found in a window over the 50 sizes, whose temporary rows count, too: about ten for each message.
+      const bounds: Record<string, number> = { "the last 50 within 1,000 bytes": 600 };
+      expect(Object.entries(costs).filter(([name, rows]) => rows > (bounds[name] ?? 200))).toEqual([]);
     },
   );
 });
