@@ -45,8 +45,8 @@ async function measure(kind: Kind): Promise<KindResult> {
   ];
   const run = (given: string[], tokens: number, pace: number, hold = 0) =>
     one.ask({ kind: "run", ids: given, tokens, interval: pace, hold }) as Promise<RunResult>;
-  const follow = (given: string[], times: number) =>
-    other.ask({ kind: "follow", ids: given, times }) as Promise<{ delay: { median: number; p95: number }; cpu: number }>;
+  const follow = (given: string[], times: number, isFast: boolean) =>
+    other.ask({ kind: "follow", ids: given, times, isFast }) as Promise<{ delay: { median: number; p95: number }; cpu: number }>;
   try {
     await run(newIds(20), 20, interval); // compiles
     const alone: RunResult[] = [];
@@ -61,7 +61,7 @@ async function measure(kind: Kind): Promise<KindResult> {
     if (canFollow) {
       const given = newIds(plan.streams);
       const before = await countCommands(kind);
-      const [followed, followers] = await Promise.all([run(given, plan.tokens, interval), follow(given, 1)]);
+      const [followed, followers] = await Promise.all([run(given, plan.tokens, interval), follow(given, 1, false)]);
       const used = (await countCommands(kind)) - before;
       result.followed = { run: followed, delay: followers.delay, cpu: followers.cpu, commands: used / (plan.streams * plan.tokens) };
     }
@@ -70,7 +70,7 @@ async function measure(kind: Kind): Promise<KindResult> {
       for (let round = 0; round < plan.rounds; round++) {
         const given = newIds(1);
         const startedAt = performance.now();
-        await Promise.all([run(given, plan.fastTokens, 0, hold), followers > 0 && follow(given, followers)]);
+        await Promise.all([run(given, plan.fastTokens, 0, hold), followers > 0 && follow(given, followers, true)]);
         rates.push(plan.fastTokens / ((performance.now() - startedAt - hold) / 1000));
       }
       result.throughput.set(followers, median(rates));

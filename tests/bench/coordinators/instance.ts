@@ -3,7 +3,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import OpenAI from "openai";
 import { Pool } from "pg";
-import { type ChatHandler, createChatHandler, createMemoryStore, type SharedCoordinator } from "../../../src/index.ts";
+import {
+  type ChatHandler,
+  type ChatHandlerOptions,
+  createChatHandler,
+  createMemoryStore,
+  type SharedCoordinator,
+} from "../../../src/index.ts";
 import { createPostgresCoordinator } from "../../../src/postgres.ts";
 import { createRedisCoordinator } from "../../../src/redis.ts";
 import { answerParent, collectGarbage, cpuTime } from "../child.ts";
@@ -21,7 +27,7 @@ export type InstanceQuestion =
    */
   | { kind: "run"; ids: string[]; tokens: number; interval: number; hold: number }
   /** Follows the turns with these ids, `times` times each, from their beginning to their end. Resolves to the delay of text. */
-  | { kind: "follow"; ids: string[]; times: number }
+  | { kind: "follow"; ids: string[]; times: number; isFast: boolean }
   /** Stops turns of another instance that speak for ever. Resolves to the times of the calls. */
   | { kind: "stop"; ids: string[] }
   /** Runs turns that speak until they are stopped. Resolves to when each model call was closed, by the wall clock. */
@@ -84,13 +90,16 @@ async function speak(_input: unknown, init?: RequestInit): Promise<Response> {
   return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
 }
 
-const chat: ChatHandler = createChatHandler({
+const options: ChatHandlerOptions = {
   client: new OpenAI({ apiKey: "bench", baseURL: "http://bench.invalid/v1", fetch: speak, maxRetries: 0 }),
   model,
   store: createMemoryStore(),
   coordinator: createCoordinator(),
   limits: { answerCharacters: 10_000_000 },
-});
+};
+const chat: ChatHandler = createChatHandler(options);
+/** Writes each read of the model by itself, as most routes do. Otherwise the flush interval would be what is measured. */
+const fastChat: ChatHandler = createChatHandler({ ...options, flushInterval: 0 });
 
 /** The used part of resumable-stream, which is installed with `npm install --prefix tests/services`. */
 interface ResumableStream {
@@ -115,7 +124,9 @@ const bodyOf = (id: string): string =>
 
 async function start(id: string): Promise<ReadableStream<Uint8Array>> {
   const headers = { "Content-Type": "application/json" };
-  const response = await chat(new Request("http://bench.invalid/", { method: "POST", headers, body: bodyOf(id) }));
+  const response = await (pace.interval > 0 ? chat : fastChat)(
+    new Request("http://bench.invalid/", { method: "POST", headers, body: bodyOf(id) }),
+  );
   if (!response.ok || !response.body) throw new Error(`${kind} responded with ${response.status}: ${await response.text()}`);
   const { body } = response;
   if (!context) return body;
@@ -125,13 +136,13 @@ async function start(id: string): Promise<ReadableStream<Uint8Array>> {
   return resumable.pipeThrough(new TextEncoderStream());
 }
 
-async function follow(id: string): Promise<ReadableStream<Uint8Array>> {
+async function follow(id: string, isFast: boolean): Promise<ReadableStream<Uint8Array>> {
   for (let tries = 0; tries < 500; tries++) {
     if (context) {
       const stream = await context.resumeExistingStream(id);
       if (stream) return stream.pipeThrough(new TextEncoderStream());
     } else {
-      const response = await chat.resume(new Request(`http://bench.invalid/?threadId=t${id}&responseId=r${id}`));
+      const response = await (isFast ? fastChat : chat).resume(new Request(`http://bench.invalid/?threadId=t${id}&responseId=r${id}`));
       if (response.status === 200 && response.body) return response.body;
     }
     await sleep(10);
@@ -202,7 +213,7 @@ answerParent(async (question: InstanceQuestion): Promise<unknown> => {
       const wait = question.ids.length > 1 ? 1000 / question.ids.length : 0;
       const come = async (id: string, index: number): Promise<ReadableStream<Uint8Array>> => {
         await sleep(200 + index * wait);
-        return follow(id);
+        return follow(id, question.isFast);
       };
       const counts = await Promise.all(
         all.map(async (id, index) => read(await come(id, index), (time) => delays.push((now() - time) / 1000))),

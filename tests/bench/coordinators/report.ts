@@ -117,7 +117,7 @@ ${costTable(results)}
 
 The delay of text is the time from the model's write to the reader, with the flush interval of 80 ms in both. A stop is sent to another
 instance and ends when the model call is closed, ${plan.stops} times. The last columns are one answer of ${plan.fastTokens.toLocaleString("en-US")} tokens from a
-model without delay, until the last follower has read it.
+model without delay and with \`flushInterval: 0\`, until the last follower has read it.
 
 ${followTable(results)}
 `;
