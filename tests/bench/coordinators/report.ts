@@ -104,7 +104,7 @@ ${cpus()[0]?.model.trim() ?? "an unknown processor"}, with Redis and PostgreSQL 
 
 - **No coordinator** is \`createChatHandler\` with the memory store. All rows have the same handler and store.
 - **resumable-stream** (2.2, which the AI SDK's documentation recommends) wraps the same handler's text and publishes it through the same Redis. It has no
-  queue, no stop and no leases. While nobody follows, it sends nothing to Redis.
+  queue, no stop and no leases. While nobody follows, it sends no text to Redis.
 
 ## A turn
 
