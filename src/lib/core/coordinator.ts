@@ -181,7 +181,7 @@ export interface Coordinator {
    *
    * INVARIANT: of two turns of one thread that enter at the same time, one is ahead of the other.
    * INVARIANT: a turn joins if an attempt with its response id waits or runs, has not been closed, and answers the same prompt id and digest;
-   * with another prompt id or digest it is a conflict. Whoever joins is a follower at once.
+   * with another prompt id or digest it is a conflict. A caller that joins is a follower at once.
    * INVARIANT: with `"reject"`, it is busy while any turn of the thread waits or runs that has not been closed. Otherwise it is busy when more
    * than `maxQueued` live turns are ahead.
    * INVARIANT: with `"interrupt"`, every turn ahead is asked to stop in the same step.
@@ -231,7 +231,7 @@ export interface Coordinator {
   end(ticket: Ticket, position: number, data: string): Promise<boolean>;
 
   /**
-   * Reads the log of a turn from a position. Whoever reads is a follower while the attempt waits or runs.
+   * Reads the log of a turn from a position. The caller is a follower while the attempt waits or runs.
    *
    * @param attempt - The attempt whose log is read. `undefined`: the latest one.
    * @returns `undefined` for a turn or attempt that is unknown, or whose log is no longer kept.

@@ -76,7 +76,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
 
   async refuseJoinsUnlessFollowed(): Promise<boolean> {
     const { coordinator, call, queued } = this.#context;
-    // Whoever enters meanwhile waits for the result: nobody may join a turn that is about to end.
+    // An entry in the meantime waits for the result: nobody may join a turn that is about to end.
     queued.refuseJoins();
     const closing = call(() => coordinator.close(this.ticket, { unlessFollowed: true }));
     this.closed = closing.catch(() => {});
