@@ -24,7 +24,7 @@ export async function openStorage(): Promise<Storage> {
   if (DATABASE_URL) {
     const { Pool } = await import("pg");
     const pool = new Pool({ connectionString: DATABASE_URL });
-    pool.on("error", console.error); // an idle connection was lost; the next query opens another
+    pool.on("error", ({ message }) => console.error(message)); // an idle connection was lost; the next query opens another
     return { store: createPostgresStore(pool, { migrate: true }), coordinator: createPostgresCoordinator(pool, { migrate: true }) };
   }
   if (REDIS_URL) {

@@ -14,8 +14,9 @@ const routes: Record<string, string[]> = {
   sveltekit: ["/api/chat"],
 };
 
-/** The examples that mount `resume` and `stop`. */
+/** The examples that mount `resume` and `stop`, and how long they keep an answer that nobody reads. */
 const resumable = ["hono", "next", "remix"];
+const graceMs = 5_000;
 
 describe.each(Object.keys(routes))("examples/%s", (name) => {
   let example: Example;
@@ -40,8 +41,9 @@ describe.each(Object.keys(routes))("examples/%s", (name) => {
 
   describe.each(routes[name]!)("%s", (path) => {
     const route = () => ({ url: running.url + path, model });
-    testChatRoute(route);
-    if (path === "/api/chat" && resumable.includes(name)) testResuming(route);
+    const isResumable = path === "/api/chat" && resumable.includes(name);
+    testChatRoute(route, isResumable ? { graceMs } : {});
+    if (isResumable) testResuming(route);
 
     test("refuses anything but a POST", async () => {
       expect((await fetch(running.url + path)).status).toBeGreaterThanOrEqual(400);

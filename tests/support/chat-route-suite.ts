@@ -55,9 +55,17 @@ export function testResuming(route: () => ChatRoute): void {
   });
 }
 
-/** Registers the tests of a route. `route` is called when they run. */
-export function testChatRoute(route: () => ChatRoute): void {
+/**
+ * Registers the tests of a route. `route` is called when they run.
+ *
+ * @param options.graceMs - How long the route keeps a turn without readers, in milliseconds.
+ */
+export function testChatRoute(route: () => ChatRoute, { graceMs = 0 }: { graceMs?: number } = {}): void {
   const send = (content: unknown, ids?: object, signal?: AbortSignal): Promise<Response> => sendTo(route(), content, ids, signal);
+  const expectEndOfGrace = (elapsed: number) => {
+    expect(elapsed).toBeGreaterThan(0.9 * graceMs);
+    expect(elapsed).toBeLessThan(graceMs + soon);
+  };
 
   test("the first token arrives before the answer ends", async () => {
     const rest = createGate();
@@ -88,7 +96,7 @@ export function testChatRoute(route: () => ChatRoute): void {
     const call = await model.call(number);
     const leaving = performance.now();
     client.abort();
-    expect((await call.disconnected) - leaving).toBeLessThan(soon);
+    expectEndOfGrace((await call.disconnected) - leaving);
   });
 
   test("a client that disconnects before the first token ends the model call", async () => {
@@ -101,7 +109,7 @@ export function testChatRoute(route: () => ChatRoute): void {
     const leaving = performance.now();
     client.abort();
     await expect(response).rejects.toThrow("abort");
-    expect((await call.disconnected) - leaving).toBeLessThan(soon);
+    expectEndOfGrace((await call.disconnected) - leaving);
   });
 
   test("a broken answer breaks the stream, and a retry is complete", async () => {

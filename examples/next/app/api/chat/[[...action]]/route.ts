@@ -12,6 +12,7 @@ const chat = createChatHandler({
     : new OpenAI({ apiKey: "demo", baseURL: "http://demo.invalid/v1", fetch: createDemoModel({ format: "text" }) }),
   model: "c1/anthropic/claude-sonnet-4/v-20251230",
   store: createSqliteStore(new DatabaseSync("chat.sqlite"), { migrate: true }),
+  disconnect: { graceMs: 5_000 }, // how long a page that reloads can take to resume its answer
 });
 
 export const POST = (request: Request) => (request.url.endsWith("/stop") ? chat.stop(request) : chat(request));
