@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { ChatHandlerError, type ChatHandlerErrorCode, createMemoryStore } from "../../src/index.ts";
 import { resolveChatOptions } from "../../src/lib/chat/options.ts";
+import { resolveCoordinatorSettings } from "../../src/lib/core/coordinator-options.ts";
 import { resolveThreadOptions } from "../../src/lib/threads/options.ts";
 import { errorCodes, type Field, fieldsOf, pagesWithTables } from "./tables.ts";
 
@@ -27,6 +28,7 @@ const store = createMemoryStore();
 const client = { chat: { completions: { create: () => Promise.reject(new Error("not called")) } } };
 const chat = resolveChatOptions({ store, client, model: "some-model" });
 const threads = resolveThreadOptions({ store, authorize: () => ({ owner: "" }) });
+const coordinator = resolveCoordinatorSettings({}, { ticketPollMs: 1, logPollMs: 1, flushMs: 1 });
 
 test.each<[type: string, fields: Field[], values: object]>([
   ["Limits", fieldsOf("index", "Limits"), chat.limits],
@@ -42,6 +44,7 @@ test.each<[type: string, fields: Field[], values: object]>([
 test.each<[type: string, fields: Field[], values: Record<string, unknown>]>([
   ["ChatHandlerOptions", fieldsOf("index", "ChatHandlerOptions"), { ...chat }],
   ["ThreadHandlerOptions", fieldsOf("threads", "ThreadHandlerOptions"), { ...threads }],
+  ["CoordinatorOptions", fieldsOf("coordinator", "CoordinatorOptions"), { ...coordinator }],
 ])("every number and text in an @default of %s is the value in the code", (_, fields, values) => {
   const literals = fields.filter(({ standard = "" }) => /^(\d+|".*")$/.test(standard));
   expect(literals.length).toBeGreaterThan(0);

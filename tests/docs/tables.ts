@@ -51,6 +51,15 @@ const tables: Table[] = [
   { name: "memory store", page: "docs/limits.md", entry: "index", type: "MemoryStoreOptions", build: (symbol) => limitsTable(symbol, "") },
   { name: "chat options", page: "docs/options.md", entry: "index", type: "ChatHandlerOptions", build: optionsTable },
   { name: "thread options", page: "docs/options.md", entry: "threads", type: "ThreadHandlerOptions", build: optionsTable },
+  { name: "coordinator options", page: "docs/many-instances.md", entry: "coordinator", type: "CoordinatorOptions", build: optionsTable },
+  { name: "Redis coordinator options", page: "docs/many-instances.md", entry: "redis", type: "RedisCoordinatorOptions", build: ownOptions },
+  {
+    name: "PostgreSQL coordinator options",
+    page: "docs/many-instances.md",
+    entry: "postgres",
+    type: "PostgresCoordinatorOptions",
+    build: ownOptions,
+  },
 ];
 
 const { config } = ts.readConfigFile(resolve(root, "tsconfig.json"), (path) => ts.sys.readFile(path)) as { config: object };
@@ -115,9 +124,22 @@ function limitsTable(symbol: ts.Symbol, prefix: string): string {
   return build(["option", "default", prefix === "timeouts." ? "how long it waits" : "what it bounds"], rows);
 }
 
+/** The options of one coordinator, without those that all have. */
+function ownOptions(symbol: ts.Symbol, page: string): string {
+  const shared = new Set(fieldsOf("coordinator", "CoordinatorOptions").map(({ name }) => name));
+  return buildOptions(
+    readFields(symbol).filter(({ name }) => !shared.has(name)),
+    page,
+  );
+}
+
 function optionsTable(symbol: ts.Symbol, page: string): string {
+  return buildOptions(readFields(symbol), page);
+}
+
+function buildOptions(fields: readonly Field[], page: string): string {
   const { anchors } = parsePage(page, readFileSync(resolve(root, page), "utf8"));
-  const rows = readFields(symbol).map(({ name, type, description, standard, isOptional }) => {
+  const rows = fields.map(({ name, type, description, standard, isOptional }) => {
     const code = `\`${name}\``;
     const anchor = [...anchors].find((one) => one.split("-").includes(name.toLowerCase()));
     const none = isGroup(type) ? groups(page) : "none";
@@ -138,7 +160,7 @@ const build = (head: string[], rows: string[][]) => markdownTable([head, ...rows
 function readable(standard: string): string {
   const [number = ""] = /^[\d_]+/.exec(standard) ?? [];
   if (number !== "") return Number(number.replaceAll("_", "")).toLocaleString("en-US") + standard.slice(number.length);
-  return /^("\w*"|true|false)$/.test(standard) ? `\`${standard}\`` : standard;
+  return /^("[\w:]*"|true|false)$/.test(standard) ? `\`${standard}\`` : standard;
 }
 
 /** The members of a union, without parentheses and `undefined`. */

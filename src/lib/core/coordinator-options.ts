@@ -5,24 +5,28 @@ import { throwUsageError } from "./usage-error.ts";
 /** Options of every coordinator. */
 export interface CoordinatorOptions {
   /**
-   * After this many milliseconds without a sign of life, an instance counts as dead, and its threads are free. It gives that sign three
-   * times as often.
+   * How long a lease lasts without a renewal, in milliseconds. After that its instance counts as dead, and the thread is free. An instance renews
+   * three times in each lease.
    *
    * @default 10000
    */
   leaseMs?: number | undefined;
-  /** Milliseconds for which an ended answer can be followed from a cursor, and for which a stop waits for its turn. @default 120000 */
+  /**
+   * How long an ended answer can be continued from a cursor, at least, and how long a stop waits for its turn, in milliseconds.
+   *
+   * @default 120000
+   */
   retentionMs?: number | undefined;
   /**
-   * What a new turn does when the coordinator cannot be reached: run in the order of its own process and report the error (`"local"`), or fail
-   * with 503 (`"refuse"`).
+   * What a new turn does when the coordinator cannot be reached. `"local"`: it runs in the order of its own process, and the error is reported.
+   * `"refuse"`: it fails with 503.
    *
    * @default "local"
    */
   whenUnreachable?: "local" | "refuse" | undefined;
   /**
-   * What a running turn does when its lease cannot be renewed: finish, and let the store decide (`"finish"`), or stop the model before the lease ends
-   * (`"abort"`).
+   * What a running turn does when its lease cannot be renewed. `"finish"`: it finishes, and the store decides. `"abort"`: it aborts the model call
+   * before the lease ends, and stores nothing.
    *
    * @default "finish"
    */

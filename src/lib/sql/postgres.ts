@@ -21,7 +21,7 @@ export interface PostgresResult {
 
 /** Where the objects in the database are. */
 export interface PostgresSchemaOptions {
-  /** The PostgreSQL schema for all objects. It must exist. At most 40 letters, digits and underscores. @default "public" */
+  /** The PostgreSQL schema of all objects. It must exist. At most 40 letters, digits and underscores. @default "public" */
   schema?: string | undefined;
   /** The beginning of the names of tables, indexes and functions. At most 40 letters, digits and underscores. @default "chat_" */
   prefix?: string | undefined;

@@ -51,7 +51,9 @@ const checkText = textCheck(/\0|\p{Surrogate}/u, "NUL or half a surrogate pair")
  * @throws TypeError if the client has no `query`, for an unknown option, or for an invalid value.
  *
  * @example
- * const store = createPostgresStore(new Pool({ connectionString: process.env.DATABASE_URL }), { migrate: true });
+ * const pool = new Pool({ connectionString: process.env.DATABASE_URL, statement_timeout: 5_000, connectionTimeoutMillis: 3_000 });
+ * pool.on("error", ({ message }) => console.error(message));
+ * const store = createPostgresStore(pool, { migrate: true });
  */
 export function createPostgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): PostgresStore {
   checkPostgresClient("createPostgresStore", client);

@@ -28,7 +28,8 @@ export interface RedisStoreOptions {
  * @throws TypeError for an unknown client or option, or an invalid value.
  *
  * @example
- * const store = createRedisStore(await createClient({ url: process.env.REDIS_URL }).connect());
+ * const redis = createClient({ url: process.env.REDIS_URL }).on("error", console.error);
+ * const store = createRedisStore(await redis.connect());
  */
 export function createRedisStore(client: RedisClient, options: RedisStoreOptions = {}): ThreadStore {
   const { prefix = "chat:", ttl } = options;

@@ -22,7 +22,9 @@ import { digest } from "./ticket-functions.ts";
 export interface PostgresCoordinatorOptions extends CoordinatorOptions, PostgresSchemaOptions {
   /**
    * Runs `migrate()` before the first call of the coordinator: once, and again before the next call if it failed. Nothing happens when the
-   * coordinator is created. @default false
+   * coordinator is created.
+   *
+   * @default false
    */
   migrate?: boolean | undefined;
 }
@@ -57,10 +59,11 @@ const pace = { ticketPollMs: 250, logPollMs: 100, flushMs: 250 };
  * @throws TypeError if the client has no `query`, for an unknown option, or for an invalid value.
  *
  * @example
- * const pool = new Pool({ connectionString: process.env.DATABASE_URL });
+ * const pool = new Pool({ connectionString: process.env.DATABASE_URL, statement_timeout: 5_000, connectionTimeoutMillis: 3_000 });
+ * pool.on("error", ({ message }) => console.error(message));
  * const store = createPostgresStore(pool, { migrate: true });
  * const coordinator = createPostgresCoordinator(pool, { migrate: true });
- * export const chat = createChatHandler({ store, coordinator, client, model: "gpt-5" });
+ * export const chat = createChatHandler({ store, coordinator, client, model: "gpt-5-mini" });
  */
 export function createPostgresCoordinator(client: PostgresClient, options: PostgresCoordinatorOptions = {}): PostgresCoordinator {
   checkPostgresClient("createPostgresCoordinator", client);

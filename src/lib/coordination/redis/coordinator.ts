@@ -24,16 +24,17 @@ import * as scripts from "./scripts.ts";
 
 /** Options of {@link createRedisCoordinator}. */
 export interface RedisCoordinatorOptions extends CoordinatorOptions {
-  /** The beginning of all keys and channels. Without braces: they mark the thread, by which a cluster assigns slots. @default "chat:" */
+  /** The beginning of all keys and channels. It must not contain braces: a cluster assigns slots by the text between them. @default "chat:" */
   prefix?: string | undefined;
   /**
-   * A second client, with a connection of its own, on which Redis pushes text and stops: `await client.duplicate().connect()` of node-redis, or
-   * `redis.duplicate()` of ioredis. Without it, the coordinator polls every 100 ms.
+   * A second client, with its own connection, on which Redis pushes text and stops: `client.duplicate()`, connected and with an `error` listener.
+   *
+   * @default none: the coordinator polls every 100 ms
    */
   subscriber?: RedisSubscriber | undefined;
   /**
-   * Publish with `SPUBLISH`, only to the node of the thread, for a cluster of Redis 7 or newer. All instances must agree. With ioredis, create the
-   * subscriber with `shardedSubscribers: true`.
+   * Publishes with `SPUBLISH`, only to the node of the thread, for a cluster of Redis 7 or newer. Set it to the same value on all instances. With
+   * ioredis, create the subscriber with `shardedSubscribers: true`.
    *
    * @default false
    */
@@ -55,9 +56,10 @@ const maxEarlyStops = 100;
  * @throws TypeError for an unknown client, subscriber or option, or an invalid value.
  *
  * @example
- * const client = await createClient({ url: process.env.REDIS_URL }).connect();
- * const subscriber = await client.duplicate().connect();
- * const chat = createChatHandler({ store, client: openai, model, authorize, coordinator: createRedisCoordinator(client, { subscriber }) });
+ * const redis = createClient({ url: process.env.REDIS_URL, disableOfflineQueue: true });
+ * const subscriber = redis.duplicate();
+ * for (const connection of [redis, subscriber]) await connection.on("error", console.error).connect();
+ * const chat = createChatHandler({ store, client, model, authorize, coordinator: createRedisCoordinator(redis, { subscriber }) });
  */
 export function createRedisCoordinator(client: RedisClient, options: RedisCoordinatorOptions = {}): SharedCoordinator {
   const { prefix = "chat:", subscriber, sharded = false } = options;
