@@ -1,9 +1,9 @@
 /** The public root: a chat endpoint from a store and a model. */
 export { createChatHandler } from "./lib/chat/create-chat-handler.ts";
 export type { ChatHandler } from "./lib/chat/create-chat-handler.ts";
-export type { AdmitContext, AdmitResult, AuthorizeResult, ChatHandlerOptions } from "./lib/chat/options.ts";
+export type { AuthorizeResult, ChatHandlerOptions } from "./lib/chat/options.ts";
 export { allowAnyone } from "./lib/core/authorize.ts";
-export type { Authorized, ErrorContext, RequestContext, TurnContext } from "./lib/core/context.ts";
+export type { AdmitContext, AdmitResult, Authorized, ErrorContext, RequestContext, TurnContext } from "./lib/core/context.ts";
 export type { CoordinatorOptions } from "./lib/core/coordinator-options.ts";
 export type {
   Coordinator,

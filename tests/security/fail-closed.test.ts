@@ -1,6 +1,6 @@
 /** `admit` and `authorize` fail closed: whatever they return by mistake, nothing is read, stored or asked. */
 import { describe, expect, it } from "vitest";
-import { createChatHandler, createMemoryStore, type ModelClient, type ThreadStore } from "../../src/index.ts";
+import { allowAnyone, createChatHandler, createMemoryStore, type ModelClient, type ThreadStore } from "../../src/index.ts";
 import { createThreadHandler } from "../../src/threads.ts";
 import { createFaultyStore } from "../support/faulty-store.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
@@ -76,9 +76,44 @@ describe.each(Object.entries(mistakes))("%s", (name, mistake) => {
 
   if (name === "undefined") return;
 
-  it("from admit refuses the request", async () => {
-    const chat = createChatHandler({ ...common, client, model: "m", admit: mistake as () => undefined });
-    expect((await chat(chatRequest())).status).toBe(500);
+  it("from admit refuses each request of both handlers", async () => {
+    const admit = mistake as () => undefined;
+    const chat = createChatHandler({ ...common, client, model: "m", admit });
+    const threads = createThreadHandler({ ...common, admit, authorize: allowAnyone });
+    const responses = [await chat(chatRequest())];
+    for (const request of threadRequests()) responses.push(await threads(request));
+    expect(responses.map(({ status }) => status)).toEqual([500, 500, 500, 500, 500, 500, 500]);
     expect(store.calls).toEqual([]);
   });
+});
+
+describe.each(["admit", "authorize"])("%s that never settles", (name) => {
+  it("refuses each request of both handlers once its time is over", async () => {
+    const store = createFaultyStore(createMemoryStore());
+    const causes: unknown[] = [];
+    const common = {
+      store: store as ThreadStore,
+      authorize: allowAnyone,
+      [name]: () => new Promise<never>(() => {}),
+      timeouts: { authorize: 20 },
+      onError: ({ cause }: Error) => void causes.push(cause),
+    };
+    const chat = createChatHandler({ ...common, client, model: "m" });
+    const threads = createThreadHandler(common);
+    const responses = await Promise.all([chat(chatRequest()), ...threadRequests().map(threads)]);
+    expect(responses.map(({ status }) => status)).toEqual([500, 500, 500, 500, 500, 500, 500]);
+    expect(new Set(causes.map(String))).toEqual(new Set([`Error: ${name} took longer than 20 ms.`]));
+    expect(store.calls).toEqual([]);
+  });
+});
+
+it("a refusal by admit comes before the body of a thread request is read", async () => {
+  const store = createFaultyStore(createMemoryStore());
+  const admit = () => new Response("No", { status: 403 });
+  const threads = createThreadHandler({ store: store as ThreadStore, admit, authorize: allowAnyone });
+  for (const request of threadRequests()) {
+    const response = await threads(request);
+    expect([response.status, await response.text(), request.bodyUsed]).toEqual([403, "No", false]);
+  }
+  expect(store.calls).toEqual([]);
 });

@@ -342,6 +342,18 @@ describe("waitUntil", () => {
     await chat.post(chatBody("Other", 2));
     expect(await promises[1]).toBeUndefined();
   });
+
+  it("receives a promise that resolves although onTurnEnd hangs, once a turn's time is over", async () => {
+    const promises: Promise<void>[] = [];
+    const chat = await startChat({
+      waitUntil: (promise) => void promises.push(promise),
+      onTurnEnd: () => new Promise(() => {}),
+      timeouts: { turn: 300 },
+    });
+    expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+    await promises[0];
+    expect(chat.errors.map(({ cause }) => String(cause))).toEqual(["Error: onTurnEnd took longer than 300 ms."]);
+  });
 });
 
 describe("the ids and the clock", () => {

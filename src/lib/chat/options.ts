@@ -1,7 +1,7 @@
 /** The options of `createChatHandler`, their defaults, and the checks at construction. */
 import { localRegistryOf } from "../coordination/local.ts";
 import { allowAnyone } from "../core/authorize.ts";
-import type { Authorized, ErrorContext, RequestContext, TurnContext } from "../core/context.ts";
+import type { AdmitContext, AdmitResult, Authorized, ErrorContext, RequestContext, TurnContext } from "../core/context.ts";
 import type { SharedCoordinator, TurnRegistry } from "../core/turn-registry.ts";
 import type { ChatHandlerError } from "../core/errors.ts";
 import { guardMessageStore, guardTitleStore } from "../core/guard-store.ts";
@@ -19,15 +19,6 @@ import { createUnreadAnswers, type UnreadAnswers } from "./unread-answers.ts";
 
 /** What `authorize` may return: the owner, or a refusal. */
 export type AuthorizeResult = Authorized | Response;
-
-/** The argument of `admit`. */
-export interface AdmitContext {
-  /** The request. Its body has not been read. */
-  request: Request;
-}
-
-/** What `admit` may return: nothing, or a refusal. */
-export type AdmitResult = Response | undefined | void;
 
 /** Options of `createChatHandler`. */
 export interface ChatHandlerOptions {

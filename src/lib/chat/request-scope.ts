@@ -30,11 +30,11 @@ export class RequestScope {
 
   /** Asks the app who the request is from. Takes a place in the owner's quota. Returns a refusal as it is. */
   async authorize(context: RequestContext): Promise<{ owner: string } | Response> {
-    const { authorize, quota } = this.settings;
+    const { authorize, quota, timeouts } = this.settings;
     const { prompt } = context;
     // Each function of the app receives a copy: what it changes there changes nothing here.
     this.#context = { ...context };
-    const authorized = await findOwner(() => authorize({ ...context, ...(prompt && { prompt: { ...prompt } }) }));
+    const authorized = await findOwner(timeouts.authorize, () => authorize({ ...context, ...(prompt && { prompt: { ...prompt } }) }));
     if (!("owner" in authorized)) return authorized;
     const { owner } = authorized;
     this.#owner = owner;
@@ -89,8 +89,8 @@ export async function handleRequest(
       throwUsageError("The handler needs a Request. Pass the framework's own: in Hono, that is `context.req.raw`.");
     }
     if (request.method !== method) throw new ChatHandlerError("method_not_allowed", `Use ${method}.`);
-    const { admit } = settings;
-    const refusal = admit && (await findRefusal(() => admit({ request })));
+    const { admit, timeouts } = settings;
+    const refusal = admit && (await findRefusal(timeouts.authorize, () => admit({ request })));
     return refusal ?? (await answer(scope));
   } catch (thrown) {
     return scope.fail(thrown, method);

@@ -1,6 +1,15 @@
 /** Who asks, and for what: the arguments of the app's own functions. */
 import type { Prompt } from "./prompt.ts";
 
+/** The argument of `admit`. */
+export interface AdmitContext {
+  /** The request. Its body has not been read. */
+  request: Request;
+}
+
+/** What `admit` may return: nothing, or a refusal. */
+export type AdmitResult = Response | undefined | void;
+
 /** A request before its user is known. */
 export interface RequestContext {
   /** The request. Its body has been read. */

@@ -37,6 +37,8 @@ export interface Limits {
 
 /** How long a chat handler waits, in milliseconds. Each at most 2147483647. */
 export interface Timeouts {
+  /** For `admit`, and for `authorize` → 500. @default 30000 */
+  authorize: number;
   /** For a request body to arrive → 400. @default 30000 */
   body: number;
   /** For the turns ahead in the thread's queue → 409. @default 60000 */
@@ -52,7 +54,7 @@ export interface Timeouts {
   firstChunk: number;
   /** Between two chunks of the model → 504. @default 60000 */
   idle: number;
-  /** For a whole turn, including a client that does not read → 504. @default 600000 */
+  /** For a whole turn, including a client that does not read → 504. Also for `generateTitle` and for `onTurnEnd`. @default 600000 */
   turn: number;
   /** For a client to read on after the answer has ended. Then its stream breaks. @default 60000 */
   read: number;
@@ -73,6 +75,7 @@ export const defaultLimits: Limits = {
 
 /** The default of each timeout. */
 export const defaultTimeouts: Timeouts = {
+  authorize: 30_000,
   body: 30_000,
   queue: 60_000,
   store: 10_000,

@@ -1,5 +1,5 @@
 /** `createThreadHandler`: the routes with which a browser lists, loads, renames and deletes threads, and saves form state. */
-import { findOwner } from "../core/authorize.ts";
+import { findOwner, findRefusal } from "../core/authorize.ts";
 import type { ErrorContext } from "../core/context.ts";
 import { ChatHandlerError, createErrorResponse, toChatHandlerError } from "../core/errors.ts";
 import { reportError } from "../core/report-error.ts";
@@ -35,7 +35,7 @@ export type ThreadHandler = (request: Request) => Promise<Response>;
 export function createThreadHandler(options: ThreadHandlerOptions): ThreadHandler {
   const settings = resolveThreadOptions(options);
   const parseRoute = createRouteParser(settings);
-  const { basePath, authorize, onError } = settings;
+  const { basePath, admit, authorize, timeouts, onError } = settings;
   const location = basePath ? ` under ${basePath}` : "";
   const noRoute = `There is no such route: the routes${location} are ${Object.keys(routes).join(", ")}.`;
 
@@ -46,10 +46,12 @@ export function createThreadHandler(options: ThreadHandlerOptions): ThreadHandle
       route = findThreadRoute(request.url, basePath);
       if (!route) throw new ChatHandlerError("not_found", noRoute);
       if (request.method !== route.method) throw new ChatHandlerError("method_not_allowed", `Use ${route.method}.`);
+      const notAdmitted = admit && (await findRefusal(timeouts.authorize, () => admit({ request })));
+      if (notAdmitted) return notAdmitted;
       let refusal: Response | ChatHandlerError = new ChatHandlerError("not_found", "There is no such thread or answer.");
       for (const { threadId, act } of await parseRoute(request, route)) {
         context = threadId === undefined ? { request } : { request, threadId };
-        const authorized = await findOwner(() => authorize({ request, threadId })).catch(toRefusal);
+        const authorized = await findOwner(timeouts.authorize, () => authorize({ request, threadId })).catch(toRefusal);
         if (!("owner" in authorized)) {
           refusal = authorized;
           continue;

@@ -1,5 +1,5 @@
 /** The options of `createThreadHandler`, their defaults, and the checks at construction. */
-import type { Authorized, ErrorContext } from "../core/context.ts";
+import type { AdmitContext, AdmitResult, Authorized, ErrorContext } from "../core/context.ts";
 import type { ChatHandlerError } from "../core/errors.ts";
 import { guardThreadStore } from "./guard-thread-store.ts";
 import { defaultLimits, defaultTimeouts, type Limits, type PartialOptions, type Timeouts } from "../core/limits.ts";
@@ -28,12 +28,18 @@ export interface ThreadLimits extends Pick<Limits, "bodyBytes" | "promptCharacte
 }
 
 /** How long a thread handler waits, in milliseconds. Each at most 2147483647. */
-export type ThreadTimeouts = Pick<Timeouts, "body" | "store">;
+export type ThreadTimeouts = Pick<Timeouts, "authorize" | "body" | "store">;
 
 /** Options of `createThreadHandler`. */
 export interface ThreadHandlerOptions {
   /** Stores the threads: the store of the chat handler. */
   store: ThreadStore;
+  /**
+   * Runs before the body of a request is read, as in the chat handler: return `undefined` to let the request in, or a `Response` to refuse it.
+   *
+   * @default every request is let in
+   */
+  admit?: ((context: AdmitContext) => AdmitResult | Promise<AdmitResult>) | undefined;
   /**
    * Finds the owner of the threads that a request may see. To refuse, return or throw a `Response`, or throw a `ChatHandlerError`
    * (`unauthorized`, `forbidden`, `not_found`, `rate_limited`). Any other result, `undefined` included, is refused with 500. Runs before the store
@@ -74,6 +80,7 @@ export interface ThreadHandlerOptions {
 /** The options with every default in place. The store is guarded: its calls end within `timeouts.store`. */
 export interface ThreadSettings {
   store: ThreadStore;
+  admit?: ThreadHandlerOptions["admit"];
   authorize: ThreadHandlerOptions["authorize"];
   basePath?: string | undefined;
   pageSize: number;
@@ -86,6 +93,7 @@ export interface ThreadSettings {
 }
 
 const { bodyBytes, promptCharacters, parts, idCharacters } = defaultLimits;
+const { authorize, body, store } = defaultTimeouts;
 
 const defaults = {
   generateId: () => crypto.randomUUID(),
@@ -93,10 +101,16 @@ const defaults = {
   pageSize: 50,
   promptParts: promptPartTypes,
   limits: { bodyBytes, promptCharacters, parts, idCharacters, formCharacters: 20_000, messages: 10_000, characters: 5_000_000 },
-  timeouts: { body: defaultTimeouts.body, store: defaultTimeouts.store },
+  timeouts: { authorize, body, store },
 } as const satisfies Partial<ThreadHandlerOptions>;
 
-const optionTypes: OptionTypes = { promptParts: ["object"], store: ["object"], authorize: ["function"], basePath: ["string"] };
+const optionTypes: OptionTypes = {
+  promptParts: ["object"],
+  store: ["object"],
+  admit: ["function"],
+  authorize: ["function"],
+  basePath: ["string"],
+};
 
 /** Checks the options and fills in the defaults. Throws a `TypeError` that names the fix. */
 export function resolveThreadOptions(options: ThreadHandlerOptions): ThreadSettings {

@@ -1,16 +1,18 @@
 /** The app's `onTurnEnd`. */
-import { callSafely } from "../core/async.ts";
+import { callSafely, withTimeout } from "../core/async.ts";
 import type { ChatHandlerError } from "../core/errors.ts";
 import type { MessageStatus } from "../core/store.ts";
 import type { TurnEndEvent } from "./settings.ts";
 import type { Turn } from "./turn.ts";
 import { sumUsage } from "../model/usage.ts";
 
-/** Calls `onTurnEnd` with what happened. Resolves when it has finished. */
+/** Calls `onTurnEnd` with what happened. Resolves when it has finished, or has taken longer than a turn may. */
 export async function notifyTurnEnd(turn: Turn, status: MessageStatus, error: ChatHandlerError | undefined): Promise<void> {
+  const { onTurnEnd, timeouts } = turn.settings;
+  if (!onTurnEnd) return;
   try {
-    const event = createTurnEndEvent(turn, status, error);
-    await callSafely(() => turn.settings.onTurnEnd?.(event));
+    const notified = callSafely(() => onTurnEnd(createTurnEndEvent(turn, status, error)));
+    await withTimeout(timeouts.turn, notified, () => new Error(`onTurnEnd took longer than ${timeouts.turn} ms.`));
   } catch (thrown) {
     turn.report(thrown);
   }
