@@ -24,6 +24,9 @@ export interface InProcessResult extends Case {
   cpu: Record<(typeof subjects)[number], number[]>;
 }
 
+/** Rounds that are not counted: a server compiles its code once and runs for days. */
+const warmUpRounds = 10;
+
 /** Tokens of one measurement: enough for the resolution of the clock, and few enough for many rounds. */
 const tokensPerSample = 20_000;
 
@@ -39,9 +42,8 @@ export async function measureInProcess(rounds: number, progress: (text: string) 
   }));
   try {
     for (const name of subjects) workers.set(name, startChild(new URL("./in-process-worker.ts", import.meta.url), [name]));
-    // Round 0 is the warm-up and is not counted.
-    for (let round = 0; round <= rounds; round++) {
-      progress(`in process, round ${round} of ${rounds}`);
+    for (let round = 1 - warmUpRounds; round <= rounds; round++) {
+      progress(round > 0 ? `in process, round ${round} of ${rounds}` : "in process, warm-up");
       for (const { cpu, ...one } of results) {
         for (const name of shuffled(subjects)) {
           const perToken = await workers.get(name)!.ask({ ...one, turns: tokensPerSample / one.tokens });

@@ -98,12 +98,12 @@ ${targetsTable(measurements)}
 
 ## In one process, without sockets
 
-CPU time of the whole process divided by the number of tokens, including garbage collection and compilation. The model's answer is
-prepared in memory, and the response is read to its end. Each subject has its own process.
+CPU time of the whole process divided by the number of tokens, including garbage collection. The model's answer is prepared in memory, and
+the response is read to its end. Each subject has its own process, which has warmed up.
 
 ${inProcessTable(inProcess)}
 
-A model without delay favors the flush interval, because much text arrives within 50 ms and is written together. With \`flushInterval: 0\`
+A model without delay favors the flush interval, because much text arrives within it and is written together. With \`flushInterval: 0\`
 each read of the model is written separately, as the floor does.
 
 ## Over sockets
@@ -112,9 +112,8 @@ Model, server and clients are three processes. All subjects run on \`@hono/node-
 
 - **CPU** is the server's, from the first request to the last byte, including new connections.
 - **Delay of text** is the time from the model sending a token to the client receiving it.
-- **Memory** is the growth of the server while all streams are open, divided by their number. *In use* is measured after a garbage
-  collection. *Resident* is what the process holds from the system. With few streams it says little, because V8 reserves up to 48 MB
-  for young objects under any load.
+- **Memory** is the growth of the server while at least 1,000 streams are open, divided by their number. *In use* is measured after a garbage
+  collection. *Resident* is what the process holds from the system.
 
 CPU per token says little about a process that falls behind, and no core can forward the 75,000 tokens per second of 1,500 streams that
 are all active at the pace of a model. So these streams are idle most of the time, like models that think, wait or call tools. Each has

@@ -40,6 +40,14 @@ export interface SocketRun {
 /** Enough turns and tokens for the compiler, but few at a time: memory must grow only with the measured streams. */
 const warmUp = (turns: number): Load => ({ streams: turns, tokens: 60, interval: 2, burst: 1, pause: 0, spread: turns * 5 });
 
+/** Many streams: what a server allocates once would otherwise count. Few tokens: all servers must keep up. */
+const memoryLoad = (load: Load): Load => ({
+  ...load,
+  streams: Math.max(load.streams, 1_000),
+  tokens: Math.min(load.tokens, 50),
+  spread: Math.max(load.spread, 5_000),
+});
+
 interface Others {
   model: Child<ModelQuestion, number>;
   clients: Child<ClientsQuestion, ClientsAnswer>;
@@ -80,15 +88,16 @@ async function measure({ child, port }: Server, load: Load, others: Others): Pro
 
 /** Runs first: later the process would already hold memory from other runs. */
 async function measureMemory({ child, port }: Server, { load, warmUpTurns }: SocketPlan, others: Others): Promise<Memory> {
+  const held = memoryLoad(load);
   await run(warmUp(warmUpTurns), port, others);
   const before = await child.ask({ kind: "memory" });
   let open = before;
-  await run(load, port, others, async () => {
+  await run(held, port, others, async () => {
     open = await child.ask({ kind: "memory" });
   });
   // Code is slow for a while after a full garbage collection.
   await run(warmUp(warmUpTurns / 4), port, others);
-  return { resident: (open.resident - before.resident) / load.streams, inUse: (open.inUse - before.inUse) / load.streams };
+  return { resident: (open.resident - before.resident) / held.streams, inUse: (open.inUse - before.inUse) / held.streams };
 }
 
 /**

@@ -6,7 +6,6 @@ export const createSubject = {
   floor: async (upstream: Upstream): Promise<Handler> => (await import("./floor.ts")).createFloor(upstream),
   ours: async (upstream: Upstream): Promise<Handler> => (await import("./ours.ts")).createOurs(upstream),
   "ours-0": async (upstream: Upstream): Promise<Handler> => (await import("./ours.ts")).createOurs(upstream, 0),
-  "ours-70": async (upstream: Upstream): Promise<Handler> => (await import("./ours.ts")).createOurs(upstream, 70),
   guide: async (upstream: Upstream): Promise<Handler> => (await import("./guide.ts")).createGuide(upstream),
   "ai-sdk": async (upstream: Upstream): Promise<Handler> => (await import("./ai-sdk.ts")).createAiSdk(upstream),
 };
@@ -19,7 +18,6 @@ export const titles: Record<SubjectName, string> = {
   floor: "hand-written floor",
   ours: "chat-handler",
   "ours-0": "chat-handler, flushInterval 0",
-  "ours-70": "chat-handler, flushInterval 70",
   guide: "the guide's route",
   "ai-sdk": "AI SDK streamText",
 };
