@@ -110,7 +110,7 @@ describe.each(["admit", "authorize"])("%s that never settles", (name) => {
 it("a refusal by admit comes before the body of a thread request is read", async () => {
   const store = createFaultyStore(createMemoryStore());
   const admit = () => new Response("No", { status: 403 });
-  const threads = createThreadHandler({ store: store as ThreadStore, admit, authorize: allowAnyone });
+  const threads = createThreadHandler({ store, admit, authorize: allowAnyone });
   for (const request of threadRequests()) {
     const response = await threads(request);
     expect([response.status, await response.text(), request.bodyUsed]).toEqual([403, "No", false]);
