@@ -21,7 +21,7 @@ export interface C1ChatOptions extends HttpOptions {
 
 /** The functions that C1Chat's thread managers need, and what the page shows beside the answers. */
 export interface C1Chat {
-  /** Pass it to `useThreadListManager`, or call it there: Stop is told from a change of the thread by it. */
+  /** Pass it to `useThreadListManager`, or call it there. It distinguishes Stop from the selection of another thread. */
   onSelectThread(threadId: string): void;
   /** Pass it to `useThreadListManager`, or call it there. */
   onSwitchToNew(): void;

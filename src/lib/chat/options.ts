@@ -93,7 +93,7 @@ export interface ChatHandlerOptions {
    */
   flushInterval?: number | undefined;
   /**
-   * Answers a failure before the first byte with status 200 and a C1 card that says what happened, because C1Chat shows nothing on an
+   * Answers a failure before the first byte with status 200 and a C1 card that explains it, because C1Chat shows nothing on an
    * error status. The card is never stored and never replayed. The header `X-Chat-Handler-Error` has the code.
    *
    * @default false

@@ -242,7 +242,7 @@ export interface Coordinator {
   unfollow(ticket: TicketKey, follower: Follower): Promise<void>;
 
   /**
-   * Asks to stop a turn, on whatever instance it waits or runs. `"requested"`: it does. `"ended"`: it has ended, and nothing is left to stop.
+   * Stops a turn, on any instance. `"requested"`: the turn waits or runs, and receives the stop. `"ended"`: it has ended, and nothing is left to stop.
    * `"recorded"`: there is no such turn yet; if it enters within `retentionMs`, it enters with a stop.
    *
    * INVARIANT: a stop persists until its turn has ended, and is gone then: the next attempt at the turn runs. If the stopped attempt dies, the

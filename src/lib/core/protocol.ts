@@ -10,7 +10,7 @@ export interface AnswerKey {
   responseId: string;
 }
 
-/** What a request asks for, whatever its wire format. */
+/** What a request asks for, in every wire format. */
 export interface ChatRequest extends AnswerKey {
   prompt: Prompt;
   /** Whether the new answer may replace a complete one. */

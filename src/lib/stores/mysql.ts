@@ -20,7 +20,7 @@ export interface MySqlClient {
   execute(sql: string, values: (string | null)[]): Promise<MySqlResult>;
 }
 
-/** The result of a statement, and whatever the client adds to it. For a `CALL` the result is an array with the rows first. */
+/** The result of a statement, and what the client adds to it. For a `CALL` the result is an array with the rows first. */
 export type MySqlResult = readonly [result: unknown, ...rest: unknown[]];
 
 /** Options of {@link createMySqlStore}. */

@@ -3,11 +3,11 @@ import { resolveNumbers } from "../core/resolve-options.ts";
 
 /** Bounds of `createTools`. A model, and a tool that returns too much, must not use up the process or the model's context. */
 export interface ToolLimits {
-  /** Calls that run in one step. The model is told that the others were dropped. @default 32 */
+  /** Calls that run in one step. The others are dropped, and the model receives an error with their number. @default 32 */
   calls: number;
   /** Calls that run at the same time. @default 8 */
   concurrency: number;
-  /** Characters of one result. A longer one is cut, and the model is told so. @default 100000 */
+  /** Characters of one result. A longer one is cut, and ends with a note for the model. @default 100000 */
   resultCharacters: number;
 }
 

@@ -2,7 +2,7 @@
 import type { ModelCall } from "../model/model-call.ts";
 import type { Step } from "./step.ts";
 
-/** Where a turn is in its life. Whatever can be aborted in a state is part of it. */
+/** The state of a turn. What can be aborted in a state is part of it. */
 export type TurnState =
   | { name: "queued" }
   /** The app's functions run. */
