@@ -25,15 +25,20 @@ export class QueuedTurn implements QueueTicket, Lease {
     this.ahead = ahead.length;
     this.#remove = remove;
     this.#predecessors = ahead;
-    this.#notStarted = ahead.filter(({ isStarted }) => !isStarted);
+    this.#notStarted = ahead.length === 0 ? nobody : ahead.filter(({ isStarted }) => !isStarted);
   }
 
   async waitForLease(): Promise<Lease> {
     await Promise.all(this.#predecessors.map((turn) => turn.waitUntilLeft()));
     this.hasPredecessorStarted ||= this.#notStarted.some(({ isStarted }) => isStarted);
+    this.forgetPredecessors();
+    return this;
+  }
+
+  /** For a turn that runs. Otherwise a thread whose queue is never empty would keep all its turns in memory. */
+  forgetPredecessors(): void {
     this.#predecessors = nobody;
     this.#notStarted = nobody;
-    return this;
   }
 
   refuseJoins(): void {

@@ -36,75 +36,102 @@ export interface RedisChannelSubscriber {
 /** The clients that can receive published messages. Each has a connection of its own: Redis accepts no other commands on it. */
 export type RedisSubscriber = NodeRedisSubscriber | IoredisSubscriber | RedisChannelSubscriber;
 
-/** Calls a listener for the messages of a channel. Resolves to a function that ends it. */
-export type SubscribeChannel = RedisChannelSubscriber["subscribe"];
+/** Receives the messages of all channels of a coordinator: a closure for each channel would stay in every open stream. */
+export type MessageListener = (message: unknown, channel?: unknown) => void;
+
+/** The subscriptions of a client. */
+export interface ChannelClient {
+  /** Calls a listener for the messages of a channel. Resolves once subscribed. */
+  subscribe(channel: string, listener: MessageListener): Promise<unknown>;
+  /** Ends it. */
+  unsubscribe(channel: string, listener: MessageListener): Promise<unknown>;
+}
 
 /**
- * Returns a function that subscribes through a client.
+ * Returns the subscriptions of a client. At most one listener subscribes to a channel.
  *
  * @param factory - The function that received the client, for the error.
  * @throws TypeError for an unknown client.
  */
-export function connectSubscriber(factory: string, client: RedisSubscriber, isSharded: boolean): SubscribeChannel {
+export function connectSubscriber(factory: string, client: RedisSubscriber, isSharded: boolean): ChannelClient {
   const has = (...names: string[]): boolean => names.every((name) => typeof Reflect.get(Object(client), name) === "function");
-  if (has("subscribe", "unsubscribe", "sSubscribe", "sUnsubscribe")) return subscribeNodeRedis(client as NodeRedisSubscriber, isSharded);
-  if (has("subscribe", "unsubscribe", "ssubscribe", "sunsubscribe", "on")) return subscribeIoredis(client as IoredisSubscriber, isSharded);
-  if (has("subscribe")) return (channel, listener) => (client as RedisChannelSubscriber).subscribe(channel, listener);
+  if (has("subscribe", "unsubscribe", "sSubscribe", "sUnsubscribe")) return connectNodeRedis(client as NodeRedisSubscriber, isSharded);
+  if (has("subscribe", "unsubscribe", "ssubscribe", "sunsubscribe", "on")) return connectIoredis(client as IoredisSubscriber, isSharded);
+  if (has("subscribe")) return connectOther(client as RedisChannelSubscriber);
   return throwUsageError(
     `${factory} needs a subscriber with a connection of its own: await client.duplicate().connect() of node-redis, ` +
       "redis.duplicate() of ioredis, or { subscribe: (channel, listener) => Promise } that resolves to a function that ends it",
   );
 }
 
-function subscribeNodeRedis(client: NodeRedisSubscriber, isSharded: boolean): SubscribeChannel {
-  return async (channel, listener) => {
-    const onMessage = (message: unknown): void => listener(String(message));
-    if (isSharded) {
-      await client.sSubscribe(channel, onMessage);
-      return () => client.sUnsubscribe(channel, onMessage);
-    }
-    await client.subscribe(channel, onMessage);
-    return () => client.unsubscribe(channel, onMessage);
-  };
+/** node-redis passes the channel to listeners, too. */
+function connectNodeRedis(client: NodeRedisSubscriber, isSharded: boolean): ChannelClient {
+  return isSharded
+    ? {
+        subscribe: (channel, listener) => client.sSubscribe(channel, listener),
+        unsubscribe: (channel, listener) => client.sUnsubscribe(channel, listener),
+      }
+    : {
+        subscribe: (channel, listener) => client.subscribe(channel, listener),
+        unsubscribe: (channel, listener) => client.unsubscribe(channel, listener),
+      };
 }
 
+/** By channel. An array, because most channels have one listener: a `Set` takes five times as much. */
+type Listeners = Map<string, readonly MessageListener[]>;
+
 /** The listeners on each client of ioredis. Coordinators that share a client share its subscriptions. */
-type Listener = (message: string) => void;
+const ioredisListeners = new WeakMap<IoredisSubscriber, Listeners>();
 
-const ioredisListeners = new WeakMap<IoredisSubscriber, Map<string, Set<Listener>>>();
-
-function listenersOf(client: IoredisSubscriber): Map<string, Set<Listener>> {
+function listenersOf(client: IoredisSubscriber): Listeners {
   const existing = ioredisListeners.get(client);
   if (existing) return existing;
-  const created = new Map<string, Set<Listener>>();
+  const created: Listeners = new Map();
   ioredisListeners.set(client, created);
   for (const event of ["message", "smessage"] as const) {
-    client.on(event, (channel, message) => created.get(channel)?.forEach((listener) => listener(message)));
+    client.on(event, (channel, message) => created.get(channel)?.forEach((listener) => listener(message, channel)));
   }
   return created;
 }
 
-function subscribeIoredis(client: IoredisSubscriber, isSharded: boolean): SubscribeChannel {
+function connectIoredis(client: IoredisSubscriber, isSharded: boolean): ChannelClient {
   const channels = listenersOf(client);
 
-  async function remove(channel: string, listener: (message: string) => void): Promise<void> {
-    const listeners = channels.get(channel);
-    listeners?.delete(listener);
-    if (listeners?.size !== 0) return;
+  async function unsubscribe(channel: string, listener: MessageListener): Promise<void> {
+    const rest = (channels.get(channel) ?? []).filter((other) => other !== listener);
+    if (rest.length > 0) {
+      channels.set(channel, rest);
+      return;
+    }
     channels.delete(channel);
     await (isSharded ? client.sunsubscribe(channel) : client.unsubscribe(channel));
   }
 
-  return async (channel, listener) => {
-    // Added first: a message may arrive in the same packet as the confirmation.
-    const listeners = channels.get(channel) ?? new Set();
-    channels.set(channel, listeners.add(listener));
-    try {
-      await (isSharded ? client.ssubscribe(channel) : client.subscribe(channel));
-    } catch (error) {
-      await remove(channel, listener).catch(() => {});
-      throw error;
-    }
-    return () => remove(channel, listener);
+  return {
+    unsubscribe,
+    async subscribe(channel, listener) {
+      // Added first: a message may arrive in the same packet as the confirmation.
+      channels.set(channel, (channels.get(channel) ?? []).concat(listener));
+      try {
+        await (isSharded ? client.ssubscribe(channel) : client.subscribe(channel));
+      } catch (error) {
+        await unsubscribe(channel, listener).catch(() => {});
+        throw error;
+      }
+    },
+  };
+}
+
+function connectOther(client: RedisChannelSubscriber): ChannelClient {
+  const ends = new Map<string, () => unknown>();
+  return {
+    async subscribe(channel, listener) {
+      ends.set(channel, await client.subscribe(channel, (message) => listener(message, channel)));
+    },
+    async unsubscribe(channel) {
+      const end = ends.get(channel);
+      ends.delete(channel);
+      await end?.();
+    },
   };
 }

@@ -8,7 +8,7 @@ import { redisCommands, type RedisClient, type RedisScript } from "../../redis-c
 import { connectSubscriber, type RedisSubscriber } from "../../redis-client/subscriber.ts";
 import { shareTurns } from "../shared/share-turns.ts";
 import { createRedisHints } from "./hints.ts";
-import { createThreadNames } from "./names.ts";
+import { channelOf, createThreadNames, keysOf, logOf } from "./names.ts";
 import {
   checkAttempt,
   checkData,
@@ -81,9 +81,10 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
 
   /** Runs a script on the keys of a thread, and on the log of an attempt. */
   async function runOn(script: RedisScript, thread: ThreadKey, attempt: string | undefined, values: string[]): Promise<unknown> {
-    const { keys, channel, logs } = await nameThread(thread);
-    const all = attempt === undefined ? [...keys] : [...keys, logs + attempt];
-    return run(script, all, [...times, publish, channel, ...values]);
+    const base = await nameThread(thread);
+    const keys = keysOf(base);
+    if (attempt !== undefined) keys.push(logOf(base, attempt));
+    return run(script, keys, [...times, publish, channelOf(base), ...values]);
   }
 
   /** Runs a script on a ticket. If the database has forgotten the ticket, renewing it puts it back first. */
@@ -175,7 +176,7 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
     ...(hints && {
       subscribe: (thread, type, listener) =>
         hints.listen(
-          nameThread(thread).then(({ channel }) => channel + type),
+          nameThread(thread).then((base) => channelOf(base) + type),
           listener,
         ),
     }),

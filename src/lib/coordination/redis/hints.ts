@@ -1,14 +1,21 @@
 /** Hints that Redis pushes. They may be lost: a subscription that fails costs only delay, because readers also poll. */
 import type { CoordinatorHint } from "../../core/coordinator.ts";
-import type { SubscribeChannel } from "../../redis-client/subscriber.ts";
+import type { ChannelClient } from "../../redis-client/subscriber.ts";
 
-type HintListener = (hint: CoordinatorHint) => void;
+/** Every open stream has one, and the channel of its thread. */
+interface Listener {
+  readonly onHint: (hint: CoordinatorHint) => void;
+  /** `undefined` until its name is known, and after it has ended. */
+  channel: Channel | undefined;
+  hasEnded: boolean;
+}
 
 /** A channel that has listeners, or is still subscribed. */
 interface Channel {
-  readonly listeners: Set<HintListener>;
-  /** Ends the subscription. `undefined`: not subscribed. */
-  end?: (() => unknown) | undefined;
+  readonly name: string;
+  /** An array, because most channels have one listener: a `Set` takes five times as much. */
+  listeners: readonly Listener[];
+  isSubscribed: boolean;
   /** Whether {@link adjust} runs for it. */
   isAdjusting: boolean;
 }
@@ -16,70 +23,74 @@ interface Channel {
 /** Subscribes to a channel once, however many listeners it has. */
 export interface RedisHints {
   /** Adds a listener. Returns a function that removes it. */
-  listen(channel: Promise<string>, listener: HintListener): () => void;
+  listen(channel: Promise<string>, onHint: (hint: CoordinatorHint) => void): () => void;
 }
 
 /** Creates the hints of a coordinator. */
-export function createRedisHints(subscribe: SubscribeChannel): RedisHints {
+export function createRedisHints(client: ChannelClient): RedisHints {
   const channels = new Map<string, Channel>();
 
+  function receive(message: unknown, name?: unknown): void {
+    const hint = parseHint(String(message));
+    if (!hint) return;
+    for (const { onHint } of channels.get(String(name))?.listeners ?? []) {
+      try {
+        onHint(hint);
+      } catch {
+        // An error must not reach the parser of the client.
+      }
+    }
+  }
+
   /** Subscribes or unsubscribes, one command after the other, until the subscription fits the listeners. */
-  async function adjust(name: string, channel: Channel): Promise<void> {
+  async function adjust(channel: Channel): Promise<void> {
     if (channel.isAdjusting) return;
     channel.isAdjusting = true;
     try {
-      while (channel.listeners.size > 0 !== (channel.end !== undefined)) {
-        const { end } = channel;
-        channel.end = undefined;
-        if (end) await end();
-        else channel.end = await subscribe(name, (message) => notify(channel, message));
+      while (channel.listeners.length > 0 !== channel.isSubscribed) {
+        if (channel.isSubscribed) {
+          channel.isSubscribed = false;
+          await client.unsubscribe(channel.name, receive);
+        } else {
+          await client.subscribe(channel.name, receive);
+          channel.isSubscribed = true;
+        }
       }
     } catch {
       // The next listener tries again.
     }
     channel.isAdjusting = false;
-    if (channel.listeners.size === 0) channels.delete(name);
+    if (channel.listeners.length === 0) channels.delete(channel.name);
+  }
+
+  function join(listener: Listener, name: string): void {
+    if (listener.hasEnded) return;
+    const channel = channels.get(name) ?? { name, listeners: [], isSubscribed: false, isAdjusting: false };
+    channels.set(name, channel);
+    channel.listeners = channel.listeners.concat(listener);
+    listener.channel = channel;
+    void adjust(channel);
+  }
+
+  function leave(listener: Listener): void {
+    listener.hasEnded = true;
+    const { channel } = listener;
+    if (!channel) return;
+    listener.channel = undefined;
+    channel.listeners = channel.listeners.filter((other) => other !== listener);
+    void adjust(channel);
   }
 
   return {
-    listen(channelName, listener) {
-      // Wrapped, so that a listener that is added twice is called twice.
-      const own: HintListener = (hint) => listener(hint);
-      let hasEnded = false;
-      let remove = (): void => {};
+    listen(channelName, onHint) {
+      const listener: Listener = { onHint, channel: undefined, hasEnded: false };
       channelName.then(
-        (name) => {
-          if (hasEnded) return;
-          const channel = channels.get(name) ?? { listeners: new Set(), isAdjusting: false };
-          channels.set(name, channel);
-          channel.listeners.add(own);
-          remove = () => {
-            channel.listeners.delete(own);
-            void adjust(name, channel);
-          };
-          void adjust(name, channel);
-        },
+        (name) => join(listener, name),
         () => {},
       );
-      return () => {
-        if (hasEnded) return;
-        hasEnded = true;
-        remove();
-      };
+      return () => leave(listener);
     },
   };
-}
-
-function notify(channel: Channel, message: string): void {
-  const hint = parseHint(message);
-  if (!hint) return;
-  for (const listener of channel.listeners) {
-    try {
-      listener(hint);
-    } catch {
-      // An error must not reach the parser of the client.
-    }
-  }
 }
 
 /** Parses "attempt position isEnded data", or "" of a thread. */

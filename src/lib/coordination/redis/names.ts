@@ -2,41 +2,36 @@
 import { sha256 } from "../../core/sha256.ts";
 import { keyOf, type ThreadKey } from "../../core/store.ts";
 
-/** The names of one thread. They share a hash tag, so all are in one slot of a cluster. */
-export interface ThreadNames {
-  /** `thread`, `queue`, `followers`, `stops`: see lua.ts. */
-  readonly keys: readonly string[];
-  /** The beginning of the channels, which end with `thread` and `log`. */
-  readonly channel: string;
-  /** The beginning of the keys of the logs, which end with the attempt. */
-  readonly logs: string;
-}
-
 /** How many threads are remembered. Most calls are about the few threads that run, and a hash costs more than the call. */
 const maxRemembered = 1000;
 
 /**
- * Returns a function that names the keys of a thread. They contain a digest of owner and thread id, so they are short, and they are the same for no
- * two threads.
+ * Returns a function that returns the beginning of all names of a thread. It contains a digest of owner and thread id, so it is short, and it is the same
+ * for no two threads. Only this beginning is remembered: joining it with the rest is cheap, and all names of 1000 threads would take half a megabyte.
  */
-export function createThreadNames(prefix: string): (thread: ThreadKey) => Promise<ThreadNames> {
-  const remembered = new Map<string, ThreadNames>();
+export function createThreadNames(prefix: string): (thread: ThreadKey) => Promise<string> {
+  const remembered = new Map<string, string>();
   return async (thread) => {
     const key = keyOf(thread);
     const known = remembered.get(key);
-    if (known) return known;
-    // 128 bits: nobody finds an id that leads to the thread of another owner.
-    const base = `${prefix}{${(await sha256(key)).slice(0, 32)}}:`;
-    const names = {
-      keys: ["thread", "queue", "followers", "stops"].map((name) => base + name),
-      channel: `${base}on:`,
-      logs: `${base}log:`,
-    };
-    remembered.set(key, names);
+    if (known !== undefined) return known;
+    // 128 bits: nobody finds an id that leads to the thread of another owner. The braces mark what decides the slot of a cluster. A join
+    // copies; a template would keep the whole digest alive.
+    const base = [prefix, "{", (await sha256(key)).slice(0, 32), "}:"].join("");
+    remembered.set(key, base);
     for (const oldest of remembered.keys()) {
       if (remembered.size <= maxRemembered) break;
       remembered.delete(oldest);
     }
-    return names;
+    return base;
   };
 }
+
+/** The keys `thread`, `queue`, `followers` and `stops`: see lua.ts. */
+export const keysOf = (base: string): string[] => [`${base}thread`, `${base}queue`, `${base}followers`, `${base}stops`];
+
+/** The beginning of the channels, which end with `thread` and `log`. */
+export const channelOf = (base: string): string => `${base}on:`;
+
+/** The key of an attempt's log. */
+export const logOf = (base: string, attempt: string): string => `${base}log:${attempt}`;

@@ -9,7 +9,7 @@ import type { Entrance, LocalTurn, TurnEntry, TurnRegistry } from "../../core/tu
 import { LocalRegistry } from "../local.ts";
 import { type Call, createCall } from "./calls.ts";
 import { RemoteLog } from "./remote-log.ts";
-import { SharedTurn } from "./shared-turn.ts";
+import { SharedTurn, type SharedTurnContext } from "./shared-turn.ts";
 
 /** How long a stop waits for a turn on another instance, in milliseconds. */
 const stopTimeout = 5000;
@@ -21,15 +21,18 @@ export class SharedRegistry implements TurnRegistry {
   readonly #call: Call;
   /** All turns of this process, for the joins that need no coordinator, and for the order when it cannot be reached. */
   readonly #local = new LocalRegistry();
-  readonly #turns = new Map<string, { turn: SharedTurn; unsubscribe: (() => void) | undefined }>();
+  readonly #turns = new Set<SharedTurn>();
   readonly #remoteLogs = new Map<string, RemoteLog>();
   /** The last entry of each thread: the order here and there must be the same. */
   readonly #entering = new Map<string, Promise<unknown>>();
+  /** One for all turns: an object and a closure for each would stay in every open stream. */
+  readonly #turnContext: SharedTurnContext;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(coordinator: Coordinator) {
     this.#coordinator = coordinator;
     this.#call = createCall(coordinator.settings);
+    this.#turnContext = { coordinator, call: this.#call, onLeft: (turn) => this.#turns.delete(turn) };
   }
 
   async enter(entry: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance> {
@@ -128,10 +131,10 @@ export class SharedRegistry implements TurnRegistry {
       case "busy":
         return entrance;
       case "joined": {
-        const own = this.#turns.get(entrance.attempt);
+        const own = [...this.#turns].find(({ ticket }) => ticket.attempt === entrance.attempt);
         if (!own) return { kind: "joined", log: this.#followRemote(entry, entrance.attempt, follower) };
         // A turn of this process that may be about to end. Then enter again behind it.
-        await own.turn.closed;
+        await own.closed;
         void this.#call(() => this.#coordinator.unfollow({ ...request, attempt: entrance.attempt }, follower)).catch(() => {});
         return this.#enter(entry, policy, local);
       }
@@ -142,18 +145,8 @@ export class SharedRegistry implements TurnRegistry {
   }
 
   #addTurn(entry: TurnEntry, local: LocalTurn, entered: Extract<CoordinatorEntrance, { kind: "entered" }>, sentAt: number): SharedTurn {
-    const { attempt } = entered.ticket;
-    const turn = new SharedTurn(entered, sentAt, {
-      coordinator: this.#coordinator,
-      call: this.#call,
-      queued: this.#local.add(entry, local),
-      onLeft: () => {
-        this.#turns.get(attempt)?.unsubscribe?.();
-        this.#turns.delete(attempt);
-      },
-    });
-    const unsubscribe = this.#coordinator.subscribe?.(entry, "thread", () => turn.look());
-    this.#turns.set(attempt, { turn, unsubscribe });
+    const turn = new SharedTurn(entered, sentAt, this.#local.add(entry, local), this.#turnContext);
+    this.#turns.add(turn);
     this.#startTimer();
     return turn;
   }
@@ -201,7 +194,7 @@ export class SharedRegistry implements TurnRegistry {
   #tick(): void {
     this.#timer = undefined;
     const now = performance.now();
-    for (const { turn } of this.#turns.values()) turn.tick(now);
+    for (const turn of this.#turns) turn.tick(now);
     for (const log of this.#remoteLogs.values()) log.tick(now);
     if (this.#turns.size > 0 || this.#remoteLogs.size > 0) this.#startTimer();
   }

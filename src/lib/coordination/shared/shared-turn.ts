@@ -10,14 +10,19 @@ import { LogPublisher, type PublisherOwner } from "./publisher.ts";
 /** Stands for all readers on other instances. They read as fast as they can, so it never holds the writer back. */
 const remoteReaders: EventLogReader = { position: Infinity, notify() {} };
 
-/** What a turn has of its registry. */
+/** What all turns have of their registry. */
 export interface SharedTurnContext {
   coordinator: Coordinator;
   call: Call;
-  /** Its place among the turns of this process. */
-  queued: QueuedTurn;
   /** Called once, when it has left. */
   onLeft(turn: SharedTurn): void;
+}
+
+/** What {@link Coordinator.enter} returned. */
+interface Entered {
+  ticket: Ticket;
+  ahead: number;
+  status: TicketStatus;
 }
 
 /** Both ticket and lease, on one instance of many. */
@@ -29,9 +34,13 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   /** Resolves when it is known whether anyone can still join. */
   closed: Promise<unknown> | undefined;
   readonly #context: SharedTurnContext;
-  readonly #local: LocalTurn;
-  readonly #publisher: LogPublisher;
-  readonly #lease = Promise.withResolvers<Lease>();
+  /** Its place among the turns of this process. */
+  readonly #queued: QueuedTurn;
+  /** Created when somebody follows, or at the end: most turns have their only reader beside them. */
+  #publisher: LogPublisher | undefined;
+  /** Gone once it is granted: every open stream would keep it. */
+  #lease: PromiseWithResolvers<Lease> | undefined;
+  readonly #unsubscribe: (() => void) | undefined;
   /** When the last renewal that succeeded was sent, by `performance.now()`. */
   #renewedAt: number;
   #renewAt: number;
@@ -47,27 +56,39 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   #mustLookAgain = false;
 
   /** @param sentAt - When the entry was sent, by `performance.now()`. */
-  constructor(entered: { ticket: Ticket; ahead: number; status: TicketStatus }, sentAt: number, context: SharedTurnContext) {
-    const { coordinator, call, queued } = context;
-    this.ticket = entered.ticket;
-    this.ahead = entered.ahead;
+  constructor({ ticket, ahead, status }: Entered, sentAt: number, queued: QueuedTurn, context: SharedTurnContext) {
+    const { coordinator } = context;
+    this.ticket = ticket;
+    this.ahead = ahead;
     this.#context = context;
-    this.#local = queued.local;
+    this.#queued = queued;
     this.#renewedAt = sentAt;
     this.#renewAt = sentAt + coordinator.settings.leaseMs / 3;
     this.#checkAt = sentAt + coordinator.settings.ticketPollMs;
-    this.#publisher = new LogPublisher(this.#local.log, this, coordinator, call);
-    // Nobody may be waiting when it is rejected.
-    this.#lease.promise.catch(() => {});
-    this.receive(entered.status);
+    if (status.state !== "granted") {
+      this.#lease = Promise.withResolvers();
+      // Nobody may be waiting when it is rejected.
+      this.#lease.promise.catch(() => {});
+    }
+    this.#unsubscribe = coordinator.subscribe?.(ticket, "thread", () => this.look());
+    this.receive(status);
+  }
+
+  get #local(): LocalTurn {
+    return this.#queued.local;
+  }
+
+  #createPublisher(): LogPublisher {
+    const { coordinator, call } = this.#context;
+    return (this.#publisher ??= new LogPublisher(this.#local.log, this, coordinator, call));
   }
 
   waitForLease(): Promise<Lease> {
-    return this.#lease.promise;
+    return this.#lease?.promise ?? Promise.resolve(this);
   }
 
   refuseJoins(): void {
-    this.#context.queued.refuseJoins();
+    this.#queued.refuseJoins();
     if (this.#isClosed) return;
     this.#isClosed = true;
     const { coordinator, call } = this.#context;
@@ -75,15 +96,15 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   async refuseJoinsUnlessFollowed(): Promise<boolean> {
-    const { coordinator, call, queued } = this.#context;
+    const { coordinator, call } = this.#context;
     // An entry in the meantime waits for the result: nobody may join a turn that is about to end.
-    queued.refuseJoins();
+    this.#queued.refuseJoins();
     const closing = call(() => coordinator.close(this.ticket, { unlessFollowed: true }));
     this.closed = closing.catch(() => {});
     try {
       this.#isClosed ||= await closing;
       if (this.#isClosed) return true;
-      queued.allowJoins();
+      this.#queued.allowJoins();
       // Noticed again when they leave.
       this.#setFollowed(true);
       return false;
@@ -100,15 +121,16 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   markStarted(): void {
-    const { coordinator, call, queued } = this.#context;
-    queued.markStarted();
+    const { coordinator, call } = this.#context;
+    this.#queued.markStarted();
     call(() => coordinator.start(this.ticket)).catch((error: unknown) => this.fail(error));
   }
 
   async leave(): Promise<void> {
     this.#hasLeft = true;
-    if (!this.#isLost) await this.#publisher.end();
-    this.#context.queued.leave();
+    this.#unsubscribe?.();
+    if (!this.#isLost) await this.#createPublisher().end();
+    this.#queued.leave();
     this.#context.onLeft(this);
   }
 
@@ -173,12 +195,12 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     const { coordinator, call } = this.#context;
     this.#checkAt = now + coordinator.settings.ticketPollMs;
     if (this.#hasLeft || this.#isLost) return true;
-    const { version } = this.#publisher;
+    const version = this.#publisher?.version ?? 0;
     try {
       const status = await call(work);
       this.#isFailing = false;
       this.receive(status);
-      this.#publisher.compare(status, version);
+      this.#publisher?.compare(status, version);
       return true;
     } catch (error) {
       this.fail(error);
@@ -190,15 +212,17 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   #grant(): void {
     if (this.isGranted) return;
     this.isGranted = true;
-    this.#lease.resolve(this);
-    this.#publisher.notify();
+    this.#lease?.resolve(this);
+    this.#lease = undefined;
+    this.#queued.forgetPredecessors();
+    this.#publisher?.notify();
   }
 
   /** A turn that waits while the coordinator cannot be reached goes on in the order of its own process. */
   #goOnAlone(): void {
     const { leaseMs, whenUnreachable } = this.#context.coordinator.settings;
     if (this.isGranted || whenUnreachable === "refuse" || performance.now() - this.#renewedAt <= leaseMs) return;
-    void this.#context.queued.waitForLease().then(() => {
+    void this.#queued.waitForLease().then(() => {
       if (this.#isFailing) this.#grant();
     });
   }
@@ -207,14 +231,14 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     if (this.#isLost) return;
     this.#isLost = true;
     this.#setFollowed(false);
-    this.#context.queued.refuseJoins();
+    this.#queued.refuseJoins();
     if (!this.isGranted) return void this.#enterAgain();
     this.#local.abort(createLeaseLostError());
   }
 
   /** A turn that waits has not begun, so it can take another place. Its old place may be lost because the process was frozen. */
   async #enterAgain(): Promise<void> {
-    const { coordinator, call, queued } = this.#context;
+    const { coordinator, call } = this.#context;
     const attempt = crypto.randomUUID();
     const { owner, threadId, responseId, promptId, promptDigest } = this.ticket;
     const request: TicketRequest = { owner, threadId, responseId, promptId, promptDigest, attempt };
@@ -223,7 +247,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     try {
       const entrance = await call(() => coordinator.enter(request, policy, { follower: attempt }));
       if (entrance.kind !== "entered") throw createLeaseLostError();
-      queued.allowJoins();
+      this.#queued.allowJoins();
       this.#local.log.attempt = attempt;
       this.ticket = entrance.ticket;
       this.#isLost = false;
@@ -232,7 +256,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     } catch (error) {
       const lost = toChatHandlerError(error, "coordinator_failed", "Other instances cannot be reached. Try again.");
       this.#local.abort(lost);
-      this.#lease.reject(lost);
+      this.#lease?.reject(lost);
     }
   }
 
@@ -242,7 +266,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     const { log } = this.#local;
     if (isFollowed) {
       log.subscribe(remoteReaders);
-      this.#publisher.notify();
+      this.#createPublisher().notify();
     } else {
       log.unsubscribe(remoteReaders);
     }
