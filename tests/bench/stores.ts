@@ -1,6 +1,6 @@
 /**
  * `npm run bench:stores`: compares the stores with bare statements through the same client. Starts its own PostgreSQL, MariaDB and
- * Redis. Prints tables, and writes `docs/benchmark-stores.md` with its plot.
+ * Redis. Prints tables, and writes `docs/benchmark-stores.md` with its plot and its query plans.
  *
  * `--quick` takes less than a minute and writes nothing. `--only pg,redis` measures only these stores, and writes nothing either.
  */
@@ -12,7 +12,7 @@ import { startRedis } from "../services/redis.ts";
 import type { Service } from "../services/service.ts";
 import { startChild } from "./child.ts";
 import type { StorePlan, StoreResult } from "./stores/measure.ts";
-import { type Measured, storePage, storePlot, storeTables } from "./stores/report.ts";
+import { type Measured, queryPlanPage, storePage, storePlot, storeTables } from "./stores/report.ts";
 import { clientVersion, entryOf, type StoreName, subjects, type Urls } from "./stores/subjects.ts";
 
 const { quick, only } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } }).values;
@@ -88,5 +88,6 @@ else if (!quick && only === undefined) {
   const docs = new URL("../../docs/", import.meta.url);
   await mkdir(new URL("images/", docs), { recursive: true });
   await writeFile(new URL("benchmark-stores.md", docs), storePage(measured, plan, leftOut));
+  await writeFile(new URL("benchmark-query-plans.md", docs), queryPlanPage(measured));
   await writeFile(new URL("images/benchmark-stores.svg", docs), await storePlot(measured));
 }

@@ -71,7 +71,7 @@ function followTable(results: readonly KindResult[]): string {
       "to a reader elsewhere",
       "its CPU, µs a token",
       "stop, ms median / p99",
-      ...[0, 1, 10].map((followers) => `tokens a second, ${followers} followers`),
+      ...[0, 1, 10].map((followers) => `tokens a second, ${followers} follower${followers === 1 ? "" : "s"}`),
     ],
     results.map(({ kind, alone, followed, stop, throughput }) => [
       titles[kind],

@@ -1,4 +1,4 @@
-/** The measurements as the page `docs/benchmark-stores.md` and its plot. */
+/** The measurements as the page `docs/benchmark-stores.md`, its plot, and its appendix `docs/benchmark-query-plans.md`. */
 import { cpus } from "node:os";
 import { table } from "../markdown.ts";
 import { type Panel, plot } from "../plot.ts";
@@ -118,9 +118,6 @@ export function storePage(measured: Measured, { many }: StorePlan, leftOut: read
   const versions = new Set(
     [...measured].flatMap(([name, { versions }]) => versions.map((version) => `${clientVersion(name)} on ${version}`)),
   );
-  const plans = [...measured].flatMap(([name, { plans }]) =>
-    plans.length > 0 ? [`### ${entryOf(name).title}`, ...plans.map(planBlock)] : [],
-  );
   return `# What a store costs
 
 \`npm run bench:stores\` wrote this page and measured everything on it in one run, on ${cpus().length} cores of
@@ -175,9 +172,23 @@ ${growthTable(measured, many)}
 
 ## Query plans
 
+Every query of the SQL stores uses an index: the rows and pages that it reads do not grow with the thread or with the number of threads.
+[Query plans of the stores](benchmark-query-plans.md) shows the plans of this run.
+`;
+}
+
+/** The appendix of the page. */
+export function queryPlanPage(measured: Measured): string {
+  const plans = [...measured].flatMap(([name, { plans }]) =>
+    plans.length > 0 ? [`## ${entryOf(name).title}`, ...plans.map(planBlock)] : [],
+  );
+  return `# Query plans of the stores
+
+An appendix to [what a store costs](benchmark-stores.md), which the same run of \`npm run bench:stores\` wrote.
+
 SQLite shows its plan for each statement of the store. It keeps no statistics, so the plan does not depend on the data. PostgreSQL shows
-what it did within the store's functions (\`auto_explain\`, like \`EXPLAIN (ANALYZE, BUFFERS)\`). Rows and pages do not grow with the thread
-or with the number of threads. MariaDB does not explain statements within procedures, but counts the rows that they read.
+what it did within the store's functions (\`auto_explain\`, like \`EXPLAIN (ANALYZE, BUFFERS)\`). MariaDB does not explain statements within
+procedures, but counts the rows that they read. Rows and pages do not grow with the thread or with the number of threads.
 
 ${plans.join("\n\n")}
 `;
