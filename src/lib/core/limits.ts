@@ -54,7 +54,7 @@ export interface Timeouts {
   firstChunk: number;
   /** Between two chunks of the model → 504. @default 60000 */
   idle: number;
-  /** For a whole turn, including a client that does not read → 504. Also for `generateTitle` and for `onTurnEnd`. @default 600000 */
+  /** For a whole turn, from the front of its queue, including a client that does not read → 504. Also for `generateTitle` and for `onTurnEnd`. @default 600000 */
   turn: number;
   /** For a client to read on after the answer has ended. Then its stream breaks. @default 60000 */
   read: number;

@@ -51,7 +51,7 @@ export function keyOf({ owner, threadId }: ThreadKey): string {
   return JSON.stringify([owner, threadId]);
 }
 
-/** How an answer ended: `complete` is whole, `stopped` was ended by the person or a lost connection, `failed` by an error. */
+/** How an answer ended: `complete` is whole, `stopped` was ended by a disconnect, a stop or a newer prompt, `failed` by an error. */
 export type MessageStatus = "complete" | "stopped" | "failed";
 
 /**
