@@ -3,9 +3,9 @@ import { execFile } from "node:child_process";
 import { setImmediate as soon, setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createMemoryStore, type StoredMessage } from "../../src/index.ts";
-import { chatBody, type Chat, readResponse, startChat } from "../support/chat.ts";
+import { chatBody, type Chat, expectError, readResponse, startChat } from "../support/chat.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { usedHeap } from "../support/heap.ts";
 import { createGate, answerAfter } from "../support/model-scripts.ts";
@@ -73,6 +73,47 @@ it("reads at most four threads of one owner at a time, and makes no other owner 
   expect(reads.filter((owner) => owner === "eve").length).toBe(4);
   done.open();
   for (const { text } of await Promise.all(hostile)) expect(text).toBe("Answer to Hi.");
+});
+
+describe("a retry of a prompt that is far back", () => {
+  const turnsBehind = (count: number) => Array.from({ length: count }, (_, n) => [prompt(`later${n}`), answer(`later${n}`)]).flat();
+
+  async function startFarBack(count: number, own: StoredMessage[]): Promise<Chat> {
+    const chat = await startChat();
+    await chat.backingStore.appendMessages(key(), [prompt("before"), answer("before"), ...own, ...turnsBehind(count)]);
+    return chat;
+  }
+
+  const readsOf = (chat: Chat) => chat.store.calls.filter(({ method }) => method === "listMessages").map(({ args }) => args[1]);
+
+  it("finds it within 2,000 messages", async () => {
+    const chat = await startFarBack(990, [prompt("old", "Old")]);
+    expect((await readResponse(chat.post(chatBody("Old", "old")))).text).toBe("Answer to Old.");
+    expect(contents(chat)).toEqual(["Prompt before", "Answer before", "Old"]);
+  });
+
+  it.each([
+    ["an unanswered prompt", [prompt("old", "Old")]],
+    ["a partial answer", [prompt("old", "Old"), answer("old", "Half", { status: "failed" })]],
+    ["a complete answer", [prompt("old", "Old"), answer("old", "Whole")]],
+  ] as const)("refuses %s beyond them, and reads no more", async (_, own) => {
+    const chat = await startFarBack(1_100, [...own]);
+    const before = await chat.listStored();
+    const { message, param } = await expectError(await chat.post(chatBody("Old", "old")), 409, "id_conflict");
+    expect([message, param]).toEqual(["prompt.id is too far back in its thread. Send the prompt with new ids.", "prompt.id"]);
+    expect(await chat.listStored()).toEqual(before);
+    expect(chat.model.calls.length).toBe(0);
+    for (const options of readsOf(chat)) expect(options).toMatchObject({ last: expect.any(Number), maxCharacters: expect.any(Number) });
+  });
+
+  it("says that the prompt is deleted if the thread ends before that", async () => {
+    const chat = await startFarBack(100, [prompt("old", "Old")]);
+    chat.store.injectFaults(({ method, nth }) => {
+      const isSecondRead = method === "listMessages" && nth === 1;
+      return isSecondRead ? { before: chat.backingStore.deleteMessages(key(), ["pold"]) } : undefined;
+    });
+    await expectError(await chat.post(chatBody("Old", "old")), 409, "thread_deleted");
+  });
 });
 
 it("does not wait for other reads of the owner longer than timeouts.store", async () => {

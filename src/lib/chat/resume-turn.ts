@@ -1,6 +1,6 @@
 /** A request that comes back to an answer: after a reload, from another tab, or after the network was lost. */
 import { ChatHandlerError } from "../core/errors.ts";
-import { newestWithin } from "../core/count-characters.ts";
+import { findTurnWindow, newestWithin } from "../core/count-characters.ts";
 import { EventLog } from "../core/event-log.ts";
 import type { TurnKey } from "../core/coordinator.ts";
 import { parseId } from "../core/validate.ts";
@@ -51,8 +51,10 @@ async function replayStored(turn: TurnKey, { store, history }: ChatSettings): Pr
   let messages = await store.listMessages(turn, newestWithin(history.maxMessages, history.maxCharacters));
   const response = messages.find(({ id, message }) => id === turn.responseId && message.role === "assistant");
   if (response?.status !== "complete") return undefined;
-  // The first steps of the answer may be further back, too.
-  if (!messages.some(({ id }) => id === response.promptId)) messages = await store.listMessages(turn);
+  const hasPrompt = () => messages.some(({ id }) => id === response.promptId);
+  // Without its prompt, the first steps of the answer may be missing, too.
+  if (!hasPrompt()) messages = await store.listMessages(turn, findTurnWindow(history));
+  if (!hasPrompt()) return undefined;
   const answer = groupByTurn(messages).filter(({ id, promptId }) => promptId === response.promptId && id !== promptId);
   const log = new EventLog({ onAbandoned() {} }, response.attempt);
   for (const event of toTurnEvents(answer)) log.append(event);

@@ -31,6 +31,11 @@ export function newestWithin(last: number, characters: number): ReadWindow {
   return { last, maxCharacters: 3 * characters + 2_000 * last };
 }
 
+/** Returns the options of a read that looks for one turn: much further back than the model's window, and still bounded. */
+export function findTurnWindow({ maxMessages, maxCharacters }: { maxMessages: number; maxCharacters: number }): ReadWindow {
+  return newestWithin(Math.max(2_000, 2 * maxMessages), Math.max(2_000_000, 2 * maxCharacters));
+}
+
 /** Returns the size of messages as JSON, in bytes. No store counts more. */
 export function countBytes(messages: readonly StoredMessage[]): number {
   return new TextEncoder().encode(JSON.stringify(messages)).length;

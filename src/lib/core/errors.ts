@@ -42,7 +42,7 @@ const statusOf = {
  * | `not_found` | 404 | The thread, the answer or the route does not exist, or belongs to another owner. |
  * | `method_not_allowed` | 405 | The route does not support the method. |
  * | `thread_busy` | 409 | Another turn runs on the thread and `concurrency` is `"reject"`, or the queue is full, or the wait took longer than `timeouts.queue`. |
- * | `id_conflict` | 409 | An id was used before for something else. |
+ * | `id_conflict` | 409 | An id was used before for something else, or belongs to a prompt that is too far back in its thread to be answered again. |
  * | `thread_deleted` | 409 | The thread or the prompt was deleted while the prompt waited or was answered. |
  * | `form_mismatch` | 409 | Form state came with an answer that differs from the stored one. |
  * | `turn_stopped` | 409 | The turn was stopped: by `stop`, or by a new prompt with `concurrency: "interrupt"`. |

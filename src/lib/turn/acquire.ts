@@ -2,7 +2,7 @@
 import { withTimeout } from "../core/async.ts";
 import type { Lease, QueueTicket } from "../core/turn-registry.ts";
 import { ChatHandlerError, createThreadDeletedError } from "../core/errors.ts";
-import { type ExistingTurn, loadExistingTurn, loadRecentTurn } from "./existing-turn.ts";
+import { type ExistingTurn, loadDistantTurn, loadRecentTurn } from "./existing-turn.ts";
 import { titleOf } from "./title.ts";
 import type { Turn } from "./turn.ts";
 
@@ -65,7 +65,5 @@ export async function storePrompt(turn: Turn, wasThreadKnown: boolean): Promise<
   const storedIds = await store.appendMessages(turn.thread, [turn.prompt], { title: titleOf(turn) });
   if (storedIds.includes(turn.prompt.id)) return existing;
   // The prompt is further back than the messages that were read.
-  const whole = await loadExistingTurn(turn);
-  if (!whole.hasPrompt) throw createThreadDeletedError();
-  return whole;
+  return loadDistantTurn(turn);
 }

@@ -1,6 +1,6 @@
 /** What the store already has of a turn. The response id is the idempotency key, and an id names one thing for ever. */
-import { countBytes, countCharacters, newestWithin, takeNewest } from "../core/count-characters.ts";
-import { createIdConflict } from "../core/errors.ts";
+import { countBytes, countCharacters, findTurnWindow, newestWithin, takeNewest } from "../core/count-characters.ts";
+import { ChatHandlerError, createIdConflict, createThreadDeletedError } from "../core/errors.ts";
 import { isSamePrompt } from "../core/prompt.ts";
 import type { ListMessagesOptions, StoredMessage } from "../core/store.ts";
 import { groupByTurn } from "../history/turn-order.ts";
@@ -23,12 +23,27 @@ export interface ExistingTurn {
 }
 
 /**
- * Reads the whole thread and looks for the turn.
+ * Looks for the turn much further back than the model's window.
  *
  * @throws ChatHandlerError `id_conflict` if one of the turn's ids was used for something else.
  */
 export async function loadExistingTurn(turn: Turn): Promise<ExistingTurn> {
-  return (await findTurn(turn)).found;
+  return (await findTurn(turn, findTurnWindow(turn.settings.history))).found;
+}
+
+/**
+ * Does what {@link loadExistingTurn} does, for a turn whose prompt is known to be stored.
+ *
+ * @throws ChatHandlerError `thread_deleted`; `id_conflict` if the prompt is so far back that the turn cannot be read whole.
+ */
+export async function loadDistantTurn(turn: Turn): Promise<ExistingTurn> {
+  const window = findTurnWindow(turn.settings.history);
+  const { found, messages } = await findTurn(turn, window);
+  if (found.hasPrompt) return found;
+  if (messages.length < window.last && countBytes(messages) < window.maxCharacters) throw createThreadDeletedError();
+  throw new ChatHandlerError("id_conflict", "prompt.id is too far back in its thread. Send the prompt with new ids.", {
+    param: "prompt.id",
+  });
 }
 
 /** Does what {@link loadExistingTurn} does, but reads only the newest messages: those that the model may see, and those of the turn. */
@@ -38,7 +53,7 @@ export async function loadRecentTurn(turn: Turn): Promise<ExistingTurn> {
   const { found, messages, isCut } = await findTurn(turn, window);
   if (found.state === "complete") {
     // Without its prompt, the first steps of the answer may be missing, too.
-    return found.hasPrompt ? found : loadExistingTurn(turn);
+    return found.hasPrompt ? found : loadDistantTurn(turn);
   }
   if (!found.hasPrompt || isCut || countBytes(messages) < window.maxCharacters) return found;
   // What was stored since the prompt has filled the window. Read as much again of what is before the prompt.
@@ -49,7 +64,7 @@ export async function loadRecentTurn(turn: Turn): Promise<ExistingTurn> {
 /** Returns the turn as the messages show it, the messages, and whether `history.maxCharacters` has cut those before the prompt. */
 async function findTurn(
   turn: Turn,
-  options?: ListMessagesOptions,
+  options: ListMessagesOptions,
 ): Promise<{ found: ExistingTurn; messages: StoredMessage[]; isCut: boolean }> {
   const { store, history } = turn.settings;
   const messages = await store.listMessages(turn.thread, options);
