@@ -249,7 +249,7 @@ describeWith(
     expect(stats.rows).toEqual([{ updates: 10, hot: 10 }]);
   });
 
-  // Whatever the planner knows of the tables must not come to matter: a connection keeps plans that were made when they were nearly empty.
+  // The plan must not depend on what the planner knows of the tables: a connection keeps plans that were made when they were nearly empty.
   test.for(["nothing", "one ticket", "one turn", "everything"])(
     "a call reads few pages among many tickets, with statistics of %s",
     async (known) => {

@@ -128,7 +128,7 @@ export function testPostgresStore(name: string, client: () => PostgresClient, ne
     expect(Number(/Buffers: shared hit=(\d+)/.exec(plan)?.[1])).toBeLessThan(100);
   });
 
-  // Whatever the planner knows of the tables must not come to matter.
+  // The plan must not depend on what the planner knows of the tables.
   test.for(["nothing", "short threads alone", "everything"])(
     `${name}: the end of a long thread, a page of many threads, an answer and a message are found without reading the rest, where %s was analyzed`,
     async (analyzed) => {

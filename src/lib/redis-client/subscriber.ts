@@ -37,7 +37,7 @@ export interface RedisChannelSubscriber {
 export type RedisSubscriber = NodeRedisSubscriber | IoredisSubscriber | RedisChannelSubscriber;
 
 /** Receives the messages of all channels of a coordinator: a closure for each channel would stay in every open stream. */
-export type MessageListener = (message: unknown, channel?: unknown) => void;
+type MessageListener = (message: unknown, channel?: unknown) => void;
 
 /** The subscriptions of a client. */
 export interface ChannelClient {

@@ -64,7 +64,7 @@ export class Deadlines {
       if (state.name !== "generating" || !state.step.finishReason) {
         return this.#turn.abort(new ChatHandlerError("model_timeout", "The model took too long."));
       }
-      // The model has finished. Whatever keeps its connection open is not awaited.
+      // The model has finished. Nothing waits for its connection to close.
       this.expectModel(Infinity);
       state.call?.close();
       state.call = undefined;

@@ -38,6 +38,7 @@ it.each([
   ["forbidden", false],
   ["id_conflict", false],
   ["thread_busy", true],
+  ["turn_stopped", true],
   ["rate_limited", true],
   ["store_failed", true],
   ["model_timeout", true],

@@ -4,7 +4,7 @@ import { headers } from "./headers.ts";
 
 /** Creates a response with status 200 and a card with the message and whether a retry helps. */
 export function createErrorCard({ message, status, code }: ChatHandlerError): Response {
-  const isTemporary = status > 428 || code === "thread_busy";
+  const isTemporary = status > 428 || code === "thread_busy" || code === "turn_stopped";
   const advice = isTemporary ? "Try again." : "Trying again will not help.";
   const textMarkdown = message.includes("Try again") ? message : `**${message}** ${advice}`;
   const text = { component: "TextContent", props: { textMarkdown } };
