@@ -226,6 +226,24 @@ describeWith(
     await client.close();
   });
 
+  test("a sweep deletes everything that is no longer kept, and nothing else", async () => {
+    const { one, schema } = await create({ retentionMs: 1_000 });
+    for (let n = 0; n < 30; n++) {
+      const ticket = await enter(one, turn(`old${n}`, { threadId: `old${n}` }));
+      await one.end(ticket, 0, "what was said");
+    }
+    for (let n = 0; n < 20; n++) await one.stop(turn(`stop${n}`, { threadId: `stop${n}` }));
+    await admin.query(`UPDATE "${schema}".chat_tickets SET sweep_at = now() - interval '1 s', left_at = now() - interval '2 s'`);
+    await admin.query(`UPDATE "${schema}".chat_stops SET expires_at = now() - interval '1 s'`);
+    const running = await enter(one, turn("running"));
+    await one.append(running, 0, "half");
+    await one.stop(turn("later", { threadId: "later" }));
+    await one.sweep();
+    const count = async (table: string) => (await admin.query(`SELECT FROM "${schema}".chat_${table}`)).rowCount;
+    expect([await count("tickets"), await count("turn_log"), await count("stops")]).toEqual([1, 1, 1]);
+    expect((await one.read(running, undefined, 0, reader))?.data).toBe("half");
+  });
+
   test("polls write nothing while nothing changes, and renewals and appends leave the indexes alone", async () => {
     const { one, schema } = await create();
     const [first, second] = [await enter(one, turn("a")), await enter(one, turn("b"))];

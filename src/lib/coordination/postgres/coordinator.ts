@@ -36,6 +36,14 @@ export interface PostgresCoordinator extends SharedCoordinator {
    * and from as many processes.
    */
   migrate(): Promise<void>;
+  /**
+   * Deletes everything that is older than `retentionMs`. The end of each turn deletes a part, so only an app that must not keep the text of its last
+   * answers while nobody chats needs a job that calls it.
+   *
+   * @example
+   * setInterval(() => void coordinator.sweep().catch(console.error), 60_000);
+   */
+  sweep(): Promise<void>;
 }
 
 type StatusRow = [TicketStatus["state"], boolean, boolean, boolean, number];
@@ -155,7 +163,11 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
       return row && JSON.parse(row.response);
     },
   });
-  return { ...shared, migrate };
+  async function sweep(): Promise<void> {
+    while (Number(await call(names.sweep, "", [])) > 0);
+  }
+
+  return { ...shared, migrate, sweep };
 }
 
 /** Returns a query that waits for the migration: it runs before the first statement, and again before the next if it failed. */

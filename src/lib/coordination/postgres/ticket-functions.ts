@@ -140,18 +140,20 @@ $function$;`;
 
 /**
  * Deletes what is no longer kept, a bounded part of it. A ticket is looked at `sweep_at`, which is in an index and therefore not moved at
- * each renewal, but here, if the ticket is to be kept longer.
+ * each renewal, but here, if the ticket is to be kept longer. Returns how many tickets and stops it looked at: 0 if nothing is left to delete.
  */
 function sweep({ sweep, tickets, followers, stops, log }: CoordinatorNames): string {
-  return `CREATE FUNCTION ${sweep}() RETURNS void LANGUAGE plpgsql AS $function$
+  return `CREATE FUNCTION ${sweep}() RETURNS bigint LANGUAGE plpgsql AS $function$
 DECLARE
   v_ticket ${tickets};
   v_now timestamptz := clock_timestamp();
   v_until timestamptz;
   v_pieces bigint := 5000;
   v_count bigint;
+  v_swept bigint := 0;
 BEGIN
   FOR v_ticket IN SELECT * FROM ${tickets} WHERE sweep_at <= v_now ORDER BY sweep_at LIMIT 8 FOR UPDATE SKIP LOCKED LOOP
+    v_swept := v_swept + 1;
     v_until := coalesce(v_ticket.left_at, v_ticket.expires_at) + ${milliseconds("v_ticket.retention")};
     IF v_until > v_now THEN
       UPDATE ${tickets} SET sweep_at = v_until WHERE id = v_ticket.id;
@@ -166,6 +168,8 @@ BEGIN
     DELETE FROM ${tickets} WHERE id = v_ticket.id;
   END LOOP;
   DELETE FROM ${stops} WHERE turn IN (SELECT turn FROM ${stops} WHERE expires_at <= v_now ORDER BY expires_at LIMIT 8 FOR UPDATE SKIP LOCKED);
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN v_swept + v_count;
 END
 $function$;`;
 }
