@@ -22,6 +22,7 @@ export class SharedRegistry implements TurnRegistry {
   /** All turns of this process, for the joins that need no coordinator, and for the order when it cannot be reached. */
   readonly #local = new LocalRegistry();
   readonly #turns = new Set<SharedTurn>();
+  /** By the whole key: a client may send any attempt, also that of somebody else's answer. */
   readonly #remoteLogs = new Map<string, RemoteLog>();
   /** The last entry of each thread: the order here and there must be the same. */
   readonly #entering = new Map<string, Promise<unknown>>();
@@ -54,7 +55,7 @@ export class SharedRegistry implements TurnRegistry {
   async follow(key: TurnKey, attempt?: string): Promise<EventLog | undefined> {
     const log = await this.#local.follow(key);
     if (log && (attempt === undefined || log.attempt === attempt)) return log;
-    const known = attempt === undefined ? undefined : this.#remoteLogs.get(attempt);
+    const known = attempt === undefined ? undefined : this.#remoteLogs.get(ticketKeyOf(key, attempt));
     if (known) return known.log;
     const follower = newFollower();
     const slice = await this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
@@ -153,7 +154,8 @@ export class SharedRegistry implements TurnRegistry {
 
   #followRemote(turn: TurnKey, attempt: string, follower: Follower): EventLog {
     const { owner, threadId, responseId } = turn;
-    const known = this.#remoteLogs.get(attempt);
+    const name = ticketKeyOf(turn, attempt);
+    const known = this.#remoteLogs.get(name);
     if (known) {
       // All readers of this instance are one follower. A second one would keep the turn running after they have left.
       void this.#call(() => this.#coordinator.unfollow(known.key, follower)).catch(() => {});
@@ -162,9 +164,9 @@ export class SharedRegistry implements TurnRegistry {
     const remote = new RemoteLog({ owner, threadId, responseId, attempt }, follower, {
       coordinator: this.#coordinator,
       call: this.#call,
-      onLeft: () => this.#remoteLogs.delete(attempt),
+      onLeft: () => this.#remoteLogs.delete(name),
     });
-    this.#remoteLogs.set(attempt, remote);
+    this.#remoteLogs.set(name, remote);
     this.#startTimer();
     return remote.log;
   }
@@ -199,5 +201,9 @@ export class SharedRegistry implements TurnRegistry {
     if (this.#turns.size > 0 || this.#remoteLogs.size > 0) this.#startTimer();
   }
 }
+
+/** The key of an attempt as one string. */
+const ticketKeyOf = ({ owner, threadId, responseId }: TurnKey, attempt: string): string =>
+  JSON.stringify([owner, threadId, responseId, attempt]);
 
 const newFollower = (): Follower => ({ follower: crypto.randomUUID() });
