@@ -72,7 +72,7 @@ async function checkSharedTurn(open: OpenClients, url: string, options: RedisCoo
     await there.stop(turn("X"));
     await here.unfollow(ticket, me);
     await third.enter(turn("A"), queue, { follower: randomUUID() });
-    expect(hints).toContainEqual({ type: "thread" });
+    expect(hints).toContainEqual({ type: "thread", followed: ticket.attempt });
   });
   const next = await enter(third, "B");
   expect(await there.enter(turn("A"), queue, me)).toEqual({ kind: "joined", attempt: ticket.attempt });

@@ -1,7 +1,9 @@
 /** Turns of many instances, step by step: what random schedules have found. */
+import { runInNewContext } from "node:vm";
+import { setFlagsFromString } from "node:v8";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { type Coordinator, shareTurns } from "../../src/coordinator.ts";
-import type { EntryPolicy, TurnKey } from "../../src/lib/core/coordinator.ts";
+import type { CoordinatorHint, EntryPolicy, TurnKey } from "../../src/lib/core/coordinator.ts";
 import { EventLog } from "../../src/lib/core/event-log.ts";
 import type { LocalTurn, QueueTicket } from "../../src/lib/core/turn-registry.ts";
 import { createGate } from "../support/model-scripts.ts";
@@ -35,16 +37,16 @@ function startRegistries(change: (coordinator: Coordinator) => Coordinator = (sa
     const { registry } = shareTurns(change(createSimpleCoordinator(data)));
     return {
       registry,
-      async enter(): Promise<TestTurn | "joined"> {
+      async enter(responseId = key.responseId): Promise<TestTurn | "joined"> {
         const turn = new TestTurn();
-        const entrance = await registry.enter(entry, queue, turn);
+        const entrance = await registry.enter({ ...entry, responseId }, queue, turn);
         if (entrance.kind === "joined") return "joined";
         if (entrance.kind !== "entered") throw new Error(`Not entered: ${entrance.kind}`);
         turn.ticket = entrance.ticket;
         return turn;
       },
-      async mustEnter(): Promise<TestTurn> {
-        const turn = await this.enter();
+      async mustEnter(responseId?: string): Promise<TestTurn> {
+        const turn = await this.enter(responseId);
         if (turn === "joined") throw new Error("Joined");
         return turn;
       },
@@ -164,4 +166,53 @@ it("the copy of a log sets no timers while there is no text", async () => {
   // Both instances poll each 20 ms, and each call has a timeout.
   expect(timers.mock.calls.length).toBeLessThan(100);
   await turn.end();
+});
+
+it("a turn that nobody follows any more finds out, whatever a hint said", async () => {
+  const listeners: ((hint: CoordinatorHint) => void)[] = [];
+  const appended: string[] = [];
+  const [one] = startRegistries((coordinator) => ({
+    ...coordinator,
+    subscribe: (_thread, type, listener) => {
+      if (type === "thread") listeners.push(listener);
+      return () => {};
+    },
+    append: (ticket, position, data) => {
+      appended.push(data);
+      return coordinator.append(ticket, position, data);
+    },
+  }));
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  turn.log.append({ type: "text", text: "One " });
+  for (const listener of listeners) listener({ type: "thread", followed: "another attempt" });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(appended).toEqual([]);
+  for (const listener of listeners) listener({ type: "thread", followed: turn.log.attempt });
+  await vi.waitFor(() => expect(appended).toHaveLength(1));
+  await vi.waitFor(() => expect(turn.log.hasReaders).toBe(false));
+  turn.log.append({ type: "text", text: "two." });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(appended).toHaveLength(1);
+  await turn.end();
+});
+
+it("a queue that never empties keeps none of the turns that have left", async () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  const [one] = startRegistries();
+  const left: WeakRef<TestTurn>[] = [];
+  let running = await one.mustEnter();
+  for (let round = 2; round < 6; round++) {
+    const next = await one.mustEnter(`r${round}`);
+    await running.end();
+    await next.ticket.waitForLease();
+    left.push(new WeakRef(running));
+    running = next;
+  }
+  await vi.waitFor(() => {
+    collectGarbage();
+    expect(left.filter((turn) => turn.deref()).length).toBeLessThanOrEqual(1);
+  });
+  await running.end();
 });

@@ -215,9 +215,18 @@ export const brokenQueues: BrokenCoordinator[] = [
       },
     }),
   ),
+  broken(
+    "says of each ticket that starts that it waits",
+    "predecessor",
+    "a ticket records that a turn ahead started after it entered",
+    (good) => ({
+      start: async (ticket) => ({ ...(await good.start(ticket)), state: "waiting" }),
+    }),
+  ),
   broken("marks all tickets at a start", "predecessor", "a start behind a turn does not concern it", (good, data) => ({
     async start(ticket) {
       for (const entry of threadOf(data, ticket).queue) if (entry.attempt !== ticket.attempt) entry.hasPredecessorStarted = true;
+      return good.start(ticket);
     },
   })),
   broken("finds the turn that entered last", "find", "the turn that runs is found, or the first that waits", (good, data) => ({

@@ -226,9 +226,11 @@ export function createSimpleCoordinator(data: CoordinatorData, options: SimpleCo
     async start(ticket) {
       const thread = threadOf(ticket);
       const entry = entryOf(thread, ticket);
-      if (!entry || entry.hasStarted) return;
-      entry.hasStarted = true;
-      for (const other of thread.queue.slice(thread.queue.indexOf(entry) + 1)) other.hasPredecessorStarted = true;
+      if (entry && !entry.hasStarted) {
+        entry.hasStarted = true;
+        for (const other of thread.queue.slice(thread.queue.indexOf(entry) + 1)) other.hasPredecessorStarted = true;
+      }
+      return statusOf(thread, entry);
     },
 
     async append(ticket, position, text) {

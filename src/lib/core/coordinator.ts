@@ -125,6 +125,8 @@ export const maxSliceLength: number = 256 * 1024;
 export interface ThreadHint {
   /** Identifies it. */
   type: "thread";
+  /** The attempt, if all that changed is that somebody follows it. It can send its text at once, and need not look first. */
+  followed?: string;
 }
 
 /** The log of an attempt has grown, or has ended. */
@@ -203,8 +205,8 @@ export interface Coordinator {
   /** Returns how a ticket stands. Extends nothing. An expired ticket that is not lost stands as if it were renewed, unless any turn is ahead. */
   check(ticket: Ticket): Promise<TicketStatus>;
 
-  /** Records that the turn's prompt is stored: see {@link TicketStatus.hasPredecessorStarted}. */
-  start(ticket: Ticket): Promise<void>;
+  /** Records that the turn's prompt is stored: see {@link TicketStatus.hasPredecessorStarted}. Returns how the ticket stands. */
+  start(ticket: Ticket): Promise<TicketStatus>;
 
   /**
    * Adds to the log of a granted attempt. Returns how its ticket stands; nothing is added if it is lost.
@@ -256,8 +258,16 @@ export interface Coordinator {
   /**
    * Calls a listener for the hints of a thread: `"thread"` hints, or `"log"` hints. Returns a function that ends it. Absent if the
    * database cannot push: then polling finds everything. A log that nobody follows need not be pushed, so read it first.
+   *
+   * @param onSubscribed - Called once the subscription is in effect, if that takes a while: hints from before then were lost. A coordinator that
+   * never calls it only makes a reader find those changes later.
    */
-  subscribe?(thread: ThreadKey, type: CoordinatorHint["type"], listener: (hint: CoordinatorHint) => void): () => void;
+  subscribe?(
+    thread: ThreadKey,
+    type: CoordinatorHint["type"],
+    listener: (hint: CoordinatorHint) => void,
+    onSubscribed?: () => void,
+  ): () => void;
 }
 
 /** The methods of a {@link Coordinator}. */

@@ -121,7 +121,7 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
     },
 
     async start(ticket) {
-      await call(names.start, "$1, $2::bigint, $3::bigint", [ticketJson(ticket), lease, retention]);
+      return readStatus(await call(names.start, "$1, $2::bigint, $3::bigint", [ticketJson(ticket), lease, retention]));
     },
 
     async append(ticket, position, data) {

@@ -85,18 +85,23 @@ END
 $function$;`;
 }
 
-/** Marks the tickets behind, the first time. */
-function start({ start, findTicket, ticketState, lockThread, tickets }: CoordinatorNames): string {
-  return `CREATE FUNCTION ${start}(p_ticket text, p_lease bigint, p_retention bigint) RETURNS void ${byIndex} AS $function$
+/** Marks the tickets behind, the first time. Returns the ticket's status. */
+function start({ start, findTicket, ticketState, ticketStatus, lockThread, tickets }: CoordinatorNames): string {
+  return `CREATE FUNCTION ${start}(p_ticket text, p_lease bigint, p_retention bigint) RETURNS text ${byIndex} AS $function$
 DECLARE
   v_ticket ${tickets} := ${findTicket}(p_ticket::json, p_lease, p_retention);
+  v_state text := ${ticketState}(v_ticket);
 BEGIN
-  IF v_ticket.is_started OR ${ticketState}(v_ticket) = 'lost' THEN RETURN; END IF;
-  PERFORM ${lockThread}(v_ticket.thread);
-  UPDATE ${tickets} SET is_started = true WHERE id = v_ticket.id AND is_open AND NOT is_started;
-  IF FOUND THEN
-    UPDATE ${tickets} SET has_predecessor_started = true WHERE thread = v_ticket.thread AND is_open AND place > v_ticket.place;
+  IF v_state <> 'lost' AND NOT v_ticket.is_started THEN
+    PERFORM ${lockThread}(v_ticket.thread);
+    UPDATE ${tickets} SET is_started = true WHERE id = v_ticket.id AND is_open AND NOT is_started;
+    IF FOUND THEN
+      UPDATE ${tickets} SET has_predecessor_started = true WHERE thread = v_ticket.thread AND is_open AND place > v_ticket.place;
+    END IF;
+    SELECT * INTO v_ticket FROM ${tickets} WHERE id = v_ticket.id;
+    v_state := ${ticketState}(v_ticket);
   END IF;
+  RETURN ${ticketStatus}(v_ticket, v_state);
 END
 $function$;`;
 }

@@ -131,7 +131,7 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
     },
 
     async start(ticket) {
-      await runOnTicket(scripts.start, ticket);
+      return parseStatus(await runOnTicket(scripts.start, ticket));
     },
 
     async append(ticket, position, data) {
@@ -174,10 +174,11 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
     },
 
     ...(hints && {
-      subscribe: (thread, type, listener) =>
+      subscribe: (thread, type, listener, onSubscribed) =>
         hints.listen(
           nameThread(thread).then((base) => channelOf(base) + type),
           listener,
+          onSubscribed,
         ),
     }),
   });

@@ -5,6 +5,8 @@ import type { ChannelClient } from "../../redis-client/subscriber.ts";
 /** Every open stream has one, and the channel of its thread. */
 interface Listener {
   readonly onHint: (hint: CoordinatorHint) => void;
+  /** Gone once it was called. */
+  onSubscribed: (() => void) | undefined;
   /** `undefined` until its name is known, and after it has ended. */
   channel: Channel | undefined;
   hasEnded: boolean;
@@ -22,8 +24,8 @@ interface Channel {
 
 /** Subscribes to a channel once, however many listeners it has. */
 export interface RedisHints {
-  /** Adds a listener. Returns a function that removes it. */
-  listen(channel: Promise<string>, onHint: (hint: CoordinatorHint) => void): () => void;
+  /** Adds a listener. Returns a function that removes it. `onSubscribed` is called once, when hints reach the listener. */
+  listen(channel: Promise<string>, onHint: (hint: CoordinatorHint) => void, onSubscribed?: () => void): () => void;
 }
 
 /** Creates the hints of a coordinator. */
@@ -54,6 +56,7 @@ export function createRedisHints(client: ChannelClient): RedisHints {
         } else {
           await client.subscribe(channel.name, receive);
           channel.isSubscribed = true;
+          channel.listeners.forEach(reportSubscribed);
         }
       }
     } catch {
@@ -69,6 +72,7 @@ export function createRedisHints(client: ChannelClient): RedisHints {
     channels.set(name, channel);
     channel.listeners = channel.listeners.concat(listener);
     listener.channel = channel;
+    if (channel.isSubscribed) reportSubscribed(listener);
     void adjust(channel);
   }
 
@@ -82,8 +86,8 @@ export function createRedisHints(client: ChannelClient): RedisHints {
   }
 
   return {
-    listen(channelName, onHint) {
-      const listener: Listener = { onHint, channel: undefined, hasEnded: false };
+    listen(channelName, onHint, onSubscribed) {
+      const listener: Listener = { onHint, onSubscribed, channel: undefined, hasEnded: false };
       channelName.then(
         (name) => join(listener, name),
         () => {},
@@ -93,9 +97,17 @@ export function createRedisHints(client: ChannelClient): RedisHints {
   };
 }
 
-/** Parses "attempt position isEnded data", or "" of a thread. */
+function reportSubscribed(listener: Listener): void {
+  const { onSubscribed } = listener;
+  listener.onSubscribed = undefined;
+  onSubscribed?.();
+}
+
+/** Parses "attempt position isEnded data" of a log, or "" or "followed attempt" of a thread. */
 function parseHint(message: string): CoordinatorHint | undefined {
   if (message === "") return { type: "thread" };
+  const [, followed] = /^followed (\S+)$/.exec(message) ?? [];
+  if (followed !== undefined) return { type: "thread", followed };
   const [whole, attempt, position, isEnded] = /^(\S+) (\d+) ([01]) /.exec(message) ?? [];
   if (whole === undefined || attempt === undefined) return undefined;
   return { type: "log", attempt, position: Number(position), data: message.slice(whole.length), isEnded: isEnded === "1" };

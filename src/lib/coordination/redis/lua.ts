@@ -92,7 +92,7 @@ end
 `;
 
 const hints = `
-local function publishThread() redis.call(publish, channel .. 'thread', '') end
+local function publishThread(message) redis.call(publish, channel .. 'thread', message or '') end
 
 local function publishLog(attempt, position, data, isEnded)
   -- A long piece would fill the buffers of slow subscribers. They read it instead.
@@ -117,7 +117,7 @@ local function follow(record, follower)
   redis.call('ZREMRANGEBYSCORE', followers, '-inf', now)
   redis.call('ZADD', followers, now + longest, member)
   redis.call('PEXPIRE', followers, longest)
-  if expiry <= now then publishThread() end
+  if expiry <= now then publishThread('followed ' .. record.attempt) end
 end
 `;
 

@@ -101,12 +101,13 @@ export const start: RedisScript = {
 if record and record.started == 0 then
   record.started = 1
   save(record)
-  for _, other in ipairs(redis.call('ZRANGE', queue, rankOf(record) + 1, -1)) do
+  local allBehind = redis.call('ZRANGE', queue, rankOf(record) + 1, -1)
+  for _, other in ipairs(allBehind) do
     local behind = load(other)
     behind.predecessorStarted = 1
     save(behind)
   end
-  publishThread()
+  if #allBehind > 0 then publishThread() end
 end
 return status(record)
 `,

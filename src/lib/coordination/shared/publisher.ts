@@ -70,7 +70,8 @@ export class LogPublisher implements EventLogReader {
     if (this.#timer !== undefined || this.#sending || this.#isEnding || this.#log.end) return;
     if (!this.#owner.isGranted || !this.#owner.isFollowed) return;
     const wait = this.#lastSentAt + this.#coordinator.settings.flushMs - performance.now();
-    this.#timer = setTimeout(() => this.#flush(), Math.max(0, wait));
+    // Timers drop fractions: without rounding up, there would be more appends.
+    this.#timer = setTimeout(() => this.#flush(), Math.max(0, Math.ceil(wait)));
   }
 
   /** Ends the copy: sends what is left with the end of the log. Gives up when the lease has ended. */

@@ -21,7 +21,7 @@ export class RemoteLog implements EventLogOwner {
   readonly #follower: { follower: string };
   readonly #context: RemoteLogContext;
   readonly #left = Promise.withResolvers<void>();
-  readonly #unsubscribe: (() => void) | undefined;
+  #unsubscribe: (() => void) | undefined;
   #decoder = new EventDecoder();
   /** How much of the other log has arrived, in its characters. */
   #position = 0;
@@ -31,6 +31,10 @@ export class RemoteLog implements EventLogOwner {
   #reading: Promise<void> | undefined;
   #mustReadAgain = false;
   #readAt = 0;
+  /** Whether a hint has continued what is here. */
+  #isHinted = false;
+  /** When it must read although all hints have come: reading is what makes it a follower. */
+  #followAt = 0;
   /** When the other log was last there, by `performance.now()`. */
   #seenAt = performance.now();
 
@@ -40,8 +44,35 @@ export class RemoteLog implements EventLogOwner {
     this.#context = context;
     this.log = new EventLog(this, key.attempt);
     this.log.ended = this.#left.promise;
-    this.#unsubscribe = context.coordinator.subscribe?.(key, "log", (hint) => this.#receive(hint));
-    this.read();
+  }
+
+  /** @param first - What was read already, from the beginning. */
+  start(first?: LogSlice): void {
+    const { subscribe } = this.#context.coordinator;
+    this.#unsubscribe = subscribe?.(
+      this.key,
+      "log",
+      (hint) => this.#receive(hint),
+      () => this.#readUnlessHinted(),
+    );
+    this.#scheduleNextRead();
+    if (!first || this.#take(first)) this.read();
+  }
+
+  #scheduleNextRead(): void {
+    const { logPollMs, followMs } = this.#context.coordinator.settings;
+    const now = performance.now();
+    this.#readAt = now + logPollMs;
+    this.#followAt = now + Math.max(logPollMs, followMs / 3);
+  }
+
+  /**
+   * Now that hints come, reads what was added before. Usually the turn sends its text a little later, because it was not followed before: then its
+   * hint says that nothing is missing.
+   */
+  #readUnlessHinted(): void {
+    const { flushMs } = this.#context.coordinator.settings;
+    setTimeout(() => this.#isHinted || this.read(), flushMs);
   }
 
   /** Reads on if it is time to. */
@@ -79,14 +110,20 @@ export class RemoteLog implements EventLogOwner {
 
   #receive(hint: CoordinatorHint): void {
     if (hint.type !== "log" || hint.attempt !== this.key.attempt || this.#hasLeft) return;
-    if (hint.position !== this.#position || this.#reading || hint.isEnded) return this.read();
+    if (hint.position !== this.#position || this.#reading) return this.read();
+    const { logPollMs } = this.#context.coordinator.settings;
+    this.#isHinted = true;
+    this.#seenAt = performance.now();
+    this.#readAt = Math.min(this.#seenAt + logPollMs, this.#followAt);
     this.#append(hint.data);
+    // The end is in the text. Without it, a read finds out why.
+    if (hint.isEnded) this.read();
   }
 
   async #readAll(): Promise<void> {
     const { coordinator, call } = this.#context;
-    const { settings } = coordinator;
-    this.#readAt = performance.now() + settings.logPollMs;
+    const { leaseMs } = coordinator.settings;
+    this.#scheduleNextRead();
     try {
       while (!this.#hasLeft) {
         const slice = await call(() => coordinator.read(this.key, this.key.attempt, this.#position, this.#follower));
@@ -95,7 +132,7 @@ export class RemoteLog implements EventLogOwner {
     } catch {
       // Maybe the next look succeeds.
     }
-    if (performance.now() - this.#seenAt > settings.leaseMs) this.#fail();
+    if (performance.now() - this.#seenAt > leaseMs) this.#fail();
   }
 
   /** Returns whether there is more to read at once. */

@@ -1,6 +1,15 @@
 /** The turns of this process and, through a coordinator, those of other instances. */
 import { callSafely } from "../../core/async.ts";
-import type { Coordinator, CoordinatorEntrance, EntryPolicy, Follower, TicketRequest, TurnKey } from "../../core/coordinator.ts";
+import type {
+  Coordinator,
+  CoordinatorEntrance,
+  CoordinatorHint,
+  EntryPolicy,
+  Follower,
+  LogSlice,
+  TicketRequest,
+  TurnKey,
+} from "../../core/coordinator.ts";
 import { createCoordinatorError, createStoppedError } from "../../core/errors.ts";
 import type { EventLog } from "../../core/event-log.ts";
 import { promptDigest } from "../../core/prompt.ts";
@@ -58,11 +67,13 @@ export class SharedRegistry implements TurnRegistry {
     const known = attempt === undefined ? undefined : this.#remoteLogs.get(ticketKeyOf(key, attempt));
     if (known) return known.log;
     const follower = newFollower();
-    const slice = await this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
-    if (!slice || slice.state === "lost") return undefined;
-    // Without a log: an entry that was given back, because its turn had gone on alone.
-    if (slice.state === "ended" && (attempt === undefined || slice.length === 0)) return undefined;
-    return this.#followRemote(key, slice.attempt, follower);
+    return this.#whileSubscribed(key, "log", async () => {
+      const slice = await this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
+      if (!slice || slice.state === "lost") return undefined;
+      // Without a log: an entry that was given back, because its turn had gone on alone.
+      if (slice.state === "ended" && (attempt === undefined || slice.length === 0)) return undefined;
+      return this.#followRemote(key, slice.attempt, follower, slice);
+    });
   }
 
   async find(thread: ThreadKey): Promise<string | undefined> {
@@ -105,6 +116,20 @@ export class SharedRegistry implements TurnRegistry {
     return "running";
   }
 
+  /**
+   * Keeps a subscription meanwhile, which the listener that is added at the end of the work finds in effect: less is lost, and less must be read
+   * again.
+   */
+  async #whileSubscribed<T>(key: ThreadKey, type: CoordinatorHint["type"], work: () => Promise<T>): Promise<T> {
+    const unsubscribe = this.#coordinator.subscribe?.(key, type, () => {});
+    try {
+      return await work();
+    } finally {
+      // The listener's own subscription may take a few promises.
+      if (unsubscribe) setTimeout(unsubscribe, 0);
+    }
+  }
+
   async stopLater(): Promise<void> {
     // The coordinator has recorded the stop already.
   }
@@ -112,6 +137,10 @@ export class SharedRegistry implements TurnRegistry {
   async #enter(entry: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance> {
     const joined = this.#local.join(entry);
     if (joined) return joined;
+    return this.#whileSubscribed(entry, "thread", () => this.#enterShared(entry, policy, local));
+  }
+
+  async #enterShared(entry: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance> {
     const { owner, threadId, responseId, prompt } = entry;
     const { attempt } = local.log;
     const request = { owner, threadId, responseId, attempt, promptId: prompt.id, promptDigest: await promptDigest(prompt) };
@@ -152,7 +181,7 @@ export class SharedRegistry implements TurnRegistry {
     return turn;
   }
 
-  #followRemote(turn: TurnKey, attempt: string, follower: Follower): EventLog {
+  #followRemote(turn: TurnKey, attempt: string, follower: Follower, first?: LogSlice): EventLog {
     const { owner, threadId, responseId } = turn;
     const name = ticketKeyOf(turn, attempt);
     const known = this.#remoteLogs.get(name);
@@ -167,6 +196,7 @@ export class SharedRegistry implements TurnRegistry {
       onLeft: () => this.#remoteLogs.delete(name),
     });
     this.#remoteLogs.set(name, remote);
+    remote.start(first);
     this.#startTimer();
     return remote.log;
   }

@@ -1,5 +1,5 @@
 /** A turn of this instance with a ticket of the coordinator. */
-import type { Coordinator, Ticket, TicketRequest, TicketStatus } from "../../core/coordinator.ts";
+import type { Coordinator, CoordinatorHint, Ticket, TicketRequest, TicketStatus } from "../../core/coordinator.ts";
 import { createCoordinatorError, createLeaseLostError, createStoppedError, toChatHandlerError } from "../../core/errors.ts";
 import type { EventLogReader } from "../../core/event-log.ts";
 import type { Lease, LocalTurn, QueueTicket } from "../../core/turn-registry.ts";
@@ -49,6 +49,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   /** Whether nobody can join any more. */
   #isClosed = false;
   #hasLeft = false;
+  #hasStarted = false;
   /** Whether the last call failed. Only the first failure in a row is reported. */
   #isFailing = false;
   isFollowed = false;
@@ -70,7 +71,12 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
       // Nobody may be waiting when it is rejected.
       this.#lease.promise.catch(() => {});
     }
-    this.#unsubscribe = coordinator.subscribe?.(ticket, "thread", () => this.look());
+    this.#unsubscribe = coordinator.subscribe?.(
+      ticket,
+      "thread",
+      (hint) => this.#onHint(hint),
+      () => this.#onSubscribed(),
+    );
     this.receive(status);
   }
 
@@ -121,9 +127,20 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   markStarted(): void {
-    const { coordinator, call } = this.#context;
     this.#queued.markStarted();
-    call(() => coordinator.start(this.ticket)).catch((error: unknown) => this.fail(error));
+    this.#hasStarted = true;
+    void this.#ask(() => this.#context.coordinator.start(this.ticket));
+  }
+
+  /** Looks for what has changed since the entry. A turn that is about to start receives its status then. */
+  #onSubscribed(): void {
+    if (!this.isGranted || this.#hasStarted) this.look();
+  }
+
+  #onHint(hint: CoordinatorHint): void {
+    const isOnlyFollowed = hint.type === "thread" && hint.followed === this.ticket.attempt && this.isGranted;
+    if (!isOnlyFollowed) this.look();
+    else if (!this.#hasLeft && !this.#isLost) this.#setFollowed(true);
   }
 
   async leave(): Promise<void> {
@@ -150,6 +167,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
 
   receive({ state, isStopRequested, isFollowed, hasPredecessorStarted }: TicketStatus): void {
     if (this.#hasLeft || this.#isLost) return;
+    this.#checkAt = performance.now() + this.#context.coordinator.settings.ticketPollMs;
     this.hasPredecessorStarted ||= hasPredecessorStarted;
     if (state === "lost") return this.#lose();
     if (isStopRequested) this.#local.abort(createStoppedError());

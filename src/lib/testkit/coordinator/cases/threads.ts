@@ -27,7 +27,7 @@ export const threadCases: CoordinatorCase[] = [
         ],
         "at first",
       );
-      await one.start(a);
+      expectEqual((await one.start(a)).state, "granted", "How a ticket stands when it starts");
       const c = await enterAs(other, turn("c"));
       expectEqual(c.status.hasPredecessorStarted, false, "Whether one that enters after the start says that one ahead started");
       await expectPredecessors(
