@@ -1,6 +1,6 @@
 /**
- * `npm run bench:coordinators`: what it costs to share turns between instances, beside resumable-stream over the same Redis. Starts its own Redis
- * and PostgreSQL. Prints tables, and writes `docs/benchmark-coordinators.md` with its plot. `--quick` writes nothing.
+ * `npm run bench:coordinators`: what it costs to share turns between instances, beside resumable-stream and assistant-stream over the same Redis. Starts
+ * its own Redis and PostgreSQL. Prints tables, and writes `docs/benchmark-coordinators.md` with its plot. `--quick` writes nothing.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -8,74 +8,81 @@ import { Redis } from "ioredis";
 import { startPostgres } from "../services/postgres.ts";
 import { startRedis } from "../services/redis.ts";
 import { startChild } from "./child.ts";
-import type { InstanceQuestion, Kind, RunResult } from "./coordinators/instance.ts";
-import { type KindResult, page, pagePlot, tables } from "./coordinators/report.ts";
+import type { InstanceQuestion, QueueTimes, RunResult } from "./coordinators/instance.ts";
+import type { Kind } from "./coordinators/peers.ts";
+import type { Followed, Published, RelayQuestion } from "./coordinators/relay.ts";
+import { page, pagePlot, tables } from "./coordinators/report.ts";
+import { type KindResult, type RelayCase, relayCases, type RelayResult } from "./coordinators/results.ts";
 import { median, quantile } from "./statistics.ts";
 
 const { quick, only } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } }).values;
 
 const plan = quick
-  ? { streams: 50, tokens: 50, rounds: 1, fastTokens: 2_000, stops: 20 }
-  : { streams: 200, tokens: 150, rounds: 3, fastTokens: 20_000, stops: 100 };
+  ? { streams: 50, tokens: 50, rounds: 1, relayTokens: 10_000, stops: 20, handOvers: 10 }
+  : { streams: 200, tokens: 150, rounds: 3, relayTokens: 50_000, stops: 50, handOvers: 50 };
 const interval = 20;
-/** How long a fast model waits for its followers, in milliseconds. */
-const hold = 1000;
 
 const progress = (text: string) => console.error(`  ${text}`);
 const redis = await startRedis(["--appendonly", "no"]);
 const postgres = await startPostgres();
 const admin = new Redis(redis.url);
 
-/** The commands that clients have sent. Redis also counts what its scripts call. */
+/** The commands that clients send. Redis also counts what scripts call, which `assistant-stream` does once with `get` for each `evalsha`. */
+const commandsOf: Partial<Record<Kind, string[]>> = {
+  "resumable-stream": ["publish", "subscribe", "unsubscribe", "get", "set", "incr"],
+  "assistant-stream": ["get", "xrange", "set"],
+};
+
 async function countCommands(kind: Kind): Promise<number> {
+  const own = commandsOf[kind] ?? ["eval", "evalsha", "subscribe", "unsubscribe"];
   const calls = [...(await admin.info("commandstats")).matchAll(/cmdstat_([\w|]+):calls=(\d+)/g)];
-  const own = kind === "resumable-stream" ? undefined : ["eval", "evalsha", "subscribe", "unsubscribe"];
-  return calls.reduce((sum, [, name = "", count]) => (!own || own.includes(name) ? sum + Number(count) : sum), 0);
+  return calls.reduce((sum, [, name = "", count]) => (own.includes(name) ? sum + Number(count) : sum), 0);
 }
 
 let ids = 0;
 const newIds = (count: number): string[] => Array.from({ length: count }, () => `${process.pid}-${++ids}`);
 
-async function measure(kind: Kind): Promise<KindResult> {
+/** Starts two processes of a file. */
+function startPair<Question extends object>(file: string, kind: Kind) {
   const url = kind === "postgres" ? postgres.url : redis.url;
-  const file = new URL("./coordinators/instance.ts", import.meta.url);
-  const [one, other] = [1, 2].map(() => startChild<InstanceQuestion, unknown>(file, [kind, url])) as [
-    ReturnType<typeof startChild<InstanceQuestion, unknown>>,
-    ReturnType<typeof startChild<InstanceQuestion, unknown>>,
-  ];
-  const run = (given: string[], tokens: number, pace: number, hold = 0) =>
-    one.ask({ kind: "run", ids: given, tokens, interval: pace, hold }) as Promise<RunResult>;
-  const follow = (given: string[], times: number, isFast: boolean) =>
-    other.ask({ kind: "follow", ids: given, times, isFast }) as Promise<{ delay: { median: number; p95: number }; cpu: number }>;
+  const children = [1, 2].map(() => startChild<Question, unknown>(new URL(file, import.meta.url), [kind, url]));
+  const [one, other] = children as [(typeof children)[0], (typeof children)[0]];
+  return {
+    one,
+    other,
+    stop() {
+      one.stop();
+      other.stop();
+    },
+  };
+}
+
+async function measure(kind: Kind): Promise<KindResult> {
+  const { one, other, stop } = startPair<InstanceQuestion>("./coordinators/instance.ts", kind);
+  const run = (given: string[], tokens: number) => one.ask({ kind: "run", ids: given, tokens, interval }) as Promise<RunResult>;
   try {
-    await run(newIds(20), 20, interval); // compiles
+    await run(newIds(20), 20); // compiles
     const alone: RunResult[] = [];
     const commands: number[] = [];
     for (let round = 0; round < plan.rounds; round++) {
       const before = await countCommands(kind);
-      alone.push(await run(newIds(plan.streams), plan.tokens, interval));
+      alone.push(await run(newIds(plan.streams), plan.tokens));
       commands.push(((await countCommands(kind)) - before) / (plan.streams * plan.tokens));
     }
-    const result: KindResult = { kind, alone, commands: median(commands), throughput: new Map() };
-    const canFollow = kind !== "none";
-    if (canFollow) {
+    const result: KindResult = { kind, alone, commands: median(commands) };
+    if (kind !== "none") {
       const given = newIds(plan.streams);
       const before = await countCommands(kind);
-      const [followed, followers] = await Promise.all([run(given, plan.tokens, interval), follow(given, 1, false)]);
+      const [followed, followers] = (await Promise.all([run(given, plan.tokens), other.ask({ kind: "follow", ids: given })])) as [
+        RunResult,
+        { delay: { median: number; p95: number }; cpu: number },
+      ];
       const used = (await countCommands(kind)) - before;
       result.followed = { run: followed, delay: followers.delay, cpu: followers.cpu, commands: used / (plan.streams * plan.tokens) };
     }
-    for (const followers of canFollow ? [0, 1, 10] : [0]) {
-      const rates: number[] = [];
-      for (let round = 0; round < plan.rounds; round++) {
-        const given = newIds(1);
-        const startedAt = performance.now();
-        await Promise.all([run(given, plan.fastTokens, 0, hold), followers > 0 && follow(given, followers, true)]);
-        rates.push(plan.fastTokens / ((performance.now() - startedAt - hold) / 1000));
-      }
-      result.throughput.set(followers, median(rates));
-    }
-    if (canFollow && kind !== "resumable-stream") {
+    if (kind in commandsOf) return result;
+    result.handOver = await measureHandOvers(kind, one, other);
+    if (kind !== "none") {
       const given = newIds(plan.stops);
       await one.ask({ kind: "runForever", ids: given });
       const sent = (await other.ask({ kind: "stop", ids: given })) as [string, number][];
@@ -85,27 +92,77 @@ async function measure(kind: Kind): Promise<KindResult> {
     }
     return result;
   } finally {
-    one.stop();
-    other.stop();
+    stop();
   }
 }
 
-const kinds: Kind[] = ["none", "redis", "redis-polled", "postgres", "resumable-stream"];
+type Instance = ReturnType<typeof startPair<InstanceQuestion>>["one"];
+
+/** Milliseconds from the end of an answer to the model call of the next turn of its thread, on another instance if there is a coordinator. */
+async function measureHandOvers(kind: Kind, one: Instance, other: Instance): Promise<{ median: number; p95: number }> {
+  const threads = newIds(plan.handOvers);
+  const [first, next] = ["first", "next"].map((name) => threads.map((thread) => `${name}/${thread}`)) as [string[], string[]];
+  const ask = (instance: Instance, given: string[]) => instance.ask({ kind: "queue", ids: given }) as Promise<QueueTimes>;
+  const results = kind === "none" ? [await ask(one, [...first, ...next])] : await Promise.all([ask(one, first), ask(other, next)]);
+  const called = new Map(results.flatMap((result) => result.called));
+  const ended = new Map(results.flatMap((result) => result.ended));
+  const times = threads.map((thread) => (called.get(`next/${thread}`)! - ended.get(`first/${thread}`)!) / 1000);
+  return { median: median(times), p95: quantile(times, 0.95) };
+}
+
+async function measureRelay(kind: Kind): Promise<RelayResult> {
+  const { one, other, stop } = startPair<RelayQuestion>("./coordinators/relay.ts", kind);
+  // One write costs assistant-stream two round trips.
+  const allTokens = kind === "assistant-stream" ? plan.relayTokens / 5 : plan.relayTokens;
+  const publish = (isAlone: boolean) =>
+    one.ask({ kind: "publish", id: newIds(1)[0]!, tokens: allTokens, tokensPerWrite: 1, hold: 0, isAlone }) as Promise<Published>;
+  async function relay({ followers, returns, tokensPerWrite, hold }: RelayCase) {
+    const [id] = newIds(1) as [string];
+    const tokens = allTokens * tokensPerWrite;
+    const [published, followed] = (await Promise.all([
+      one.ask({ kind: "publish", id, tokens, tokensPerWrite, hold, isAlone: false }),
+      other.ask({ kind: "follow", id, tokens, followers, returns }),
+    ])) as [Published, Followed];
+    if (followed.arrivedAt > published.wentOnAt) throw new Error(`${kind}: a follower came later than the hold of ${hold} ms.`);
+    return { rate: tokens / ((followed.endedAt - published.wentOnAt) / 1e6), published: published.cpu, followed: followed.cpu };
+  }
+  try {
+    await publish(true); // compiles
+    const alone = await publish(true);
+    const result: RelayResult = { kind, alone: alone.cpu, published: 0, followed: 0, rates: [] };
+    for (const [index, relayCase] of relayCases.entries()) {
+      const rounds = [];
+      for (let round = 0; round < plan.rounds; round++) rounds.push(await relay(relayCase));
+      result.rates.push(median(rounds.map(({ rate }) => rate)));
+      if (index > 0) continue;
+      result.published = median(rounds.map(({ published }) => published));
+      result.followed = median(rounds.map(({ followed }) => followed));
+    }
+    return result;
+  } finally {
+    stop();
+  }
+}
+
+const allKinds: Kind[] = ["none", "redis", "redis-polled", "postgres", "resumable-stream", "assistant-stream"];
+const kinds = allKinds.filter((name) => only === undefined || only.split(",").includes(name));
 const results: KindResult[] = [];
+const relays: RelayResult[] = [];
 try {
-  for (const kind of kinds.filter((name) => only === undefined || only.split(",").includes(name))) {
+  for (const kind of kinds) {
     progress(kind);
     results.push(await measure(kind));
+    if (kind !== "none") relays.push(await measureRelay(kind));
   }
 } finally {
   admin.disconnect();
   await redis.stop();
   await postgres.stop();
 }
-console.log(`\n${tables(results)}`);
+console.log(`\n${tables(results, relays)}`);
 if (!quick && only === undefined) {
   const docs = new URL("../../docs/", import.meta.url);
   await mkdir(new URL("images/", docs), { recursive: true });
-  await writeFile(new URL("benchmark-coordinators.md", docs), page(results, plan));
-  await writeFile(new URL("images/benchmark-coordinators.svg", docs), await pagePlot(results));
+  await writeFile(new URL("benchmark-coordinators.md", docs), page(results, relays, plan));
+  await writeFile(new URL("images/benchmark-coordinators.svg", docs), await pagePlot(results, relays));
 }

@@ -1,33 +1,24 @@
 /** One instance of an app: runs turns, or follows those of another instance. A process of its own, so that its CPU is measured alone. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Redis } from "ioredis";
 import OpenAI from "openai";
-import { Pool } from "pg";
-import {
-  type ChatHandler,
-  type ChatHandlerOptions,
-  createChatHandler,
-  createMemoryStore,
-  type SharedCoordinator,
-} from "../../../src/index.ts";
-import { createPostgresCoordinator } from "../../../src/postgres.ts";
-import { createRedisCoordinator } from "../../../src/redis.ts";
+import { type ChatHandler, createChatHandler, createMemoryStore } from "../../../src/index.ts";
 import { answerParent, collectGarbage, cpuTime } from "../child.ts";
 import { median, quantile } from "../statistics.ts";
 import { lastEvents, model, tokenEvent } from "../workload.ts";
-
-/** What coordinates the turns. */
-export type Kind = "none" | "redis" | "redis-polled" | "postgres" | "resumable-stream";
+import { createCoordinator, now } from "./connect.ts";
+import { connectPeer, type Kind } from "./peers.ts";
 
 /** The requests of the parent. */
 export type InstanceQuestion =
+  /** Runs turns whose model speaks at a pace. Resolves to what they cost. */
+  | { kind: "run"; ids: string[]; tokens: number; interval: number }
+  /** Follows the turns with these ids, from their beginning to their end. Resolves to the delay of text. */
+  | { kind: "follow"; ids: string[] }
   /**
-   * Runs turns whose model speaks at a pace; `interval` 0 is as fast as it can. It waits for `hold` milliseconds after its first token, so that
-   * followers can come. Resolves to what they cost.
+   * Runs the turns of threads, one after the other thread: `first/thread` at once, and `next/thread` while the first runs. Resolves to when each called
+   * its model and ended, by the wall clock.
    */
-  | { kind: "run"; ids: string[]; tokens: number; interval: number; hold: number }
-  /** Follows the turns with these ids, `times` times each, from their beginning to their end. Resolves to the delay of text. */
-  | { kind: "follow"; ids: string[]; times: number; isFast: boolean }
+  | { kind: "queue"; ids: string[] }
   /** Stops turns of another instance that speak for ever. Resolves to the times of the calls. */
   | { kind: "stop"; ids: string[] }
   /** Runs turns that speak until they are stopped. Resolves to when each model call was closed, by the wall clock. */
@@ -48,23 +39,22 @@ export interface RunResult {
 const [kindName = "none", url = ""] = process.argv.slice(2);
 const kind = kindName as Kind;
 
-/** Wall-clock microseconds, the same for all processes. */
-const now = (): number => Number(process.hrtime.bigint() / 1000n);
-
-function createCoordinator(): SharedCoordinator | undefined {
-  if (kind === "redis") return createRedisCoordinator(new Redis(url), { subscriber: new Redis(url) });
-  if (kind === "redis-polled") return createRedisCoordinator(new Redis(url));
-  if (kind === "postgres") return createPostgresCoordinator(new Pool({ connectionString: url, max: 10 }), { migrate: true });
-  return undefined;
+/** When a turn called its model, and when its response ended. */
+export interface QueueTimes {
+  called: [string, number][];
+  ended: [string, number][];
 }
 
-let pace = { tokens: 0, interval: 0, hold: 0 };
+let pace = { tokens: 0, interval: 0 };
+const called = new Map<string, number>();
 const closed = new Map<string, number>();
 
 /** A model in memory: each token is the time at which it was sent. */
 async function speak(_input: unknown, init?: RequestInit): Promise<Response> {
-  const { tokens, interval, hold } = pace;
-  const prompt = String(/"content":"id:([^"]*)"/.exec(typeof init?.body === "string" ? init.body : "")?.[1]);
+  const { tokens, interval } = pace;
+  // The last one: an earlier turn of the thread may be in the history.
+  const prompt = String(/.*"content":"id:([^"]*)"/s.exec(typeof init?.body === "string" ? init.body : "")?.[1]);
+  called.set(prompt, now());
   const encoder = new TextEncoder();
   let sent = 0;
   let isClosed = false;
@@ -75,8 +65,7 @@ async function speak(_input: unknown, init?: RequestInit): Promise<Response> {
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        if (interval > 0) await sleep(interval);
-        if (sent === 1 && hold > 0) await sleep(hold);
+        await sleep(interval);
         if (isClosed) return;
         if (sent++ < tokens) controller.enqueue(encoder.encode(tokenEvent(`@${now()};`)));
         else {
@@ -90,59 +79,37 @@ async function speak(_input: unknown, init?: RequestInit): Promise<Response> {
   return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
 }
 
-const options: ChatHandlerOptions = {
+const peer = await connectPeer(kind, url);
+const chat: ChatHandler = createChatHandler({
   client: new OpenAI({ apiKey: "bench", baseURL: "http://bench.invalid/v1", fetch: speak, maxRetries: 0 }),
   model,
   store: createMemoryStore(),
-  coordinator: createCoordinator(),
-  limits: { answerCharacters: 10_000_000 },
-};
-const chat: ChatHandler = createChatHandler(options);
-/** Writes each read of the model by itself, as most routes do. Otherwise the flush interval would be what is measured. */
-const fastChat: ChatHandler = createChatHandler({ ...options, flushInterval: 0 });
+  coordinator: createCoordinator(kind, url),
+});
 
-/** The used part of resumable-stream, which is installed with `npm install --prefix tests/services`. */
-interface ResumableStream {
-  createResumableStreamContext(options: { waitUntil: null; publisher: Redis; subscriber: Redis }): {
-    createNewResumableStream(id: string, makeStream: () => ReadableStream<string>): Promise<ReadableStream<string> | null>;
-    resumeExistingStream(id: string): Promise<ReadableStream<string> | null | undefined>;
-  };
-}
+/** `name/thread` names a turn of a thread; any other id is a thread of its own. */
+const keyOf = (id: string) => ({ threadId: `t${id.split("/").at(-1)}`, responseId: `r${id}` });
 
-const resumableStream = new URL("../../services/node_modules/resumable-stream/dist/ioredis.js", import.meta.url).href;
-const context =
-  kind === "resumable-stream"
-    ? ((await import(resumableStream)) as ResumableStream).createResumableStreamContext({
-        waitUntil: null,
-        publisher: new Redis(url),
-        subscriber: new Redis(url),
-      })
-    : undefined;
-
-const bodyOf = (id: string): string =>
-  JSON.stringify({ prompt: { id: `p${id}`, role: "user", content: `id:${id}` }, threadId: `t${id}`, responseId: `r${id}` });
+const bodyOf = (id: string): string => JSON.stringify({ prompt: { id: `p${id}`, role: "user", content: `id:${id}` }, ...keyOf(id) });
 
 async function start(id: string): Promise<ReadableStream<Uint8Array>> {
   const headers = { "Content-Type": "application/json" };
-  const response = await (pace.interval > 0 ? chat : fastChat)(
-    new Request("http://bench.invalid/", { method: "POST", headers, body: bodyOf(id) }),
-  );
+  const response = await chat(new Request("http://bench.invalid/", { method: "POST", headers, body: bodyOf(id) }));
   if (!response.ok || !response.body) throw new Error(`${kind} responded with ${response.status}: ${await response.text()}`);
   const { body } = response;
-  if (!context) return body;
-  const text = () => body.pipeThrough(new TextDecoderStream());
-  const resumable = await context.createNewResumableStream(id, text);
-  if (!resumable) throw new Error("The stream exists already.");
+  if (!peer) return body;
+  if (peer.chunks === "bytes") return peer.publish(id, () => body);
+  const resumable = await peer.publish(id, () => body.pipeThrough(new TextDecoderStream()));
   return resumable.pipeThrough(new TextEncoderStream());
 }
 
-async function follow(id: string, isFast: boolean): Promise<ReadableStream<Uint8Array>> {
+async function follow(id: string): Promise<ReadableStream<Uint8Array>> {
   for (let tries = 0; tries < 500; tries++) {
-    if (context) {
-      const stream = await context.resumeExistingStream(id);
-      if (stream) return stream.pipeThrough(new TextEncoderStream());
+    if (peer) {
+      const found = await peer.follow(id, 0);
+      if (found) return peer.chunks === "bytes" ? found.stream : found.stream.pipeThrough(new TextEncoderStream());
     } else {
-      const response = await (isFast ? fastChat : chat).resume(new Request(`http://bench.invalid/?threadId=t${id}&responseId=r${id}`));
+      const response = await chat.resume(new Request(`http://bench.invalid/?threadId=t${id}&responseId=r${id}`));
       if (response.status === 200 && response.body) return response.body;
     }
     await sleep(10);
@@ -167,8 +134,8 @@ async function read(body: ReadableStream<Uint8Array>, onToken: (sentAt: number) 
 
 const summary = (values: readonly number[]) => ({ median: median(values), p95: quantile(values, 0.95) });
 
-async function run({ ids, tokens, interval, hold }: Extract<InstanceQuestion, { kind: "run" }>): Promise<RunResult> {
-  pace = { tokens, interval, hold };
+async function run({ ids, tokens, interval }: Extract<InstanceQuestion, { kind: "run" }>): Promise<RunResult> {
+  pace = { tokens, interval };
   await collectGarbage();
   const before = process.memoryUsage().heapUsed;
   const startedAt = performance.now();
@@ -177,19 +144,16 @@ async function run({ ids, tokens, interval, hold }: Extract<InstanceQuestion, { 
   const delays: number[] = [];
   const streams = ids.map(async (id, index) => {
     // Spread over a second: real users do not come at once.
-    if (interval > 0) await sleep((index * 1000) / ids.length);
+    await sleep((index * 1000) / ids.length);
     const sentAt = performance.now();
     const body = await start(id);
     first.push(performance.now() - sentAt - interval);
     const count = await read(body, (time) => delays.push((now() - time) / 1000));
     if (count !== tokens) throw new Error(`${kind} sent ${count} of ${tokens} tokens.`);
   });
-  let memory = 0;
-  if (interval > 0) {
-    await sleep((tokens * interval) / 2);
-    await collectGarbage();
-    memory = (process.memoryUsage().heapUsed - before) / ids.length;
-  }
+  await sleep((tokens * interval) / 2);
+  await collectGarbage();
+  const memory = (process.memoryUsage().heapUsed - before) / ids.length;
   await Promise.all(streams);
   const used = cpuTime() - cpu;
   return {
@@ -201,6 +165,22 @@ async function run({ ids, tokens, interval, hold }: Extract<InstanceQuestion, { 
   };
 }
 
+/** Runs turns of threads, each thread a little later than the one before. */
+async function queue(ids: string[]): Promise<QueueTimes> {
+  pace = { tokens: 5, interval: 30 };
+  called.clear();
+  const ended: [string, number][] = [];
+  const threads = [...new Set(ids.map((id) => keyOf(id).threadId))];
+  await Promise.all(
+    ids.map(async (id) => {
+      await sleep(threads.indexOf(keyOf(id).threadId) * 20 + (id.startsWith("next") ? 60 : 0));
+      await read(await start(id), () => {});
+      ended.push([id, now()]);
+    }),
+  );
+  return { called: [...called], ended };
+}
+
 answerParent(async (question: InstanceQuestion): Promise<unknown> => {
   switch (question.kind) {
     case "run":
@@ -208,22 +188,21 @@ answerParent(async (question: InstanceQuestion): Promise<unknown> => {
     case "follow": {
       const delays: number[] = [];
       const cpu = cpuTime();
-      const all = question.ids.flatMap((id) => Array.from({ length: question.times }, () => id));
-      // Each comes a little later than its turn, which is begun within a second.
-      const wait = question.ids.length > 1 ? 1000 / question.ids.length : 0;
-      const come = async (id: string, index: number): Promise<ReadableStream<Uint8Array>> => {
-        await sleep(200 + index * wait);
-        return follow(id, question.isFast);
-      };
       const counts = await Promise.all(
-        all.map(async (id, index) => read(await come(id, index), (time) => delays.push((now() - time) / 1000))),
+        question.ids.map(async (id, index) => {
+          // Each comes a little later than its turn, which begins within a second.
+          await sleep(200 + (index * 1000) / question.ids.length);
+          return read(await follow(id), (time) => delays.push((now() - time) / 1000));
+        }),
       );
       const tokens = counts.reduce((sum, count) => sum + count, 0);
       // The beginning is read at once: what was said before the follower came is no delay.
       return { delay: summary(delays.slice(Math.floor(delays.length / 4))), tokens, cpu: (cpuTime() - cpu) / tokens };
     }
+    case "queue":
+      return queue(question.ids);
     case "runForever": {
-      pace = { tokens: Number.MAX_SAFE_INTEGER, interval: 20, hold: 0 };
+      pace = { tokens: Number.MAX_SAFE_INTEGER, interval: 20 };
       const bodies = await Promise.all(question.ids.map(start));
       void Promise.allSettled(bodies.map((body) => read(body, () => {})));
       return undefined;
@@ -232,7 +211,7 @@ answerParent(async (question: InstanceQuestion): Promise<unknown> => {
       const sent: [string, number][] = [];
       for (const id of question.ids) {
         const headers = { "Content-Type": "application/json" };
-        const body = JSON.stringify({ threadId: `t${id}`, responseId: `r${id}` });
+        const body = JSON.stringify(keyOf(id));
         sent.push([id, now()]);
         const response = await chat.stop(new Request("http://bench.invalid/", { method: "POST", headers, body }));
         if (response.status !== 204) throw new Error(`A stop returned ${response.status}.`);

@@ -2,22 +2,10 @@
 import { cpus } from "node:os";
 import { table } from "../markdown.ts";
 import { type Bar, plot } from "../plot.ts";
-import { median } from "../statistics.ts";
-import type { Kind, RunResult } from "./instance.ts";
-
-export interface KindResult {
-  kind: Kind;
-  /** Turns that nobody follows, one result for each round. */
-  alone: RunResult[];
-  /** Redis commands for each token of these turns. */
-  commands: number;
-  /** The same turns with one follower each on another instance. */
-  followed?: { run: RunResult; delay: { median: number; p95: number }; cpu: number; commands: number };
-  /** Tokens per second of one fast answer until the last of so many followers has read it. */
-  throughput: Map<number, number>;
-  /** Milliseconds from a stop on another instance until the model call is closed. */
-  stop?: { median: number; p99: number };
-}
+import type { RunResult } from "./instance.ts";
+import type { Kind } from "./peers.ts";
+import { type KindResult, of, relayCases, type RelayResult } from "./results.ts";
+import { targetTable } from "./targets.ts";
 
 const titles: Record<Kind, string> = {
   none: "no coordinator",
@@ -25,11 +13,13 @@ const titles: Record<Kind, string> = {
   "redis-polled": "Redis by polling",
   postgres: "PostgreSQL",
   "resumable-stream": "resumable-stream",
+  "assistant-stream": "assistant-stream",
 };
 
-const of = (results: readonly RunResult[], pick: (result: RunResult) => number): number => median(results.map(pick));
 const fixed = (value: number | undefined, digits: number): string => (value === undefined ? "–" : value.toFixed(digits));
+const pair = (first: number, second: number, digits: number): string => `${first.toFixed(digits)} / ${second.toFixed(digits)}`;
 const usesRedis = ({ kind }: KindResult): boolean => kind !== "none" && kind !== "postgres";
+const count = (value: number): string => Math.round(value).toLocaleString("en-US");
 
 function costTable(results: readonly KindResult[]): string {
   return table(
@@ -42,28 +32,27 @@ function costTable(results: readonly KindResult[]): string {
       "followed: CPU",
       "followed: commands",
     ],
-    results.map((result) => [
-      titles[result.kind],
-      fixed(
-        of(result.alone, ({ cpu }) => cpu),
-        1,
-      ),
-      `${fixed(
-        of(result.alone, ({ firstText }) => firstText.median),
-        1,
-      )} / ${fixed(
-        of(result.alone, ({ firstText }) => firstText.p95),
-        1,
-      )}`,
-      fixed(of(result.alone, ({ memory }) => memory) / 1000, 1),
-      usesRedis(result) ? fixed(result.commands, 2) : "–",
-      fixed(result.followed?.run.cpu, 1),
-      usesRedis(result) ? fixed(result.followed?.commands, 2) : "–",
-    ]),
+    results.map((result) => {
+      const { kind, alone, commands, followed } = result;
+      const pick = (select: (result: RunResult) => number): number => of(alone, select);
+      return [
+        titles[kind],
+        pick(({ cpu }) => cpu).toFixed(1),
+        pair(
+          pick(({ firstText }) => firstText.median),
+          pick(({ firstText }) => firstText.p95),
+          1,
+        ),
+        (pick(({ memory }) => memory) / 1000).toFixed(1),
+        usesRedis(result) ? commands.toFixed(2) : "–",
+        fixed(followed?.run.cpu, 1),
+        usesRedis(result) ? fixed(followed?.commands, 2) : "–",
+      ];
+    }),
   );
 }
 
-function followTable(results: readonly KindResult[]): string {
+function otherInstanceTable(results: readonly KindResult[]): string {
   return table(
     [
       "",
@@ -71,30 +60,44 @@ function followTable(results: readonly KindResult[]): string {
       "to a reader elsewhere",
       "its CPU, µs a token",
       "stop, ms median / p99",
-      ...[0, 1, 10].map((followers) => `tokens a second, ${followers} follower${followers === 1 ? "" : "s"}`),
+      "hand-over, ms median / p95",
     ],
-    results.map(({ kind, alone, followed, stop, throughput }) => [
+    results.map(({ kind, alone, followed, stop, handOver }) => [
       titles[kind],
-      `${fixed(
+      pair(
         of(alone, ({ delay }) => delay.median),
-        0,
-      )} / ${fixed(
         of(alone, ({ delay }) => delay.p95),
         0,
-      )}`,
-      followed ? `${fixed(followed.delay.median, 0)} / ${fixed(followed.delay.p95, 0)}` : "–",
+      ),
+      followed ? pair(followed.delay.median, followed.delay.p95, 0) : "–",
       fixed(followed?.cpu, 1),
-      stop ? `${fixed(stop.median, 0)} / ${fixed(stop.p99, 0)}` : "–",
-      ...[0, 1, 10].map((followers) => fixed(throughput.get(followers), 0)),
+      stop ? pair(stop.median, stop.p99, 0) : "–",
+      handOver ? pair(handOver.median, handOver.p95, 1) : "–",
+    ]),
+  );
+}
+
+function relayTable(relays: readonly RelayResult[]): string {
+  return table(
+    ["", "CPU, µs a token: source / publisher / follower", ...relayCases.map(({ title }) => title)],
+    relays.map(({ kind, alone, published, followed, rates }) => [
+      titles[kind],
+      [alone, published, followed].map((value) => value.toFixed(1)).join(" / "),
+      ...rates.map(count),
     ]),
   );
 }
 
 /** Only the tables, for the terminal. */
-export const tables = (results: readonly KindResult[]): string => `${costTable(results)}\n\n${followTable(results)}`;
+export const tables = (results: readonly KindResult[], relays: readonly RelayResult[]): string =>
+  [costTable(results), otherInstanceTable(results), relayTable(relays), targetTable(results, relays)].join("\n\n");
 
 /** The page for the docs. */
-export function page(results: readonly KindResult[], plan: { streams: number; tokens: number; fastTokens: number; stops: number }): string {
+export function page(
+  results: readonly KindResult[],
+  relays: readonly RelayResult[],
+  plan: { streams: number; tokens: number; relayTokens: number; stops: number; handOvers: number },
+): string {
   return `# What many instances cost
 
 \`npm run bench:coordinators\` wrote this page and measured everything on it in one run: Node ${process.versions.node} on ${cpus().length} cores of
@@ -105,6 +108,8 @@ ${cpus()[0]?.model.trim() ?? "an unknown processor"}, with Redis and PostgreSQL 
 - **No coordinator** is \`createChatHandler\` with the memory store. All rows have the same handler and store.
 - **resumable-stream** (2.2, which the AI SDK's documentation recommends) wraps the same handler's text and publishes it through the same Redis. It has no
   queue, no stop and no leases. While nobody follows, it sends no text to Redis.
+- **assistant-stream** (0.3, of assistant-ui) wraps the same handler's bytes. It sends all text to Redis, with a token that fences, and polls every
+  100 ms, also for its own reader. It has no queue and no stop, and its readers start from the beginning.
 
 ## A turn
 
@@ -113,36 +118,51 @@ each turn has one reader in another process.
 
 ${costTable(results)}
 
-## Readers on another instance
+## Other instances
 
 The delay of text is the time from the model's write to the reader, with the flush interval of 80 ms in both. A stop is sent to another
-instance and ends when the model call is closed, ${plan.stops} times. The last columns are one answer of ${plan.fastTokens.toLocaleString("en-US")} tokens from a
-model without delay and with \`flushInterval: 0\`, until the last follower has read it.
+instance and ends when the model call is closed, ${plan.stops} times. A hand-over is the time from the end of an answer to the model call of the
+next turn, which waits on another instance, ${plan.handOvers} times. Without a coordinator it waits on the same instance: that is what the turn itself costs.
 
-${followTable(results)}
+${otherInstanceTable(results)}
+
+## A relay
+
+A prepared stream of ${count(plan.relayTokens)} writes, as fast as it can, is published by one process and followed in another, without a route and a model.
+\`assistant-stream\` carries a fifth of them. Throughput is in tokens a second until the last follower has read everything.
+
+- Each token is a write by itself, as the AI SDK writes. resumable-stream and assistant-stream wait for Redis at each write. A coordinator
+  collects what comes within 80 ms, and its publisher never waits. In the last column 16 tokens are one write.
+- *Came back*: a follower leaves and comes back with its cursor, ten times before the stream goes on, or once after the half. resumable-stream
+  goes on publishing for those that left.
+
+${relayTable(relays)}
+
+## Targets
+
+${targetTable(results, relays)}
 `;
 }
 
 /** The plot of the page. */
-export function pagePlot(results: readonly KindResult[]): Promise<string> {
-  const bar = ({ kind }: KindResult, value: number, text: string): Bar => ({
+export function pagePlot(results: readonly KindResult[], relays: readonly RelayResult[]): Promise<string> {
+  const bar = (kind: Kind, value: number, text: string): Bar => ({
     label: titles[kind],
     value,
     text,
-    isOurs: kind !== "resumable-stream" && kind !== "none",
+    isOurs: kind === "redis" || kind === "redis-polled" || kind === "postgres",
   });
-  const followed = results.filter((result) => result.followed);
   return plot([
     {
       title: "CPU per token, nobody follows (µs)",
-      bars: results.map((result) => {
-        const cpu = of(result.alone, (run) => run.cpu);
-        return bar(result, cpu, cpu.toFixed(1));
+      bars: results.map(({ kind, alone }) => {
+        const cpu = of(alone, (run) => run.cpu);
+        return bar(kind, cpu, cpu.toFixed(1));
       }),
     },
     {
-      title: "Tokens per second of one answer with a follower elsewhere",
-      bars: followed.map((result) => bar(result, result.throughput.get(1) ?? 0, (result.throughput.get(1) ?? 0).toFixed(0))),
+      title: "Tokens per second of a relay with one follower",
+      bars: relays.map(({ kind, rates: [rate = 0] }) => bar(kind, rate, count(rate))),
     },
   ]);
 }

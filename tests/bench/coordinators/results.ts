@@ -1,0 +1,50 @@
+/** What one run of the benchmark has measured. */
+import { median } from "../statistics.ts";
+import type { RunResult } from "./instance.ts";
+import type { Kind } from "./peers.ts";
+import type { Returns } from "./relay.ts";
+
+export interface KindResult {
+  kind: Kind;
+  /** Turns that nobody follows, one result for each round. */
+  alone: RunResult[];
+  /** Redis commands for each token of these turns. */
+  commands: number;
+  /** The same turns with one follower each on another instance. */
+  followed?: { run: RunResult; delay: { median: number; p95: number }; cpu: number; commands: number };
+  /** Milliseconds from the end of an answer to the model call of the next turn. */
+  handOver?: { median: number; p95: number };
+  /** Milliseconds from a stop on another instance until the model call is closed. */
+  stop?: { median: number; p99: number };
+}
+
+/** How a prepared stream is carried to followers in another process. */
+export interface RelayCase {
+  title: string;
+  followers: number;
+  returns: Returns;
+  tokensPerWrite: number;
+  /** Milliseconds for the followers to come, and to come back. */
+  hold: number;
+}
+
+export const relayCases: readonly RelayCase[] = [
+  { title: "1 follower", followers: 1, returns: "never", tokensPerWrite: 1, hold: 800 },
+  { title: "10 followers", followers: 10, returns: "never", tokensPerWrite: 1, hold: 800 },
+  { title: "1 that came back 10 times", followers: 1, returns: "ten times", tokensPerWrite: 1, hold: 2500 },
+  { title: "10 that came back", followers: 10, returns: "after the half", tokensPerWrite: 1, hold: 800 },
+  { title: "1 follower, 16 tokens a write", followers: 1, returns: "never", tokensPerWrite: 16, hold: 800 },
+];
+
+export interface RelayResult {
+  kind: Kind;
+  /** Microseconds of CPU a token: of the source with its own reader, of the publisher with one follower, and of that follower. */
+  alone: number;
+  published: number;
+  followed: number;
+  /** Tokens a second until the last follower has read all, for each of {@link relayCases}. */
+  rates: number[];
+}
+
+/** The median of all rounds. */
+export const of = (results: readonly RunResult[], pick: (result: RunResult) => number): number => median(results.map(pick));
