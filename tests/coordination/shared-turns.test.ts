@@ -121,16 +121,34 @@ it("a status from before an append does not take its text back", async () => {
   expect(log.textFrom(0)).toBe("One two.");
 });
 
-it("a log that is damaged breaks its followers, and nothing else", async () => {
+it.each([
+  "}{",
+  "",
+  "null",
+  "5",
+  "[]",
+  '{"type":"newer"}',
+  '{"type":"constructor"}',
+  '{"type":"text"}',
+  '{"type":"text","text":5}',
+  '{"type":"step-start","text":5}',
+  '{"type":"tool-result","id":"1"}',
+  '{"type":"end"}',
+  '{"type":"end","status":"stopped"}',
+  '{"type":"end","status":"failed","error":5}',
+  '{"type":"end","status":"failed","error":{"code":"id_conflict","message":{}}}',
+  '{"type":"end","status":"complete","error":{"code":"id_conflict","message":"No."}}',
+])("a log with the line %s breaks its followers, and nothing else", async (line) => {
   const data = noCoordinatorData();
   const [one, other] = startRegistries(undefined, data);
   const turn = await one.mustEnter();
   await turn.ticket.waitForLease();
   const log = await other.registry.follow(key);
   const [kept] = [...data.threads.values()][0]!.logs.get("r1")!;
-  kept!.text = "}{\n";
+  kept!.text = `${line}\n"More."\n{"type":"end","status":"complete"}\n`;
   await log?.ended;
-  expect(log?.end?.error?.code).toBe("lease_lost");
+  expect(log?.end).toMatchObject({ status: "failed", error: { code: "lease_lost" } });
+  expect(log?.length).toBe(1);
   await turn.end();
 });
 
