@@ -433,7 +433,7 @@ it.each([
 
 describe("response headers", () => {
   const ofAnAnswer = [
-    ["cache-control", "no-cache, no-transform"],
+    ["cache-control", "no-store, no-transform"],
     ["content-type", "text/event-stream; charset=utf-8"],
     ["x-accel-buffering", "no"],
     ["x-chat-handler-offset", expect.stringMatching(/^[\w-]{36}_0{16}$/)],

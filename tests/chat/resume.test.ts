@@ -39,6 +39,7 @@ describe.each(variants)("$name", ({ way }) => {
     const second = await chat.resume(here);
     expect(second.status).toBe(200);
     expect(second.headers.get("X-Chat-Handler-Response-Id")).toBe("r1");
+    expect(second.headers.get("Cache-Control")).toBe("no-store, no-transform");
     expect(second.headers.get("X-Chat-Handler-Offset")).toBe((await first).headers.get("X-Chat-Handler-Offset"));
     gate.open();
     expect(await Promise.all([readResponse(first), readResponse(second)])).toEqual([
