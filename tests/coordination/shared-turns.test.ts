@@ -175,6 +175,26 @@ it.each([false, true])("nobody joins a turn of the same instance while it is clo
   await follower?.ended;
 });
 
+it("many stops of a turn that does not end look at it a few times, and are one follower", async () => {
+  vi.useFakeTimers();
+  const followers: string[] = [];
+  const [one, other] = startRegistries((coordinator) => ({
+    ...coordinator,
+    read(key, attempt, position, { follower }) {
+      followers.push(follower);
+      return coordinator.read(key, attempt, position, { follower });
+    },
+  }));
+  const turn = await one.mustEnter();
+  const stopped = Array.from({ length: 10 }, () => other.registry.stop(key));
+  await vi.advanceTimersByTimeAsync(6000);
+  vi.useRealTimers();
+  expect(new Set(await Promise.all(stopped))).toEqual(new Set(["requested"]));
+  expect(followers.length).toBeLessThan(10 * 15);
+  expect(new Set(followers).size).toBe(1);
+  await turn.end();
+});
+
 it("the copy of a log sets no timers while there is no text", async () => {
   const { turn } = await startFollowed(...startRegistries());
   const timers = vi.spyOn(globalThis, "setTimeout");

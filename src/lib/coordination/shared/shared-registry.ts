@@ -22,7 +22,9 @@ import { SharedTurn, type SharedTurnContext } from "./shared-turn.ts";
 
 /** How long a stop waits for a turn on another instance, in milliseconds. */
 const stopTimeout = 5000;
+/** How long it waits between the first two looks, in milliseconds. Each further wait is longer, or a flood of stops would be a larger flood of looks. */
 const stopPoll = 50;
+const stopPollGrowth = 1.5;
 
 /** Calls a coordinator for all turns of this process. One timer looks at all of them, so that a coordinator can answer many in one round trip. */
 export class SharedRegistry implements TurnRegistry {
@@ -37,6 +39,8 @@ export class SharedRegistry implements TurnRegistry {
   readonly #entering = new Map<string, Promise<unknown>>();
   /** One for all turns: an object and a closure for each would stay in every open stream. */
   readonly #turnContext: SharedTurnContext;
+  /** All stops are one follower: a turn that is stopped many times does not collect them. */
+  readonly #stopFollower: Follower = newFollower();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(coordinator: Coordinator) {
@@ -97,20 +101,19 @@ export class SharedRegistry implements TurnRegistry {
 
   /** Waits for the end of the attempt that runs now. Stopping it repeatedly instead could stop the next attempt. */
   async #waitForEnd(key: TurnKey, until: number): Promise<"ended" | "running" | "forgotten"> {
-    const follower = newFollower();
     let attempt: string | undefined;
     let position = 0;
     let isForgotten = false;
-    while (!isForgotten && performance.now() < until) {
+    for (let wait = stopPoll; !isForgotten && performance.now() < until; wait *= stopPollGrowth) {
       try {
-        const slice = await this.#call(() => this.#coordinator.read(key, attempt, position, follower));
+        const slice = await this.#call(() => this.#coordinator.read(key, attempt, position, this.#stopFollower));
         if (slice?.state === "ended") return "ended";
         isForgotten = !slice || slice.length < position;
         if (slice) ({ attempt, length: position } = slice);
       } catch {
         // The stop is recorded, and maybe the next look succeeds.
       }
-      await new Promise((resolve) => setTimeout(resolve, stopPoll));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, Math.min(wait, until - performance.now()))));
     }
     if (isForgotten) return "forgotten";
     return "running";
