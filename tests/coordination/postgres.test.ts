@@ -1,10 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Pool, type PoolConfig } from "pg";
-import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { Ticket } from "../../src/lib/core/coordinator.ts";
 import { createPostgresCoordinator, type PostgresCoordinator, type PostgresCoordinatorOptions } from "../../src/postgres.ts";
 import { describeWith, installed, remedyFor } from "../services/include.ts";
+import { usePostgresSchemas } from "../support/postgres-schemas.ts";
 import { coordinatorCases, type KitCase } from "../../src/testkit.ts";
 import { coordinatorSubject, enter, queue, reader, testPostgresCoordinator, turn, type Connection } from "./postgres-cases.ts";
 
@@ -19,20 +19,7 @@ describeWith(
   connectionString !== "",
   remedyFor("DATABASE_URL"),
 )("PostgreSQL", () => {
-  const admin = new Pool({ connectionString, max: 5 });
-  const schemas: string[] = [];
-  afterAll(async () => {
-    for (const schema of schemas) await admin.query(`DROP SCHEMA "${schema}" CASCADE`);
-    await admin.end();
-  }, 120_000);
-
-  /** Everything of a test is in a schema of its own, so that runs do not meet. */
-  async function newSchema(): Promise<string> {
-    const schema = `test_${randomUUID().replaceAll("-", "").slice(0, 30)}`;
-    await admin.query(`CREATE SCHEMA "${schema}"`);
-    schemas.push(schema);
-    return schema;
-  }
+  const { admin, newSchema } = usePostgresSchemas(connectionString);
 
   function openPool(config: PoolConfig = {}): Connection {
     const pool = new Pool({ connectionString, max: 5, ...config });

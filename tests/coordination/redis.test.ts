@@ -28,7 +28,7 @@ test("a coordinator that can subscribe polls less often", () => {
   const client: RedisClient = { command: async () => null };
   const subscriber: RedisSubscriber = { subscribe: async () => () => {} };
   expect(createRedisCoordinator(client)).not.toHaveProperty("subscribe");
-  expect(createRedisCoordinator(client).settings).toMatchObject({ ticketPollMs: 100, logPollMs: 100, flushMs: 80 });
+  expect(createRedisCoordinator(client).settings).toMatchObject({ ticketPollMs: 100, logPollMs: 100, flushMs: 84 });
   expect(createRedisCoordinator(client, { subscriber }).settings).toMatchObject({ ticketPollMs: 1000, logPollMs: 1000 });
 });
 

@@ -1,9 +1,9 @@
-import { randomUUID } from "node:crypto";
 import { Client, Pool, type PoolConfig } from "pg";
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { createPostgresStore, type PostgresClient, type PostgresStore } from "../../src/postgres.ts";
 import { messageStoreCases, testMessageStore, type ThreadStoreSubject } from "../../src/testkit.ts";
 import { describeWith, installed, remedyFor } from "../services/include.ts";
+import { usePostgresSchemas } from "../support/postgres-schemas.ts";
 import { testPostgresStore } from "./postgres-cases.ts";
 import { answer, here, idsOf, prompts } from "./samples.ts";
 
@@ -16,20 +16,7 @@ const remedy = remedyFor("DATABASE_URL");
 const onPostgres = describeWith("PostgreSQL", connectionString !== "", remedy);
 
 onPostgres("PostgreSQL", () => {
-  const admin = new Pool({ connectionString, max: 5 });
-  const schemas: string[] = [];
-  afterAll(async () => {
-    for (const schema of schemas) await admin.query(`DROP SCHEMA "${schema}" CASCADE`);
-    await admin.end();
-  }, 120_000);
-
-  /** Everything of a test is in a schema of its own, so that runs do not meet. */
-  async function newSchema(): Promise<string> {
-    const schema = `test_${randomUUID().replaceAll("-", "").slice(0, 30)}`;
-    await admin.query(`CREATE SCHEMA "${schema}"`);
-    schemas.push(schema);
-    return schema;
-  }
+  const { admin, newSchema } = usePostgresSchemas(connectionString);
 
   type Connection = PostgresClient & { close(): Promise<void> };
 

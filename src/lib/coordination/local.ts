@@ -8,8 +8,6 @@ import type { Entrance, LocalTurn, TurnEntry, TurnRegistry } from "../core/turn-
 import { PendingStops } from "./pending-stops.ts";
 import { QueuedTurn } from "./queued-turn.ts";
 
-const nobody: readonly QueuedTurn[] = [];
-
 const registries = new WeakMap<MessageStore, LocalRegistry>();
 
 /** The local registry of a store object. Handlers on one store object share it, so that two routes keep one order. */
@@ -64,7 +62,7 @@ export class LocalRegistry implements TurnRegistry {
 
   /** The turns of a thread in their order. */
   queueOf(thread: ThreadKey): readonly QueuedTurn[] {
-    return this.#queues.get(keyOf(thread)) ?? nobody;
+    return this.#queues.get(keyOf(thread)) ?? [];
   }
 
   /** The turn with this key that can be joined. */

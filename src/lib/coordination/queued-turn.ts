@@ -25,7 +25,7 @@ export class QueuedTurn implements QueueTicket, Lease {
     this.ahead = ahead.length;
     this.#remove = remove;
     this.#predecessors = ahead;
-    this.#notStarted = ahead.length === 0 ? nobody : ahead.filter(({ isStarted }) => !isStarted);
+    this.#notStarted = ahead.filter(({ isStarted }) => !isStarted);
   }
 
   async waitForLease(): Promise<Lease> {

@@ -1,6 +1,6 @@
 /** Prompts: what they may contain, and the text of them that a person would read. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
-import { sha256 } from "./sha256.ts";
+import { hash128 } from "./sha256.ts";
 import { throwUsageError } from "./usage-error.ts";
 
 /** The content of a prompt: text, or OpenAI's content parts. */
@@ -43,9 +43,9 @@ export function checkPromptParts(promptParts: readonly PromptPartType[]): void {
 /** Every field that counts when two prompts are compared. */
 const comparedFields = ["role", "content", "type", ...[...partFields].flat(2)];
 
-/** Returns a hash of what counts when two prompts are compared: 64 hexadecimal digits. */
+/** Returns a hash of what counts when two prompts are compared: 32 hexadecimal digits. */
 export async function promptDigest(prompt: object): Promise<string> {
-  return sha256(JSON.stringify(prompt, comparedFields));
+  return hash128(JSON.stringify(prompt, comparedFields));
 }
 
 /** Whether two user messages have the same content. The order of their fields does not count: some databases change it. */

@@ -77,7 +77,7 @@ function connectNodeRedis(client: NodeRedisSubscriber, isSharded: boolean): Chan
       };
 }
 
-/** By channel. An array, because most channels have one listener: a `Set` takes five times as much. */
+/** By channel. */
 type Listeners = Map<string, readonly MessageListener[]>;
 
 /** The listeners on each client of ioredis. Coordinators that share a client share its subscriptions. */
@@ -96,6 +96,8 @@ function listenersOf(client: IoredisSubscriber): Listeners {
 
 function connectIoredis(client: IoredisSubscriber, isSharded: boolean): ChannelClient {
   const channels = listenersOf(client);
+  /** Most channels have the same one listener, so they share its array. */
+  let alone: readonly MessageListener[] = [];
 
   async function unsubscribe(channel: string, listener: MessageListener): Promise<void> {
     const rest = (channels.get(channel) ?? []).filter((other) => other !== listener);
@@ -111,7 +113,9 @@ function connectIoredis(client: IoredisSubscriber, isSharded: boolean): ChannelC
     unsubscribe,
     async subscribe(channel, listener) {
       // Added first: a message may arrive in the same packet as the confirmation.
-      channels.set(channel, (channels.get(channel) ?? []).concat(listener));
+      const existing = channels.get(channel);
+      if (alone[0] !== listener) alone = [listener];
+      channels.set(channel, existing ? existing.concat(listener) : alone);
       try {
         await (isSharded ? client.ssubscribe(channel) : client.subscribe(channel));
       } catch (error) {

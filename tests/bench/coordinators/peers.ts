@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 /** What coordinates the turns. */
 export type Kind = "none" | "redis" | "redis-polled" | "postgres" | PeerName;
 
-export type PeerName = "resumable-stream" | "assistant-stream";
+type PeerName = "resumable-stream" | "assistant-stream";
 
 /** A peer. Its streams consist of text or of bytes, as it needs them. */
 export interface Peer {

@@ -24,6 +24,21 @@ async function startBehindLink(stage: Stage, { coordinator: options, ...change }
   return { link, victim: await stage.start({ ...change, coordinator: { ...options, ...behind } }) };
 }
 
+/** A turn behind a link that is followed on one instance while the next turn of its thread waits on another. It goes on when the gate opens. */
+async function startFollowedTurn(stage: Stage, prompt: string, threadId: string, change?: ConfigChange) {
+  const [one, other] = stage.healthy;
+  const gate = createGate();
+  stage.script(prompt, echoAfter(gate.opened));
+  const { link, victim } = await startBehindLink(stage, change);
+  const asked = victim.ask(chatBody(prompt, 1, threadId));
+  await asked.until("Answer");
+  const follower = one.ask(chatBody(prompt, 1, threadId));
+  await follower.until("Answer");
+  const waiting = other.ask(chatBody(`${prompt} next`, 2, threadId));
+  await delay(300);
+  return { link, victim, gate, asked, follower, waiting };
+}
+
 const failures: { name: string; start(link: Link): void; end(link: Link): void }[] = [
   { name: "cut", start: (link) => link.cut(), end: (link) => link.heal() },
   { name: "silent, and late bytes arrive,", start: (link) => link.silence(), end: (link) => link.heal() },
@@ -37,16 +52,8 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
     test.concurrent(`an instance whose connection is ${failure.name} for longer than the lease frees its thread, and writes nothing`, async () => {
       const threadId = failure.name;
       const prompt = `long ${failure.name}`;
-      const [one, other] = stage.healthy;
-      const gate = createGate();
-      stage.script(prompt, echoAfter(gate.opened));
-      const { link, victim } = await startBehindLink(stage);
-      const asked = victim.ask(chatBody(prompt, 1, threadId));
-      await asked.until("Answer");
-      const follower = one.ask(chatBody(prompt, 1, threadId));
-      await follower.until("Answer");
-      const waiting = other.ask(chatBody(`${prompt} next`, 2, threadId));
-      await delay(300);
+      const [one] = stage.healthy;
+      const { link, victim, gate, asked, follower, waiting } = await startFollowedTurn(stage, prompt, threadId);
       failure.start(link);
       const failedAt = performance.now();
       await expectErrorOrWhole(follower, prompt);
@@ -73,16 +80,8 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
     test.concurrent(`a connection that is ${failure.name} for less than the lease breaks nothing`, async () => {
       const threadId = `short ${failure.name}`;
       const prompt = `short ${failure.name}`;
-      const [one, other] = stage.healthy;
-      const gate = createGate();
-      stage.script(prompt, echoAfter(gate.opened));
-      const { link, victim } = await startBehindLink(stage, { coordinator: { leaseMs: 8000 } });
-      const asked = victim.ask(chatBody(prompt, 1, threadId));
-      await asked.until("Answer");
-      const follower = one.ask(chatBody(prompt, 1, threadId));
-      await follower.until("Answer");
-      const waiting = other.ask(chatBody(`${prompt} next`, 2, threadId));
-      await delay(300);
+      const change = { coordinator: { leaseMs: 8000 } };
+      const { link, gate, asked, follower, waiting } = await startFollowedTurn(stage, prompt, threadId, change);
       failure.start(link);
       gate.open();
       await delay(1000);

@@ -73,7 +73,8 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
     );
   }
   const pollMs = subscriber ? 1000 : 100;
-  const settings = resolveCoordinatorSettings(options, { ticketPollMs: pollMs, logPollMs: pollMs, flushMs: 80 });
+  // A little longer than the flush interval of C1Chat, which is 80 ms: so a piece is written as soon as it arrives, and never waits for the next one.
+  const settings = resolveCoordinatorSettings(options, { ticketPollMs: pollMs, logPollMs: pollMs, flushMs: 84 });
   const nameThread = createThreadNames(prefix);
   const hints = subscriber && createRedisHints(connectSubscriber("createRedisCoordinator", subscriber, sharded));
   const times = [settings.leaseMs, settings.retentionMs, settings.followMs].map(String);

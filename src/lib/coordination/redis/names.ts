@@ -1,5 +1,5 @@
 /** Names of the keys and channels of a thread. */
-import { sha256 } from "../../core/sha256.ts";
+import { hash128 } from "../../core/sha256.ts";
 import { keyOf, type ThreadKey } from "../../core/store.ts";
 
 /** How many threads are remembered. Most calls are about the few threads that run, and a hash costs more than the call. */
@@ -15,9 +15,9 @@ export function createThreadNames(prefix: string): (thread: ThreadKey) => Promis
     const key = keyOf(thread);
     const known = remembered.get(key);
     if (known !== undefined) return known;
-    // 128 bits: nobody finds an id that leads to the thread of another owner. The braces mark what decides the slot of a cluster. A join
-    // copies; a template would keep the whole digest alive.
-    const base = [prefix, "{", (await sha256(key)).slice(0, 32), "}:"].join("");
+    // Nobody finds an id that leads to the thread of another owner. The braces mark what decides the slot of a cluster. A join makes one
+    // string; a template would keep its parts.
+    const base = [prefix, "{", await hash128(key), "}:"].join("");
     remembered.set(key, base);
     for (const oldest of remembered.keys()) {
       if (remembered.size <= maxRemembered) break;

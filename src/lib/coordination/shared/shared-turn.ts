@@ -10,6 +10,9 @@ import { LogPublisher, type PublisherOwner } from "./publisher.ts";
 /** Stands for all readers on other instances. They read as fast as they can, so it never holds the writer back. */
 const remoteReaders: EventLogReader = { position: Infinity, notify() {} };
 
+/** Whole milliseconds: a fraction would take memory of its own in every open stream. */
+const now = (): number => Math.floor(performance.now());
+
 /** What all turns have of their registry. */
 export interface SharedTurnContext {
   coordinator: Coordinator;
@@ -63,9 +66,9 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     this.ahead = ahead;
     this.#context = context;
     this.#queued = queued;
-    this.#renewedAt = sentAt;
-    this.#renewAt = sentAt + coordinator.settings.leaseMs / 3;
-    this.#checkAt = sentAt + coordinator.settings.ticketPollMs;
+    this.#renewedAt = Math.floor(sentAt);
+    this.#renewAt = Math.floor(sentAt + coordinator.settings.leaseMs / 3);
+    this.#checkAt = Math.floor(sentAt) + coordinator.settings.ticketPollMs;
     if (status.state !== "granted") {
       this.#lease = Promise.withResolvers();
       // Nobody may be waiting when it is rejected.
@@ -122,7 +125,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
 
   async mayWrite(): Promise<boolean> {
     const { leaseMs } = this.#context.coordinator.settings;
-    if (!this.#isLost && performance.now() - this.#renewedAt > 0.8 * leaseMs) await this.#renew();
+    if (!this.#isLost && now() - this.#renewedAt > 0.8 * leaseMs) await this.#renew();
     return !this.#isLost;
   }
 
@@ -152,11 +155,11 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   /** Looks at the ticket if it is time to, and renews it. */
-  tick(now: number): void {
-    if (now >= this.#renewAt) void this.#look(() => this.#renew());
-    else if (now >= this.#checkAt) this.look();
+  tick(time: number): void {
+    if (time >= this.#renewAt) void this.#look(() => this.#renew());
+    else if (time >= this.#checkAt) this.look();
     const { leaseMs, whenUnrenewed } = this.#context.coordinator.settings;
-    const isExpiring = now - this.#renewedAt > 0.8 * leaseMs;
+    const isExpiring = time - this.#renewedAt > 0.8 * leaseMs;
     if (isExpiring && this.#isFailing && this.isGranted && whenUnrenewed === "abort") this.#lose();
   }
 
@@ -167,7 +170,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
 
   receive({ state, isStopRequested, isFollowed, hasPredecessorStarted }: TicketStatus): void {
     if (this.#hasLeft || this.#isLost) return;
-    this.#checkAt = performance.now() + this.#context.coordinator.settings.ticketPollMs;
+    this.#checkAt = now() + this.#context.coordinator.settings.ticketPollMs;
     this.hasPredecessorStarted ||= hasPredecessorStarted;
     if (state === "lost") return this.#lose();
     if (isStopRequested) this.#local.abort(createStoppedError());
@@ -195,12 +198,12 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   async #renew(): Promise<void> {
-    const sentAt = performance.now();
+    const sentAt = now();
     const { coordinator } = this.#context;
-    this.#renewAt = sentAt + coordinator.settings.leaseMs / 3;
+    this.#renewAt = Math.floor(sentAt + coordinator.settings.leaseMs / 3);
     if (await this.#ask(() => coordinator.renew(this.ticket))) this.#renewedAt = sentAt;
     // After a failure, sooner.
-    else this.#renewAt = sentAt + coordinator.settings.leaseMs / 10;
+    else this.#renewAt = Math.floor(sentAt + coordinator.settings.leaseMs / 10);
   }
 
   async #check(): Promise<void> {
@@ -209,9 +212,9 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
 
   /** Returns whether the coordinator answered. */
   async #ask(work: () => Promise<TicketStatus>): Promise<boolean> {
-    const now = performance.now();
+    const sentAt = now();
     const { coordinator, call } = this.#context;
-    this.#checkAt = now + coordinator.settings.ticketPollMs;
+    this.#checkAt = sentAt + coordinator.settings.ticketPollMs;
     if (this.#hasLeft || this.#isLost) return true;
     const version = this.#publisher?.version ?? 0;
     try {
@@ -239,7 +242,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   /** A turn that waits while the coordinator cannot be reached goes on in the order of its own process. */
   #goOnAlone(): void {
     const { leaseMs, whenUnreachable } = this.#context.coordinator.settings;
-    if (this.isGranted || whenUnreachable === "refuse" || performance.now() - this.#renewedAt <= leaseMs) return;
+    if (this.isGranted || whenUnreachable === "refuse" || now() - this.#renewedAt <= leaseMs) return;
     void this.#queued.waitForLease().then(() => {
       if (this.#isFailing) this.#grant();
     });
@@ -261,7 +264,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     const { owner, threadId, responseId, promptId, promptDigest } = this.ticket;
     const request: TicketRequest = { owner, threadId, responseId, promptId, promptDigest, attempt };
     const policy = { concurrency: "queue", maxQueued: Number.MAX_SAFE_INTEGER } as const;
-    const sentAt = performance.now();
+    const sentAt = now();
     try {
       const entrance = await call(() => coordinator.enter(request, policy, { follower: attempt }));
       if (entrance.kind !== "entered") throw createLeaseLostError();
