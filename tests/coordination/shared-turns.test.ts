@@ -2,68 +2,13 @@
 import { runInNewContext } from "node:vm";
 import { setFlagsFromString } from "node:v8";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { type Coordinator, shareTurns } from "../../src/coordinator.ts";
-import type { CoordinatorHint, EntryPolicy, TurnKey } from "../../src/lib/core/coordinator.ts";
-import { EventLog } from "../../src/lib/core/event-log.ts";
-import type { LocalTurn, QueueTicket } from "../../src/lib/core/turn-registry.ts";
+import type { CoordinatorHint } from "../../src/lib/core/coordinator.ts";
 import { createGate } from "../support/model-scripts.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
-import { createSimpleCoordinator, noCoordinatorData } from "../testkit/simple-coordinator.ts";
+import { noCoordinatorData } from "../testkit/simple-coordinator.ts";
+import { key, startFollowed, startRegistries, type TestTurn } from "./registries.ts";
 
 failOnUnhandledErrors();
-
-const queue: EntryPolicy = { concurrency: "queue", maxQueued: 10 };
-const key: TurnKey = { owner: "ada", threadId: "t", responseId: "r1" };
-const entry = { ...key, prompt: { id: "p1", role: "user" as const, content: "Hi" } };
-
-/** A turn that only notes why it was aborted. */
-class TestTurn implements LocalTurn {
-  readonly log = new EventLog({ onAbandoned() {} });
-  readonly reasons: string[] = [];
-  ticket!: QueueTicket;
-  abort({ code }: { code: string }): void {
-    this.reasons.push(code);
-  }
-  report(): void {}
-  /** Ends the turn, and leaves. */
-  async end(): Promise<void> {
-    this.log.append({ type: "end", status: "complete" });
-    await this.ticket.leave();
-  }
-}
-
-function startRegistries(change: (coordinator: Coordinator) => Coordinator = (same) => same, data = noCoordinatorData()) {
-  const start = () => {
-    const { registry } = shareTurns(change(createSimpleCoordinator(data)));
-    return {
-      registry,
-      async enter(responseId = key.responseId): Promise<TestTurn | "joined"> {
-        const turn = new TestTurn();
-        const entrance = await registry.enter({ ...entry, responseId }, queue, turn);
-        if (entrance.kind === "joined") return "joined";
-        if (entrance.kind !== "entered") throw new Error(`Not entered: ${entrance.kind}`);
-        turn.ticket = entrance.ticket;
-        return turn;
-      },
-      async mustEnter(responseId?: string): Promise<TestTurn> {
-        const turn = await this.enter(responseId);
-        if (turn === "joined") throw new Error("Joined");
-        return turn;
-      },
-    };
-  };
-  return [start(), start()] as const;
-}
-
-/** Starts a turn that is followed from another instance. */
-async function startFollowed(...[one, other]: ReturnType<typeof startRegistries>) {
-  const turn = await one.mustEnter();
-  await turn.ticket.waitForLease();
-  const log = await other.registry.follow(key);
-  if (!log) throw new Error("Not followed");
-  await vi.waitFor(() => expect(turn.log.hasReaders).toBe(true));
-  return { turn, log };
-}
 
 it("a stop reaches the attempt that waits on another instance behind one that is about to end", async () => {
   const [one, other] = startRegistries();

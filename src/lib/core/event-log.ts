@@ -2,7 +2,7 @@
  * The event log: the seam between a turn and its readers. One writer appends; any number of readers follow, each from its own position
  * and at its own pace. The log holds its events until the turn is over, so a slow or late reader costs one position.
  */
-import { type EndEvent, sizeOf, type TextEvent, type TurnEvent } from "./events.ts";
+import { continuesText, type EndEvent, sizeOf, type TextEvent, type TurnEvent } from "./events.ts";
 
 /** How far the writer may run ahead of the fastest reader, in characters. Bounds the memory of an answer that nobody reads. */
 const maxReadAhead = 64 * 1024;
@@ -78,7 +78,7 @@ export class EventLog {
     this.readableLength = this.length;
     if ("text" in event) {
       if (endsWithHighSurrogate(event.text)) this.readableLength--;
-      const isContinued = this.#openEvent && isContinuedBy(this.#openEvent, event) && this.#openText.length < maxEventText;
+      const isContinued = this.#openEvent && continuesText(this.#openEvent, event) && this.#openText.length < maxEventText;
       if (!isContinued) {
         this.#closeText();
         this.#openEvent = event;
@@ -167,7 +167,7 @@ export class EventLog {
     // Merging each event with a predecessor of at most its own size keeps the list short at a logarithmic cost.
     for (;;) {
       const last = this.#events.at(-1);
-      if (!last || !("text" in last) || !isContinuedBy(last, open)) break;
+      if (!last || !("text" in last) || !continuesText(last, open)) break;
       if (last.text.length > text.length || last.text.length + text.length > maxEventText) break;
       // A join copies; `+` would keep every piece alive in a tree.
       text = [last.text, text].join("");
@@ -186,10 +186,6 @@ export class EventLog {
 /** A random id. Node joins a UUID of twenty strings lazily; `toLowerCase` joins them now, which saves 500 bytes in every open stream. */
 function createAttempt(): string {
   return crypto.randomUUID().toLowerCase();
-}
-
-function isContinuedBy(event: TextEvent, next: TextEvent): boolean {
-  return event.type === next.type && (event.type !== "tool-arguments" || event.id === (next as typeof event).id);
 }
 
 function endsWithHighSurrogate(text: string): boolean {

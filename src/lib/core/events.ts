@@ -34,3 +34,8 @@ export function sizeOf(event: TurnEvent): number {
   if ("text" in event) return event.text.length;
   return event.type === "tool-result" ? event.content.length + 1 : 1;
 }
+
+/** Whether one event goes on with the text of another: together they are one piece. */
+export function continuesText(event: TextEvent, next: TextEvent): boolean {
+  return event.type === next.type && (event.type !== "tool-arguments" || event.id === (next as typeof event).id);
+}

@@ -23,8 +23,8 @@ export interface LocalTurn {
 
 /** The result of {@link TurnRegistry.enter}. */
 export type Entrance =
-  /** This turn runs or waits already: read its log. */
-  | { kind: "joined"; log: EventLog }
+  /** This turn runs or waits already, here or on another instance: read its log. */
+  | { kind: "joined"; log: EventLog; isRemote?: boolean }
   /** A turn with this response id answers another prompt. */
   | { kind: "conflict" }
   /** The policy does not let the turn wait. */
@@ -69,7 +69,8 @@ export interface TurnRegistry {
   /** Joins the turn with this key, or puts it at the end of its thread's queue, in one atomic step. */
   enter(turn: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance>;
   /**
-   * The log of a turn that waits or runs; of one that has ended only with its `attempt`, while it is kept. `undefined` otherwise.
+   * The log of a turn that waits or runs; of one that has ended only with its `attempt`, while it is kept. If another attempt waits or runs instead, a log
+   * with that attempt, which may be empty. `undefined` otherwise.
    *
    * @param attempt - Whose log is wanted. `undefined`: the latest.
    */

@@ -1,6 +1,6 @@
 /** Calls of a coordinator that always settle. */
 import { callSafely, withTimeout } from "../../core/async.ts";
-import type { CoordinatorSettings } from "../../core/coordinator.ts";
+import type { Coordinator, CoordinatorEntrance, CoordinatorSettings, Follower, TicketRequest } from "../../core/coordinator.ts";
 
 /** Makes a call. Rejects if it takes so long that a lease could end meanwhile. */
 export type Call = <T>(work: () => Promise<T>) => Promise<T>;
@@ -9,4 +9,14 @@ export type Call = <T>(work: () => Promise<T>) => Promise<T>;
 export function createCall({ leaseMs }: CoordinatorSettings): Call {
   const timeout = Math.min(2000, leaseMs / 4);
   return (work) => withTimeout(timeout, callSafely(work), () => new Error(`The coordinator did not answer within ${timeout} ms.`));
+}
+
+/** Gives back an entry that arrives after its caller gave up. Otherwise nobody could run until its lease ends, or it would count as a follower. */
+export function giveBack(coordinator: Coordinator, sent: Promise<CoordinatorEntrance>, request: TicketRequest, follower: Follower): void {
+  sent
+    .then(async (entrance) => {
+      if (entrance.kind === "entered") await coordinator.end(entrance.ticket, 0, "");
+      if (entrance.kind === "joined") await coordinator.unfollow({ ...request, attempt: entrance.attempt }, follower);
+    })
+    .catch(() => {});
 }

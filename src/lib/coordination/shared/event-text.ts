@@ -1,11 +1,27 @@
 /** Events as text, for the logs of coordinators: one line of ASCII for each, so that a position is the same in characters and in bytes. */
 import { ChatHandlerError, type ChatHandlerErrorCode } from "../../core/errors.ts";
-import type { EndEvent, TurnEvent } from "../../core/events.ts";
+import { continuesText, type EndEvent, type TurnEvent } from "../../core/events.ts";
 import { hasTexts } from "../../core/parse-rows.ts";
 
-/** Returns events as lines. Text, which is most of a log, is only its JSON string. */
+/**
+ * Returns events as lines. Text, which is most of a log, is only its JSON string. Adjacent text is one line, so that the same part of a log is the same
+ * text each time, however the log has merged its events in the meantime.
+ */
 export function encodeEvents(events: readonly TurnEvent[]): string {
-  return events.map((event) => `${toAscii(JSON.stringify(toJson(event)))}\n`).join("");
+  return mergeText(events)
+    .map((event) => `${toAscii(JSON.stringify(toJson(event)))}\n`)
+    .join("");
+}
+
+function mergeText(events: readonly TurnEvent[]): TurnEvent[] {
+  const merged: TurnEvent[] = [];
+  for (const event of events) {
+    const last = merged.at(-1);
+    const isMore = last && "text" in last && "text" in event && continuesText(last, event);
+    if (isMore) merged[merged.length - 1] = { ...last, text: last.text + event.text };
+    else merged.push(event);
+  }
+  return merged;
 }
 
 /** Reads lines that arrive in pieces. */

@@ -2,7 +2,7 @@
 import type { Coordinator, Ticket, TicketStatus } from "../../core/coordinator.ts";
 import { createLeaseLostError } from "../../core/errors.ts";
 import type { EventLog, EventLogReader } from "../../core/event-log.ts";
-import type { TurnEvent } from "../../core/events.ts";
+import { sizeOf, type TurnEvent } from "../../core/events.ts";
 import type { Call } from "./calls.ts";
 import { encodeEvents } from "./event-text.ts";
 
@@ -17,13 +17,13 @@ export interface PublisherOwner {
   fail(error: unknown): void;
 }
 
-/** A piece of the log, and the position after it. */
-interface Pending {
+/** A part of the log as text, and the position after it. */
+interface Piece {
   data: string;
   position: number;
 }
 
-/** A state of the copy: so many characters of it are so much of the log. */
+/** The end of a piece: so many characters of the copy are so much of the log. */
 interface Mark {
   length: number;
   position: number;
@@ -31,8 +31,8 @@ interface Mark {
 
 /** How much longer the next append waits after one that failed, in milliseconds. */
 const retryDelay = 400;
-/** Most marks that are kept. A database that loses more than these appends loses the log. */
-const maxMarks = 64;
+/** Most marks that are kept: those of about 40 seconds. A database that loses more than these pieces loses the log. */
+const maxMarks = 512;
 
 /** Copies a log in pieces, one at a time, while anyone follows it. Its end comes with all that is not copied yet. */
 export class LogPublisher implements EventLogReader {
@@ -40,9 +40,11 @@ export class LogPublisher implements EventLogReader {
   position = 0;
   /** The length of the copy. */
   #length = 0;
-  /** Sent, and maybe not received: it is sent again as it was. */
-  #pending: Pending | undefined;
-  #marks: Mark[] = [{ length: 0, position: 0 }];
+  /**
+   * The ends of the newest pieces, in order, also of those that have not arrived or were lost. A piece is sent again exactly as it was: a follower that
+   * did not see the loss reads on at its own position.
+   */
+  readonly #marks: Mark[] = [{ length: 0, position: 0 }];
   /** Whether the copy has lost a part that cannot be added any more. */
   #isBroken = false;
   #isEnding = false;
@@ -81,8 +83,7 @@ export class LogPublisher implements EventLogReader {
     await this.#sending;
     const { leaseMs } = this.#coordinator.settings;
     for (const until = performance.now() + leaseMs; ;) {
-      const rest = this.#isBroken ? [brokenEnd] : this.#readRest(this.#pending?.position ?? this.position);
-      const data = (this.#pending?.data ?? "") + encodeEvents(rest);
+      const data = this.#isBroken ? encodeEvents([brokenEnd]) : this.#readRest();
       try {
         await this.#call(() => this.#coordinator.end(this.#owner.ticket, this.#length, data));
         return;
@@ -103,39 +104,34 @@ export class LogPublisher implements EventLogReader {
   /** Notes how long the copy is. If the database has lost the end of it, that is sent again. */
   compare({ state, logLength }: TicketStatus, version: number): void {
     if (state === "lost" || version !== this.#version || this.#isAppending || logLength >= this.#length) return;
-    const mark = this.#marks.findLast(({ length }) => length === logLength);
+    const mark = this.#marks.find(({ length }) => length === logLength);
     this.#isBroken = mark === undefined;
-    this.#pending = undefined;
     this.#length = logLength;
     if (!mark) return;
-    this.#marks = this.#marks.filter(({ length }) => length <= logLength);
     this.position = mark.position;
     this.notify();
   }
 
   #flush(): void {
     this.#timer = undefined;
-    const pending = this.#pending ?? this.#read();
+    const piece = this.#isBroken ? undefined : this.#nextPiece();
     // Events that wait for others are sent with them: the log notifies again then.
-    if (!pending || this.#isBroken) return;
-    this.#sending = this.#send(pending).finally(() => {
+    if (!piece) return;
+    this.#sending = this.#send(piece).finally(() => {
       this.#sending = undefined;
-      if (this.#pending || this.#hasNews()) this.notify();
+      if (this.#hasNews()) this.notify();
     });
   }
 
-  async #send(pending: Pending): Promise<void> {
-    this.#pending = pending;
+  async #send({ data, position }: Piece): Promise<void> {
     this.#lastSentAt = performance.now();
     this.#setAppending(true);
     try {
-      const status = await this.#call(() => this.#coordinator.append(this.#owner.ticket, this.#length, pending.data));
+      const status = await this.#call(() => this.#coordinator.append(this.#owner.ticket, this.#length, data));
       this.#owner.receive(status);
       if (status.state === "lost") this.#isEnding = true;
-      this.#pending = undefined;
-      this.#length += pending.data.length;
-      this.position = pending.position;
-      this.#marks = [...this.#marks.slice(-maxMarks), { length: this.#length, position: this.position }];
+      this.#length += data.length;
+      this.position = position;
       this.#setAppending(false);
     } catch (error) {
       this.#setAppending(false);
@@ -161,23 +157,53 @@ export class LogPublisher implements EventLogReader {
     }
   }
 
-  #read(): Pending | undefined {
+  #nextPiece(): Piece | undefined {
+    const again = this.#readAgain();
+    if (again.data) return again;
     const { events, position } = this.#log.readFrom(this.position);
-    return isWorthSending(events) ? { data: encodeEvents(events), position } : undefined;
+    if (!isWorthSending(events)) return undefined;
+    const data = encodeEvents(events);
+    this.#marks.push({ length: this.#length + data.length, position });
+    if (this.#marks.length > maxMarks) this.#marks.shift();
+    return { data, position };
   }
 
-  /** All events after a position. One read returns a part of them. */
-  #readRest(position: number): TurnEvent[] {
-    const rest: TurnEvent[] = [];
-    for (let slice = this.#log.readFrom(position); slice.events.length > 0; slice = this.#log.readFrom(slice.position)) {
-      rest.push(...slice.events);
+  /** The pieces that were sent before and have not arrived, or were lost. */
+  #readAgain(): Piece {
+    const piece: Piece = { data: "", position: this.position };
+    for (const { position } of this.#marks) {
+      if (position <= piece.position) continue;
+      piece.data += encodeEvents(readRange(this.#log, piece.position, position));
+      piece.position = position;
     }
-    return rest;
+    return piece;
+  }
+
+  /** Everything that has not arrived. */
+  #readRest(): string {
+    const { data, position } = this.#readAgain();
+    return data + encodeEvents(readRange(this.#log, position, Infinity));
   }
 
   #hasNews(): boolean {
     return this.#log.readableLength > this.position;
   }
+}
+
+/** The events between two positions. One read of the log returns a part of them. */
+function readRange(log: EventLog, from: number, to: number): TurnEvent[] {
+  const range: TurnEvent[] = [];
+  for (let position = from; position < to;) {
+    const { events } = log.readFrom(position);
+    if (events.length === 0) break;
+    for (const event of events) {
+      if (position >= to) break;
+      const isWhole = position + sizeOf(event) <= to;
+      range.push("text" in event && !isWhole ? { ...event, text: event.text.slice(0, to - position) } : event);
+      position += sizeOf(event);
+    }
+  }
+  return range;
 }
 
 const brokenEnd: TurnEvent = { type: "end", status: "failed", error: createLeaseLostError() };

@@ -2,7 +2,7 @@
 import type { Coordinator, CoordinatorHint, LogSlice, TicketKey } from "../../core/coordinator.ts";
 import { createLeaseLostError } from "../../core/errors.ts";
 import { EventLog, type EventLogOwner } from "../../core/event-log.ts";
-import { sizeOf, type TurnEvent } from "../../core/events.ts";
+import type { TurnEvent } from "../../core/events.ts";
 import type { Call } from "./calls.ts";
 import { EventDecoder } from "./event-text.ts";
 
@@ -22,11 +22,9 @@ export class RemoteLog implements EventLogOwner {
   readonly #context: RemoteLogContext;
   readonly #left = Promise.withResolvers<void>();
   #unsubscribe: (() => void) | undefined;
-  #decoder = new EventDecoder();
+  readonly #decoder = new EventDecoder();
   /** How much of the other log has arrived, in its characters. */
   #position = 0;
-  /** What is read again after the database lost the log: so much of it is here already. */
-  #repeated = 0;
   #hasLeft = false;
   #reading: Promise<void> | undefined;
   #mustReadAgain = false;
@@ -35,7 +33,7 @@ export class RemoteLog implements EventLogOwner {
   #isHinted = false;
   /** When it must read although all hints have come: reading is what makes it a follower. */
   #followAt = 0;
-  /** When the other log was last there, by `performance.now()`. */
+  /** When all of the other log that is here was last there, by `performance.now()`. */
   #seenAt = performance.now();
 
   constructor(key: TicketKey, follower: { follower: string }, context: RemoteLogContext) {
@@ -137,23 +135,19 @@ export class RemoteLog implements EventLogOwner {
 
   /** Returns whether there is more to read at once. */
   #take(slice: LogSlice | undefined): boolean {
-    // Unknown: the database has lost everything. The turn may write it all again.
-    if (!slice || slice.length < this.#position) {
-      this.#startOver();
-      return slice !== undefined && slice.length > 0;
-    }
-    this.#seenAt = performance.now();
+    // The database has lost the log, or a part of it. The turn sends it again as it was, if it still can.
+    if (!slice) return false;
+    if (slice.length >= this.#position) this.#seenAt = performance.now();
     this.#append(slice.data);
-    const isWhole = this.#position >= slice.length;
-    if (isWhole && (slice.state === "lost" || slice.state === "ended")) this.#fail();
-    return !isWhole && slice.data !== "";
+    const isRead = this.#position >= slice.length;
+    if (isRead && (slice.state === "lost" || slice.state === "ended")) this.#fail();
+    return !isRead && slice.data !== "";
   }
 
   #append(data: string): void {
     this.#position += data.length;
     for (const event of this.#decode(data)) {
-      const rest = this.#skipRepeated(event);
-      if (rest && !this.#hasLeft) this.log.append(rest);
+      if (!this.#hasLeft) this.log.append(event);
       if (event.type === "end") this.#leave();
     }
   }
@@ -166,22 +160,6 @@ export class RemoteLog implements EventLogOwner {
       this.#fail();
       return [];
     }
-  }
-
-  #startOver(): void {
-    if (this.#position === 0) return;
-    this.#position = 0;
-    this.#decoder = new EventDecoder();
-    this.#repeated = this.log.length;
-  }
-
-  /** Returns what an event adds to the log that is not here yet. */
-  #skipRepeated(event: TurnEvent): TurnEvent | undefined {
-    if (this.#repeated === 0) return event;
-    const skipped = Math.min(this.#repeated, sizeOf(event));
-    this.#repeated -= skipped;
-    if (skipped === sizeOf(event)) return undefined;
-    return "text" in event ? { ...event, text: event.text.slice(skipped) } : event;
   }
 
   /** The other log will not come to its end. */

@@ -7,16 +7,16 @@ import type {
   EntryPolicy,
   Follower,
   LogSlice,
-  TicketRequest,
+  TicketKey,
   TurnKey,
 } from "../../core/coordinator.ts";
 import { createCoordinatorError, createStoppedError } from "../../core/errors.ts";
-import type { EventLog } from "../../core/event-log.ts";
+import { EventLog } from "../../core/event-log.ts";
 import { promptDigest } from "../../core/prompt.ts";
 import { keyOf, type ThreadKey } from "../../core/store.ts";
 import type { Entrance, LocalTurn, TurnEntry, TurnRegistry } from "../../core/turn-registry.ts";
 import { LocalRegistry } from "../local.ts";
-import { type Call, createCall } from "./calls.ts";
+import { type Call, createCall, giveBack } from "./calls.ts";
 import { RemoteLog } from "./remote-log.ts";
 import { SharedTurn, type SharedTurnContext } from "./shared-turn.ts";
 
@@ -68,16 +68,36 @@ export class SharedRegistry implements TurnRegistry {
   async follow(key: TurnKey, attempt?: string): Promise<EventLog | undefined> {
     const log = await this.#local.follow(key);
     if (log && (attempt === undefined || log.attempt === attempt)) return log;
+    const found = await this.#followElsewhere(key, attempt);
+    if (found || attempt === undefined) return found;
+    return log ?? this.#findOtherAttempt(key, attempt);
+  }
+
+  #followElsewhere(key: TurnKey, attempt: string | undefined): Promise<EventLog | undefined> {
     const known = attempt === undefined ? undefined : this.#remoteLogs.get(ticketKeyOf(key, attempt));
-    if (known) return known.log;
+    if (known) return Promise.resolve(known.log);
     const follower = newFollower();
     return this.#whileSubscribed(key, "log", async () => {
       const slice = await this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
       if (!slice || slice.state === "lost") return undefined;
       // Without a log: an entry that was given back, because its turn had gone on alone.
       if (slice.state === "ended" && (attempt === undefined || slice.length === 0)) return undefined;
-      return this.#followRemote(key, slice.attempt, follower, slice);
+      const own = this.#findOwn(slice.attempt);
+      if (!own) return this.#followRemote(key, slice.attempt, follower, slice);
+      // A turn of this process that may be about to end. Then nobody can follow it.
+      await own.closed;
+      this.#unfollow({ ...key, attempt: slice.attempt }, follower);
+      return this.#local.follow(key);
     });
+  }
+
+  /** An empty log of another attempt that waits or runs, which nobody follows: it only tells that the attempt is not the one that was asked for. */
+  async #findOtherAttempt(key: TurnKey, attempt: string): Promise<EventLog | undefined> {
+    const follower = newFollower();
+    const slice = await this.#ask(() => this.#coordinator.read(key, undefined, 0, follower));
+    if (!slice || slice.attempt === attempt || slice.state === "lost" || slice.state === "ended") return undefined;
+    this.#unfollow({ ...key, attempt: slice.attempt }, follower);
+    return new EventLog({ onAbandoned() {} }, slice.attempt);
   }
 
   async find(thread: ThreadKey): Promise<string | undefined> {
@@ -116,6 +136,7 @@ export class SharedRegistry implements TurnRegistry {
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, Math.min(wait, until - performance.now()))));
     }
     if (isForgotten) return "forgotten";
+    if (attempt !== undefined) this.#unfollow({ ...key, attempt }, this.#stopFollower);
     return "running";
   }
 
@@ -154,7 +175,7 @@ export class SharedRegistry implements TurnRegistry {
     try {
       entrance = await this.#call(() => sent);
     } catch (error) {
-      this.#giveBack(sent, request);
+      giveBack(this.#coordinator, sent, request, follower);
       if (this.#coordinator.settings.whenUnreachable === "refuse") throw createCoordinatorError(error);
       local.report(createCoordinatorError(error));
       return this.#local.enter(entry, policy, local);
@@ -164,11 +185,11 @@ export class SharedRegistry implements TurnRegistry {
       case "busy":
         return entrance;
       case "joined": {
-        const own = [...this.#turns].find(({ ticket }) => ticket.attempt === entrance.attempt);
-        if (!own) return { kind: "joined", log: this.#followRemote(entry, entrance.attempt, follower) };
+        const own = this.#findOwn(entrance.attempt);
+        if (!own) return { kind: "joined", log: this.#followRemote(entry, entrance.attempt, follower), isRemote: true };
         // A turn of this process that may be about to end. Then enter again behind it.
         await own.closed;
-        void this.#call(() => this.#coordinator.unfollow({ ...request, attempt: entrance.attempt }, follower)).catch(() => {});
+        this.#unfollow({ ...request, attempt: entrance.attempt }, follower);
         return this.#enter(entry, policy, local);
       }
       case "entered":
@@ -190,7 +211,7 @@ export class SharedRegistry implements TurnRegistry {
     const known = this.#remoteLogs.get(name);
     if (known) {
       // All readers of this instance are one follower. A second one would keep the turn running after they have left.
-      void this.#call(() => this.#coordinator.unfollow(known.key, follower)).catch(() => {});
+      this.#unfollow(known.key, follower);
       return known.log;
     }
     const remote = new RemoteLog({ owner, threadId, responseId, attempt }, follower, {
@@ -204,11 +225,12 @@ export class SharedRegistry implements TurnRegistry {
     return remote.log;
   }
 
-  /** An entry that arrives after its turn has gone on alone leaves again, or nobody could run until its lease ends. */
-  #giveBack(sent: Promise<CoordinatorEntrance>, request: TicketRequest): void {
-    sent
-      .then((entrance) => entrance.kind === "entered" && this.#coordinator.end({ ...request, place: entrance.ticket.place }, 0, ""))
-      .catch(() => {});
+  #findOwn(attempt: string): SharedTurn | undefined {
+    return [...this.#turns].find(({ ticket }) => ticket.attempt === attempt);
+  }
+
+  #unfollow(turn: TicketKey, follower: Follower): void {
+    this.#call(() => this.#coordinator.unfollow(turn, follower)).catch(() => {});
   }
 
   /** A call that a request waits for. */

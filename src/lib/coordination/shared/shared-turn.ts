@@ -1,10 +1,11 @@
 /** A turn of this instance with a ticket of the coordinator. */
-import type { Coordinator, CoordinatorHint, Ticket, TicketRequest, TicketStatus } from "../../core/coordinator.ts";
-import { createCoordinatorError, createLeaseLostError, createStoppedError, toChatHandlerError } from "../../core/errors.ts";
+import { callSafely } from "../../core/async.ts";
+import type { Coordinator, CoordinatorEntrance, CoordinatorHint, Ticket, TicketRequest, TicketStatus } from "../../core/coordinator.ts";
+import { createCoordinatorError, createLeaseLostError, createStoppedError } from "../../core/errors.ts";
 import type { EventLogReader } from "../../core/event-log.ts";
 import type { Lease, LocalTurn, QueueTicket } from "../../core/turn-registry.ts";
 import type { QueuedTurn } from "../queued-turn.ts";
-import type { Call } from "./calls.ts";
+import { type Call, giveBack } from "./calls.ts";
 import { LogPublisher, type PublisherOwner } from "./publisher.ts";
 
 /** Stands for all readers on other instances. They read as fast as they can, so it never holds the writer back. */
@@ -53,8 +54,8 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   #isClosed = false;
   #hasLeft = false;
   #hasStarted = false;
-  /** Whether the last call failed. Only the first failure in a row is reported. */
-  #isFailing = false;
+  /** When the first of the last calls failed that have all failed, by `performance.now()`. Only that failure is reported. */
+  #failingSince: number | undefined;
   isFollowed = false;
   #looking: Promise<void> | undefined;
   #mustLookAgain = false;
@@ -160,7 +161,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     else if (time >= this.#checkAt) this.look();
     const { leaseMs, whenUnrenewed } = this.#context.coordinator.settings;
     const isExpiring = time - this.#renewedAt > 0.8 * leaseMs;
-    if (isExpiring && this.#isFailing && this.isGranted && whenUnrenewed === "abort") this.#lose();
+    if (isExpiring && this.#failingSince !== undefined && this.isGranted && whenUnrenewed === "abort") this.#lose();
   }
 
   /** Looks at the ticket. */
@@ -179,8 +180,8 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   fail(error: unknown): void {
-    if (!this.#isFailing) this.#local.report(createCoordinatorError(error));
-    this.#isFailing = true;
+    if (this.#failingSince === undefined) this.#local.report(createCoordinatorError(error));
+    this.#failingSince ??= now();
   }
 
   /** One look at a time. */
@@ -219,7 +220,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     const version = this.#publisher?.version ?? 0;
     try {
       const status = await call(work);
-      this.#isFailing = false;
+      this.#failingSince = undefined;
       this.receive(status);
       this.#publisher?.compare(status, version);
       return true;
@@ -239,12 +240,16 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     this.#publisher?.notify();
   }
 
-  /** A turn that waits while the coordinator cannot be reached goes on in the order of its own process. */
+  /**
+   * A turn that waits while the coordinator cannot be reached goes on in the order of its own process, once the leases of all others have ended. That is
+   * counted from a failure: after a freeze, its own last renewal says nothing.
+   */
   #goOnAlone(): void {
     const { leaseMs, whenUnreachable } = this.#context.coordinator.settings;
-    if (this.isGranted || whenUnreachable === "refuse" || now() - this.#renewedAt <= leaseMs) return;
+    if (this.isGranted || whenUnreachable === "refuse" || this.#failingSince === undefined) return;
+    if (now() - this.#failingSince <= leaseMs) return;
     void this.#queued.waitForLease().then(() => {
-      if (this.#isFailing) this.#grant();
+      if (this.#failingSince !== undefined) this.#grant();
     });
   }
 
@@ -264,21 +269,34 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     const { owner, threadId, responseId, promptId, promptDigest } = this.ticket;
     const request: TicketRequest = { owner, threadId, responseId, promptId, promptDigest, attempt };
     const policy = { concurrency: "queue", maxQueued: Number.MAX_SAFE_INTEGER } as const;
+    const follower = { follower: attempt };
     const sentAt = now();
+    const sent = callSafely(() => coordinator.enter(request, policy, follower));
+    let entrance: CoordinatorEntrance;
     try {
-      const entrance = await call(() => coordinator.enter(request, policy, { follower: attempt }));
-      if (entrance.kind !== "entered") throw createLeaseLostError();
-      this.#queued.allowJoins();
-      this.#local.log.attempt = attempt;
-      this.ticket = entrance.ticket;
-      this.#isLost = false;
-      this.#renewedAt = sentAt;
-      this.receive(entrance.status);
+      entrance = await call(() => sent);
     } catch (error) {
-      const lost = toChatHandlerError(error, "coordinator_failed", "Other instances cannot be reached. Try again.");
-      this.#local.abort(lost);
-      this.#lease?.reject(lost);
+      giveBack(coordinator, sent, request, follower);
+      // Until the next look, it waits as before.
+      this.#isLost = false;
+      this.#queued.allowJoins();
+      this.fail(error);
+      this.#goOnAlone();
+      return;
     }
+    if (this.#hasLeft || entrance.kind !== "entered") {
+      giveBack(coordinator, sent, request, follower);
+      if (this.#hasLeft) return;
+      const lost = createLeaseLostError();
+      this.#local.abort(lost);
+      return this.#lease?.reject(lost);
+    }
+    this.#queued.allowJoins();
+    this.#local.log.attempt = attempt;
+    this.ticket = entrance.ticket;
+    this.#isLost = false;
+    this.#renewedAt = sentAt;
+    this.receive(entrance.status);
   }
 
   #setFollowed(isFollowed: boolean): void {

@@ -1,0 +1,152 @@
+/** Turns of many instances whose coordinator loses text, tickets or answers to its calls. */
+import { setTimeout as delay } from "node:timers/promises";
+import { expect, it, onTestFinished, vi } from "vitest";
+import type { Coordinator } from "../../src/coordinator.ts";
+import { createGate } from "../support/model-scripts.ts";
+import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
+import { type CoordinatorData, noCoordinatorData } from "../testkit/simple-coordinator.ts";
+import { key, startFollowed, startRegistries } from "./registries.ts";
+
+failOnUnhandledErrors();
+
+const threadOf = ({ threads }: CoordinatorData) => [...threads.values()][0]!;
+const logOf = (data: CoordinatorData, responseId = "r1") => threadOf(data).logs.get(responseId)!.at(-1)!;
+
+it("text that the database lost is written again as it was: a follower that did not notice reads on at its position", async () => {
+  const data = noCoordinatorData();
+  const { turn, log } = await startFollowed(...startRegistries(undefined, data));
+  for (const text of ["One ", "two ", "three "]) {
+    turn.log.append({ type: "text", text });
+    await vi.waitFor(() => expect(log.length).toBe(turn.log.length));
+  }
+  // A local reader merges the pieces.
+  turn.log.readFrom(0);
+  const kept = logOf(data);
+  const before = kept.text;
+  kept.text = "";
+  turn.log.append({ type: "text", text: "four." });
+  await vi.waitFor(() => expect(kept.text.startsWith(before)).toBe(true));
+  await turn.end();
+  await log.ended;
+  expect(log.textFrom(0)).toBe("One two three four.");
+  expect(log.end).toEqual({ type: "end", status: "complete" });
+});
+
+it("the end of a turn reaches a log that lost its text at the last moment", async () => {
+  const data = noCoordinatorData();
+  const { turn, log } = await startFollowed(...startRegistries(undefined, data));
+  turn.log.append({ type: "text", text: "One." });
+  await vi.waitFor(() => expect(log.length).toBe(4));
+  logOf(data).text = "";
+  await turn.end();
+  expect(logOf(data).isEnded).toBe(true);
+  await log.ended;
+  expect(log.end).toEqual({ type: "end", status: "complete" });
+});
+
+it("nothing is copied from a turn that waits", async () => {
+  const appended: string[] = [];
+  const [one, other] = startRegistries((coordinator) => ({
+    ...coordinator,
+    append(ticket, ...rest) {
+      appended.push(ticket.responseId);
+      return coordinator.append(ticket, ...rest);
+    },
+  }));
+  const first = await one.mustEnter();
+  const waiting = await one.mustEnter("r2");
+  const log = await other.registry.follow({ ...key, responseId: "r2" });
+  await vi.waitFor(() => expect(waiting.log.hasReaders).toBe(true));
+  waiting.log.append({ type: "text", text: "Early." });
+  await delay(100);
+  expect(appended).toEqual([]);
+  await first.end();
+  await waiting.ticket.waitForLease();
+  await vi.waitFor(() => expect(log?.length).toBe(6));
+  await waiting.end();
+});
+
+/** Starts a turn that runs, and one that waits on another instance and loses its place. */
+async function startOvertaken(change: (coordinator: Coordinator) => Coordinator) {
+  const data = noCoordinatorData();
+  const [one, other] = startRegistries(change, data, { leaseMs: 800 });
+  const first = await one.mustEnter();
+  const waiting = await other.mustEnter("r2");
+  const thread = threadOf(data);
+  const lost = thread.queue.at(-1)!;
+  thread.queue = thread.queue.filter((entry) => entry !== lost);
+  thread.left.set(lost.attempt, lost.place);
+  return { data, first, waiting };
+}
+
+it("a turn that lost its place enters again, and gives an entry back that comes too late", async () => {
+  const gate = createGate();
+  let entries = 0;
+  const { data, first, waiting } = await startOvertaken((coordinator) => ({
+    ...coordinator,
+    async enter(...args) {
+      // The first try to enter again takes longer than a call may take.
+      if (++entries === 3) await gate.opened;
+      return coordinator.enter(...args);
+    },
+  }));
+  await vi.waitFor(() => expect(threadOf(data).queue).toHaveLength(2), { timeout: 5000 });
+  gate.open();
+  await delay(100);
+  expect(threadOf(data).queue).toHaveLength(2);
+  await first.end();
+  await waiting.ticket.waitForLease();
+  expect(waiting.reasons).toEqual([]);
+  await waiting.end();
+});
+
+it("a turn that leaves while it enters again leaves no ticket behind", async () => {
+  const gate = createGate();
+  let entries = 0;
+  const { data, first, waiting } = await startOvertaken((coordinator) => ({
+    ...coordinator,
+    async enter(...args) {
+      if (++entries === 3) await gate.opened;
+      return coordinator.enter(...args);
+    },
+  }));
+  await vi.waitFor(() => expect(entries).toBe(3));
+  await waiting.end();
+  gate.open();
+  await delay(100);
+  expect(threadOf(data).queue).toHaveLength(1);
+  await first.end();
+});
+
+it("a turn that waits does not go on alone after a freeze, because one call did not survive it", async () => {
+  const data = noCoordinatorData();
+  let isSilent = false;
+  let unanswered = 0;
+  const [one, other] = startRegistries(
+    (coordinator) => ({
+      ...coordinator,
+      async check(ticket) {
+        if (!isSilent || ticket.responseId !== "r2") return coordinator.check(ticket);
+        unanswered++;
+        return new Promise(() => {});
+      },
+    }),
+    data,
+    { leaseMs: 800 },
+  );
+  const first = await one.mustEnter();
+  const waiting = await other.mustEnter("r2");
+  let isGranted = false;
+  void waiting.ticket.waitForLease().then(() => (isGranted = true));
+  isSilent = true;
+  await vi.waitFor(() => expect(unanswered).toBe(1));
+  isSilent = false;
+  const now = performance.now.bind(performance);
+  const frozen = vi.spyOn(performance, "now").mockImplementation(() => now() + 1000);
+  onTestFinished(() => frozen.mockRestore());
+  await delay(400);
+  expect(isGranted).toBe(false);
+  await first.end();
+  await waiting.ticket.waitForLease();
+  await waiting.end();
+});
