@@ -1,10 +1,10 @@
 /** Turns on several instances, in moments that are short: between a stop and a retry, between a join and a leave, after a late entry. */
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { chatBody, readResponse } from "../support/chat.ts";
+import { chatBody, expectError, readResponse } from "../support/chat.ts";
 import { openMemory } from "../support/coordinators.ts";
 import { startInstances } from "../support/instances.ts";
-import { answerAfter, answerThenStall, echoPrompt } from "../support/model-scripts.ts";
+import { answerAfter, answerThenStall, createGate, echoPrompt } from "../support/model-scripts.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 
 failOnUnhandledErrors();
@@ -63,4 +63,67 @@ it("an answer is resumed from the store if its entry reached the coordinator aft
   if (entrance.kind === "entered") await coordinator.end(entrance.ticket, 0, "");
   const resumed = instances[1].resume({ threadId: "t", responseId: "r1", offset });
   expect(await readResponse(resumed)).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+});
+
+it("a request that waits for an instance enters again by itself when that dies before its first byte", async () => {
+  const { instances } = await startInstances({ coordinator: { leaseMs: 400 } });
+  const hung = createGate();
+  instances[0].model.next(answerAfter([hung.opened, "Never."]));
+  void readResponse(instances[0].post(chatBody("Hi"))).catch(() => {});
+  await instances[0].model.call(0);
+  const waiting = readResponse(instances[1].post(chatBody("Hi")));
+  await delay(100);
+  instances[0].line = "silent";
+  expect(await waiting).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+  hung.open();
+});
+
+it("a resume that meets a turn whose readers have left finds nothing", async () => {
+  const [memory, gate, hung] = [openMemory(), createGate(), createGate()];
+  let isEnding = false;
+  const database: typeof memory = {
+    ...memory,
+    connect(options) {
+      const coordinator = memory.connect(options);
+      return {
+        ...coordinator,
+        async end(...args) {
+          isEnding = true;
+          await gate.opened;
+          return coordinator.end(...args);
+        },
+      };
+    },
+  };
+  const { instances } = await startInstances({ database });
+  instances[0].model.next(answerAfter([hung.opened, "Never."]));
+  const leaver = new AbortController();
+  void Promise.resolve(instances[0].post(chatBody("Hi"), { signal: leaver.signal })).catch(() => {});
+  await instances[0].model.call(0);
+  leaver.abort();
+  while (!isEnding) await delay(10);
+  const resumed = [instances[0], instances[1]].map((instance) => instance.resume({ threadId: "t", responseId: "r1" }));
+  await delay(100);
+  gate.open();
+  expect((await Promise.all(resumed)).map(({ status }) => status)).toEqual([204, 204]);
+  hung.open();
+});
+
+it("a request that joins in the moment in which the others leave gets its answer", async () => {
+  const { instances } = await startInstances({ script: echoPrompt });
+  const leaver = new AbortController();
+  void Promise.resolve(instances[0].post(chatBody("Hi"), { signal: leaver.signal })).catch(() => {});
+  const joined = readResponse(instances[0].post(chatBody("Hi")));
+  leaver.abort();
+  expect(await joined).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+});
+
+it("a cursor of another attempt is gone while the answer is written again on another instance", async () => {
+  const gate = createGate();
+  const { instances } = await startInstances({ script: answerAfter([Promise.resolve(), "One "], [gate.opened, "two."]) });
+  const response = await instances[0].post(chatBody("Hi"));
+  for (const instance of instances)
+    await expectError(await instance.resume({ threadId: "t", responseId: "r1", offset: "other_3" }), 410, "cursor_gone");
+  gate.open();
+  expect(await readResponse(response)).toEqual({ status: 200, text: "One two.", failed: false });
 });

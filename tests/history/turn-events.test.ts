@@ -24,7 +24,7 @@ import {
 async function play(options: ChatHandlerOptions): Promise<TurnEvent[]> {
   const prompt = { id: "p1", role: "user", content: "Hi" } as const;
   const context = { request: new Request("http://chat.test"), owner: "", threadId: "t", responseId: "r1", prompt };
-  const log = await openLog(context, resolveChatOptions(options));
+  const { log } = await openLog(context, resolveChatOptions(options));
   // Without a reader the turn waits.
   log.subscribe({ position: 0, notify() {} });
   await log.ended;

@@ -1,5 +1,6 @@
 /** A prompt's request: finds or starts its turn, and streams it. */
 import type { TurnContext } from "../core/context.ts";
+import { toChatHandlerError } from "../core/errors.ts";
 import { readJson } from "../core/read-request.ts";
 import { parseRecord } from "../core/validate.ts";
 import { openLog } from "./open-log.ts";
@@ -17,5 +18,20 @@ export async function answerPrompt(scope: RequestScope): Promise<Response> {
   const authorized = await scope.authorize(requestContext);
   if (!("owner" in authorized)) return authorized;
   const context: TurnContext = { ...requestContext, ...authorized };
-  return scope.stream(await openLog(context, settings), chatRequest);
+  for (let failedAttempt: string | undefined; ;) {
+    const { log, mayEnterAgain } = await openLog(context, settings);
+    const { attempt } = log;
+    try {
+      return await scope.stream(log, chatRequest);
+    } catch (error) {
+      // Nothing was sent yet, so a request that waited goes on.
+      const { code } = toChatHandlerError(error);
+      const isLost = code === "lease_lost" && mayEnterAgain();
+      // It joined in the moment in which the others left.
+      const isAbandoned = code === "client_gone" && !scope.request.signal?.aborted;
+      if ((!isLost && !isAbandoned) || attempt === failedAttempt) throw error;
+      failedAttempt = attempt;
+      scope.dropLog();
+    }
+  }
 }

@@ -28,10 +28,15 @@ export class ClientConnection {
     this.finish();
   }
 
-  /** The client has read everything, or has left. */
-  finish(): void {
+  /** Leaves the log. The request may go on without it. */
+  leaveLog(): void {
     this.stopWatching();
     this.#writes.close();
+  }
+
+  /** The client has read everything, or has left. */
+  finish(): void {
+    this.leaveLog();
     void this.#turnEnded.then(this.#onFinished);
     this.#onFinished = undefined;
   }

@@ -1,6 +1,6 @@
 /** Reads an event log for one response: what to write, and when. */
 import { type EventLog, type EventLogReader, maxEventText } from "../core/event-log.ts";
-import type { EndEvent, TurnEvent } from "../core/events.ts";
+import { type EndEvent, sizeOf, type TurnEvent } from "../core/events.ts";
 
 /** The writes of one response, in the form that `for await` reads. */
 export class LogWrites implements EventLogReader, AsyncIterator<string, undefined>, AsyncIterable<string> {
@@ -42,6 +42,11 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
   /** The end of the log, if it has one. */
   get end(): EndEvent | undefined {
     return this.#log?.end;
+  }
+
+  /** Whether the log has its end, and nothing before it. */
+  get isEmpty(): boolean {
+    return this.end !== undefined && this.#log?.length === sizeOf(this.end);
   }
 
   /** Characters that the client has not consumed. */

@@ -60,6 +60,11 @@ export class RequestScope {
     });
   }
 
+  /** Forgets a log that failed before its first byte, and whose request goes on. */
+  dropLog(): void {
+    this.#log = undefined;
+  }
+
   /** Gives the place in the quota back, once the turn has ended. */
   leave(): void {
     const leave = this.#leaveQuota;

@@ -1,5 +1,5 @@
 /** A request that comes back to an answer: after a reload, from another tab, or after the network was lost. */
-import { ChatHandlerError } from "../core/errors.ts";
+import { ChatHandlerError, toChatHandlerError } from "../core/errors.ts";
 import { findTurnWindow, newestWithin } from "../core/count-characters.ts";
 import { EventLog } from "../core/event-log.ts";
 import type { TurnKey } from "../core/coordinator.ts";
@@ -25,18 +25,37 @@ export async function resumeTurn(scope: RequestScope): Promise<Response> {
   if (!("owner" in authorized)) return authorized;
   const thread = { ...authorized, threadId };
   const responseId = named ?? (await registry.find(thread));
-  const log = responseId === undefined ? undefined : await findLog({ ...thread, responseId }, cursor, settings);
-  if (!log || responseId === undefined) {
-    scope.leave();
-    return new Response(null, { status: 204, headers: { "Cache-Control": "no-store" } });
+  for (let abandoned: string | undefined; responseId !== undefined;) {
+    const log = await findLog({ ...thread, responseId }, cursor, abandoned, settings);
+    if (!log) break;
+    try {
+      return await scope.stream(log, { threadId, responseId }, cursor?.offset);
+    } catch (error) {
+      // The turn was about to end, because its readers had left. No client sees that.
+      const isAbandoned = toChatHandlerError(error).code === "client_gone" && !request.signal?.aborted;
+      if (!isAbandoned) throw error;
+      abandoned = log.attempt;
+      scope.dropLog();
+    }
   }
-  return scope.stream(log, { threadId, responseId }, cursor?.offset);
+  scope.leave();
+  return new Response(null, { status: 204, headers: { "Cache-Control": "no-store" } });
 }
 
-/** The log that a cursor fits: of a turn that runs or has just ended, or of a complete answer in the store. */
-async function findLog(turn: TurnKey, cursor: Cursor | undefined, settings: ChatSettings): Promise<EventLog | undefined> {
+/**
+ * The log that a cursor fits: of a turn that runs or has just ended, or of a complete answer in the store.
+ *
+ * @param abandoned - An attempt that is not wanted.
+ */
+async function findLog(
+  turn: TurnKey,
+  cursor: Cursor | undefined,
+  abandoned: string | undefined,
+  settings: ChatSettings,
+): Promise<EventLog | undefined> {
   const fits = ({ attempt }: EventLog): boolean => !cursor || cursor.attempt === attempt;
-  const running = await settings.registry.follow(turn, cursor?.attempt);
+  const followed = await settings.registry.follow(turn, cursor?.attempt);
+  const running = followed?.attempt === abandoned ? undefined : followed;
   if (running && fits(running)) return running;
   const stored = await replayStored(turn, settings);
   if (stored && fits(stored)) return stored;

@@ -29,7 +29,8 @@ export interface StreamOptions {
  * Streams a log from an offset of its body. Resolves with the first write, or with the end of an empty answer. The client leaves the log when it
  * cancels the body, its request aborts, or it stops reading after the end.
  *
- * @throws ChatHandlerError the failure of the turn, if it comes before the first write. A later one follows the protocol's `failure`.
+ * @throws ChatHandlerError the failure of the turn, if it comes before the first write. A later one follows the protocol's `failure`. The request may
+ * go on with another log, so `onFinished` is not called then.
  */
 export async function streamLog(log: EventLog, options: StreamOptions): Promise<Response> {
   const { request, answer, protocol, offset, flushInterval, onFinished } = options;
@@ -80,8 +81,11 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array>, UnreadAnswer {
   async readFirst(offset: number): Promise<void> {
     this.#first = await this.#readBehind(offset);
     const failure = this.#connection.error ?? this.#writes.end?.error;
-    if (!this.#first.done || !failure) return;
-    this.#finish();
+    if (!failure) return;
+    // Some protocols write an error as an event. These are not for the client: its request goes on with another turn.
+    const isRetried = (failure.code === "lease_lost" || failure.code === "client_gone") && this.#writes.isEmpty;
+    if (!this.#first.done && !isRetried) return;
+    this.#connection.leaveLog();
     throw failure;
   }
 
@@ -90,7 +94,7 @@ class BodySource implements UnderlyingDefaultSource<Uint8Array>, UnreadAnswer {
       this.#writes.demand();
       const read = await this.#texts.read();
       if (read.done && skip > 0 && !this.#writes.end?.error) {
-        this.#finish();
+        this.#connection.leaveLog();
         throw new ChatHandlerError("cursor_gone", "The answer is shorter than the cursor says. Start from its beginning.");
       }
       if (read.done || skip === 0) return read;

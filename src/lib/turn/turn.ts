@@ -168,6 +168,7 @@ export class Turn implements LocalTurn, EventLogOwner, DeadlinesOwner {
     if (this.log.hasReaders || this.state.name === "ended") return;
     const isClosed = this.ticket?.refuseJoinsUnlessFollowed() ?? true;
     if (isClosed === true) return this.abort(createClientGoneError());
-    void Promise.resolve(isClosed).then((closed) => closed && this.abort(createClientGoneError()));
+    // A reader may have come before it was closed.
+    void Promise.resolve(isClosed).then((closed) => closed && !this.log.hasReaders && this.abort(createClientGoneError()));
   }
 }
