@@ -71,9 +71,16 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
   const resumeEnds = ({ thread, responseId, startedAt, number }: ClientRequest, outcome: string) => {
     if (outcome !== "empty" || ledger.hasFault || ledger.hasStoreFault || responseId === "") return;
     const whole = findComplete(thread, responseId);
+    const isStopped = requests.some((other) => other.kind === "stop" && other.responseId === responseId && isSame(other.thread, thread));
     const isWhole = whole && whole.step < startedAt.step;
     const running = entries.find((entry) => entry.responseId === responseId && isSame(entry.thread, thread) && !entry.isOver);
-    const isRunning = running && running.enteredAt.step < startedAt.step && running.stopAt === undefined && isRead(thread, responseId);
+    const isRunning =
+      running &&
+      running.enteredAt.step < startedAt.step &&
+      running.stopAt === undefined &&
+      !running.isClosing &&
+      !isStopped &&
+      isReadBefore(startedAt.step, thread, responseId);
     check(
       !isWhole && !isRunning,
       "a resume finds the answer that runs or is complete",
@@ -81,10 +88,11 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
     );
   };
 
-  const isRead = (thread: ThreadKey, responseId: string) =>
+  const isReadBefore = (step: number, thread: ThreadKey, responseId: string) =>
     requests.some(
       (other) =>
         other.kind === "prompt" &&
+        other.startedAt.step < step &&
         other.responseId === responseId &&
         isSame(other.thread, thread) &&
         !other.hasDisconnected &&

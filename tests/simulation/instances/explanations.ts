@@ -26,6 +26,9 @@ export function findUnexplained(outcome: string, request: ClientRequest, ledger:
   const sameThread = requests.filter((other) => other !== request && isSame(other.thread, thread));
   const earliest = Math.min(request.startedAt.ms, ...sameThread.filter(isIt).map(({ startedAt }) => startedAt.ms));
   const waited = clock.time - earliest;
+  const isFresh = request.attempt === undefined;
+  if (outcome === "client_gone" && isFresh && kind === "resume" && clock.time - request.startedAt.ms < timeouts.read - 30)
+    return "a resume does not show that others have left";
   if (ledger.hasFault && codesOfFaults.includes(outcome)) return undefined;
 
   switch (outcome) {
@@ -56,8 +59,12 @@ export function findUnexplained(outcome: string, request: ClientRequest, ledger:
       return isLeft || clock.time - request.readAt >= timeouts.read - 30 ? undefined : "its client did read";
     }
     case "cursor_gone":
-      return request.hasCursor && runs.length > 1 ? undefined : "there was one attempt";
+      // A replay is an attempt, too, for those who follow it from another instance.
+      return request.hasCursor && ledger.entries.filter((entry) => isSame(entry.thread, thread) && isIt(entry)).length > 1
+        ? undefined
+        : "there was one attempt";
     case "lease_lost":
+      if (isFresh && kind === "prompt") return "a prompt that waited enters again";
       return ledger.hasCrash ? undefined : "no instance crashed";
     default:
       return "it should never be shown";

@@ -18,6 +18,9 @@ export class Instance implements Process, TimerOwner {
   isDead = false;
   diedAt = Infinity;
   isFrozen = false;
+  wasFrozen = false;
+  /** Until when no hint reaches it, in milliseconds. */
+  mutedUntil = 0;
   clockOffset = 0;
   wallOffset = 0;
   /** How it reaches the coordinator. */
@@ -64,6 +67,7 @@ export class Instance implements Process, TimerOwner {
   freeze(): void {
     if (this.isFrozen || this.isDead) return;
     this.isFrozen = true;
+    this.wasFrozen = true;
     this.#frozenAt = this.#clock.time;
     for (const held of this.#steps) held.withdraw?.();
   }

@@ -41,12 +41,21 @@ export interface Entry {
   grantedAt: number | undefined;
   /** The step in which its instance learned that it lost its place. */
   toldLostAt: number | undefined;
+  /** Whether its instance learned of its entry too late, and did not want it any more. */
+  isUnwanted: boolean;
+  /** Whether its instance lets nobody join any more: the turn is about to end early. */
+  isClosing: boolean;
+  /** When its end was last sent, and whether that was answered. */
+  endSentAt: number;
+  isEndAnswered: boolean;
   /** When the last call that extended its lease was sent, by the clock of its instance. */
   renewedAt: number;
   /** When the last call for it failed, or was sent and not answered, by the clock of its instance. */
   unansweredAt: number;
-  /** When the last call of any kind failed or was sent, by the clock of its instance. `-Infinity` after an answer. */
-  failingAt: number;
+  /** When a call was last answered in time, by the clock of its instance. */
+  answeredAt: number;
+  /** Whether no call was answered for as long as a lease, so that the turn may run without the coordinator. */
+  wasUnreachable: boolean;
 }
 
 /** One request of a client. */
@@ -108,6 +117,8 @@ export interface InstancesLedger {
   hasFault: boolean;
   hasStoreFault: boolean;
   hasCrash: boolean;
+  /** Whether the coordinator lost text of a turn that runs. Its clients do not notice. */
+  hasLostText: boolean;
   /** Notes when a call is sent, and that it is a fault if it takes too long. Returns a function that notes its answer. */
   expectAnswer(of: "store" | "coordinator"): () => void;
   check(holds: unknown, invariant: string, detail: () => string): void;
@@ -139,6 +150,7 @@ export function createInstancesLedger(schedule: Schedule, clock: InstanceClock, 
     hasFault: false,
     hasStoreFault: false,
     hasCrash: false,
+    hasLostText: false,
     expectAnswer(of) {
       const call = { of, until: clock.time + (of === "store" ? timeouts.store : callTimeout) };
       pending.add(call);

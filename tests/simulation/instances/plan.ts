@@ -25,6 +25,12 @@ export type HintFate = "now" | "lost" | "twice" | "late";
 /** Where a client continues. `named`: from the beginning of its answer. `any`: whatever runs on the thread. */
 export type Cursor = "own" | "named" | "any";
 
+/**
+ * What the coordinator loses of each thread. `log`: the logs that have no end yet. `tail`: the newest appends to them. `tickets`: everything but the
+ * logs. `recent`: its newest changes, as after a failover to a replica that lagged.
+ */
+export type Loss = "tail" | "log" | "tickets" | "recent";
+
 /** One action. `of` counts back from the newest request, which is 0. `at` is the instance. */
 export type Action =
   | { do: "send"; thread: number; isReading: boolean }
@@ -41,7 +47,11 @@ export type Action =
   | { do: "line"; line: Line }
   | { do: "jump"; clock: "database" | "wall"; ms: number }
   /** The coordinator loses everything. */
-  | { do: "forget" };
+  | { do: "forget" }
+  /** The coordinator loses a part, now or before the next end of a turn takes effect. `back` counts appends to each log, or changes. */
+  | { do: "lose"; what: Loss; back: number; isAtEnd: boolean }
+  /** No hint reaches an instance for so many milliseconds. */
+  | { do: "mute"; ms: number };
 
 /** A plan. Beyond the end of a list, the simplest behavior is used. */
 export interface InstancesPlan {
@@ -90,6 +100,17 @@ const jump = fc.record({
   ms: weighted([2, 4000], [1, 1500], [2, -4000]),
 });
 const forget = fc.record({ do: fc.constant("forget" as const) });
+const back = weighted([3, 1], [2, 2], [1, 5]);
+const isAtEnd = weighted([3, false], [1, true]);
+const lose = fc.record({
+  do: fc.constant("lose" as const),
+  what: weighted<Loss>([2, "tail"], [2, "log"], [1, "tickets"], [2, "recent"]),
+  back,
+  isAtEnd,
+});
+/** Running turns write their logs again, so nobody notices. */
+const loseText = fc.record({ do: fc.constant("lose" as const), what: weighted<Loss>([2, "tail"], [1, "log"]), back, isAtEnd });
+const mute = fc.record({ do: fc.constant("mute" as const), ms: weighted([1, 1000], [1, 4000]) });
 
 type Weighted = [weight: number, action: fc.Arbitrary<Action>];
 const clients: Weighted[] = [
@@ -154,7 +175,7 @@ const healthy: fc.Arbitrary<InstancesPlan> = fc.record({
 /** Instances, lines, clocks and the coordinator fail. */
 const faulty: fc.Arbitrary<InstancesPlan> = fc.record({
   ...common,
-  actions: actions(...clients, [4, wait], [3, crash], [4, freeze], [4, line], [2, jump], [1, forget]),
+  actions: actions(...clients, [4, wait], [3, crash], [4, freeze], [4, line], [2, jump], [1, forget], [2, lose], [1, mute]),
   calls: fc.oneof(
     many(weighted<CallFault>([3, "none"], [1, "slow"]), 60),
     many(weighted<CallFault>([30, "none"], [10, "slow"], [1, "refuse"], [1, "lose"], [1, "never"], [1, "silent"], [1, "late"]), 80),
@@ -170,15 +191,57 @@ const crashing: fc.Arbitrary<InstancesPlan> = fc.record({
   stores: many(weighted<StoreFault>([3, "none"], [1, "slow"]), 40),
 });
 
-/** One long answer with many followers, over a coordinator that may forget it. */
+const stalling = many(
+  fc.record({
+    pieces: weighted([1, 1], [2, 3], [1, 0]),
+    isLong: fc.constant(false),
+    lag: fc.constant(0),
+    ending: weighted<Ending>([3, "stall"], [2, "stop"], [1, "cut"]),
+    tools: fc.constant<Script["tools"]>([]),
+  }),
+  4,
+);
+const timely = many(fc.oneof({ weight: 20, arbitrary: fc.nat(23) }, { weight: 1, arbitrary: fc.constant(timePasses) }), 160);
+
+/** Nothing fails. Readers come and go while an answer stalls. */
+const leaving: fc.Arbitrary<InstancesPlan> = fc.record({
+  ...common,
+  actions: actions([2, send], [5, again], [6, leave], [2, resume], [2, reload], [1, stop]),
+  scripts: stalling,
+  calls: many(weighted<CallFault>([1, "none"], [1, "slow"]), 80),
+  stores: fc.constant<StoreFault[]>([]),
+  order: timely,
+});
+
+/** Three turns of one thread, and an instance that freezes past its lease: the first one's, or that of one that waits. */
+const overtaking: fc.Arbitrary<InstancesPlan> = fc
+  .record({
+    plan: fc.record({
+      ...common,
+      concurrency: fc.constant("queue" as const),
+      disconnect: weighted<InstancesPlan["disconnect"]>([3, "continue"], [1, "stop"]),
+      actions: actions([4, send], [3, again], [2, resume], [1, leave], [1, stop], [2, freeze], [1, crash], [2, wait]),
+      scripts: stalling,
+      calls: many(weighted<CallFault>([20, "none"], [5, "slow"], [1, "late"]), 40),
+      stores: fc.constant<StoreFault[]>([]),
+      order: timely,
+    }),
+    frozen: weighted([1, 0], [1, 1]),
+    freeze,
+  })
+  .map(({ plan, frozen, freeze }) => {
+    const enter = (at: number) => ({ after: 6, at, action: { do: "send", thread: 0, isReading: true } as const });
+    return { ...plan, actions: [enter(0), enter(1), enter(0), { after: 4, at: frozen, action: freeze }, ...plan.actions] };
+  });
+
+/** One long answer with many followers, over a coordinator that may lose its text. */
 const following: fc.Arbitrary<InstancesPlan> = fc
   .record({
     ...common,
-    hasHints: fc.constant(true),
-    actions: actions([4, again], [1, leave], [3, resume], [3, reload], [1, stop], [2, wait], [1, forget]),
+    actions: actions([4, again], [1, leave], [3, resume], [2, reload], [1, stop], [2, wait], [1, forget], [5, loseText]),
     scripts: many(
       fc.record({
-        pieces: weighted([1, 4], [2, 9]),
+        pieces: weighted([1, 4], [3, 9]),
         isLong: fc.constant(false),
         lag: fc.constant(0),
         ending: weighted<Ending>([4, "stop"], [1, "stall"]),
@@ -190,7 +253,14 @@ const following: fc.Arbitrary<InstancesPlan> = fc
     stores: fc.constant<StoreFault[]>([]),
     order: many(fc.oneof({ weight: 5, arbitrary: fc.nat(23) }, { weight: 1, arbitrary: fc.constant(timePasses) }), 200),
   })
-  .map((plan) => ({ ...plan, actions: [{ after: 0, at: 0, action: { do: "send", thread: 0, isReading: true } }, ...plan.actions] }));
+  .map((plan) => ({
+    ...plan,
+    actions: [
+      { after: 0, at: 0, action: { do: "send", thread: 0, isReading: true } },
+      { after: 4, at: 1, action: { do: "again", of: 0, isReading: true } },
+      ...plan.actions,
+    ],
+  }));
 
 /** Random plans. */
 export const instancesPlans: fc.Arbitrary<InstancesPlan> = fc.oneof(
@@ -198,4 +268,6 @@ export const instancesPlans: fc.Arbitrary<InstancesPlan> = fc.oneof(
   { weight: 4, arbitrary: faulty },
   { weight: 1, arbitrary: crashing },
   { weight: 2, arbitrary: following },
+  { weight: 2, arbitrary: leaving },
+  { weight: 2, arbitrary: overtaking },
 );

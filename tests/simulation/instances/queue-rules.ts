@@ -1,5 +1,5 @@
 /** Rules for the queue: turns run in their order, one at a time, and a turn that lost its place does nothing any more. */
-import type { CoordinatorEntrance, EntryPolicy, TicketStatus, TurnKey } from "../../../src/lib/core/coordinator.ts";
+import type { CoordinatorEntrance, EntryPolicy, TicketRequest, TicketStatus, TurnKey } from "../../../src/lib/core/coordinator.ts";
 import type { ThreadKey } from "../../../src/index.ts";
 import { isSame, nameOf } from "../records.ts";
 import type { Instance } from "./instance.ts";
@@ -17,6 +17,11 @@ export interface QueueRules {
   stopped(turn: TurnKey): void;
   /** A call for a ticket is answered. If not in time, its instance may have given up. */
   answered(ticket: { attempt: string }, method: string, status: TicketStatus, sentAt: number, isInTime: boolean): void;
+  /** An entrance is answered, so many milliseconds after it was asked for. */
+  entranceAnswered(instance: Instance, turn: TicketRequest, policy: EntryPolicy, result: CoordinatorEntrance, waited: number): void;
+  /** An end is answered, or a close, with whether the ticket is closed. */
+  endAnswered(ticket: { attempt: string }): void;
+  closeAnswered(ticket: { attempt: string }, isClosed: boolean): void;
   /** A call settles. */
   settled(instance: Instance, method: string, argument: unknown): void;
   /** A call fails. */
@@ -31,6 +36,9 @@ export interface QueueRules {
 
 /** Within this time a change at the coordinator reaches the instance of a turn, even if its hint is lost. */
 const noticedWithin = 2 * pace.ticketPollMs + 2 * callTimeout;
+
+/** Within this time an end that failed is sent again. */
+const endAgainWithin = 2 * callTimeout + pace.leaseMs / 40 + 20;
 
 export function createQueueRules(ledger: InstancesLedger): QueueRules {
   const { entries, runs, clock, schedule, plan, check, now, entryOf } = ledger;
@@ -54,7 +62,8 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
     const isRead = ledger.requests.some(
       (request) =>
         request.kind !== "stop" &&
-        request.responseId === responseId &&
+        // A resume of whatever runs does not name it before it is answered.
+        (request.responseId === responseId || request.responseId === "") &&
         isSame(request.thread, thread) &&
         !request.instance.isDead &&
         !request.hasDisconnected &&
@@ -78,6 +87,19 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
     );
   };
 
+  /** The runs that an entrance must have ended in this step. */
+  let interrupted: Run[] = [];
+
+  const checkEnd = (entry: Entry) => {
+    const { instance, isUnwanted, isOver, isKnown, overAt = Infinity, endSentAt, isEndAnswered } = entry;
+    if (instance.isDead || instance.isFrozen) return;
+    check(isOver || !isUnwanted, "an entry that its instance does not want any more is given back", () => name(entry));
+    if (isEndAnswered || !isKnown || instance.wasFrozen) return;
+    const sentAgainBy = endSentAt + endAgainWithin;
+    const mustSend = sentAgainBy < overAt + pace.leaseMs;
+    check(!mustSend || clock.time <= sentAgainBy, "an end that fails is sent again, until the lease ends", () => name(entry));
+  };
+
   return {
     label(argument) {
       const { threadId = "", responseId = "", attempt } = argument as Partial<TurnKey> & { attempt?: string };
@@ -97,10 +119,11 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
         entering.add(key);
       }
       if (!entry) return;
-      entry.failingAt = Math.max(entry.failingAt, instance.now);
+      if (method === "close") entry.isClosing = true;
       if (method === "end") {
         entry.isOver = true;
         entry.overAt ??= clock.time;
+        entry.endSentAt = clock.time;
       }
       if (method === "renew" || method === "enter") entry.unansweredAt = instance.now;
     },
@@ -123,9 +146,14 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
         stopAt: undefined,
         grantedAt: undefined,
         toldLostAt: undefined,
+        isUnwanted: false,
+        isClosing: false,
+        endSentAt: Infinity,
+        isEndAnswered: false,
         renewedAt: instance.now,
         unansweredAt: -Infinity,
-        failingAt: -Infinity,
+        answeredAt: instance.now,
+        wasUnreachable: false,
       });
     },
 
@@ -142,11 +170,28 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
       if (state === "granted") entry.grantedAt ??= clock.time;
       if (!isInTime) return;
       if (state === "lost") entry.toldLostAt ??= schedule.step;
-      if (entry.failingAt <= sentAt) entry.failingAt = -Infinity;
+      entry.answeredAt = entry.instance.now;
       if (method === "enter") entry.isKnown = true;
       if (method !== "renew" && method !== "enter") return;
       entry.renewedAt = Math.max(entry.renewedAt, sentAt);
       if (entry.unansweredAt <= sentAt) entry.unansweredAt = -Infinity;
+    },
+
+    entranceAnswered(instance, { owner, threadId, attempt }, { concurrency }, { kind }, waited) {
+      const entry = entryOf(attempt);
+      if (entry && waited > callTimeout && !instance.wasFrozen) entry.isUnwanted = true;
+      if (kind !== "entered" || concurrency !== "interrupt" || waited >= callTimeout) return;
+      interrupted = runs.filter((run) => run.process === instance && isSame(run.thread, { owner, threadId }) && isOpen(run));
+    },
+
+    endAnswered({ attempt }) {
+      const entry = entryOf(attempt);
+      if (entry) entry.isEndAnswered = true;
+    },
+
+    closeAnswered({ attempt }, isClosed) {
+      const entry = entryOf(attempt);
+      if (entry) entry.isClosing = isClosed;
     },
 
     settled(instance, method, argument) {
@@ -157,7 +202,6 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
       const entry = entryOf((argument as { attempt?: string }).attempt ?? "");
       if (!entry) return;
       entry.unansweredAt = instance.now;
-      entry.failingAt = instance.now;
     },
 
     runStarts(instance, thread, responseId) {
@@ -170,7 +214,7 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
           other.toldLostAt === undefined,
       );
       const entry = own.findLast(({ grantedAt }) => grantedAt !== undefined) ?? own.at(-1);
-      const isAlone = !entry?.isKnown || instance.now - entry.failingAt <= pace.leaseMs;
+      const isAlone = !entry?.isKnown || entry.wasUnreachable;
       check(entry?.grantedAt !== undefined || isAlone, "a turn waits until the coordinator lets it run", () => nameOf(thread, responseId));
       check(entry || ledger.hasFault, "every turn enters the queue", () => nameOf(thread, responseId));
       if (!entry || !isHealthy()) return entry;
@@ -194,6 +238,15 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
     },
 
     check() {
+      for (const run of interrupted)
+        check(!isOpen(run), "a turn that enters interrupts the turns of its own instance at once", () =>
+          nameOf(run.thread, run.responseId),
+        );
+      interrupted = [];
+      for (const entry of entries) {
+        entry.wasUnreachable ||= entry.instance.now - entry.answeredAt > pace.leaseMs;
+        checkEnd(entry);
+      }
       if (!isHealthy()) return;
       for (const run of runs) {
         if (!isOpen(run)) continue;
@@ -203,7 +256,12 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
           nameOf(run.thread, run.responseId),
         );
       }
-      for (const entry of entries) checkGranted(entry);
+      for (const entry of entries) {
+        checkGranted(entry);
+        const { instance, overAt, isEndAnswered } = entry;
+        const isEnding = overAt !== undefined && !isEndAnswered && !instance.isDead;
+        check(!isEnding || clock.time - overAt <= noticedWithin, "the end of a turn takes effect", () => name(entry));
+      }
     },
   };
 }

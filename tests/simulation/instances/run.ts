@@ -2,18 +2,24 @@
 import type { ThreadStore } from "../../../src/index.ts";
 import { type CoordinatorData, forgetAll, noCoordinatorData } from "../../testkit/simple-coordinator.ts";
 import { promptText } from "../clients.ts";
-import { isSame, nameOf } from "../records.ts";
+import { nameOf } from "../records.ts";
 import { createSchedule } from "../schedule.ts";
 import { createAnswerRules } from "./answer-rules.ts";
 import { type Asked, cursorOf, send } from "./clients.ts";
 import type { InstanceClock } from "./clock.ts";
-import { type ClientRequest, createInstancesLedger, pace } from "./ledger.ts";
+import { type ClientRequest, createInstancesLedger } from "./ledger.ts";
 import { type Action, type Cursor, type InstancesPlan, threads } from "./plan.ts";
+import { createFollowerRules } from "./follower-rules.ts";
+import { createLastRequests, isSameTurn, pick } from "./last-requests.ts";
+import { createCoordinatorHistory } from "./losses.ts";
 import { createQueueRules } from "./queue-rules.ts";
 import { startInstance, type World } from "./world.ts";
 
 /** How long everything may take to end after all is well, in milliseconds. */
 const maxRest = 100_000;
+
+/** How long a line may be broken, in milliseconds. */
+const longestBreak = 30_000;
 
 /** A schedule, which can run once. */
 export interface InstancesRun {
@@ -36,6 +42,7 @@ export function createInstancesRun(
   let wellSince = Infinity;
   const afterStep = () => {
     queue.check();
+    followers.check();
     if (floating.length > 0) schedule.break("no rejection is unhandled", String(floating[0]));
     if (clock.isRacing) schedule.break("no timer fires in a loop", `it is ${clock.time} ms`);
     if (clock.time - wellSince > maxRest) schedule.break("everything settles", `not ${maxRest} ms after all was well`);
@@ -46,6 +53,8 @@ export function createInstancesRun(
   const queue = createQueueRules(ledger);
   const answers = createAnswerRules(ledger, store);
   const database: CoordinatorData = noCoordinatorData();
+  const history = createCoordinatorHistory(database, plan);
+  const followers = createFollowerRules(ledger, database, history);
   const [scripts, calls, stores, hints, actions] = [
     [...plan.scripts],
     [...plan.calls],
@@ -63,6 +72,7 @@ export function createInstancesRun(
     store,
     database,
     databaseOffset: 0,
+    history,
     rules: { answers, queue },
     nextScript: () => scripts.shift(),
     nextCall: () => calls.shift() ?? "none",
@@ -138,6 +148,8 @@ export function createInstancesRun(
       case "line":
         if (action.line !== "whole") ledger.hasFault = true;
         instance.line = action.line;
+        // A turn whose client has left waits for as long as the line is broken.
+        clock.after(longestBreak, () => void (instance.line = "whole"));
         break;
       case "jump":
         ledger.hasFault = true;
@@ -148,6 +160,15 @@ export function createInstancesRun(
       case "forget":
         ledger.hasFault = true;
         forgetAll(database);
+        break;
+      case "lose":
+        if (action.what === "tail" || action.what === "log") ledger.hasLostText = true;
+        else ledger.hasFault = true;
+        if (action.isAtEnd) history.loseAtEnd(action.what, action.back);
+        else history.lose(action.what, action.back);
+        break;
+      case "mute":
+        instance.mutedUntil = clock.time + action.ms;
     }
   };
 
@@ -179,36 +200,7 @@ export function createInstancesRun(
     await schedule.settle();
   };
 
-  /** Without faults, the same ids give every prompt one complete answer, on every instance. */
-  const retryAll = async () => {
-    const unique = requests.filter(
-      (request, index) =>
-        request.kind === "prompt" && requests.findIndex((other) => other.kind === "prompt" && isSameTurn(other, request)) === index,
-    );
-    // The leases of crashed instances end, by any clock.
-    clock.after(pace.leaseMs + turnedBack, () => {});
-    await settle();
-    for (const [index, request] of unique.entries()) {
-      const asked: Asked = { ...pick(request), kind: "prompt" };
-      const send = async (at: number) => {
-        const sent = ask(asked, true, at);
-        await settle();
-        return sent;
-      };
-      let first = await send(index);
-      // A stop that came too early still waits.
-      if (first.outcome === "turn_stopped") first = await send(index);
-      check(first.outcome === "clean", "the same ids get a complete answer", () => `${request.responseId} gave ${first.outcome}`);
-      const made = ledger.runs.length;
-      const again = await send(index + 1);
-      check(
-        again.outcome === "clean" && again.received.equals(first.received),
-        "a replay equals the answer",
-        () => `${request.responseId} gave ${again.outcome}`,
-      );
-      check(ledger.runs.length === made, "a replay calls no model", () => request.responseId);
-    }
-  };
+  const last = createLastRequests({ ledger, store, ask, settle, turnedBack: () => turnedBack });
 
   const play = async () => {
     actNext();
@@ -222,12 +214,10 @@ export function createInstancesRun(
     schedule.note("from here on, all is well");
     wellSince = clock.time;
     await settle();
-    await retryAll();
+    await last.retryAll();
+    wellSince = clock.time;
+    await last.resumeAll();
   };
 
   return { play, trace: schedule.trace };
 }
-
-const isSameTurn = (one: ClientRequest, other: ClientRequest) => one.responseId === other.responseId && isSame(one.thread, other.thread);
-
-const pick = ({ thread, promptId, content, responseId }: ClientRequest) => ({ thread, promptId, content, responseId });

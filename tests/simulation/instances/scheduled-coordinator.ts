@@ -5,11 +5,13 @@ import {
   type CoordinatorHint,
   coordinatorMethods,
   type EntryPolicy,
+  type Follower,
   type Ticket,
   type TicketRequest,
   type TicketStatus,
   type TurnKey,
 } from "../../../src/lib/core/coordinator.ts";
+import type { CoordinatorHistory } from "./losses.ts";
 import type { QueueRules } from "./queue-rules.ts";
 import type { Instance } from "./instance.ts";
 import { callTimeout, type InstancesLedger } from "./ledger.ts";
@@ -32,6 +34,7 @@ export function createScheduledCoordinator(
   ledger: InstancesLedger,
   fates: CoordinatorFates,
   rules: QueueRules,
+  history: CoordinatorHistory,
 ): Coordinator {
   const { schedule, clock } = ledger;
 
@@ -43,26 +46,37 @@ export function createScheduledCoordinator(
     const sentAt = clock.time;
     const sentAtInstance = instance.now;
     rules.sent(instance, method, args[0]);
+    const { follower } = (args.at(-1) ?? {}) as Partial<Follower>;
+    if (follower !== undefined) history.followers.set(follower, instance);
     const act = async () => {
+      if (method === "end") history.ending();
       const result = await (inner[method] as (...args: unknown[]) => Promise<unknown>)(...args);
       if (method === "enter") rules.entered(instance, args[0] as TicketRequest, args[1] as EntryPolicy, result as CoordinatorEntrance);
       if (method === "stop") rules.stopped(args[0] as TurnKey);
+      if (method === "append") history.appended(args[0] as Ticket, result as TicketStatus);
+      history.changed();
       return result;
     };
     return new Promise((resolve, reject) => {
       const fail = (error: unknown) => {
+        settled();
         rules.settled(instance, method, args[0]);
         rules.failed(instance, args[0]);
         reject(error);
       };
       const answer = (result: unknown) => {
+        const waited = clock.time - sentAt;
         settled();
+        if (method === "enter")
+          rules.entranceAnswered(instance, args[0] as TicketRequest, args[1] as EntryPolicy, result as CoordinatorEntrance, waited);
+        if (method === "end") rules.endAnswered(args[0] as Ticket);
+        if (method === "close") rules.closeAnswered(args[0] as Ticket, result === true);
         rules.settled(instance, method, args[0]);
         if (method !== "stop" && method !== "find" && method !== "read") {
           const ticket = method === "enter" ? (result as { ticket?: Ticket }).ticket : (args[0] as Ticket);
           const status = method === "enter" ? (result as { status?: TicketStatus }).status : (result as TicketStatus | undefined);
           if (ticket && typeof status === "object") {
-            rules.answered(ticket, method, status, sentAtInstance, clock.time - sentAt < callTimeout);
+            rules.answered(ticket, method, status, sentAtInstance, waited < callTimeout);
           }
         }
         resolve(result);
@@ -119,7 +133,7 @@ export function createScheduledCoordinator(
         if (isOpen) instance.offer(`hint for ${instance.number}: ${hint.type}`, () => isOpen && listener(hint));
       };
       const unsubscribe = inner.subscribe!(thread, type, (hint) => {
-        if (instance.isDead || instance.line !== "whole") return;
+        if (instance.isDead || instance.line !== "whole" || clock.time < instance.mutedUntil) return;
         const fate = fates.nextHint();
         if (fate === "lost") return;
         if (fate === "late") return clock.after(hintDelay, () => deliver(hint));

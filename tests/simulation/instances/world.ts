@@ -12,6 +12,7 @@ import type { AnswerRules } from "./answer-rules.ts";
 import { Instance } from "./instance.ts";
 import { type InstancesLedger, pace, type Run, steps, timeouts } from "./ledger.ts";
 import type { CallFault, HintFate, StoreFault } from "./plan.ts";
+import type { CoordinatorHistory } from "./losses.ts";
 import type { QueueRules } from "./queue-rules.ts";
 import { createScheduledCoordinator } from "./scheduled-coordinator.ts";
 import { createScheduledStore } from "./scheduled-store.ts";
@@ -23,6 +24,7 @@ export interface World {
   database: CoordinatorData;
   /** How far the clock of the coordinator's database is ahead, in milliseconds. */
   databaseOffset: number;
+  history: CoordinatorHistory;
   rules: { answers: AnswerRules; queue: QueueRules };
   nextScript(): Script | undefined;
   nextCall(): CallFault;
@@ -44,7 +46,7 @@ export function startInstance(number: number, world: World): Instance {
     whenUnreachable: plan.whenUnreachable,
     whenUnrenewed: plan.whenUnrenewed,
   });
-  const coordinator = shareTurns(createScheduledCoordinator(inner, instance, ledger, world, rules.queue));
+  const coordinator = shareTurns(createScheduledCoordinator(inner, instance, ledger, world, rules.queue, world.history));
 
   const modelCalled = (model: string, script: Script): Call => {
     const run = runs[Number(model)]!;
@@ -129,6 +131,8 @@ export function startInstance(number: number, world: World): Instance {
     },
     onError(error) {
       if (error.code === "internal") schedule.break("no internal error happens", `${error.message} ${String(error.cause)}`);
+      if (error.code === "coordinator_failed" && !ledger.hasFault && !ledger.hasLostText)
+        schedule.break("a coordinator that works is not reported", `${error.message} ${String(error.cause)}`);
       if (error.code === "client_gone") schedule.break("a disconnect is not reported as an error", "onError was called");
     },
     waitUntil(turn) {
