@@ -80,10 +80,11 @@ async function speak(_input: unknown, init?: RequestInit): Promise<Response> {
 }
 
 const peer = await connectPeer(kind, url);
+const store = createMemoryStore();
 const chat: ChatHandler = createChatHandler({
   client: new OpenAI({ apiKey: "bench", baseURL: "http://bench.invalid/v1", fetch: speak, maxRetries: 0 }),
   model,
-  store: createMemoryStore(),
+  store,
   coordinator: createCoordinator(kind, url),
 });
 
@@ -171,6 +172,12 @@ async function queue(ids: string[]): Promise<QueueTimes> {
   called.clear();
   const ended: [string, number][] = [];
   const threads = [...new Set(ids.map((id) => keyOf(id).threadId))];
+  // The instances do not share a store, and a turn behind others fails if it finds no thread.
+  for (const threadId of threads) {
+    const [id, createdAt] = [`before ${threadId}`, Date.now()];
+    const message = { role: "user" as const, content: "Hi" };
+    await store.appendMessages({ owner: "", threadId }, [{ id, promptId: id, message, status: "complete", createdAt }], { title: "Hi" });
+  }
   await Promise.all(
     ids.map(async (id) => {
       await sleep(threads.indexOf(keyOf(id).threadId) * 20 + (id.startsWith("next") ? 60 : 0));
