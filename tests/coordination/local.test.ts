@@ -236,10 +236,23 @@ describe("a stop", () => {
     };
     await registry.stopLater(entry(1));
     await registry.stopLater(entry(2, { owner: "ada" }));
+    await registry.stopLater(entry(3, { owner: "bob" }));
     for (let n = 0; n < 1000; n++) await registry.stopLater(entry(1000 + n));
     expect([await abortsOf(entry(1)), await abortsOf(entry(1000)), await abortsOf(entry(2, { owner: "ada" }))]).toEqual([0, 1, 1]);
-    vi.advanceTimersByTime(120_000);
-    expect(await abortsOf(entry(1001))).toBe(0);
+    vi.advanceTimersByTime(100_000);
+    await registry.stopLater(entry(4, { owner: "bob" }));
+    vi.advanceTimersByTime(20_000);
+    expect([await abortsOf(entry(1001)), await abortsOf(entry(3, { owner: "bob" })), await abortsOf(entry(4, { owner: "bob" }))]).toEqual([
+      0, 0, 1,
+    ]);
+  });
+
+  it("costs a turn nothing that many other owners have stopped", async () => {
+    const registry = new LocalRegistry();
+    const startedAt = performance.now();
+    for (let n = 0; n < 50_000; n++) await registry.stopLater(entry(1, { owner: `owner ${n}` }));
+    // Half a minute if each looks at all owners.
+    expect(performance.now() - startedAt).toBeLessThan(5000);
   });
 });
 

@@ -93,6 +93,7 @@ for (const [name, isThere, open, remedy] of backends)
       const fromStart = instances[1].resume({ threadId: "t" });
       const fromCursor = instances[1].resume({ ...first, offset: cursor });
       expect((await fromStart).headers.get("X-Chat-Handler-Response-Id")).toBe("r1");
+      for (const instance of instances) await expectError(await instance.resume({ ...first, offset: "other_3" }), 410, "cursor_gone");
       gate.open();
       expect(await readResponse(fromStart)).toEqual(whole("Grüße an alle."));
       expect(seen + (await readResponse(fromCursor)).text).toBe("Grüße an alle.");
@@ -101,6 +102,24 @@ for (const [name, isThere, open, remedy] of backends)
       expect(await readResponse(instances[1].resume({ ...first, offset: cursor }))).toEqual(whole("an alle."));
       await expectError(await instances[1].resume({ ...first, offset: "other_3" }), 410, "cursor_gone");
       expect(instances[0].model.calls).toHaveLength(1);
+    });
+
+    it("resume and stop without a response id reach the turn that runs, also where another one waits", async () => {
+      const { instances, store } = await start({ script: answerThenStall("Partial"), disconnect: "continue" });
+      const running = await instances[0].post(chatBody("Hi", 1));
+      const waiting = instances[1].post(chatBody("Hi", 2));
+      await delay(300);
+      const resumed = await instances[1].resume({ threadId: "t" });
+      expect(resumed.headers.get("X-Chat-Handler-Response-Id")).toBe("r1");
+      expect((await instances[1].stop({ threadId: "t" })).status).toBe(204);
+      for (const response of [running, resumed]) expect((await readResponse(response)).failed).toBe(true);
+      await waiting;
+      expect(summarize(await store.listMessages({ owner: "", threadId: "t" })).slice(0, 3)).toEqual([
+        'user p1 complete "Hi"',
+        'assistant r1 stopped "Partial"',
+        'user p2 complete "Hi"',
+      ]);
+      await instances[0].stop({ threadId: "t", responseId: "r2" });
     });
 
     it("a stop reaches the instance that runs the turn, and persists if it comes first", async () => {

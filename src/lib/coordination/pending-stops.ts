@@ -15,7 +15,7 @@ interface Stop {
 
 /** Remembers stops for a while. */
 export class PendingStops {
-  /** By owner and then by turn, in the order in which they came. */
+  /** By owner and then by turn, in the order in which they came. The owner of the newest stop is the last one. */
   readonly #owners = new Map<string, Map<string, Stop>>();
 
   /** Remembers a stop, unless it has stopped its turn already. */
@@ -41,11 +41,13 @@ export class PendingStops {
   }
 
   #find(turn: TurnKey): Stop | undefined {
-    return this.#owners.get(turn.owner)?.get(keyOfTurn(turn));
+    const stop = this.#owners.get(turn.owner)?.get(keyOfTurn(turn));
+    return stop && stop.forgottenAt > performance.now() ? stop : undefined;
   }
 
   #set(turn: TurnKey, isDone: boolean): void {
     const stops = this.#owners.get(turn.owner) ?? new Map<string, Stop>();
+    this.#owners.delete(turn.owner);
     this.#owners.set(turn.owner, stops);
     const key = keyOfTurn(turn);
     stops.delete(key);
@@ -54,14 +56,15 @@ export class PendingStops {
     if (stops.size > maxOfOwner && oldest !== undefined) stops.delete(oldest);
   }
 
+  /** Looks at no more than it forgets, and one: the stops of many owners must not cost each turn. */
   #forgetOld(): void {
     const now = performance.now();
     for (const [owner, stops] of this.#owners) {
       for (const [key, { forgottenAt }] of stops) {
-        if (forgottenAt > now) break;
+        if (forgottenAt > now) return;
         stops.delete(key);
       }
-      if (stops.size === 0) this.#owners.delete(owner);
+      this.#owners.delete(owner);
     }
   }
 }

@@ -101,7 +101,15 @@ export class SharedRegistry implements TurnRegistry {
   }
 
   async find(thread: ThreadKey): Promise<string | undefined> {
-    return (await this.#local.find(thread)) ?? this.#ask(() => this.#coordinator.find(thread));
+    const own = this.#local.queueOf(thread).find(({ isJoinable }) => isJoinable);
+    // Of a turn that waits here, only the coordinator knows whether another instance has one before it.
+    if (own?.isStarted) return own.entry.responseId;
+    try {
+      return (await this.#call(() => this.#coordinator.find(thread))) ?? own?.entry.responseId;
+    } catch (error) {
+      if (own) return own.entry.responseId;
+      throw createCoordinatorError(error);
+    }
   }
 
   async stop(key: TurnKey): Promise<"stopped" | "requested" | "none"> {
