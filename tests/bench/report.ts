@@ -117,8 +117,7 @@ Model, server and clients are three processes. All subjects run on \`@hono/node-
 
 CPU per token says little about a process that falls behind, and no core can forward the 75,000 tokens per second of 1,500 streams that
 are all active at the pace of a model. So these streams are idle most of the time, like models that think, wait or call tools. Each has
-bursts of 20 tokens, 5.6 seconds apart. That is 5,000 tokens per second in all, which every subject except the AI SDK can handle. The
-last load has as many tokens, but one at a time. It is slower than any model, so no two tokens are written together. This is the worst
+bursts of 20 tokens, 5.6 seconds apart. That is 5,000 tokens per second in all, which these three subjects can handle. The last load has as many tokens, but one at a time. It is slower than any model, so no two tokens are written together. This is the worst
 case per token.
 
 ${sockets.map((run) => `### ${loadTitle(run.load)}\n\n${socketTable(run)}`).join("\n\n")}

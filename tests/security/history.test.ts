@@ -106,6 +106,15 @@ describe("a retry of a prompt that is far back", () => {
     for (const options of readsOf(chat)) expect(options).toMatchObject({ last: expect.any(Number), maxCharacters: expect.any(Number) });
   });
 
+  it("resumes a complete answer there, and none that cannot be read whole", async () => {
+    const near = await startFarBack(49, [answer("old", "Whole")]);
+    expect(await readResponse(near.resume({ threadId: "t", responseId: "rold" }))).toMatchObject({ status: 200, text: "Whole" });
+    const far = await startChat();
+    const steps = Array.from({ length: 2_100 }, (_, n) => answer("old", "Step", { id: `step${n}` }));
+    await far.backingStore.appendMessages(key(), [prompt("old"), ...steps, answer("old", "Whole")]);
+    expect((await far.resume({ threadId: "t", responseId: "rold" })).status).toBe(204);
+  });
+
   it("says that the prompt is deleted if the thread ends before that", async () => {
     const chat = await startFarBack(100, [prompt("old", "Old")]);
     chat.store.injectFaults(({ method, nth }) => {

@@ -1,6 +1,6 @@
 /** A request that comes back to an answer: after a reload, from another tab, or after the network was lost. */
 import { ChatHandlerError, toChatHandlerError } from "../core/errors.ts";
-import { findTurnWindow, newestWithin } from "../core/count-characters.ts";
+import { findTurnWindow, mayBeCut, newestWithin } from "../core/count-characters.ts";
 import { EventLog } from "../core/event-log.ts";
 import type { TurnKey } from "../core/coordinator.ts";
 import { parseId } from "../core/validate.ts";
@@ -71,9 +71,12 @@ async function replayStored(turn: TurnKey, { store, history }: ChatSettings): Pr
   const response = messages.find(({ id, message }) => id === turn.responseId && message.role === "assistant");
   if (response?.status !== "complete") return undefined;
   const hasPrompt = () => messages.some(({ id }) => id === response.promptId);
-  // Without its prompt, the first steps of the answer may be missing, too.
-  if (!hasPrompt()) messages = await store.listMessages(turn, findTurnWindow(history));
-  if (!hasPrompt()) return undefined;
+  if (!hasPrompt()) {
+    // The first steps of the answer may be missing, too.
+    const window = findTurnWindow(history);
+    messages = await store.listMessages(turn, window);
+    if (!hasPrompt() && mayBeCut(messages, window)) return undefined;
+  }
   const answer = groupByTurn(messages).filter(({ id, promptId }) => promptId === response.promptId && id !== promptId);
   const log = new EventLog({ onAbandoned() {} }, response.attempt);
   for (const event of toTurnEvents(answer)) log.append(event);

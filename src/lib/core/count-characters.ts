@@ -36,6 +36,11 @@ export function findTurnWindow({ maxMessages, maxCharacters }: { maxMessages: nu
   return newestWithin(Math.max(2_000, 2 * maxMessages), Math.max(2_000_000, 2 * maxCharacters));
 }
 
+/** Whether a read with these options may have left older messages out. */
+export function mayBeCut(messages: readonly StoredMessage[], { last, maxCharacters }: ReadWindow): boolean {
+  return messages.length >= last || countBytes(messages) >= maxCharacters;
+}
+
 /** Returns the size of messages as JSON, in bytes. No store counts more. */
 export function countBytes(messages: readonly StoredMessage[]): number {
   return new TextEncoder().encode(JSON.stringify(messages)).length;

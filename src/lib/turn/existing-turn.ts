@@ -1,6 +1,6 @@
 /** What the store already has of a turn. The response id is the idempotency key, and an id names one thing for ever. */
-import { countBytes, countCharacters, findTurnWindow, newestWithin, takeNewest } from "../core/count-characters.ts";
-import { ChatHandlerError, createIdConflict, createThreadDeletedError } from "../core/errors.ts";
+import { countBytes, countCharacters, findTurnWindow, mayBeCut, newestWithin, takeNewest } from "../core/count-characters.ts";
+import { ChatHandlerError, createIdConflict } from "../core/errors.ts";
 import { isSamePrompt } from "../core/prompt.ts";
 import type { ListMessagesOptions, StoredMessage } from "../core/store.ts";
 import { groupByTurn } from "../history/turn-order.ts";
@@ -32,15 +32,14 @@ export async function loadExistingTurn(turn: Turn): Promise<ExistingTurn> {
 }
 
 /**
- * Does what {@link loadExistingTurn} does, for a turn whose prompt is known to be stored.
+ * Does what {@link loadExistingTurn} does, for a turn of which something is known to be stored. Without its prompt, that was deleted.
  *
- * @throws ChatHandlerError `thread_deleted`; `id_conflict` if the prompt is so far back that the turn cannot be read whole.
+ * @throws ChatHandlerError `id_conflict`, also if the prompt is so far back that the turn cannot be read whole.
  */
 export async function loadDistantTurn(turn: Turn): Promise<ExistingTurn> {
   const window = findTurnWindow(turn.settings.history);
   const { found, messages } = await findTurn(turn, window);
-  if (found.hasPrompt) return found;
-  if (messages.length < window.last && countBytes(messages) < window.maxCharacters) throw createThreadDeletedError();
+  if (found.hasPrompt || !mayBeCut(messages, window)) return found;
   throw new ChatHandlerError("id_conflict", "prompt.id is too far back in its thread. Send the prompt with new ids.", {
     param: "prompt.id",
   });
