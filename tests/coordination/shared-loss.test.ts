@@ -66,30 +66,31 @@ it("nothing is copied from a turn that waits", async () => {
   await waiting.end();
 });
 
-/** Starts a turn that runs, and one that waits on another instance and loses its place. */
-async function startOvertaken(change: (coordinator: Coordinator) => Coordinator) {
+/** Starts a turn that runs, and one that waits on another instance and loses its place. Its next entry takes effect when the gate opens. */
+async function startOvertaken() {
   const data = noCoordinatorData();
-  const [one, other] = startRegistries(change, data, { leaseMs: 800 });
+  const gate = createGate();
+  let entries = 0;
+  const holdThirdEntry = (coordinator: Coordinator): Coordinator => ({
+    ...coordinator,
+    async enter(...args) {
+      if (++entries === 3) await gate.opened;
+      return coordinator.enter(...args);
+    },
+  });
+  const [one, other] = startRegistries(holdThirdEntry, data, { leaseMs: 800 });
   const first = await one.mustEnter();
   const waiting = await other.mustEnter("r2");
   const thread = threadOf(data);
   const lost = thread.queue.at(-1)!;
   thread.queue = thread.queue.filter((entry) => entry !== lost);
   thread.left.set(lost.attempt, lost.place);
-  return { data, first, waiting };
+  return { data, gate, first, waiting, countEntries: () => entries };
 }
 
 it("a turn that lost its place enters again, and gives an entry back that comes too late", async () => {
-  const gate = createGate();
-  let entries = 0;
-  const { data, first, waiting } = await startOvertaken((coordinator) => ({
-    ...coordinator,
-    async enter(...args) {
-      // The first try to enter again takes longer than a call may take.
-      if (++entries === 3) await gate.opened;
-      return coordinator.enter(...args);
-    },
-  }));
+  const { data, gate, first, waiting } = await startOvertaken();
+  // The first try to enter again takes longer than a call may take.
   await vi.waitFor(() => expect(threadOf(data).queue).toHaveLength(2), { timeout: 5000 });
   gate.open();
   await delay(100);
@@ -101,16 +102,8 @@ it("a turn that lost its place enters again, and gives an entry back that comes 
 });
 
 it("a turn that leaves while it enters again leaves no ticket behind", async () => {
-  const gate = createGate();
-  let entries = 0;
-  const { data, first, waiting } = await startOvertaken((coordinator) => ({
-    ...coordinator,
-    async enter(...args) {
-      if (++entries === 3) await gate.opened;
-      return coordinator.enter(...args);
-    },
-  }));
-  await vi.waitFor(() => expect(entries).toBe(3));
+  const { data, gate, first, waiting, countEntries } = await startOvertaken();
+  await vi.waitFor(() => expect(countEntries()).toBe(3));
   await waiting.end();
   gate.open();
   await delay(100);

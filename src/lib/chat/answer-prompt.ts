@@ -25,11 +25,8 @@ export async function answerPrompt(scope: RequestScope): Promise<Response> {
       return await scope.stream(log, chatRequest);
     } catch (error) {
       // Nothing was sent yet, so a request that waited goes on.
-      const { code } = toChatHandlerError(error);
-      const isLost = code === "lease_lost" && mayEnterAgain();
-      // It joined in the moment in which the others left.
-      const isAbandoned = code === "client_gone" && !scope.request.signal?.aborted;
-      if ((!isLost && !isAbandoned) || attempt === failedAttempt) throw error;
+      const isLost = toChatHandlerError(error).code === "lease_lost" && mayEnterAgain();
+      if ((!isLost && !scope.isAbandoned(error)) || attempt === failedAttempt) throw error;
       failedAttempt = attempt;
       scope.dropLog();
     }

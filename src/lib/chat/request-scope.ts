@@ -60,6 +60,11 @@ export class RequestScope {
     });
   }
 
+  /** Whether a log failed because its other readers had left when this client came. No client sees that. */
+  isAbandoned(error: unknown): boolean {
+    return toChatHandlerError(error).code === "client_gone" && !this.request.signal?.aborted;
+  }
+
   /** Forgets a log that failed before its first byte, and whose request goes on. */
   dropLog(): void {
     this.#log = undefined;

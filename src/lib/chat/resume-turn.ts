@@ -1,5 +1,5 @@
 /** A request that comes back to an answer: after a reload, from another tab, or after the network was lost. */
-import { ChatHandlerError, toChatHandlerError } from "../core/errors.ts";
+import { ChatHandlerError } from "../core/errors.ts";
 import { findTurnWindow, mayBeCut, newestWithin } from "../core/count-characters.ts";
 import { EventLog } from "../core/event-log.ts";
 import type { TurnKey } from "../core/coordinator.ts";
@@ -31,9 +31,7 @@ export async function resumeTurn(scope: RequestScope): Promise<Response> {
     try {
       return await scope.stream(log, { threadId, responseId }, cursor?.offset);
     } catch (error) {
-      // The turn was about to end, because its readers had left. No client sees that.
-      const isAbandoned = toChatHandlerError(error).code === "client_gone" && !request.signal?.aborted;
-      if (!isAbandoned) throw error;
+      if (!scope.isAbandoned(error)) throw error;
       abandoned = log.attempt;
       scope.dropLog();
     }

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { chatBody } from "../../support/chat.ts";
 import { answerAfter, createGate, echoOf } from "../../support/model-scripts.ts";
-import { echoAfter, expectErrorOrWhole, leaseMs, openStage, orEnd, wholeEcho } from "./setup.ts";
+import { askAndFollow, echoAfter, expectErrorOrWhole, leaseMs, openStage, orEnd, wholeEcho } from "./setup.ts";
 
 describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
   const stage = openStage(name);
@@ -15,10 +15,7 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
     const gate = createGate();
     stage.script(prompt, echoAfter(gate.opened));
     const victim = await stage.start();
-    const asked = victim.ask(chatBody(prompt, 1, threadId));
-    await asked.until("Answer");
-    const follower = one.ask(chatBody(prompt, 1, threadId));
-    await follower.until("Answer");
+    const { asked, follower } = await askAndFollow(victim, one, chatBody(prompt, 1, threadId));
     const waiting = victim.ask(chatBody(`${prompt} next`, 2, threadId));
     await delay(500);
     victim.freeze();

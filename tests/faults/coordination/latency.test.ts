@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { chatBody } from "../../support/chat.ts";
 import { createGate } from "../../support/model-scripts.ts";
-import { echoAfter, openStage, wholeEcho } from "./setup.ts";
+import { askAndFollow, echoAfter, openStage, wholeEcho } from "./setup.ts";
 
 const rounds = 20;
 
@@ -67,10 +67,7 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
       const prompt = `follow ${n}`;
       const gate = createGate();
       stage.script(prompt, echoAfter(gate.opened));
-      const asked = one.ask(chatBody(prompt, n, "follow"));
-      await asked.until("Answer");
-      const follower = other.ask(chatBody(prompt, n, "follow"));
-      await follower.until("Answer");
+      const { asked, follower } = await askAndFollow(one, other, chatBody(prompt, n, "follow"));
       gate.open();
       await asked.until(prompt);
       const readAt = performance.now();

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { chatBody } from "../../support/chat.ts";
 import { createGate, echoOf } from "../../support/model-scripts.ts";
 import type { Backend } from "./backends.ts";
-import { askUntilWhole, echoAfter, expectErrorOrWhole, openStage, since, type Stage, wholeEcho } from "./setup.ts";
+import { askAndFollow, askUntilWhole, echoAfter, expectErrorOrWhole, openStage, since, type Stage, wholeEcho } from "./setup.ts";
 
 const losses = {
   Redis: [
@@ -40,10 +40,7 @@ describe.each(["Redis", "PostgreSQL"] as const)("over %s", (name) => {
       const prompt = (n: number) => `${lossName} ${n}`;
       const body = (n: number, threadId: string) => chatBody(prompt(n), n, threadId);
       stage.script(prompt(1), echoAfter(gate.opened));
-      const running = one.ask(body(1, lossName));
-      await running.until("Answer");
-      const follower = other.ask(body(1, lossName));
-      await follower.until("Answer");
+      const { asked: running, follower } = await askAndFollow(one, other, body(1, lossName));
       const waiting = other.ask(body(2, lossName));
       stage.script(prompt(3), echoAfter(new Promise(() => {})));
       const stopped = one.ask(body(3, `${lossName} stopped`));

@@ -5,6 +5,7 @@ import { chatBody } from "../../support/chat.ts";
 import { createGate, echoOf } from "../../support/model-scripts.ts";
 import type { Link } from "./link.ts";
 import {
+  askAndFollow,
   askUntilWhole,
   echoAfter,
   expectErrorOrWhole,
@@ -30,10 +31,7 @@ async function startFollowedTurn(stage: Stage, prompt: string, threadId: string,
   const gate = createGate();
   stage.script(prompt, echoAfter(gate.opened));
   const { link, victim } = await startBehindLink(stage, change);
-  const asked = victim.ask(chatBody(prompt, 1, threadId));
-  await asked.until("Answer");
-  const follower = one.ask(chatBody(prompt, 1, threadId));
-  await follower.until("Answer");
+  const { asked, follower } = await askAndFollow(victim, one, chatBody(prompt, 1, threadId));
   const waiting = other.ask(chatBody(`${prompt} next`, 2, threadId));
   await delay(300);
   return { link, victim, gate, asked, follower, waiting };

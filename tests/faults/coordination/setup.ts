@@ -127,6 +127,15 @@ export async function expectErrorOrWhole(asked: Asked, prompt: string): Promise<
   return "whole";
 }
 
+/** Asks one instance, and another one for the same answer, and waits until both have received text. */
+export async function askAndFollow(one: Instance, other: Instance, body: object): Promise<{ asked: Asked; follower: Asked }> {
+  const asked = one.ask(body);
+  await asked.until("Answer");
+  const follower = other.ask(body);
+  await follower.until("Answer");
+  return { asked, follower };
+}
+
 /** Sends the same ids again until the answer is whole, as a browser does, a few times. Resolves to what the last request received. */
 export async function askUntilWhole(instance: Instance, body: object): Promise<Received> {
   for (let tries = 1; ; tries++) {

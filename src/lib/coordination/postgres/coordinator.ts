@@ -163,6 +163,7 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
       return row && JSON.parse(row.response);
     },
   });
+
   async function sweep(): Promise<void> {
     while (Number(await call(names.sweep, "", [])) > 0);
   }

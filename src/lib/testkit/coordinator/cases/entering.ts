@@ -10,7 +10,7 @@ export const enteringCases: CoordinatorCase[] = [
     invariant: "oneGranted",
     async body({ one, other }) {
       const entrances = [];
-      // Two on one instance before the other has any: it must not count for itself.
+      // Two turns enter on one instance before any on the other: instances that number places by themselves would give one place twice.
       for (const [id, coordinator] of [
         ["z", one],
         ["y", one],
