@@ -1,10 +1,11 @@
 /** Turns on several instances, in moments that are short: between a stop and a retry, between a join and a leave, after a late entry. */
 import { setTimeout as delay } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { chatBody, expectError, readResponse } from "../support/chat.ts";
 import { openMemory } from "../support/coordinators.ts";
 import { startInstances } from "../support/instances.ts";
 import { answerAfter, answerThenStall, createGate, echoPrompt } from "../support/model-scripts.ts";
+import type { Script } from "../support/model-server.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 
 failOnUnhandledErrors();
@@ -126,4 +127,52 @@ it("a cursor of another attempt is gone while the answer is written again on ano
     await expectError(await instance.resume({ threadId: "t", responseId: "r1", offset: "other_3" }), 410, "cursor_gone");
   gate.open();
   expect(await readResponse(response)).toEqual({ status: 200, text: "One two.", failed: false });
+});
+
+/** Two instances, and a turn whose only reader leaves after its text. Nothing is stored before the gate opens. */
+async function startClosing(script: Script) {
+  const gate = createGate();
+  const { instances, store } = await startInstances({ script, timeouts: { store: 10_000 } });
+  let appends = 0;
+  instances[0].store.injectFaults(({ method }) => (method === "appendMessages" && ++appends === 2 ? { before: gate.opened } : undefined));
+  const response = await instances[0].post(chatBody("Hi"));
+  const reader = response.body!.getReader();
+  await reader.read();
+  await vi.waitFor(() => expect(script === whole ? appends : 2).toBe(2));
+  await reader.cancel();
+  await vi.waitFor(() => expect(appends).toBe(2));
+  return { gate, instances, store, offset: response.headers.get("X-Chat-Handler-Offset")! };
+}
+
+const whole = answerAfter([Promise.resolve(), "Whole."]);
+const named = { threadId: "t", responseId: "r1" };
+
+it("a resume that meets a turn whose readers have left waits for its end, and gets the answer that was stored meanwhile", async () => {
+  const { gate, instances, offset } = await startClosing(whole);
+  const queries = [named, { threadId: "t" }, { ...named, offset }];
+  const resumed = instances.flatMap((instance) => queries.map((query) => readResponse(instance.resume(query))));
+  await delay(100);
+  gate.open();
+  for (const response of await Promise.all(resumed)) expect(response).toEqual({ status: 200, text: "Whole.", failed: false });
+});
+
+it("a resume that meets a turn whose readers have left gets nothing of a partial answer", async () => {
+  const { gate, instances } = await startClosing(answerThenStall("Partial"));
+  const resumed = instances.flatMap((instance) => [named, { threadId: "t" }].map((query) => instance.resume(query)));
+  await delay(100);
+  gate.open();
+  expect((await Promise.all(resumed)).map(({ status }) => status)).toEqual([204, 204, 204, 204]);
+});
+
+it("a resume without a response id that meets a turn that ends early follows the next one", async () => {
+  const { gate, instances } = await startClosing(answerThenStall("Partial"));
+  instances[0].model.always(answerThenStall("Next"));
+  const next = instances[1].post(chatBody("Next", 2));
+  await delay(100);
+  const resumed = instances.map((instance) => instance.resume({ threadId: "t" }));
+  await delay(100);
+  gate.open();
+  const responses = await Promise.all([next, ...resumed]);
+  expect(responses.map(({ headers }) => headers.get("X-Chat-Handler-Response-Id"))).toEqual(["r2", "r2", "r2"]);
+  for (const { body } of responses) await body?.cancel();
 });

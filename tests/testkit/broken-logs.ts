@@ -162,6 +162,9 @@ export const brokenLogs: BrokenCoordinator[] = [
   broken("calls the log of a lost attempt ended", "read", "the log of a lost attempt never ends", (good) =>
     reading(good, (slice) => ({ ...slice, state: slice.state === "lost" ? "ended" : slice.state })),
   ),
+  broken("calls the log of a closed attempt running", "read", "a closed attempt is read as closed until its end", (good) =>
+    reading(good, (slice) => ({ ...slice, state: slice.state === "closed" ? "running" : slice.state })),
+  ),
   broken("calls the log of a waiting turn running", "read", "the log of a waiting turn is empty and waits", (good) =>
     reading(good, (slice) => ({ ...slice, state: slice.state === "waiting" ? "running" : slice.state })),
   ),

@@ -232,6 +232,9 @@ export const brokenQueues: BrokenCoordinator[] = [
   broken("finds the turn that entered last", "find", "the turn that runs is found, or the first that waits", (good, data) => ({
     find: async (key) => threadOf(data, key).queue.at(-1)?.responseId,
   })),
+  broken("finds no turn that was closed", "find", "the turn that runs is found, or the first that waits", (good, data) => ({
+    find: async (key) => threadOf(data, key).queue.find(({ isClosed }) => !isClosed)?.responseId,
+  })),
   broken("finds a turn that has expired", "find", "a turn whose ticket has expired is not found", (good, data) => ({
     find: async (key) => threadOf(data, key).queue[0]?.responseId,
   })),

@@ -265,8 +265,8 @@ export function createSimpleCoordinator(data: CoordinatorData, options: SimpleCo
       const entry = liveOf(thread.queue, now()).find((entry) => entry.attempt === log.attempt);
       if (entry && !entry.followers.has(follower)) publish(turn, { type: "thread" });
       entry?.followers.set(follower, now() + followMs);
-      const running = entry && (thread.queue[0] === entry ? "running" : "waiting");
-      const state = running ?? (log.isEnded ? "ended" : "lost");
+      const open = entry && (thread.queue[0] === entry ? "running" : "waiting");
+      const state = entry?.isClosed ? "closed" : (open ?? (log.isEnded ? "ended" : "lost"));
       return { attempt: log.attempt, data: log.text.slice(position, position + maxSliceLength), length: log.text.length, state };
     },
 

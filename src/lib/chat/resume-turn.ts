@@ -24,10 +24,16 @@ export async function resumeTurn(scope: RequestScope): Promise<Response> {
   const authorized = await scope.authorize({ request, threadId, ...(named !== undefined && { responseId: named }) });
   if (!("owner" in authorized)) return authorized;
   const thread = { ...authorized, threadId };
-  const responseId = named ?? (await registry.find(thread));
+  let responseId = named ?? (await registry.find(thread));
   for (let abandoned: string | undefined; responseId !== undefined;) {
     const log = await findLog({ ...thread, responseId }, cursor, abandoned, settings);
-    if (!log) break;
+    if (!log) {
+      // It ended early. By now, the next one may run.
+      const next = named ?? (await registry.find(thread));
+      if (next === responseId) break;
+      responseId = next;
+      continue;
+    }
     try {
       return await scope.stream(log, { threadId, responseId }, cursor?.offset);
     } catch (error) {

@@ -67,19 +67,26 @@ export class LocalRegistry implements TurnRegistry {
 
   /** The turn with this key that can be joined. */
   get(key: TurnKey): QueuedTurn | undefined {
-    return this.queueOf(key).find(({ entry, isJoinable }) => isJoinable && entry.responseId === key.responseId);
+    const latest = this.#latest(key);
+    return latest?.isJoinable ? latest : undefined;
+  }
+
+  #latest(key: TurnKey): QueuedTurn | undefined {
+    return this.queueOf(key).findLast(({ entry }) => entry.responseId === key.responseId);
   }
 
   async follow(key: TurnKey): Promise<EventLog | undefined> {
-    return this.get(key)?.local.log;
+    const log = this.get(key)?.local.log;
+    if (!log) await this.#latest(key)?.waitUntilLeft();
+    return log;
   }
 
   async find(thread: ThreadKey): Promise<string | undefined> {
-    return this.queueOf(thread).find(({ isJoinable }) => isJoinable)?.entry.responseId;
+    return this.queueOf(thread)[0]?.entry.responseId;
   }
 
   async stop(key: TurnKey): Promise<"stopped" | "none"> {
-    const turn = this.queueOf(key).findLast(({ entry }) => entry.responseId === key.responseId);
+    const turn = this.#latest(key);
     if (!turn) return "none";
     this.#pendingStops.addDone(key);
     turn.refuseJoins();

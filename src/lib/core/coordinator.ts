@@ -112,10 +112,10 @@ export interface LogSlice {
   /** The length of the whole log so far. */
   length: number;
   /**
-   * `waiting` or `running`: more may come. `ended`: the log is whole. `lost`: the attempt's lease expired without an end; nothing comes any
-   * more, unless the ticket lives on.
+   * `waiting` or `running`: more may come. `closed`: it waits or runs, and nobody can join it any more, because it is about to end. `ended`: the log
+   * is whole. `lost`: the attempt's lease expired without an end; nothing comes any more, unless the ticket lives on.
    */
-  state: "waiting" | "running" | "ended" | "lost";
+  state: "waiting" | "running" | "closed" | "ended" | "lost";
 }
 
 /** The most characters that one {@link Coordinator.read} returns. */
@@ -252,7 +252,7 @@ export interface Coordinator {
    */
   stop(turn: TurnKey): Promise<"requested" | "ended" | "recorded">;
 
-  /** Returns the response id of the turn that runs on a thread; of the first that waits if none runs; otherwise `undefined`. */
+  /** Returns the response id of the turn that runs on a thread, closed or not; of the first that waits if none runs; otherwise `undefined`. */
   find(thread: ThreadKey): Promise<string | undefined>;
 
   /**

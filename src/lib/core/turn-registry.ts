@@ -70,12 +70,12 @@ export interface TurnRegistry {
   enter(turn: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance>;
   /**
    * The log of a turn that waits or runs; of one that has ended only with its `attempt`, while it is kept. If another attempt waits or runs instead, a log
-   * with that attempt, which may be empty. `undefined` otherwise.
+   * with that attempt, which may be empty. `undefined` otherwise. Waits for the end of a turn that is about to end early: its answer may be stored.
    *
    * @param attempt - Whose log is wanted. `undefined`: the latest.
    */
   follow(turn: TurnKey, attempt?: string): Promise<EventLog | undefined>;
-  /** The response id of the turn that runs on a thread; of the first that waits if none runs. */
+  /** The response id of the turn that runs on a thread, also if it is about to end; of the first that waits if none runs. */
   find(thread: ThreadKey): Promise<string | undefined>;
   /** Stops a turn. `"requested"`: it has not ended yet, and will soon. `"none"`: no such turn waits or runs. */
   stop(turn: TurnKey): Promise<"stopped" | "requested" | "none">;

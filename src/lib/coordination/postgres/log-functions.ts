@@ -103,7 +103,7 @@ BEGIN
   v_now := clock_timestamp();
   IF v_ticket.is_open AND v_ticket.expires_at > v_now THEN
     PERFORM FROM ${tickets} WHERE thread = v_ticket.thread AND is_open AND place < v_ticket.place AND expires_at > v_now;
-    v_state := CASE WHEN FOUND THEN 'waiting' ELSE 'running' END;
+    v_state := CASE WHEN v_ticket.is_closed THEN 'closed' WHEN FOUND THEN 'waiting' ELSE 'running' END;
     PERFORM ${follow}(v_ticket.id, p_read->>4, p_follow);
   ELSIF coalesce(v_ticket.left_at, v_ticket.expires_at) + ${milliseconds("v_ticket.retention")} > v_now THEN
     v_state := CASE WHEN v_ticket.is_ended THEN 'ended' ELSE 'lost' END;

@@ -180,7 +180,7 @@ if record.endedAt > 0 then
   -- The log was evicted: what is left must not pass for the whole.
   if state == 'ended' and length ~= record.length then return false end
 elseif record.isLive then
-  state = expiredAhead(record) and 'running' or 'waiting'
+  if state == 'open' then state = expiredAhead(record) and 'running' or 'waiting' end
   follow(record, follower)
 else
   state = 'lost'

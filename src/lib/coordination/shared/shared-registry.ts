@@ -20,7 +20,7 @@ import { type Call, createCall, giveBack } from "./calls.ts";
 import { RemoteLog } from "./remote-log.ts";
 import { SharedTurn, type SharedTurnContext } from "./shared-turn.ts";
 
-/** How long a stop waits for a turn on another instance, in milliseconds. */
+/** How long a stop, and a resume that meets a turn that ends early, wait for a turn on another instance, in milliseconds. */
 const stopTimeout = 5000;
 /** How long it waits between the first two looks, in milliseconds. Each further wait is longer, or a flood of stops would be a larger flood of looks. */
 const stopPoll = 50;
@@ -66,7 +66,7 @@ export class SharedRegistry implements TurnRegistry {
   }
 
   async follow(key: TurnKey, attempt?: string): Promise<EventLog | undefined> {
-    const log = await this.#local.follow(key);
+    const log = this.#local.get(key)?.local.log;
     if (log && (attempt === undefined || log.attempt === attempt)) return log;
     const found = await this.#followElsewhere(key, attempt);
     if (found || attempt === undefined) return found;
@@ -77,14 +77,19 @@ export class SharedRegistry implements TurnRegistry {
     const known = attempt === undefined ? undefined : this.#remoteLogs.get(ticketKeyOf(key, attempt));
     if (known) return Promise.resolve(known.log);
     const follower = newFollower();
+    const read = () => this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
     return this.#whileSubscribed(key, "log", async () => {
-      const slice = await this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
-      if (!slice || slice.state === "lost") return undefined;
+      let slice = await read();
+      if (slice?.state === "closed") {
+        await this.#waitForEnd(key, performance.now() + stopTimeout, slice.attempt);
+        slice = await read();
+      }
+      if (!slice || slice.state === "lost" || slice.state === "closed") return undefined;
       // Without a log: an entry that was given back, because its turn had gone on alone.
       if (slice.state === "ended" && (attempt === undefined || slice.length === 0)) return undefined;
       const own = this.#findOwn(slice.attempt);
       if (!own) return this.#followRemote(key, slice.attempt, follower, slice);
-      // A turn of this process that may be about to end. Then nobody can follow it.
+      // A turn of this process that may be about to end.
       await own.closed;
       this.#unfollow({ ...key, attempt: slice.attempt }, follower);
       return this.#local.follow(key);
@@ -101,9 +106,9 @@ export class SharedRegistry implements TurnRegistry {
   }
 
   async find(thread: ThreadKey): Promise<string | undefined> {
-    const own = this.#local.queueOf(thread).find(({ isJoinable }) => isJoinable);
-    // Of a turn that waits here, only the coordinator knows whether another instance has one before it.
-    if (own?.isStarted) return own.entry.responseId;
+    const [own] = this.#local.queueOf(thread);
+    // Only the coordinator knows whether another instance has a turn before one that waits here, or in place of one that ends.
+    if (own?.isStarted && own.isJoinable) return own.entry.responseId;
     try {
       return (await this.#call(() => this.#coordinator.find(thread))) ?? own?.entry.responseId;
     } catch (error) {
@@ -127,9 +132,8 @@ export class SharedRegistry implements TurnRegistry {
     return stopped;
   }
 
-  /** Waits for the end of the attempt that runs now. Stopping it repeatedly instead could stop the next attempt. */
-  async #waitForEnd(key: TurnKey, until: number): Promise<"ended" | "running" | "forgotten"> {
-    let attempt: string | undefined;
+  /** Waits for the end of an attempt, by default of the one that runs now. Stopping it repeatedly instead could stop the next attempt. */
+  async #waitForEnd(key: TurnKey, until: number, attempt?: string): Promise<"ended" | "running" | "forgotten"> {
     let position = 0;
     let isForgotten = false;
     for (let wait = stopPoll; !isForgotten && performance.now() < until; wait *= stopPollGrowth) {

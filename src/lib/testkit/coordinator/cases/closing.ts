@@ -31,6 +31,24 @@ export const closingCases: CoordinatorCase[] = [
     },
   },
   {
+    name: "a closed attempt is read as closed until its end",
+    invariant: "read",
+    async body({ one, other }) {
+      const [a, b] = [await enter(one, turn("a")), await enter(one, turn("b"))];
+      await one.append(a, 0, "text");
+      for (const ticket of [a, b]) await one.close(ticket);
+      for (const coordinator of [one, other]) {
+        await expectLog(coordinator, a, { text: "text", state: "closed" }, "of a closed turn that runs");
+        await expectLog(coordinator, b, { text: "", state: "closed" }, "of a closed turn that waits");
+      }
+      const latest = await other.read(keyOfTurn(a), undefined, 4, reader());
+      expectEqual(latest, { attempt: a.attempt, data: "", length: 4, state: "closed" }, "The latest log");
+      await one.end(a, 4, "");
+      await expectLog(other, a, { text: "text", state: "ended" }, "after its end");
+      await expectLog(other, b, { text: "", state: "closed" }, "of a closed turn that waited and runs now");
+    },
+  },
+  {
     name: "a waiting turn may be closed",
     invariant: "close",
     async body({ one, other }) {

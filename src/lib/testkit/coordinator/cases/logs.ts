@@ -190,7 +190,7 @@ export const logCases: CoordinatorCase[] = [
       const [first, second, third] = attempts as [Ticket, Ticket, Ticket];
       await expectLog(other, first, { text: "first", state: "ended" }, "of the first attempt");
       await expectLog(other, second, { text: "second one", state: "ended" }, "of the second attempt");
-      await expectLog(other, third, { text: "third", state: "running" }, "of the third attempt");
+      await expectLog(other, third, { text: "third", state: "closed" }, "of the third attempt");
     },
   },
   {
