@@ -1,5 +1,6 @@
 /** Stopping a turn by a request of its own. */
-import { describe, expect, it } from "vitest";
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it, vi } from "vitest";
 import { chatBody, expectError, readResponse, startChat, summarize, variants } from "../support/chat.ts";
 import { answerThenStall, createGate, echoPrompt, neverAnswer } from "../support/model-scripts.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
@@ -44,6 +45,44 @@ it("without a response id stops what runs on the thread", async () => {
   // It stops no turn that comes later.
   chat.model.always(echoPrompt);
   expect((await readResponse(chat.post(chatBody("Hi")))).text).toBe("Answer to Hi.");
+});
+
+it("without a response id stops one turn, however often it is sent meanwhile", async () => {
+  const chat = await startChat({ script: answerThenStall("Partial") });
+  const running = chat.post(chatBody("Hi"));
+  const reading = readResponse(running);
+  await running;
+  const waiting = chat.post(chatBody("Next", 2));
+  await delay(20);
+  chat.model.always(echoPrompt);
+  const [stopping, gate] = [createGate(), createGate()];
+  chat.store.injectFaults(({ method }) => {
+    if (method !== "appendMessages") return undefined;
+    stopping.open();
+    return { before: gate.opened };
+  });
+  const stops = [chat.stop({ threadId: "t" })];
+  await stopping.opened;
+  stops.push(chat.stop({ threadId: "t" }));
+  await delay(20);
+  gate.open();
+  expect((await Promise.all(stops)).map(({ status }) => status)).toEqual([204, 204]);
+  expect((await reading).failed).toBe(true);
+  expect(await readResponse(waiting)).toEqual({ status: 200, text: "Answer to Next.", failed: false });
+});
+
+it("is always possible for an owner whose turns fill the quota, and has a quota of its own", async () => {
+  const chat = await startChat({ script: answerThenStall("Partial"), limits: { turnsPerOwner: 1 } });
+  const response = await chat.post(chatBody("Hi"));
+  await expectError(await chat.post(chatBody("Next", 2)), 429, "too_many_turns");
+  const gate = createGate();
+  chat.store.injectFaults(({ method }) => (method === "appendMessages" ? { before: gate.opened } : undefined));
+  const stopped = chat.stop(first);
+  await vi.waitFor(async () => expectError(await chat.stop({ threadId: "other" }), 429, "too_many_turns"));
+  gate.open();
+  expect((await stopped).status).toBe(204);
+  expect((await readResponse(response)).failed).toBe(true);
+  expect((await chat.stop(first)).status).toBe(204);
 });
 
 it("answers errors with their status, even with `showErrors`", async () => {

@@ -143,3 +143,27 @@ it("a turn that waits does not go on alone after a freeze, because one call did 
   await waiting.ticket.waitForLease();
   await waiting.end();
 });
+
+it("an entry that cannot be given back frees its thread when its lease ends", async () => {
+  const data = noCoordinatorData();
+  let instances = 0;
+  const answerLate = (coordinator: Coordinator): Coordinator => ({
+    ...coordinator,
+    async enter(...args) {
+      const entrance = await coordinator.enter(...args);
+      await delay(300);
+      return entrance;
+    },
+    end: () => Promise.reject(new Error("connect ECONNREFUSED")),
+  });
+  const [one, other] = startRegistries((coordinator) => (instances++ === 0 ? answerLate(coordinator) : coordinator), data, {
+    leaseMs: 800,
+  });
+  const alone = await one.mustEnter();
+  expect(threadOf(data).queue).toHaveLength(1);
+  const next = await other.mustEnter("r2");
+  expect(next.ticket.ahead).toBe(1);
+  await next.ticket.waitForLease();
+  expect(next.reasons).toEqual([]);
+  await Promise.all([alone.end(), next.end()]);
+});

@@ -164,6 +164,31 @@ it("a resume that meets a turn whose readers have left gets nothing of a partial
   expect((await Promise.all(resumed)).map(({ status }) => status)).toEqual([204, 204, 204, 204]);
 });
 
+it("stops without a response id that are sent to any instance until the turn has ended stop one turn", async () => {
+  const { instances } = await startInstances({ script: answerThenStall("Partial") });
+  const running = readResponse(instances[0].post(chatBody("Hi")));
+  await instances[0].model.call(0);
+  await delay(50);
+  const waiting = readResponse(instances[1].post(chatBody("Next", 2)));
+  await delay(50);
+  instances[0].model.always(echoPrompt);
+  const [stopping, gate] = [createGate(), createGate()];
+  instances[0].store.injectFaults(({ method }) => {
+    if (method !== "appendMessages") return undefined;
+    stopping.open();
+    return { before: gate.opened };
+  });
+  const stop = () => instances.map((instance) => instance.stop({ threadId: "t" }));
+  const first = stop();
+  await stopping.opened;
+  const second = stop();
+  await delay(50);
+  gate.open();
+  expect((await Promise.all([...first, ...second])).map(({ status }) => status)).toEqual([204, 204, 204, 204]);
+  expect(await running).toMatchObject({ failed: true });
+  expect(await waiting).toEqual({ status: 200, text: "Answer to Next.", failed: false });
+});
+
 it("a resume without a response id that meets a turn that ends early follows the next one", async () => {
   const { gate, instances } = await startClosing(answerThenStall("Partial"));
   instances[0].model.always(answerThenStall("Next"));

@@ -1,6 +1,7 @@
 /** `createChatHandler`: a chat endpoint as three functions of a request. */
 import { answerPrompt } from "./answer-prompt.ts";
 import { type ChatHandlerOptions, resolveChatOptions } from "./options.ts";
+import { createOwnerQuota } from "./owner-quota.ts";
 import { handleRequest } from "./request-scope.ts";
 import { resumeTurn } from "./resume-turn.ts";
 import { stopTurn } from "./stop-turn.ts";
@@ -27,7 +28,7 @@ export interface ChatHandler {
    * `stopped`. Mount it for POST. Never rejects.
    *
    * Answers `POST { threadId, responseId }` with 204 once the turn is stopped and stored, or if nothing ran; with 202 if that takes longer. A stop that
-   * overtakes its prompt waits two minutes for it. Sending it again is safe. Without `responseId`, it stops the turn that runs on the thread.
+   * overtakes its prompt waits two minutes for it. Sending it again is safe. Without `responseId`, it stops the turn that runs on the thread, and no other.
    *
    * @example
    * export const POST = chat.stop;
@@ -52,9 +53,11 @@ export function createChatHandler(options: ChatHandlerOptions): ChatHandler {
   const settings = resolveChatOptions(options);
   // A card would look like text of the answer to a client that resumes.
   const withoutCards = { ...settings, showErrors: false };
+  // An owner whose turns fill its quota can stop them.
+  const forStops = { ...withoutCards, quota: createOwnerQuota(settings.limits.turnsPerOwner) };
 
   return Object.assign((request: Request) => handleRequest(request, "POST", settings, answerPrompt), {
     resume: (request: Request) => handleRequest(request, "GET", withoutCards, resumeTurn),
-    stop: (request: Request) => handleRequest(request, "POST", withoutCards, stopTurn),
+    stop: (request: Request) => handleRequest(request, "POST", forStops, stopTurn),
   });
 }

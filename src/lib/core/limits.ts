@@ -20,8 +20,8 @@ export interface Limits {
   /** Turns that may wait on one thread → 409. @default 32 */
   queue: number;
   /**
-   * Requests of one owner, in one process, that wait, run or are still read, joins and replays included → 429. Without `authorize`, all
-   * users are one owner.
+   * Requests of one owner, in one process, that wait, run or are still read, joins and replays included → 429. Stops have as many places of
+   * their own. Without `authorize`, all users are one owner.
    *
    * @default 10000
    */

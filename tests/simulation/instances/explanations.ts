@@ -55,7 +55,7 @@ export function findUnexplained(outcome: string, request: ClientRequest, ledger:
       return isStopped || (plan.concurrency === "interrupt" && sameThread.length > 0) ? undefined : "nobody stopped it";
     }
     case "client_gone": {
-      const isLeft = kind === "resume" && sameThread.some((other) => isIt(other) && other.hasDisconnected);
+      const isLeft = request.hasCursor && sameThread.some((other) => isIt(other) && other.hasDisconnected);
       return isLeft || clock.time - request.readAt >= timeouts.read - 30 ? undefined : "its client did read";
     }
     case "cursor_gone":

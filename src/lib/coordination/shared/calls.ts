@@ -11,7 +11,10 @@ export function createCall({ leaseMs }: CoordinatorSettings): Call {
   return (work) => withTimeout(timeout, callSafely(work), () => new Error(`The coordinator did not answer within ${timeout} ms.`));
 }
 
-/** Gives back an entry that arrives after its caller gave up. Otherwise nobody could run until its lease ends, or it would count as a follower. */
+/**
+ * Gives back an entry that arrives after its caller gave up. It tries once, and an entry whose reply is lost is not given back at all: nobody renews it,
+ * so the thread is free when its lease ends, and those who joined it enter again. A follower counts for `followMs`.
+ */
 export function giveBack(coordinator: Coordinator, sent: Promise<CoordinatorEntrance>, request: TicketRequest, follower: Follower): void {
   sent
     .then(async (entrance) => {

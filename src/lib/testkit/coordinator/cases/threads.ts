@@ -109,7 +109,8 @@ export const threadCases: CoordinatorCase[] = [
       await enter(one, turn("y", { owner: "somebody" }));
       for (const coordinator of [one, other]) expectEqual(await coordinator.find(thread), "b", "What is found while the first runs");
       await other.close(b);
-      for (const coordinator of [one, other]) expectEqual(await coordinator.find(thread), "b", "What is found while the first, closed, runs");
+      for (const coordinator of [one, other])
+        expectEqual(await coordinator.find(thread), "b", "What is found while the first, closed, runs");
       await one.end(b, 0, "");
       for (const coordinator of [one, other]) expectEqual(await coordinator.find(thread), "a", "What is found after the end of the first");
       await one.end(a, 0, "");
