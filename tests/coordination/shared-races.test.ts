@@ -4,7 +4,16 @@ import { expect, it, vi } from "vitest";
 import { chatBody, expectError, readResponse } from "../support/chat.ts";
 import { openMemory } from "../support/coordinators.ts";
 import { startInstances } from "../support/instances.ts";
-import { answerAfter, answerThenStall, createGate, echoPrompt } from "../support/model-scripts.ts";
+import {
+  answerAfter,
+  answerThenStall,
+  createGate,
+  doneEvent,
+  echoPrompt,
+  finishEvent,
+  sendPieces,
+  textEvent,
+} from "../support/model-scripts.ts";
 import type { Script } from "../support/model-server.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 
@@ -117,6 +126,16 @@ it("a request that joins in the moment in which the others leave gets its answer
   const joined = readResponse(instances[0].post(chatBody("Hi")));
   leaver.abort();
   expect(await joined).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
+});
+
+it("a reader on another instance does not wait for one beside the turn that does not read", async () => {
+  const pieces = Array.from({ length: 30 }, () => textEvent("x".repeat(10_000)));
+  const { instances } = await startInstances({ script: sendPieces(...pieces, finishEvent() + doneEvent) });
+  const stalled = await instances[0].post(chatBody("Hi"));
+  await delay(100);
+  const { text, failed } = await readResponse(instances[1].post(chatBody("Hi")));
+  expect([text.length, failed]).toEqual([300_000, false]);
+  await stalled.body!.cancel();
 });
 
 it("a cursor of another attempt is gone while the answer is written again on another instance", async () => {

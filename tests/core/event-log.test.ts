@@ -264,6 +264,20 @@ describe("the readers of a log", () => {
     log.wakeWriter();
     await waiting;
   });
+
+  it("wake a writer that waits for them when one comes, and when one leaves", async () => {
+    const log = createLog();
+    const reader = createReader(0);
+    let wakes = 0;
+    const countWake = () => wakes++;
+    const first = log.waitForReaders().then(countWake);
+    log.subscribe(reader);
+    await first;
+    const second = log.waitForReaders().then(countWake);
+    log.unsubscribe(reader);
+    await second;
+    expect(wakes).toBe(2);
+  });
 });
 
 it("a log has ended when its end is appended", () => {

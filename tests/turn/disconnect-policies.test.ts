@@ -2,7 +2,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { type Chat, chatBody, expectError, readResponse, startChat, summarize, variants } from "../support/chat.ts";
-import { answerAfter, answerThenStall, createGate, echoPrompt, sendPieces, textEvent } from "../support/model-scripts.ts";
+import {
+  answerAfter,
+  answerThenStall,
+  createGate,
+  doneEvent,
+  echoPrompt,
+  finishEvent,
+  sendPieces,
+  textEvent,
+} from "../support/model-scripts.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 
 failOnUnhandledErrors();
@@ -74,6 +83,17 @@ it("an answer longer than the read-ahead goes on to its end without a reader", a
   await chat.waitForTurns();
   const stored = summarize(await chat.listStored())[1] ?? "";
   expect([stored.slice(0, 25), stored.length]).toEqual(['assistant r1 complete "yx', 'assistant r1 complete ""'.length + 300_002]);
+});
+
+it("an answer that waits for its reader goes on when the reader leaves", async () => {
+  const pieces = Array.from({ length: 30 }, () => textEvent("x".repeat(10_000)));
+  const chat = await startChat({ disconnect: "continue", script: sendPieces(...pieces, finishEvent() + doneEvent) });
+  const reader = (await chat.post(chatBody("Hi"))).body!.getReader();
+  await reader.read();
+  await delay(100);
+  await reader.cancel();
+  await chat.waitForTurns();
+  expect((await chat.listStored())[1]).toMatchObject({ status: "complete", message: { content: "x".repeat(300_000) } });
 });
 
 it('keeps what a turn has and goes on with the new prompt with "interrupt"', async () => {

@@ -131,6 +131,7 @@ export class EventLog {
   subscribe(reader: EventLogReader): void {
     // `concat` allocates one slot, where a spread allocates seventeen in every open stream.
     this.#readers = this.#readers.concat(reader);
+    this.wakeWriter();
   }
 
   /** Removes a reader. */
@@ -138,6 +139,7 @@ export class EventLog {
     if (!this.#readers.includes(reader)) return;
     this.#readers = this.#readers.filter((other) => other !== reader);
     if (this.#readers.length === 0 && !this.end) this.#owner.onAbandoned();
+    this.wakeWriter();
   }
 
   /** Whether the fastest reader is so far behind that the writer should wait. A log that nobody reads goes on. */
@@ -152,7 +154,7 @@ export class EventLog {
     });
   }
 
-  /** Lets a waiting writer check again. A reader calls it after it consumed something. */
+  /** Lets a waiting writer check again: a reader has come, has left, or has consumed something. */
   wakeWriter(): void {
     this.#resumeWriter?.();
   }
