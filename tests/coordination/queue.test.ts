@@ -284,6 +284,24 @@ it("a prompt of a disconnected client keeps waiting, without a timeout", async (
   expect([chat.model.calls.length, chat.errors.length]).toEqual([1, 0]);
 });
 
+it.each([["continue"], [{ graceMs: 60_000 }]] as const)("so does one whose answer may go on without it: %j", async (disconnect) => {
+  const end = createGate();
+  const chat = await startChat({ disconnect, timeouts: { queue: 30 } });
+  chat.model.next(answerAfter([end.opened, "One"]));
+  const first = readResponse(chat.post(chatBody("First", 1)));
+  await chat.model.call(0);
+  const stop = new AbortController();
+  const second = chat.post(chatBody("Second", 2), { signal: stop.signal });
+  await delay(10);
+  stop.abort();
+  await expectError(await second, 499, "client_gone");
+  await delay(60);
+  end.open();
+  await first;
+  await chat.waitForTurns();
+  expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
+});
+
 it("the time in the queue does not count toward timeouts.turn", async () => {
   const end = createGate();
   const slow = await startChat({ script: answerAfter([end.opened, "One"]) });

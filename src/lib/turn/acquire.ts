@@ -41,8 +41,8 @@ async function waitForLease(turn: Turn, ticket: QueueTicket, timeout: number): P
   try {
     return await withTimeout(timeout, ticket.waitForLease(), createBusyError);
   } catch (error) {
-    if (!turn.abortReason || turn.abortReason.code === "lease_lost") throw error;
-    // The client has disconnected and cannot try again. Its prompt was sent, so it waits on and is stored.
+    if (turn.log.hasReaders && !turn.abortReason) throw error;
+    // Nobody is there to try again. The prompt was sent, so it waits on and is stored.
     return ticket.waitForLease();
   }
 }
