@@ -119,6 +119,7 @@ it("refuses a cursor of another attempt with 410, and one past the end", async (
   const length = "Answer to Hi.".length;
   expect(await readResponse(chat.resume({ ...here, offset: `${attempt}_${length}` }))).toEqual({ status: 200, text: "", failed: false });
   await expectError(await chat.resume({ ...here, offset: `${attempt}_${length + 1}` }), 410, "cursor_gone");
+  expect(chat.errors.map(({ code }) => code)).toEqual(["cursor_gone", "cursor_gone"]);
 });
 
 it.each([

@@ -80,8 +80,8 @@ export class RequestScope {
   fail(thrown: unknown, allow: string): Response {
     this.leave();
     const error = toChatHandlerError(thrown);
-    // With a log there is a turn, which reports its errors itself: once, for all who follow it.
-    if (!this.#log) reportError(this.settings.onError, error, this.#context);
+    // A turn reports its own error: once, for all who follow it.
+    if (error !== this.#log?.end?.error) reportError(this.settings.onError, error, this.#context);
     return this.settings.showErrors ? this.protocol.errorResponse(error) : createErrorResponse(error, allow);
   }
 }
