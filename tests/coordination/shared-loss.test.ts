@@ -66,6 +66,14 @@ it("nothing is copied from a turn that waits", async () => {
   await waiting.end();
 });
 
+/** Takes the place of the last turn in the queue away, as from an instance that was frozen while others entered. */
+function loseLastPlace(data: CoordinatorData): void {
+  const thread = threadOf(data);
+  const lost = thread.queue.at(-1)!;
+  thread.queue = thread.queue.filter((entry) => entry !== lost);
+  thread.left.set(lost.attempt, lost.place);
+}
+
 /** Starts a turn that runs, and one that waits on another instance and loses its place. Its next entry takes effect when the gate opens. */
 async function startOvertaken() {
   const data = noCoordinatorData();
@@ -81,10 +89,7 @@ async function startOvertaken() {
   const [one, other] = startRegistries(holdThirdEntry, data, { leaseMs: 800 });
   const first = await one.mustEnter();
   const waiting = await other.mustEnter("r2");
-  const thread = threadOf(data);
-  const lost = thread.queue.at(-1)!;
-  thread.queue = thread.queue.filter((entry) => entry !== lost);
-  thread.left.set(lost.attempt, lost.place);
+  loseLastPlace(data);
   return { data, gate, first, waiting, countEntries: () => entries };
 }
 
@@ -109,6 +114,70 @@ it("a turn that leaves while it enters again leaves no ticket behind", async () 
   await delay(100);
   expect(threadOf(data).queue).toHaveLength(1);
   await first.end();
+});
+
+it("nobody joins a turn in its new place if joins were refused in the old one", async () => {
+  const data = noCoordinatorData();
+  const [one, other] = startRegistries(undefined, data);
+  const first = await one.mustEnter();
+  const waiting = await other.mustEnter("r2");
+  const { attempt } = waiting.log;
+  waiting.ticket.refuseJoins();
+  loseLastPlace(data);
+  await vi.waitFor(() => expect(waiting.log.attempt).not.toBe(attempt));
+  await vi.waitFor(() => expect(threadOf(data).queue.at(-1)!.isClosed).toBe(true));
+  const again = await other.mustEnter("r2");
+  await first.end();
+  for (const turn of [waiting, again]) {
+    await turn.ticket.waitForLease();
+    await turn.end();
+  }
+});
+
+const methodsOfATicket = ["start", "check", "renew", "close", "end"] as const;
+
+/** A coordinator that can be cut off from the turns that have entered. */
+function cutOff(state: { isCut: boolean }) {
+  return (coordinator: Coordinator): Coordinator => ({
+    ...coordinator,
+    ...Object.fromEntries(
+      methodsOfATicket.map((name) => [
+        name,
+        async (...args: never[]) => {
+          if (state.isCut) throw new Error("connect ECONNREFUSED");
+          return (coordinator[name] as (...args: never[]) => unknown)(...args);
+        },
+      ]),
+    ),
+  });
+}
+
+it("a turn that goes on alone notices that a turn ahead has stored its prompt", async () => {
+  const state = { isCut: false };
+  const [one] = startRegistries(cutOff(state), noCoordinatorData(), { leaseMs: 400 });
+  const first = await one.mustEnter();
+  const lease = await first.ticket.waitForLease();
+  const waiting = await one.mustEnter("r2");
+  state.isCut = true;
+  lease.markStarted();
+  await first.end();
+  expect((await waiting.ticket.waitForLease()).hasPredecessorStarted).toBe(true);
+  await waiting.end();
+});
+
+it('with "abort", a turn that was frozen and cannot renew its lease may not write', async () => {
+  const state = { isCut: false };
+  const rarely = { ticketPollMs: 60_000, logPollMs: 60_000 };
+  const [one] = startRegistries(cutOff(state), noCoordinatorData(), { whenUnrenewed: "abort", ...rarely });
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  state.isCut = true;
+  const now = performance.now.bind(performance);
+  const frozen = vi.spyOn(performance, "now").mockImplementation(() => now() + 20_000);
+  onTestFinished(() => frozen.mockRestore());
+  expect(await turn.ticket.mayWrite()).toBe(false);
+  expect(turn.reasons).toEqual(["lease_lost"]);
+  await turn.end();
 });
 
 it("a turn that waits does not go on alone after a freeze, because one call did not survive it", async () => {

@@ -2,7 +2,7 @@
 import { runInNewContext } from "node:vm";
 import { setFlagsFromString } from "node:v8";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { CoordinatorHint } from "../../src/lib/core/coordinator.ts";
+import type { Coordinator, CoordinatorHint } from "../../src/lib/core/coordinator.ts";
 import { createGate } from "../support/model-scripts.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { noCoordinatorData } from "../testkit/simple-coordinator.ts";
@@ -118,6 +118,63 @@ it.each([false, true])("nobody joins a turn of the same instance while it is clo
   await turn.end();
   if (entered !== "joined") await entered.end();
   await follower?.ended;
+});
+
+it("nobody joins a turn that is stopped while it asks whether anyone follows it", async () => {
+  const gate = createGate();
+  const [one, other] = startRegistries((coordinator) => ({
+    ...coordinator,
+    async close(ticket, options) {
+      const isClosed = await coordinator.close(ticket, options);
+      if (options?.unlessFollowed) await gate.opened;
+      return isClosed;
+    },
+  }));
+  const { turn } = await startFollowed(one, other);
+  const closing = turn.ticket.refuseJoinsUnlessFollowed();
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  turn.ticket.refuseJoins();
+  gate.open();
+  expect(await closing).toBe(true);
+  const again = await one.mustEnter();
+  await turn.end();
+  await again.end();
+});
+
+it("leases are renewed and logs followed in time, however rarely the coordinator is polled", async () => {
+  const calls = { renew: 0, read: 0 };
+  const countCalls = (coordinator: Coordinator): Coordinator => ({
+    ...coordinator,
+    renew(ticket) {
+      calls.renew++;
+      return coordinator.renew(ticket);
+    },
+    read(...args) {
+      calls.read++;
+      return coordinator.read(...args);
+    },
+  });
+  const rarely = { leaseMs: 600, ticketPollMs: 60_000, logPollMs: 60_000 };
+  const { turn } = await startFollowed(...startRegistries(countCalls, noCoordinatorData(), rarely));
+  const before = { ...calls };
+  await vi.waitFor(() => expect(calls.renew).toBeGreaterThan(before.renew + 1), { timeout: 4000 });
+  await vi.waitFor(() => expect(calls.read).toBeGreaterThan(before.read + 1), { timeout: 4000 });
+  await turn.end();
+});
+
+it("the methods of a coordinator may use `this`", async () => {
+  const { turn, log } = await startFollowed(
+    ...startRegistries((coordinator) => ({
+      ...coordinator,
+      subscribe(...args) {
+        if (this.settings !== coordinator.settings) throw new Error("Called without its object");
+        return coordinator.subscribe!(...args);
+      },
+    })),
+  );
+  await turn.end();
+  await log.ended;
+  expect(log.end).toEqual({ type: "end", status: "complete" });
 });
 
 it("many stops of a turn that does not end look at it a few times, and are one follower", async () => {

@@ -46,8 +46,7 @@ export class RemoteLog implements EventLogOwner {
 
   /** @param first - What was read already, from the beginning. */
   start(first?: LogSlice): void {
-    const { subscribe } = this.#context.coordinator;
-    this.#unsubscribe = subscribe?.(
+    this.#unsubscribe = this.#context.coordinator.subscribe?.(
       this.key,
       "log",
       (hint) => this.#receive(hint),
@@ -60,8 +59,8 @@ export class RemoteLog implements EventLogOwner {
   #scheduleNextRead(): void {
     const { logPollMs, followMs } = this.#context.coordinator.settings;
     const now = performance.now();
-    this.#readAt = now + logPollMs;
-    this.#followAt = now + Math.max(logPollMs, followMs / 3);
+    this.#followAt = now + followMs / 3;
+    this.#readAt = Math.min(now + logPollMs, this.#followAt);
   }
 
   /**

@@ -256,8 +256,9 @@ export class SharedRegistry implements TurnRegistry {
 
   #startTimer(): void {
     if (this.#timer) return;
-    const { ticketPollMs, logPollMs } = this.#coordinator.settings;
-    this.#timer = setTimeout(() => this.#tick(), Math.min(ticketPollMs, logPollMs));
+    const { ticketPollMs, logPollMs, leaseMs, followMs } = this.#coordinator.settings;
+    // A lease may be shorter than a poll, and must be renewed in time.
+    this.#timer = setTimeout(() => this.#tick(), Math.min(ticketPollMs, logPollMs, leaseMs / 10, followMs / 10));
   }
 
   #tick(): void {

@@ -112,7 +112,8 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     const closing = call(() => coordinator.close(this.ticket, { unlessFollowed: true }));
     this.closed = closing.catch(() => {});
     try {
-      this.#isClosed ||= await closing;
+      if (await closing) this.#isClosed = true;
+      // Joins may also have been refused meanwhile.
       if (this.#isClosed) return true;
       this.#queued.allowJoins();
       // Noticed again when they leave.
@@ -125,8 +126,10 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   async mayWrite(): Promise<boolean> {
-    const { leaseMs } = this.#context.coordinator.settings;
-    if (!this.#isLost && now() - this.#renewedAt > 0.8 * leaseMs) await this.#renew();
+    if (!this.#isLost && this.#isExpiring(now())) {
+      await this.#renew();
+      this.#loseUnlessRenewed(now());
+    }
     return !this.#isLost;
   }
 
@@ -159,9 +162,17 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   tick(time: number): void {
     if (time >= this.#renewAt) void this.#look(() => this.#renew());
     else if (time >= this.#checkAt) this.look();
-    const { leaseMs, whenUnrenewed } = this.#context.coordinator.settings;
-    const isExpiring = time - this.#renewedAt > 0.8 * leaseMs;
-    if (isExpiring && this.#failingSince !== undefined && this.isGranted && whenUnrenewed === "abort") this.#lose();
+    this.#loseUnlessRenewed(time);
+  }
+
+  #isExpiring(time: number): boolean {
+    return time - this.#renewedAt > 0.8 * this.#context.coordinator.settings.leaseMs;
+  }
+
+  /** With `whenUnrenewed: "abort"`, a turn that cannot renew its lease gives up before the lease ends. */
+  #loseUnlessRenewed(time: number): void {
+    if (!this.isGranted || this.#context.coordinator.settings.whenUnrenewed !== "abort") return;
+    if (this.#failingSince !== undefined && this.#isExpiring(time)) this.#lose();
   }
 
   /** Looks at the ticket. */
@@ -248,7 +259,8 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     const { leaseMs, whenUnreachable } = this.#context.coordinator.settings;
     if (this.isGranted || whenUnreachable === "refuse" || this.#failingSince === undefined) return;
     if (now() - this.#failingSince <= leaseMs) return;
-    void this.#queued.waitForLease().then(() => {
+    void this.#queued.waitForLease().then(({ hasPredecessorStarted }) => {
+      this.hasPredecessorStarted ||= hasPredecessorStarted;
       if (this.#failingSince !== undefined) this.#grant();
     });
   }
@@ -279,7 +291,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
       giveBack(coordinator, sent, request, follower);
       // Until the next look, it waits as before.
       this.#isLost = false;
-      this.#queued.allowJoins();
+      if (!this.#isClosed) this.#queued.allowJoins();
       this.fail(error);
       this.#goOnAlone();
       return;
@@ -291,12 +303,19 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
       this.#local.abort(lost);
       return this.#lease?.reject(lost);
     }
-    this.#queued.allowJoins();
     this.#local.log.attempt = attempt;
     this.ticket = entrance.ticket;
+    this.#setJoinable();
     this.#isLost = false;
     this.#renewedAt = sentAt;
     this.receive(entrance.status);
+  }
+
+  /** Lets others join its new place, unless joins were refused: then of this place, too. */
+  #setJoinable(): void {
+    if (!this.#isClosed) return this.#queued.allowJoins();
+    this.#isClosed = false;
+    this.refuseJoins();
   }
 
   #setFollowed(isFollowed: boolean): void {
