@@ -1,8 +1,8 @@
 /** A request that comes back to an answer: after a reload, from another tab, or after the network was lost. */
 import { ChatHandlerError } from "../core/errors.ts";
-import { findTurnWindow, mayBeCut, newestWithin } from "../core/count-characters.ts";
 import { EventLog } from "../core/event-log.ts";
 import type { TurnKey } from "../core/coordinator.ts";
+import { mayBeCut, newestWithin, turnSearchWindow } from "../core/read-window.ts";
 import { parseId } from "../core/validate.ts";
 import { toTurnEvents } from "../history/turn-events.ts";
 import { groupByTurn } from "../history/turn-order.ts";
@@ -77,7 +77,7 @@ async function replayStored(turn: TurnKey, { store, history }: ChatSettings): Pr
   const hasPrompt = () => messages.some(({ id }) => id === response.promptId);
   if (!hasPrompt()) {
     // The first steps of the answer may be missing, too.
-    const window = findTurnWindow(history);
+    const window = turnSearchWindow(history);
     messages = await store.listMessages(turn, window);
     if (!hasPrompt() && mayBeCut(messages, window)) return undefined;
   }

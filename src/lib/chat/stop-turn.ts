@@ -1,7 +1,7 @@
 /** A request that stops a turn. */
 import { settleWithin } from "../core/async.ts";
-import { newestWithin } from "../core/count-characters.ts";
 import { readJson } from "../core/read-request.ts";
+import { newestWithin } from "../core/read-window.ts";
 import { parseId, parseRecord } from "../core/validate.ts";
 import type { RequestScope } from "./request-scope.ts";
 

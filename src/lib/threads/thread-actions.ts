@@ -1,6 +1,6 @@
 /** What the thread routes do in the store. */
-import { newestWithin, takeNewest } from "../core/count-characters.ts";
 import { titleFromPrompt, type Prompt } from "../core/prompt.ts";
+import { newestWithin, takeNewest } from "../core/read-window.ts";
 import type { Thread, ThreadKey } from "../core/store.ts";
 import { type DisplayedMessage, startAtWholeTurn, toDisplayedMessages } from "../history/displayed-messages.ts";
 import { type FilledAnswer, fillStoredAnswer } from "./form-state.ts";

@@ -1,7 +1,8 @@
 /** What the store already has of a turn. The response id is the idempotency key, and an id names one thing for ever. */
-import { countBytes, countCharacters, findTurnWindow, mayBeCut, newestWithin, takeNewest } from "../core/count-characters.ts";
+import { countCharacters } from "../core/count-characters.ts";
 import { ChatHandlerError, createIdConflict } from "../core/errors.ts";
 import { isSamePrompt } from "../core/prompt.ts";
+import { countBytes, mayBeCut, newestWithin, takeNewest, turnSearchWindow } from "../core/read-window.ts";
 import type { ListMessagesOptions, StoredMessage } from "../core/store.ts";
 import { groupByTurn } from "../history/turn-order.ts";
 import type { Turn } from "./turn.ts";
@@ -28,7 +29,7 @@ export interface ExistingTurn {
  * @throws ChatHandlerError `id_conflict` if one of the turn's ids was used for something else.
  */
 export async function loadExistingTurn(turn: Turn): Promise<ExistingTurn> {
-  return (await findTurn(turn, findTurnWindow(turn.settings.history))).found;
+  return (await findTurn(turn, turnSearchWindow(turn.settings.history))).found;
 }
 
 /**
@@ -37,7 +38,7 @@ export async function loadExistingTurn(turn: Turn): Promise<ExistingTurn> {
  * @throws ChatHandlerError `id_conflict`, also if the prompt is so far back that the turn cannot be read whole.
  */
 export async function loadDistantTurn(turn: Turn): Promise<ExistingTurn> {
-  const window = findTurnWindow(turn.settings.history);
+  const window = turnSearchWindow(turn.settings.history);
   const { found, messages } = await findTurn(turn, window);
   if (found.hasPrompt || !mayBeCut(messages, window)) return found;
   throw new ChatHandlerError("id_conflict", "prompt.id is too far back in its thread. Send the prompt with new ids.", {
