@@ -4,6 +4,7 @@ import type {
   Coordinator,
   CoordinatorEntrance,
   CoordinatorHint,
+  EnteredEntrance,
   EntryPolicy,
   Follower,
   LogSlice,
@@ -210,7 +211,7 @@ export class SharedRegistry implements TurnRegistry {
     }
   }
 
-  #addTurn(entry: TurnEntry, local: LocalTurn, entered: Extract<CoordinatorEntrance, { kind: "entered" }>, sentAt: number): SharedTurn {
+  #addTurn(entry: TurnEntry, local: LocalTurn, entered: EnteredEntrance, sentAt: number): SharedTurn {
     const turn = new SharedTurn(entered, sentAt, this.#local.add(entry, local), this.#turnContext);
     this.#turns.add(turn);
     this.#startTimer();

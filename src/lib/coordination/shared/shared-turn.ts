@@ -1,6 +1,14 @@
 /** A turn of this instance with a ticket of the coordinator. */
 import { callSafely } from "../../core/async.ts";
-import type { Coordinator, CoordinatorEntrance, CoordinatorHint, Ticket, TicketRequest, TicketStatus } from "../../core/coordinator.ts";
+import type {
+  Coordinator,
+  CoordinatorEntrance,
+  CoordinatorHint,
+  EnteredEntrance,
+  Ticket,
+  TicketRequest,
+  TicketStatus,
+} from "../../core/coordinator.ts";
 import { createCoordinatorError, createLeaseLostError, createStoppedError } from "../../core/errors.ts";
 import type { EventLogReader } from "../../core/event-log.ts";
 import type { Lease, LocalTurn, QueueTicket } from "../../core/turn-registry.ts";
@@ -20,13 +28,6 @@ export interface SharedTurnContext {
   call: Call;
   /** Called once, when it has left. */
   onLeft(turn: SharedTurn): void;
-}
-
-/** What {@link Coordinator.enter} returned. */
-interface Entered {
-  ticket: Ticket;
-  ahead: number;
-  status: TicketStatus;
 }
 
 /** Both ticket and lease, on one instance of many. */
@@ -61,7 +62,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   #mustLookAgain = false;
 
   /** @param sentAt - When the entry was sent, by `performance.now()`. */
-  constructor({ ticket, ahead, status }: Entered, sentAt: number, queued: QueuedTurn, context: SharedTurnContext) {
+  constructor({ ticket, ahead, status }: EnteredEntrance, sentAt: number, queued: QueuedTurn, context: SharedTurnContext) {
     const { coordinator } = context;
     this.ticket = ticket;
     this.ahead = ahead;
