@@ -22,19 +22,19 @@ export class ClientConnection {
     if (request.signal?.aborted) this.leave();
   }
 
-  /** Ends the writes. */
+  /** Notes that the client has disconnected, and ends the writes. */
   leave(): void {
     this.error ??= createClientGoneError();
     this.finish();
   }
 
-  /** Leaves the log. The request may go on without it. */
+  /** Stops reading the log. The request may go on with another one. */
   leaveLog(): void {
     this.stopWatching();
     this.#writes.close();
   }
 
-  /** The client has read everything, or has left. */
+  /** Notes that the client has read everything or has left. Calls `onFinished` once the turn has ended, too. */
   finish(): void {
     this.leaveLog();
     void this.#turnEnded.then(this.#onFinished);

@@ -1,4 +1,4 @@
-/** One step: calls the model and writes what it says into the log. */
+/** One step: calls the model and writes its text into the log. */
 import type { ChatCompletionCreateParamsStreaming as ModelRequest } from "openai/resources/chat/completions";
 import { ChatHandlerError } from "../core/errors.ts";
 import type { TurnEvent } from "../core/events.ts";
@@ -19,7 +19,7 @@ const earlyFinishGrace = 5_000;
 
 const stepStart: TurnEvent = { type: "step-start" };
 
-/** Runs one model call to its end. Throws if it breaks, and if its finish reason does not say that the answer is whole. */
+/** Runs one model call to its end. Throws if it breaks, and if its finish reason does not mean that the answer is whole. */
 export async function generateStep(turn: Turn): Promise<void> {
   const step = startStep(turn);
   const controller = new AbortController();
@@ -112,7 +112,7 @@ function expectMore({ deadlines, settings }: Turn, { finish, isFinishEarly }: St
   else deadlines.expectModelSoon(isFinishEarly ? earlyFinishGrace : finishGrace);
 }
 
-/** A known word says why. What else the provider sent is for the app's log. */
+/** The message has a known word only. Any other word of the provider is for the app's log. */
 function checkFinishReason({ finish }: Step): void {
   if (!finish) throw new ChatHandlerError("model_failed", "The model's answer broke off.");
   if (finish.isWhole) return;

@@ -6,7 +6,7 @@ import { sizeOf, type TurnEvent } from "../../core/events.ts";
 import type { Call } from "./calls.ts";
 import { encodeEvents } from "./event-text.ts";
 
-/** What a publisher tells its turn. */
+/** The turn of a publisher: what may be sent, and who receives the results. */
 export interface PublisherOwner {
   readonly ticket: Ticket;
   /** Whether the log may grow: only that of a turn that runs. */

@@ -97,7 +97,7 @@ export class SharedRegistry implements TurnRegistry {
     });
   }
 
-  /** An empty log of another attempt that waits or runs, which nobody follows: it only tells that the attempt is not the one that was asked for. */
+  /** An empty log of another attempt that waits or runs, which nobody follows: only its `attempt` counts, which is not the one that was asked for. */
   async #findOtherAttempt(key: TurnKey, attempt: string): Promise<EventLog | undefined> {
     const follower = newFollower();
     const slice = await this.#ask(() => this.#coordinator.read(key, undefined, 0, follower));
