@@ -24,11 +24,11 @@ export interface InProcessResult extends Case {
   cpu: Record<(typeof subjects)[number], number[]>;
 }
 
-/** Rounds that are not counted: a server compiles its code once and runs for days. */
+/** Rounds that are not counted: a server compiles its code within its first thousand turns, and runs for days. */
 const warmUpRounds = 10;
 
 /** Tokens of one measurement: enough for the resolution of the clock, and few enough for many rounds. */
-const tokensPerSample = 20_000;
+const tokensPerSample = 60_000;
 
 /**
  * Each subject has its own process for the whole run, so that code is not compiled for another subject's objects. Only one works at a

@@ -110,7 +110,7 @@ each read of the model is written separately, as the floor does.
 
 Model, server and clients are three processes. All subjects run on \`@hono/node-server\`.
 
-- **CPU** is the server's, from the first request to the last byte, including new connections. With 200 streams it is the median of five rounds, with 1,500 of one.
+- **CPU** is the server's, from the first request to the last byte, including new connections. With 200 streams it is the median of five rounds, with 1,500 of three.
 - **Delay of text** is the time from the model sending a token to the client receiving it.
 - **Memory** is the growth of the server while at least 1,000 streams are open, divided by their number. *In use* is measured after a garbage
   collection. *Resident* is what the process holds from the system.

@@ -35,8 +35,8 @@ const plan: { rounds: number; sockets: SocketPlan[] } = quick
       rounds: 10,
       sockets: [
         { subjects: all, load: steady, rounds: 5, warmUpTurns: 1_000 },
-        { subjects: ["pass-through", "floor", "ours"], load: crowded, rounds: 1, warmUpTurns: 1_000 },
-        { subjects: ["pass-through", "floor", "ours"], load: dripping, rounds: 1, warmUpTurns: 1_000 },
+        { subjects: ["pass-through", "floor", "ours"], load: crowded, rounds: 3, warmUpTurns: 1_000 },
+        { subjects: ["pass-through", "floor", "ours"], load: dripping, rounds: 3, warmUpTurns: 1_000 },
       ],
     };
 

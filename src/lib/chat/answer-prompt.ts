@@ -14,10 +14,9 @@ export async function answerPrompt(scope: RequestScope): Promise<Response> {
   const { protocol, chatRequest } = parseBody(body, settings);
   scope.protocol = protocol;
   const { threadId, responseId, prompt } = chatRequest;
-  const requestContext = { request, threadId, responseId, prompt };
-  const authorized = await scope.authorize(requestContext);
+  const authorized = await scope.authorize({ request, threadId, responseId, prompt });
   if (!("owner" in authorized)) return authorized;
-  const context: TurnContext = { ...requestContext, ...authorized };
+  const context: TurnContext = { request, owner: authorized.owner, threadId, responseId, prompt };
   for (let failedAttempt: string | undefined; ;) {
     const { log, mayEnterAgain } = await openLog(context, settings);
     const { attempt } = log;
