@@ -258,6 +258,21 @@ describe("a stop", () => {
   });
 });
 
+it("a follower of a turn that is about to end waits five seconds for it: it may be far back in the queue", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const registry = new LocalRegistry();
+  await ticketOf(registry, entry(1));
+  const waiting = await ticketOf(registry, entry(2));
+  waiting.refuseJoins();
+  const followed = registry.follow(entry(2));
+  await vi.advanceTimersByTimeAsync(4900);
+  expect(await isSettled(followed)).toBe(false);
+  await vi.advanceTimersByTimeAsync(200);
+  expect(await isSettled(followed)).toBe(true);
+  expect(await followed).toBeUndefined();
+});
+
 it("handlers on one store object share a registry, and those on two do not", () => {
   const [one, other] = [createMemoryStore(), createMemoryStore()];
   expect(localRegistryOf(one)).toBe(localRegistryOf(one));

@@ -2,11 +2,9 @@
 import { settleWithin } from "../core/async.ts";
 import { readJson } from "../core/read-request.ts";
 import { newestWithin } from "../core/read-window.ts";
+import { endTimeout } from "../core/turn-registry.ts";
 import { parseId, parseRecord } from "../core/validate.ts";
 import type { RequestScope } from "./request-scope.ts";
-
-/** How long a stop waits for the end of its turn, in milliseconds. */
-const stopTimeout = 5000;
 
 /**
  * Answers `POST { threadId, responseId }`: 204 once the turn is stopped and stored, or 202 if that takes longer. Without `responseId`: stops what
@@ -24,7 +22,7 @@ export async function stopTurn(scope: RequestScope): Promise<Response> {
     const responseId = named ?? (await registry.find({ ...authorized, threadId }));
     if (responseId === undefined) return createEmptyResponse(204);
     const turn = { ...authorized, threadId, responseId };
-    const stopped = await settleWithin(stopTimeout, registry.stop(turn), "requested");
+    const stopped = await settleWithin(endTimeout, registry.stop(turn), "requested");
     if (stopped === "requested") return createEmptyResponse(202);
     if (stopped === "none" && named !== undefined) {
       const messages = await store.listMessages(turn, newestWithin(history.maxMessages, history.maxCharacters));

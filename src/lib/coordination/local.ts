@@ -1,10 +1,11 @@
 /** The registry of one process: queues in memory. */
+import { settleWithin } from "../core/async.ts";
 import type { EntryPolicy, TurnKey } from "../core/coordinator.ts";
 import { createStoppedError } from "../core/errors.ts";
 import type { EventLog } from "../core/event-log.ts";
 import { isSamePrompt } from "../core/prompt.ts";
 import { keyOf, type MessageStore, type ThreadKey } from "../core/store.ts";
-import type { Entrance, LocalTurn, TurnEntry, TurnRegistry } from "../core/turn-registry.ts";
+import { endTimeout, type Entrance, type LocalTurn, type TurnEntry, type TurnRegistry } from "../core/turn-registry.ts";
 import { PendingStops } from "./pending-stops.ts";
 import { QueuedTurn } from "./queued-turn.ts";
 
@@ -76,9 +77,10 @@ export class LocalRegistry implements TurnRegistry {
   }
 
   async follow(key: TurnKey): Promise<EventLog | undefined> {
-    const log = this.get(key)?.local.log;
-    if (!log) await this.#latest(key)?.waitUntilLeft();
-    return log;
+    const turn = this.#latest(key);
+    if (!turn || turn.isJoinable) return turn?.local.log;
+    await settleWithin(endTimeout, turn.waitUntilLeft(), undefined);
+    return undefined;
   }
 
   async find(thread: ThreadKey): Promise<string | undefined> {

@@ -5,6 +5,9 @@ import type { EventLog } from "./event-log.ts";
 import type { Prompt } from "./prompt.ts";
 import type { ThreadKey } from "./store.ts";
 
+/** How long a stop, and a resume that meets a turn that is about to end, wait for its end, in milliseconds. */
+export const endTimeout: number = 5000;
+
 /** A turn that asks to run. */
 export interface TurnEntry extends TurnKey {
   /** Compared with the prompt of a turn that has the same response id. */
@@ -70,7 +73,7 @@ export interface TurnRegistry {
   enter(turn: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance>;
   /**
    * The log of a turn that waits or runs; of one that has ended only with its `attempt`, while it is kept. If another attempt waits or runs instead, a log
-   * with that attempt, which may be empty. `undefined` otherwise. Waits for the end of a turn that is about to end early: its answer may be stored.
+   * with that attempt, which may be empty. `undefined` otherwise. Waits a while for a turn that is about to end early: its answer may be stored then.
    *
    * @param attempt - Whose log is wanted. `undefined`: the latest.
    */

@@ -15,15 +15,13 @@ import { createCoordinatorError, createStoppedError } from "../../core/errors.ts
 import { EventLog } from "../../core/event-log.ts";
 import { promptDigest } from "../../core/prompt.ts";
 import { keyOf, type ThreadKey } from "../../core/store.ts";
-import type { Entrance, LocalTurn, TurnEntry, TurnRegistry } from "../../core/turn-registry.ts";
+import { endTimeout, type Entrance, type LocalTurn, type TurnEntry, type TurnRegistry } from "../../core/turn-registry.ts";
 import { LocalRegistry } from "../local.ts";
 import { type Call, createCall, giveBack } from "./calls.ts";
 import { RemoteLog } from "./remote-log.ts";
 import { SharedTurn, type SharedTurnContext } from "./shared-turn.ts";
 
-/** How long a stop, and a resume that meets a turn that ends early, wait for a turn on another instance, in milliseconds. */
-const stopTimeout = 5000;
-/** How long it waits between the first two looks, in milliseconds. Each further wait is longer, or a flood of stops would be a larger flood of looks. */
+/** How long a stop waits between the first two looks, in milliseconds. Each further wait is longer, or a flood of stops would be a larger flood of looks. */
 const stopPoll = 50;
 const stopPollGrowth = 1.5;
 
@@ -82,7 +80,7 @@ export class SharedRegistry implements TurnRegistry {
     return this.#whileSubscribed(key, "log", async () => {
       let slice = await read();
       if (slice?.state === "closed") {
-        await this.#waitForEnd(key, performance.now() + stopTimeout, slice.attempt);
+        await this.#waitForEnd(key, performance.now() + endTimeout, slice.attempt);
         slice = await read();
       }
       if (!slice || slice.state === "lost" || slice.state === "closed") return undefined;
@@ -123,7 +121,7 @@ export class SharedRegistry implements TurnRegistry {
     const mayHaveSuccessor = this.#local.get(key) === undefined;
     const stopped = await this.#local.stop(key);
     if (stopped === "stopped" && !mayHaveSuccessor) return stopped;
-    const until = performance.now() + stopTimeout;
+    const until = performance.now() + endTimeout;
     while ((await this.#ask(() => this.#coordinator.stop(key))) === "requested") {
       const state = await this.#waitForEnd(key, until);
       if (state === "ended") return "stopped";
