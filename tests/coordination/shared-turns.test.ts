@@ -177,6 +177,30 @@ it("the methods of a coordinator may use `this`", async () => {
   expect(log.end).toEqual({ type: "end", status: "complete" });
 });
 
+it("text that the database did not accept yet is sent again, and is no failure", async () => {
+  let appends = 0;
+  const [one, other] = startRegistries((coordinator) => ({
+    ...coordinator,
+    async append(ticket, ...rest) {
+      // As for a turn that went on alone during an outage, while another one is still ahead.
+      if (++appends <= 2) return { ...(await coordinator.check(ticket)), state: "waiting" };
+      return coordinator.append(ticket, ...rest);
+    },
+  }));
+  const { turn, log } = await startFollowed(one, other);
+  const report = vi.spyOn(turn, "report");
+  for (const text of ["One ", "two ", "three."]) {
+    const before = appends;
+    turn.log.append({ type: "text", text });
+    await vi.waitFor(() => expect(appends).toBeGreaterThan(before));
+  }
+  await vi.waitFor(() => expect(log.length).toBe(turn.log.length));
+  expect(report).not.toHaveBeenCalled();
+  await turn.end();
+  await log.ended;
+  expect(log.textFrom(0)).toBe("One two three.");
+});
+
 it("many stops of a turn that does not end look at it a few times, and are one follower", async () => {
   vi.useFakeTimers();
   const followers: string[] = [];

@@ -29,7 +29,7 @@ interface Mark {
   position: number;
 }
 
-/** How much longer the next append waits after one that failed, in milliseconds. */
+/** How much longer the next append waits after one that added nothing, in milliseconds. */
 const retryDelay = 400;
 /** Most marks that are kept: those of about 40 seconds. A database that loses more than these pieces loses the log. */
 const maxMarks = 512;
@@ -130,8 +130,12 @@ export class LogPublisher implements EventLogReader {
       const status = await this.#call(() => this.#coordinator.append(this.#owner.ticket, this.#length, data));
       this.#owner.receive(status);
       if (status.state === "lost") this.#isEnding = true;
-      this.#length += data.length;
-      this.position = position;
+      if (status.state === "granted") {
+        this.#length += data.length;
+        this.position = position;
+      } else {
+        this.#lastSentAt += retryDelay;
+      }
       this.#setAppending(false);
     } catch (error) {
       this.#setAppending(false);

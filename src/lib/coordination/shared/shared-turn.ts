@@ -58,7 +58,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   /** When the first of the last calls failed that have all failed, by `performance.now()`. Only that failure is reported. */
   #failingSince: number | undefined;
   isFollowed = false;
-  #looking: Promise<void> | undefined;
+  #looking: Promise<unknown> | undefined;
   #mustLookAgain = false;
 
   /** @param sentAt - When the entry was sent, by `performance.now()`. */
@@ -178,7 +178,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
 
   /** Looks at the ticket. */
   look(): void {
-    void this.#look(() => this.#check());
+    void this.#look(() => this.#ask(() => this.#context.coordinator.check(this.ticket)));
   }
 
   receive({ state, isStopRequested, isFollowed, hasPredecessorStarted }: TicketStatus): void {
@@ -197,7 +197,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   /** One look at a time. */
-  async #look(work: () => Promise<void>): Promise<void> {
+  async #look(work: () => Promise<unknown>): Promise<void> {
     if (this.#looking) {
       this.#mustLookAgain = true;
       return;
@@ -217,10 +217,6 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     if (await this.#ask(() => coordinator.renew(this.ticket))) this.#renewedAt = sentAt;
     // After a failure, sooner.
     else this.#renewAt = Math.floor(sentAt + coordinator.settings.leaseMs / 10);
-  }
-
-  async #check(): Promise<void> {
-    await this.#ask(() => this.#context.coordinator.check(this.ticket));
   }
 
   /** Returns whether the coordinator answered. */
