@@ -183,6 +183,28 @@ it("a resume that meets a turn whose readers have left gets nothing of a partial
   expect((await Promise.all(resumed)).map(({ status }) => status)).toEqual([204, 204, 204, 204]);
 });
 
+it("a cursor of a follower of a replay is that of the answer, and outlives the replay", async () => {
+  const { instances, database } = await startInstances({ script: echoPrompt });
+  const first = await instances[0].post(chatBody("Hi"));
+  await readResponse(first);
+  const [replaying, gate] = [createGate(), createGate()];
+  instances[0].store.injectFaults(() => {
+    replaying.open();
+    return { before: gate.opened };
+  });
+  const replay = instances[0].post(chatBody("Hi"));
+  await replaying.opened;
+  const joined = instances[1].post(chatBody("Hi"));
+  await delay(50);
+  gate.open();
+  const offsets = [first, await replay, await joined].map(({ headers }) => headers.get("X-Chat-Handler-Offset")!);
+  expect(new Set(offsets).size).toBe(1);
+  for (const response of [replay, joined]) expect(await readResponse(response)).toMatchObject({ text: "Answer to Hi." });
+  await database.forget();
+  const rest = instances[1].resume({ ...named, offset: `${offsets[2]!.split("_")[0]}_7` });
+  expect(await readResponse(rest)).toEqual({ status: 200, text: "to Hi.", failed: false });
+});
+
 it("stops without a response id that are sent to any instance until the turn has ended stop one turn", async () => {
   const { instances } = await startInstances({ script: answerThenStall("Partial") });
   const running = readResponse(instances[0].post(chatBody("Hi")));

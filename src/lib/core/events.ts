@@ -20,7 +20,8 @@ export interface EndEvent {
 
 /** One event of a turn. */
 export type TurnEvent =
-  | { readonly type: "step-start" }
+  /** Of a replay, with the attempt that made the answer. */
+  | { readonly type: "step-start"; readonly attempt?: string }
   | TextEvent
   /** The model called a tool. Its arguments follow as `tool-arguments`, and as a parsed value in `tool-input`. */
   | { readonly type: "tool-call"; readonly id: string; readonly name: string }

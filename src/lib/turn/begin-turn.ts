@@ -34,7 +34,8 @@ export async function replayIfComplete(turn: Turn): Promise<boolean> {
 }
 
 function replay({ log }: Turn, { answer }: ExistingTurn): true {
-  log.attempt = answer.at(-1)?.attempt ?? log.attempt;
-  for (const event of toTurnEvents(answer)) log.append(event);
+  const attempt = answer.at(-1)?.attempt ?? log.attempt;
+  log.attempt = attempt;
+  for (const event of toTurnEvents(answer)) log.append(event.type === "step-start" ? { ...event, attempt } : event);
   return true;
 }

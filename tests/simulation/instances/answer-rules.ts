@@ -56,6 +56,16 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
     );
   };
 
+  /** A cursor of a whole answer continues it for as long as it is stored. */
+  const checkCursor = ({ thread, responseId, attempt, number }: ClientRequest) => {
+    const stored = findComplete(thread, responseId);
+    check(
+      attempt === stored?.attempt,
+      "the cursor of a whole answer is that of the stored attempt",
+      () => `request ${number} for ${nameOf(thread, responseId)} has ${attempt}, stored is ${stored?.attempt}`,
+    );
+  };
+
   const stopEnds = (request: ClientRequest, outcome: string) => {
     if (outcome !== "empty" || ledger.hasFault || ledger.hasStoreFault) return;
     const { thread, responseId, startedAt, number } = request;
@@ -137,7 +147,7 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
     const text = answer.map(({ message }) => textOf(message)).join("");
     check(!before || (whole?.id === before.responseId && text === before.text), "a complete answer is never replaced", () => key);
     if (!whole || before) return;
-    complete.set(key, { text, thread, responseId: whole.id, step: schedule.step });
+    complete.set(key, { text, thread, responseId: whole.id, attempt: whole.attempt, step: schedule.step });
     const call = calls[callsIn(textOf(whole.message))[0] ?? -1];
     check(!call || text === textOfAttempt(call.attempt), "a complete answer has all of its steps", () => `${key} is ${text}`);
     const entry = entryOf(whole.attempt ?? "");
@@ -174,7 +184,10 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
       if (kind === "stop") stopEnds(request, outcome);
       if (hasDisconnected) return;
       if (kind === "resume") resumeEnds(request, outcome);
-      if (outcome === "clean") return endsClean(request);
+      if (outcome === "clean") {
+        endsClean(request);
+        return checkCursor(request);
+      }
       const doubt = findUnexplained(outcome, request, ledger);
       check(
         doubt === undefined,

@@ -59,7 +59,7 @@ export function findUnexplained(outcome: string, request: ClientRequest, ledger:
       return isLeft || clock.time - request.readAt >= timeouts.read - 30 ? undefined : "its client did read";
     }
     case "cursor_gone":
-      // A replay is an attempt, too, for those who follow it from another instance.
+      // A turn that enters again replaces a partial answer.
       return request.hasCursor && ledger.entries.filter((entry) => isSame(entry.thread, thread) && isIt(entry)).length > 1
         ? undefined
         : "there was one attempt";

@@ -96,6 +96,7 @@ export interface Run extends Attempt {
 interface CompleteAnswer {
   readonly thread: ThreadKey;
   readonly responseId: string;
+  readonly attempt: string | undefined;
   /** The text of all of its messages. */
   readonly text: string;
   /** The step in which it was stored. */

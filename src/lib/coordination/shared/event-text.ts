@@ -79,7 +79,7 @@ function fromJson(json: unknown): TurnEvent {
 function isEvent(json: unknown): json is TurnEvent {
   if (!hasTexts(json, "type") || !Object.hasOwn(textsOf, json["type"] as string)) return false;
   const names = textsOf[json["type"] as TurnEvent["type"]];
-  return hasTexts(json, ...names) && "text" in json === names.includes("text");
+  return hasTexts(json, ...names, ...("attempt" in json ? ["attempt"] : [])) && "text" in json === names.includes("text");
 }
 
 /** Only a complete answer has no error, so no other end passes for a complete one. */

@@ -146,6 +146,8 @@ export class RemoteLog implements EventLogOwner {
   #append(data: string): void {
     this.#position += data.length;
     for (const event of this.#decode(data)) {
+      // The cursors of a replay are those of the answer, which outlives the replay.
+      if (event.type === "step-start" && event.attempt !== undefined) this.log.attempt = event.attempt;
       if (!this.#hasLeft) this.log.append(event);
       if (event.type === "end") this.#leave();
     }
