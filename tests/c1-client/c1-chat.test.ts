@@ -125,6 +125,27 @@ describe("a running answer", () => {
   });
 });
 
+test("a server that names a complete answer as running is asked a few times, ever later", async () => {
+  const server = await startChat();
+  await openScreen(server).send("Hi");
+  const threadId = await threadIdOf(server);
+  const responseId = (await server.listStored(threadId))[1]!.id;
+  const times: number[] = [];
+  const screen = openScreen(server, (request, send) => {
+    const { pathname, search } = new URL(request.url);
+    if (pathname !== "/api/chat") return send();
+    times.push(performance.now());
+    return server.handler.resume(new Request(`http://chat.test/api/chat${search}&responseId=${responseId}`));
+  });
+  await screen.select(threadId);
+  await screen.until(() => times.length === 4);
+  const waits = times.slice(1).map((time, index) => time - times[index]!);
+  expect(waits.map((wait, index) => wait > [200, 700, 1900][index]!)).toEqual([true, true, true]);
+  await delay(500);
+  expect(times).toHaveLength(4);
+  expect(screen.shown).toEqual(["user Hi", `assistant Answer to <content thesys="true">Hi</content>.`]);
+});
+
 describe("a partial answer", () => {
   test("is marked after loading, and a retry replaces it under its id", async () => {
     const server = await startChat({ script: sendPieces(textEvent("Par")) });

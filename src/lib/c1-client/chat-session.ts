@@ -9,6 +9,9 @@ import { ThreadView, toTurns, type ViewTurn } from "./thread-view.ts";
 /** How long a page waits for the response that nothing runs before it shows a missing answer as running, in milliseconds. */
 const idleTimeout = 150;
 
+/** Milliseconds before a page asks again what runs, if that was an answer that it shows whole. A server names one until its turn has left. */
+const repeatDelays = [250, 750, 2000];
+
 /** What C1Chat is made to process: a prompt that is on the screen already. */
 interface Restart {
   turn: ViewTurn;
@@ -135,7 +138,13 @@ export class ChatSession {
     if (view.isFollowing || view.isRunning || view !== this.view) return;
     view.isFollowing = true;
     try {
-      while (await this.#followOne(view));
+      const delays = [...repeatDelays];
+      for (let found = await this.#followOne(view); found; found = await this.#followOne(view)) {
+        if (found === "followed") continue;
+        const delay = delays.shift();
+        if (delay === undefined) break;
+        await wait(delay);
+      }
     } catch {
       // The answer broke, or the server cannot be reached. The view says which answers are partial.
     }
@@ -146,24 +155,28 @@ export class ChatSession {
     if (newest?.status === "unanswered") view.update(newest.prompt.id, { status: "failed" });
   }
 
-  /** Resolves to whether an answer ran, once it is complete. */
-  async #followOne(view: ThreadView): Promise<boolean> {
+  /** Shows the answer that runs. Resolves once it is complete, or at once if it was complete before. `undefined`: none runs, or it is partial. */
+  async #followOne(view: ThreadView): Promise<"followed" | "known" | undefined> {
     const { threadId, closed, newest } = view;
-    if (threadId === null || closed.signal.aborted) return false;
+    if (threadId === null || closed.signal.aborted) return undefined;
     const controller = new AbortController();
     const abort = () => controller.abort();
     closed.signal.addEventListener("abort", abort);
     try {
       const running = this.#requests.resume({ threadId }, controller.signal);
       const found = newest?.status === "unanswered" ? await Promise.race([running, wait(idleTimeout)]) : await running;
-      if (found && found.status !== 200) return false;
+      if (found && found.status !== 200) return undefined;
       const turn = found ? await this.#findTurn(view, found) : newest;
       if (!turn || view.isRunning || closed.signal.aborted || !this.#manager) {
         abort();
-        return false;
+        return undefined;
+      }
+      if (turn.status === "complete") {
+        abort();
+        return "known";
       }
       await this.#show({ turn, running, controller });
-      return view.newest?.status === "complete";
+      return view.newest?.status === "complete" ? "followed" : undefined;
     } finally {
       closed.signal.removeEventListener("abort", abort);
     }
