@@ -1,5 +1,5 @@
 /** Turns of many instances whose coordinator loses text, tickets or answers to its calls. */
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { Coordinator } from "../../src/coordinator.ts";
 import { createGate } from "../support/model-scripts.ts";
@@ -42,6 +42,70 @@ it("the end of a turn reaches a log that lost its text at the last moment", asyn
   expect(logOf(data).isEnded).toBe(true);
   await log.ended;
   expect(log.end).toEqual({ type: "end", status: "complete" });
+});
+
+it("a log that loses more than the newest 512 pieces breaks for its followers, and for nobody else", async () => {
+  const data = noCoordinatorData();
+  const { turn, log } = await startFollowed(...startRegistries(undefined, data, { flushMs: 1 }));
+  for (let piece = 0; piece < 600; piece++) {
+    turn.log.append({ type: "text", text: `${piece} ` });
+    while (log.length < turn.log.length) await setImmediate();
+  }
+  const text = turn.log.textFrom(0);
+  logOf(data).text = "";
+  turn.log.append({ type: "text", text: "more" });
+  await turn.end();
+  await log.ended;
+  expect(log.end).toMatchObject({ status: "failed", error: { code: "lease_lost" } });
+  expect(log.textFrom(0)).toBe(text);
+  expect(turn.log.textFrom(0)).toBe(`${text}more`);
+  expect(logOf(data)).toMatchObject({ isEnded: true, text: expect.stringMatching(/^\{"type":"end","status":"failed",.*\n$/) });
+});
+
+/** Subscribes when the gate opens. */
+const subscribeLate = (coordinator: Coordinator, { opened }: { opened: Promise<unknown> }): Coordinator => ({
+  ...coordinator,
+  subscribe(thread, type, listener, onSubscribed) {
+    let end = () => {};
+    let isWanted = true;
+    void opened.then(() => {
+      if (isWanted) end = coordinator.subscribe!(thread, type, listener);
+      if (isWanted) onSubscribed?.();
+    });
+    return () => {
+      isWanted = false;
+      end();
+    };
+  },
+});
+const rarely = { leaseMs: 60_000, ticketPollMs: 60_000, logPollMs: 60_000 };
+
+it("a turn finds a stop from before its subscription was in effect", async () => {
+  const gate = createGate();
+  const [one, other] = startRegistries((coordinator) => subscribeLate(coordinator, gate), undefined, rarely);
+  const turn = await one.mustEnter();
+  (await turn.ticket.waitForLease()).markStarted();
+  const stopped = other.registry.stop(key);
+  await delay(100);
+  expect(turn.reasons).toEqual([]);
+  gate.open();
+  await vi.waitFor(() => expect(turn.reasons).toEqual(["turn_stopped"]));
+  await turn.end();
+  expect(await stopped).toBe("stopped");
+});
+
+it("a follower reads the text from before its subscription was in effect", async () => {
+  const gate = createGate();
+  let instances = 0;
+  const change = (coordinator: Coordinator) => (instances++ === 0 ? coordinator : subscribeLate(coordinator, gate));
+  const { turn, log } = await startFollowed(...startRegistries(change, undefined, rarely));
+  turn.log.append({ type: "text", text: "Early." });
+  await delay(100);
+  expect(log.length).toBe(0);
+  gate.open();
+  await vi.waitFor(() => expect(log.textFrom(0)).toBe("Early."));
+  await turn.end();
+  await log.ended;
 });
 
 it("nothing is copied from a turn that waits", async () => {

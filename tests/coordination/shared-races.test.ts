@@ -75,6 +75,34 @@ it("an answer is resumed from the store if its entry reached the coordinator aft
   expect(await readResponse(resumed)).toEqual({ status: 200, text: "Answer to Hi.", failed: false });
 });
 
+it("an answer is resumed from the store if the coordinator has lost a part of its log", async () => {
+  const memory = openMemory();
+  let isBroken = false;
+  const data = '{"type":"end","status":"failed","error":{"code":"lease_lost","message":"Lost"}}\n';
+  const database: typeof memory = {
+    ...memory,
+    connect(options) {
+      const coordinator = memory.connect(options);
+      return {
+        ...coordinator,
+        async read(turn, attempt = "", position, follower) {
+          if (isBroken) return { attempt, data: data.slice(position), length: data.length, state: "ended" };
+          return coordinator.read(turn, attempt, position, follower);
+        },
+      };
+    },
+  };
+  const { instances } = await startInstances({ database, script: echoPrompt });
+  const response = await instances[0].post(chatBody("Hi"));
+  const [attempt] = response.headers.get("X-Chat-Handler-Offset")!.split("_");
+  await readResponse(response);
+  isBroken = true;
+  for (const offset of [0, 7]) {
+    const resumed = await readResponse(instances[1].resume({ ...named, offset: `${attempt}_${offset}` }));
+    expect(resumed).toEqual({ status: 200, text: "Answer to Hi.".slice(offset), failed: false });
+  }
+});
+
 it("a request that waits for an instance enters again by itself when that dies before its first byte", async () => {
   const { instances } = await startInstances({ coordinator: { leaseMs: 400 } });
   const hung = createGate();

@@ -1,5 +1,5 @@
 /** A request that comes back to an answer: after a reload, from another tab, or after the network was lost. */
-import { ChatHandlerError } from "../core/errors.ts";
+import { ChatHandlerError, toChatHandlerError } from "../core/errors.ts";
 import { EventLog } from "../core/event-log.ts";
 import type { TurnKey } from "../core/coordinator.ts";
 import { mayBeCut, newestWithin, turnSearchWindow } from "../core/read-window.ts";
@@ -37,7 +37,8 @@ export async function resumeTurn(scope: RequestScope): Promise<Response> {
     try {
       return await scope.stream(log, { threadId, responseId }, cursor?.offset);
     } catch (error) {
-      if (!scope.isAbandoned(error)) throw error;
+      // The store may have what the coordinator has lost.
+      if (!scope.isAbandoned(error) && toChatHandlerError(error).code !== "lease_lost") throw error;
       abandoned = log.attempt;
       scope.dropLog();
     }

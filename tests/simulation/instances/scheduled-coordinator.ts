@@ -127,18 +127,22 @@ export function createScheduledCoordinator(
   if (!inner.subscribe) return coordinator;
   return {
     ...coordinator,
-    subscribe(thread, type, listener) {
+    subscribe(thread, type, listener, onSubscribed) {
       let isOpen = true;
       const deliver = (hint: CoordinatorHint) => {
         if (isOpen) instance.offer(`hint for ${instance.number}: ${hint.type}`, () => isOpen && listener(hint));
       };
-      const unsubscribe = inner.subscribe!(thread, type, (hint) => {
+      const receive = (hint: CoordinatorHint) => {
         if (instance.isDead || instance.line !== "whole" || clock.time < instance.mutedUntil) return;
         const fate = fates.nextHint();
         if (fate === "lost") return;
         if (fate === "late") return clock.after(hintDelay, () => deliver(hint));
         deliver(hint);
         if (fate === "twice") deliver(hint);
+      };
+      let unsubscribe = instance.offer(`subscription of ${instance.number}: ${type}`, () => {
+        unsubscribe = inner.subscribe!(thread, type, receive);
+        onSubscribed?.();
       });
       const end = () => {
         isOpen = false;
