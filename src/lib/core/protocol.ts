@@ -13,8 +13,6 @@ export interface AnswerKey {
 /** What a request asks for, in every wire format. */
 export interface ChatRequest extends AnswerKey {
   prompt: Prompt;
-  /** Whether the new answer may replace a complete one. */
-  regenerates: boolean;
 }
 
 /** A wire format. It never sees the store. */

@@ -24,7 +24,7 @@ export const c1: Protocol = {
     const threadId = parseId(body["threadId"], "threadId", limits);
     const responseId = parseId(body["responseId"], "responseId", limits);
     if (prompt.id === responseId) throw createInvalidRequest("responseId", "must differ from prompt.id");
-    return { threadId, responseId, prompt, regenerates: false };
+    return { threadId, responseId, prompt };
   },
   headers,
   flushInterval,
