@@ -209,7 +209,7 @@ export interface Coordinator {
   start(ticket: Ticket): Promise<TicketStatus>;
 
   /**
-   * Adds to the log of a granted attempt. Returns how its ticket stands; nothing is added if it is lost.
+   * Adds to the log of an attempt. Returns how its ticket stands: nothing is added unless it is granted.
    *
    * INVARIANT: a log only grows, and never after its end. An append at a position that the log has passed adds only what is missing; one
    * that would leave a gap is rejected with an error, and so is such an end.
