@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ChatHandlerError } from "../../src/index.ts";
+import { ChatHandlerError, createMemoryStore } from "../../src/index.ts";
 import { allowAnyone, createThreadHandler, type ThreadHandlerOptions } from "../../src/threads.ts";
 import { expectError } from "../support/chat.ts";
 import { forEachConcurrently } from "../support/expectations.ts";
@@ -270,3 +270,12 @@ test("wrong options throw at construction and name the fix", async () => {
 function raise(error: unknown): never {
   throw error;
 }
+
+test("the request of a framework is refused with a message that names the fix", async () => {
+  const causes: unknown[] = [];
+  const handler = createThreadHandler({ store: createMemoryStore(), authorize: allowAnyone, onError: ({ cause }) => causes.push(cause) });
+  for (const request of [undefined, { url: "/threads/get", method: "GET", headers: {} }]) {
+    await expectError(await handler(request as unknown as Request), 500, "internal");
+  }
+  expect(causes.map(String)).toEqual(Array(2).fill(expect.stringContaining("needs a Request. Pass the framework's own")));
+});

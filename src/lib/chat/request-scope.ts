@@ -5,7 +5,7 @@ import { ChatHandlerError, createErrorResponse, toChatHandlerError } from "../co
 import type { EventLog } from "../core/event-log.ts";
 import type { AnswerKey, Protocol } from "../core/protocol.ts";
 import { reportError } from "../core/report-error.ts";
-import { throwUsageError } from "../core/usage-error.ts";
+import { checkRequest } from "../core/usage-error.ts";
 import { c1 } from "../protocols/c1/protocol.ts";
 import type { ChatSettings } from "./options.ts";
 import type { LeaveQuota } from "./owner-quota.ts";
@@ -95,9 +95,7 @@ export async function handleRequest(
 ): Promise<Response> {
   const scope = new RequestScope(request, settings);
   try {
-    if (typeof request?.headers?.get !== "function") {
-      throwUsageError("The handler needs a Request. Pass the framework's own: in Hono, that is `context.req.raw`.");
-    }
+    checkRequest(request);
     if (request.method !== method) throw new ChatHandlerError("method_not_allowed", `Use ${method}.`);
     const { admit, timeouts } = settings;
     const refusal = admit && (await findRefusal(timeouts.authorize, () => admit({ request })));

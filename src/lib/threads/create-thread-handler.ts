@@ -3,6 +3,7 @@ import { findOwner, findRefusal } from "../core/authorize.ts";
 import type { ErrorContext } from "../core/context.ts";
 import { ChatHandlerError, createErrorResponse, toChatHandlerError } from "../core/errors.ts";
 import { reportError } from "../core/report-error.ts";
+import { checkRequest } from "../core/usage-error.ts";
 import { findThreadRoute, routes, type ThreadRoute } from "./find-route.ts";
 import { resolveThreadOptions, type ThreadHandlerOptions } from "./options.ts";
 import { createRouteParser } from "./parse-route.ts";
@@ -43,6 +44,7 @@ export function createThreadHandler(options: ThreadHandlerOptions): ThreadHandle
     let context: ErrorContext = { request };
     let route: ThreadRoute | undefined;
     try {
+      checkRequest(request);
       route = findThreadRoute(request.url, basePath);
       if (!route) throw new ChatHandlerError("not_found", noRoute);
       if (request.method !== route.method) throw new ChatHandlerError("method_not_allowed", `Use ${route.method}.`);
