@@ -15,12 +15,10 @@ import type { Lease, LocalTurn, QueueTicket } from "../../core/turn-registry.ts"
 import type { QueuedTurn } from "../queued-turn.ts";
 import { type Call, giveBack } from "./calls.ts";
 import { LogPublisher, type PublisherOwner } from "./publisher.ts";
+import { now, TicketWatch, type WatchedTicket } from "./ticket-watch.ts";
 
 /** Stands for all readers on other instances. They read as fast as they can, so it never holds the writer back. */
 const remoteReaders: EventLogReader = { position: Infinity, notify() {} };
-
-/** Whole milliseconds: a fraction would take memory of its own in every open stream. */
-const now = (): number => Math.floor(performance.now());
 
 /** What all turns have of their registry. */
 export interface SharedTurnContext {
@@ -31,7 +29,7 @@ export interface SharedTurnContext {
 }
 
 /** Both ticket and lease, on one instance of many. */
-export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
+export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTicket {
   readonly ahead: number;
   ticket: Ticket;
   isGranted = false;
@@ -46,10 +44,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   /** Gone once it is granted: every open stream would keep it. */
   #lease: PromiseWithResolvers<Lease> | undefined;
   readonly #unsubscribe: (() => void) | undefined;
-  /** When the last renewal that succeeded was sent, by `performance.now()`. */
-  #renewedAt: number;
-  #renewAt: number;
-  #checkAt: number;
+  readonly #watch: TicketWatch;
   #isLost = false;
   /** Whether nobody can join any more. */
   #isClosed = false;
@@ -58,8 +53,6 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   /** When the first of the last calls failed that have all failed, by `performance.now()`. Only that failure is reported. */
   #failingSince: number | undefined;
   isFollowed = false;
-  #looking: Promise<unknown> | undefined;
-  #mustLookAgain = false;
 
   /** @param sentAt - When the entry was sent, by `performance.now()`. */
   constructor({ ticket, ahead, status }: EnteredEntrance, sentAt: number, queued: QueuedTurn, context: SharedTurnContext) {
@@ -68,9 +61,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     this.ahead = ahead;
     this.#context = context;
     this.#queued = queued;
-    this.#renewedAt = Math.floor(sentAt);
-    this.#renewAt = Math.floor(sentAt + coordinator.settings.leaseMs / 3);
-    this.#checkAt = Math.floor(sentAt) + coordinator.settings.ticketPollMs;
+    this.#watch = new TicketWatch(this, coordinator.settings, sentAt);
     if (status.state !== "granted") {
       this.#lease = Promise.withResolvers();
       // Nobody may be waiting when it is rejected.
@@ -127,8 +118,8 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
   }
 
   async mayWrite(): Promise<boolean> {
-    if (!this.#isLost && this.#isExpiring(now())) {
-      await this.#renew();
+    if (!this.#isLost && this.#watch.isExpiring(now())) {
+      await this.#watch.renew();
       this.#loseUnlessRenewed(now());
     }
     return !this.#isLost;
@@ -142,12 +133,12 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
 
   /** Looks for what has changed since the entry. A turn that is about to start receives its status then. */
   #onSubscribed(): void {
-    if (!this.isGranted || this.#hasStarted) this.look();
+    if (!this.isGranted || this.#hasStarted) this.#watch.look();
   }
 
   #onHint(hint: CoordinatorHint): void {
     const isOnlyFollowed = hint.type === "thread" && hint.followed === this.ticket.attempt && this.isGranted;
-    if (!isOnlyFollowed) this.look();
+    if (!isOnlyFollowed) this.#watch.look();
     else if (!this.#hasLeft && !this.#isLost) this.#setFollowed(true);
   }
 
@@ -159,31 +150,21 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     this.#context.onLeft(this);
   }
 
-  /** Looks at the ticket if it is time to, and renews it. */
+  /** Does what is due. */
   tick(time: number): void {
-    if (time >= this.#renewAt) void this.#look(() => this.#renew());
-    else if (time >= this.#checkAt) this.look();
+    this.#watch.tick(time);
     this.#loseUnlessRenewed(time);
-  }
-
-  #isExpiring(time: number): boolean {
-    return time - this.#renewedAt > 0.8 * this.#context.coordinator.settings.leaseMs;
   }
 
   /** With `whenUnrenewed: "abort"`, a turn that cannot renew its lease gives up before the lease ends. */
   #loseUnlessRenewed(time: number): void {
     if (!this.isGranted || this.#context.coordinator.settings.whenUnrenewed !== "abort") return;
-    if (this.#failingSince !== undefined && this.#isExpiring(time)) this.#lose();
-  }
-
-  /** Looks at the ticket. */
-  look(): void {
-    void this.#look(() => this.#ask(() => this.#context.coordinator.check(this.ticket)));
+    if (this.#failingSince !== undefined && this.#watch.isExpiring(time)) this.#lose();
   }
 
   receive({ state, isStopRequested, isFollowed, hasPredecessorStarted }: TicketStatus): void {
     if (this.#hasLeft || this.#isLost) return;
-    this.#checkAt = now() + this.#context.coordinator.settings.ticketPollMs;
+    this.#watch.postpone();
     this.hasPredecessorStarted ||= hasPredecessorStarted;
     if (state === "lost") return this.#lose();
     if (isStopRequested) this.#local.abort(createStoppedError());
@@ -196,38 +177,21 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     this.#failingSince ??= now();
   }
 
-  /** One look at a time. */
-  async #look(work: () => Promise<unknown>): Promise<void> {
-    if (this.#looking) {
-      this.#mustLookAgain = true;
-      return;
-    }
-    this.#looking = work();
-    await this.#looking;
-    this.#looking = undefined;
-    if (!this.#mustLookAgain) return;
-    this.#mustLookAgain = false;
-    this.look();
+  check(): Promise<boolean> {
+    return this.#ask(() => this.#context.coordinator.check(this.ticket));
   }
 
-  async #renew(): Promise<void> {
-    const sentAt = now();
-    const { coordinator } = this.#context;
-    this.#renewAt = Math.floor(sentAt + coordinator.settings.leaseMs / 3);
-    if (await this.#ask(() => coordinator.renew(this.ticket))) this.#renewedAt = sentAt;
-    // After a failure, sooner.
-    else this.#renewAt = Math.floor(sentAt + coordinator.settings.leaseMs / 10);
+  renew(): Promise<boolean> {
+    return this.#ask(() => this.#context.coordinator.renew(this.ticket));
   }
 
   /** Returns whether the coordinator answered. */
   async #ask(work: () => Promise<TicketStatus>): Promise<boolean> {
-    const sentAt = now();
-    const { coordinator, call } = this.#context;
-    this.#checkAt = sentAt + coordinator.settings.ticketPollMs;
+    this.#watch.postpone();
     if (this.#hasLeft || this.#isLost) return true;
     const version = this.#publisher?.version ?? 0;
     try {
-      const status = await call(work);
+      const status = await this.#context.call(work);
       this.#failingSince = undefined;
       this.receive(status);
       this.#publisher?.compare(status, version);
@@ -304,7 +268,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner {
     this.ticket = entrance.ticket;
     this.#setJoinable();
     this.#isLost = false;
-    this.#renewedAt = sentAt;
+    this.#watch.setEntered(sentAt);
     this.receive(entrance.status);
   }
 

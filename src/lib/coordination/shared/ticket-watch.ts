@@ -1,0 +1,80 @@
+/** When a ticket is looked at, and when its lease is renewed. */
+import type { CoordinatorSettings } from "../../core/coordinator.ts";
+
+/** What a watch does with its ticket. Both resolve to whether the coordinator answered, and never reject. */
+export interface WatchedTicket {
+  /** Looks for changes. */
+  check(): Promise<boolean>;
+  /** Renews the lease, which also looks for changes. */
+  renew(): Promise<boolean>;
+}
+
+/** Whole milliseconds: a fraction would take memory of its own in every open stream. */
+export const now = (): number => Math.floor(performance.now());
+
+/** Watches one ticket. The registry ticks all its watches with one timer. */
+export class TicketWatch {
+  /** When the last renewal that succeeded was sent. All times are by `performance.now()`. */
+  #renewedAt: number;
+  #renewAt: number;
+  #checkAt: number;
+  #isLooking = false;
+  #mustLookAgain = false;
+  readonly #ticket: WatchedTicket;
+  readonly #settings: CoordinatorSettings;
+
+  /** @param enteredAt - When the entry was sent. */
+  constructor(ticket: WatchedTicket, settings: CoordinatorSettings, enteredAt: number) {
+    this.#ticket = ticket;
+    this.#settings = settings;
+    this.#renewedAt = Math.floor(enteredAt);
+    this.#renewAt = Math.floor(enteredAt + settings.leaseMs / 3);
+    this.#checkAt = Math.floor(enteredAt) + settings.ticketPollMs;
+  }
+
+  /** Looks at the ticket if it is time to, and renews it. */
+  tick(time: number): void {
+    if (time >= this.#renewAt) this.#look(() => this.renew());
+    else if (time >= this.#checkAt) this.look();
+  }
+
+  /** Looks at the ticket now. */
+  look(): void {
+    this.#look(() => this.#ticket.check());
+  }
+
+  /** Renews the lease now. Tries again soon if that fails. */
+  async renew(): Promise<void> {
+    const { leaseMs } = this.#settings;
+    const sentAt = now();
+    this.#renewAt = Math.floor(sentAt + leaseMs / 3);
+    if (await this.#ticket.renew()) this.#renewedAt = sentAt;
+    else this.#renewAt = Math.floor(sentAt + leaseMs / 10);
+  }
+
+  /** Waits with the next look: a call for the ticket was sent, or has returned its status. */
+  postpone(): void {
+    this.#checkAt = now() + this.#settings.ticketPollMs;
+  }
+
+  /** Starts the time of a new lease. */
+  setEntered(enteredAt: number): void {
+    this.#renewedAt = enteredAt;
+  }
+
+  /** Whether the lease ends soon, because the last renewals failed. */
+  isExpiring(time: number): boolean {
+    return time - this.#renewedAt > 0.8 * this.#settings.leaseMs;
+  }
+
+  /** One look at a time. Not an async function: its state would take memory in all turns that are looked at together. */
+  #look(work: () => Promise<unknown>): void {
+    this.#mustLookAgain = this.#isLooking;
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    void work().then(() => {
+      this.#isLooking = false;
+      if (this.#mustLookAgain) this.look();
+    });
+  }
+}
