@@ -81,7 +81,9 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
   const resumeEnds = ({ thread, responseId, startedAt, number }: ClientRequest, outcome: string) => {
     if (outcome !== "empty" || ledger.hasFault || ledger.hasStoreFault || responseId === "") return;
     const whole = findComplete(thread, responseId);
-    const isStopped = requests.some((other) => other.kind === "stop" && other.responseId === responseId && isSame(other.thread, thread));
+    const isStopped = requests.some(
+      (other) => other.kind === "stop" && (other.responseId === responseId || other.responseId === "") && isSame(other.thread, thread),
+    );
     const isWhole = whole && whole.step < startedAt.step;
     const running = entries.find((entry) => entry.responseId === responseId && isSame(entry.thread, thread) && !entry.isOver);
     const isRunning =

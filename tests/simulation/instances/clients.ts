@@ -11,7 +11,7 @@ export interface Asked {
   thread: ThreadKey;
   promptId: string;
   content: string;
-  /** Empty for a resume of whatever runs. */
+  /** Empty for whatever runs. */
   responseId: string;
   cursor?: string | undefined;
 }
@@ -115,7 +115,10 @@ function createRequest({ kind, thread, promptId, content, responseId, cursor }: 
     if (cursor !== undefined) url.searchParams.set("offset", cursor);
     return new Request(url, { headers, signal });
   }
-  const body = kind === "stop" ? { threadId, responseId } : { prompt: { id: promptId, role: "user", content }, threadId, responseId };
+  const body =
+    kind === "stop"
+      ? { threadId, ...(responseId && { responseId }) }
+      : { prompt: { id: promptId, role: "user", content }, threadId, responseId };
   return new Request(url, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 

@@ -51,7 +51,7 @@ export function findUnexplained(outcome: string, request: ClientRequest, ledger:
     case "thread_busy":
       return sameThread.length > 0 && (plan.concurrency === "reject" || waited >= timeouts.queue) ? undefined : "nothing else ran";
     case "turn_stopped": {
-      const isStopped = sameThread.some((other) => other.kind === "stop" && isIt(other));
+      const isStopped = sameThread.some((other) => other.kind === "stop" && (isIt(other) || other.responseId === ""));
       return isStopped || (plan.concurrency === "interrupt" && sameThread.length > 0) ? undefined : "nobody stopped it";
     }
     case "client_gone": {

@@ -39,7 +39,8 @@ export type Action =
   | { do: "resume"; of: number; cursor: Cursor }
   /** Leaves, and comes back on another instance. */
   | { do: "reload"; of: number; cursor: Cursor }
-  | { do: "stop"; of: number }
+  /** Without `isNamed`, of whatever runs on the thread, pressed twice. */
+  | { do: "stop"; of: number; isNamed: boolean }
   | { do: "wait"; timers: number }
   | { do: "crash" }
   /** For so many milliseconds. With `clockStops`, its monotonic clock stands still. */
@@ -85,7 +86,7 @@ const again = fc.record({ do: fc.constant("again" as const), of, isReading });
 const leave = fc.record({ do: fc.constant("leave" as const), of, how: weighted<"abort" | "cancel">([1, "abort"], [1, "cancel"]) });
 const resume = fc.record({ do: fc.constant("resume" as const), of, cursor });
 const reload = fc.record({ do: fc.constant("reload" as const), of, cursor });
-const stop = fc.record({ do: fc.constant("stop" as const), of });
+const stop = fc.record({ do: fc.constant("stop" as const), of, isNamed: weighted([3, true], [1, false]) });
 const wait = fc.record({ do: fc.constant("wait" as const), timers: weighted([2, 1], [2, 3], [1, 8]) });
 const crash = fc.record({ do: fc.constant("crash" as const) });
 const freeze = fc.record({

@@ -41,7 +41,7 @@ const noticedWithin = 2 * pace.ticketPollMs + 2 * callTimeout;
 const endAgainWithin = 2 * callTimeout + pace.leaseMs / 40 + 20;
 
 export function createQueueRules(ledger: InstancesLedger): QueueRules {
-  const { entries, runs, clock, schedule, plan, check, now, entryOf } = ledger;
+  const { entries, requests, runs, clock, schedule, plan, check, now, entryOf } = ledger;
 
   /** The threads of instances whose entry is under way. */
   const entering = new Set<string>();
@@ -158,10 +158,19 @@ export function createQueueRules(ledger: InstancesLedger): QueueRules {
     },
 
     stopped({ owner, threadId, responseId }) {
-      for (const entry of entries) {
-        const isIt = entry.responseId === responseId && isSame(entry.thread, { owner, threadId }) && !entry.isOver;
-        if (isIt) entry.stopAt ??= clock.time;
-      }
+      const isIt = (turn: { responseId: string; thread: ThreadKey }) =>
+        turn.responseId === responseId && isSame(turn.thread, { owner, threadId });
+      const attempts = entries.filter(isIt);
+      const open = attempts.filter(({ isOver }) => !isOver);
+      const isNamed = requests.some((request) => request.kind === "stop" && isIt(request));
+      // Between the two calls of a stop, the turn that ran may have ended and come again.
+      const ahead = attempts.length > open.length ? [] : open.slice(0, 1).flatMap(liveAhead);
+      check(
+        isNamed || ahead.length === 0 || !isHealthy(),
+        "a stop without a response id stops no turn that waits for another",
+        () => `${nameOf({ owner, threadId }, responseId)} waits for ${ahead.map(name).join()}`,
+      );
+      for (const entry of open) entry.stopAt ??= clock.time;
     },
 
     answered({ attempt }, method, { state }, sentAt, isInTime) {

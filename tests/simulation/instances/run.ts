@@ -129,7 +129,9 @@ export function createInstancesRun(
         resume(request, action.cursor, at);
         break;
       case "stop":
-        if (request) ask({ ...pick(request), kind: "stop" }, false, at);
+        if (!request) break;
+        if (action.isNamed) ask({ ...pick(request), kind: "stop" }, false, at);
+        else for (const place of [at, at + 1]) ask({ ...pick(request), kind: "stop", responseId: "" }, false, place);
         break;
       case "wait":
         await schedule.passTime(action.timers);
