@@ -1,8 +1,13 @@
 /** Helpers for promises that may reject, throw at once, or never settle. */
 
 /** Calls a function and returns its result as a promise: an error that it throws becomes a rejection. */
-export async function callSafely<T>(work: () => T | PromiseLike<T>): Promise<T> {
-  return work();
+export function callSafely<T>(work: () => T | PromiseLike<T>): Promise<T> {
+  try {
+    // The promise of the work itself: an async function would wrap it in a second one.
+    return Promise.resolve(work());
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /** Settles like `promise`, or rejects with the signal's reason when the signal aborts first. The work behind `promise` goes on. */
@@ -30,12 +35,19 @@ export async function settleWithin<T>(ms: number, promise: PromiseLike<T>, fallb
 }
 
 /** Settles like `promise`, or rejects with `createError()` after `ms` milliseconds. The work behind `promise` goes on. */
-export async function withTimeout<T>(ms: number, promise: PromiseLike<T>, createError: () => Error): Promise<T> {
-  const expired = Promise.withResolvers<never>();
-  const timer = setTimeout(() => expired.reject(createError()), ms);
-  try {
-    return await Promise.race([promise, expired.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+export function withTimeout<T>(ms: number, promise: PromiseLike<T>, createError: () => Error): Promise<T> {
+  // One promise, where `Promise.race` in an async function makes six: an instance can have a call of each open stream under way.
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(createError()), ms);
+    promise.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
+  });
 }

@@ -1,6 +1,6 @@
 /** Coordinates turns through PostgreSQL, with the app's own client. */
 import { coordinatorOptionNames, resolveCoordinatorSettings, type CoordinatorOptions } from "../../core/coordinator-options.ts";
-import type { CoordinatorEntrance, LogSlice, Ticket, TicketStatus, TurnKey } from "../../core/coordinator.ts";
+import type { CoordinatorEntrance, LogSlice, Ticket, TicketRequest, TicketStatus, TurnKey } from "../../core/coordinator.ts";
 import type { SharedCoordinator } from "../../core/turn-registry.ts";
 import type { ThreadKey } from "../../core/store.ts";
 import { checkOptionNames, throwUsageError } from "../../core/usage-error.ts";
@@ -97,7 +97,6 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
     settings,
 
     async enter(turn, { concurrency, maxQueued }, { follower }) {
-      const { owner, threadId, responseId, attempt, promptId, promptDigest } = turn;
       const values = [
         ticketJson({ ...turn, place: "" }),
         concurrency,
@@ -108,7 +107,7 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
         retention,
       ];
       const row = await call<string>(names.enter, "$1, $2, $3::bigint, $4, $5::bigint, $6::bigint, $7::bigint", values);
-      return readEntrance(JSON.parse(row), { owner, threadId, responseId, attempt, promptId, promptDigest });
+      return readEntrance(JSON.parse(row), turn);
     },
 
     async renew(ticket) {
@@ -195,12 +194,16 @@ function ticketValues(ticket: Ticket): string[] {
 
 const ticketJson = (ticket: Ticket): string => JSON.stringify(ticketValues(ticket));
 
-function readEntrance(row: EntranceRow, turn: Omit<Ticket, "place">): CoordinatorEntrance {
+function readEntrance(row: EntranceRow, turn: TicketRequest): CoordinatorEntrance {
   switch (row[0]) {
     case "joined":
       return { kind: "joined", attempt: JSON.parse(row[1]) };
-    case "entered":
-      return { kind: "entered", ticket: { ...turn, place: row[1] }, ahead: row[2], status: toStatus(row[3]) };
+    case "entered": {
+      // A spread would take a second object for the last field, in every open stream.
+      const { owner, threadId, responseId, attempt, promptId, promptDigest } = turn;
+      const ticket: Ticket = { owner, threadId, responseId, attempt, promptId, promptDigest, place: row[1] };
+      return { kind: "entered", ticket, ahead: row[2], status: toStatus(row[3]) };
+    }
     case "conflict":
     case "busy":
       return { kind: row[0] };

@@ -8,7 +8,8 @@ export type Call = <T>(work: () => Promise<T>) => Promise<T>;
 /** Creates the calls of a coordinator. */
 export function createCall({ leaseMs }: CoordinatorSettings): Call {
   const timeout = Math.min(2000, leaseMs / 4);
-  return (work) => withTimeout(timeout, callSafely(work), () => new Error(`The coordinator did not answer within ${timeout} ms.`));
+  const createError = (): Error => new Error(`The coordinator did not answer within ${timeout} ms.`);
+  return (work) => withTimeout(timeout, callSafely(work), createError);
 }
 
 /**
