@@ -9,6 +9,8 @@ export interface Child<Question, Answer> {
   /** Rejects when the child fails or ends. */
   ask(question: Question): Promise<Answer>;
   stop(): void;
+  /** Ends it at once, as a crash does. */
+  kill(): void;
 }
 
 /** Starts `file`, which must call {@link answerParent}. */
@@ -28,6 +30,7 @@ export function startChild<Question extends object, Answer>(file: URL, args: rea
         child.send(question);
       }),
     stop: () => void (child.connected && child.disconnect()),
+    kill: () => void child.kill("SIGKILL"),
   };
 }
 

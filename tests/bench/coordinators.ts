@@ -4,28 +4,43 @@
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { Client } from "pg";
 import { startPostgres } from "../services/postgres.ts";
 import { startRedis } from "../services/redis.ts";
 import { startChild } from "./child.ts";
+import { now } from "./coordinators/connect.ts";
 import type { InstanceQuestion, QueueTimes, RunResult } from "./coordinators/instance.ts";
 import type { Kind } from "./coordinators/peers.ts";
 import type { Followed, Published, RelayQuestion } from "./coordinators/relay.ts";
 import { page, pagePlot, tables } from "./coordinators/report.ts";
-import { type KindResult, type RelayCase, relayCases, type RelayResult } from "./coordinators/results.ts";
+import {
+  type KindResult,
+  type RelayCase,
+  relayCases,
+  type RelayResult,
+  storageBound,
+  type StorageResult,
+  storedSizes,
+} from "./coordinators/results.ts";
+import type { StorageQuestion } from "./coordinators/storage.ts";
 import { median, quantile } from "./statistics.ts";
+import { answerText } from "./workload.ts";
 
 const { quick, only } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } }).values;
 
 const plan = quick
-  ? { streams: 50, tokens: 50, rounds: 1, relayTokens: 10_000, stops: 20, handOvers: 10 }
-  : { streams: 200, tokens: 150, rounds: 3, relayTokens: 50_000, stops: 50, handOvers: 50 };
+  ? { streams: 50, tokens: 50, rounds: 1, relayTokens: 10_000, stops: 20, handOvers: 10, crashes: 5, stored: 100 }
+  : { streams: 200, tokens: 150, rounds: 3, relayTokens: 50_000, stops: 50, handOvers: 50, crashes: 40, stored: 400 };
 const interval = 20;
 
 const progress = (text: string) => console.error(`  ${text}`);
 const redis = await startRedis(["--appendonly", "no"]);
 const postgres = await startPostgres();
 const admin = new Redis(redis.url);
+const database = new Client(postgres.url);
+await database.connect();
 
 /** The commands that clients send. Redis also counts what scripts call, which `assistant-stream` does once with `get` for each `evalsha`. */
 const commandsOf: Partial<Record<Kind, string[]>> = {
@@ -83,6 +98,7 @@ async function measure(kind: Kind): Promise<KindResult> {
     if (kind in commandsOf) return result;
     result.handOver = await measureHandOvers(kind, one, other);
     if (kind !== "none") {
+      result.crash = await measureCrash(kind);
       const given = newIds(plan.stops);
       await one.ask({ kind: "runForever", ids: given });
       const sent = (await other.ask({ kind: "stop", ids: given })) as [string, number][];
@@ -108,6 +124,85 @@ async function measureHandOvers(kind: Kind, one: Instance, other: Instance): Pro
   const ended = new Map(results.flatMap((result) => result.ended));
   const times = threads.map((thread) => (called.get(`next/${thread}`)! - ended.get(`first/${thread}`)!) / 1000);
   return { median: median(times), p95: quantile(times, 0.95) };
+}
+
+/** Seconds from the death of an instance to the model calls of the turns that wait on another one. */
+async function measureCrash(kind: Kind): Promise<{ median: number; longest: number }> {
+  const { one, other, stop } = startPair<InstanceQuestion>("./coordinators/instance.ts", kind);
+  const threads = newIds(plan.crashes);
+  try {
+    for (const thread of threads) {
+      await one.ask({ kind: "runForever", ids: [`first/${thread}`] });
+      // Spread over the time between two renewals: some leases were renewed just before the crash.
+      await sleep(3300 / threads.length);
+    }
+    const waiting = other.ask({ kind: "queue", ids: threads.map((thread) => `next/${thread}`) }) as Promise<QueueTimes>;
+    // The turns enter one after the other.
+    await sleep(threads.length * 20 + 1000);
+    const killedAt = now();
+    one.kill();
+    const called = new Map((await waiting).called);
+    const times = threads.map((thread) => (called.get(`next/${thread}`)! - killedAt) / 1e6);
+    return { median: median(times), longest: Math.max(...times) };
+  } finally {
+    stop();
+  }
+}
+
+/** Bytes that the database holds: Redis in memory, PostgreSQL in the coordinator's tables and their indexes. */
+async function countStored(kind: Kind): Promise<number> {
+  if (kind !== "postgres") return Number(/used_memory:(\d+)/.exec(await admin.info("memory"))?.[1]);
+  const text = `SELECT sum(pg_total_relation_size(oid)) AS size FROM pg_class WHERE relkind = 'r' AND relname LIKE 'chat%'`;
+  return Number((await database.query<{ size: string }>(text)).rows[0]!.size);
+}
+
+/** Bytes of the keys that Redis holds. */
+async function countKeys(): Promise<number> {
+  const pipeline = admin.pipeline();
+  for (const key of await admin.keys("*")) pipeline.memory("USAGE", key, "SAMPLES", 0);
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+}
+
+async function measureStorage(kind: Kind, size: number): Promise<StorageResult> {
+  const { one, other, stop } = startPair<StorageQuestion>("./coordinators/storage.ts", kind);
+  const pieces = 10;
+  const text = answerText(size).slice(0, size / pieces);
+  let base = 0;
+  /** Bytes for each stream, after what is under way has arrived. */
+  const count = async (streams: number): Promise<number> => {
+    await sleep(200);
+    return ((await countStored(kind)) - base) / streams;
+  };
+  const shareOfBound = async (streams: number, written: number): Promise<number> => (await countKeys()) / streams / storageBound(written);
+  /** `streams` of them, from their beginning to their end. */
+  async function publish(streams: number): Promise<StorageResult> {
+    // As long as the ids that clients send.
+    const ids = Array.from({ length: streams }, () => crypto.randomUUID());
+    await one.ask({ kind: "open", ids });
+    const alone = await count(streams);
+    const shares = [await shareOfBound(streams, 0)];
+    await other.ask({ kind: "follow", ids });
+    for (let written = text.length; written <= size; written += text.length) {
+      await one.ask({ kind: "write", text });
+      await other.ask({ kind: "waitFor", characters: written * streams });
+      // A string that begins takes small steps, which say nothing of a stream of this size.
+      if (written >= size / 2) shares.push(await shareOfBound(streams, written));
+    }
+    const followed = await count(streams);
+    await one.ask({ kind: "end" });
+    const ended = await count(streams);
+    return { size, alone, followed, ended, shares: { running: Math.max(...shares), ended: await shareOfBound(streams, size) } };
+  }
+  try {
+    await publish(10); // creates tables, scripts and buffers
+    await admin.flushall();
+    await sleep(500);
+    base = await countStored(kind);
+    return await publish(plan.stored);
+  } finally {
+    stop();
+  }
 }
 
 async function measureRelay(kind: Kind): Promise<RelayResult> {
@@ -148,21 +243,27 @@ const allKinds: Kind[] = ["none", "redis", "redis-polled", "postgres", "resumabl
 const kinds = allKinds.filter((name) => only === undefined || only.split(",").includes(name));
 const results: KindResult[] = [];
 const relays: RelayResult[] = [];
+const stored = new Map<Kind, StorageResult[]>();
 try {
   for (const kind of kinds) {
     progress(kind);
     results.push(await measure(kind));
-    if (kind !== "none") relays.push(await measureRelay(kind));
+    if (kind === "none") continue;
+    relays.push(await measureRelay(kind));
+    const sizes = [];
+    for (const size of storedSizes) sizes.push(await measureStorage(kind, size));
+    stored.set(kind, sizes);
   }
 } finally {
   admin.disconnect();
+  await database.end();
   await redis.stop();
   await postgres.stop();
 }
-console.log(`\n${tables(results, relays)}`);
+console.log(`\n${tables(results, relays, stored)}`);
 if (!quick && only === undefined) {
   const docs = new URL("../../docs/", import.meta.url);
   await mkdir(new URL("images/", docs), { recursive: true });
-  await writeFile(new URL("benchmark-coordinators.md", docs), page(results, relays, plan));
+  await writeFile(new URL("benchmark-coordinators.md", docs), page(results, relays, stored, plan));
   await writeFile(new URL("images/benchmark-coordinators.svg", docs), await pagePlot(results, relays));
 }

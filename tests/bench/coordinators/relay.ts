@@ -6,12 +6,12 @@ import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promi
 import { createMemoryStore } from "../../../src/index.ts";
 import { LogWrites } from "../../../src/lib/chat/log-writes.ts";
 import { localRegistryOf } from "../../../src/lib/coordination/local.ts";
-import type { TurnKey } from "../../../src/lib/core/coordinator.ts";
 import { EventLog } from "../../../src/lib/core/event-log.ts";
 import type { LocalTurn, TurnRegistry } from "../../../src/lib/core/turn-registry.ts";
 import { answerParent, cpuTime } from "../child.ts";
 import { answerText } from "../workload.ts";
 import { createCoordinator, now } from "./connect.ts";
+import { keyOf, readLog, readStream } from "./logs.ts";
 import { connectPeer, type Kind, type Peer } from "./peers.ts";
 
 /** The requests of the parent. */
@@ -73,27 +73,6 @@ function toStream(source: AsyncGenerator<string>, chunks: Peer["chunks"]): Reada
     { highWaterMark: 0 },
   );
 }
-
-/** Reads a stream. `onText` receives how many characters came, and returns whether to leave. */
-async function readStream(stream: ReadableStream, onText: (length: number) => boolean): Promise<void> {
-  const reader = stream.getReader();
-  for (let read = await reader.read(); !read.done; read = await reader.read()) {
-    if (onText(read.value.length)) return reader.cancel();
-  }
-}
-
-/** Reads a log as a response does. */
-async function readLog(log: EventLog, onText: (length: number) => boolean): Promise<void> {
-  const writes = new LogWrites(log, (event) => (event.type === "text" ? event.text : ""), 0);
-  for (;;) {
-    writes.demand();
-    const { done, value } = await writes.next();
-    if (done || onText(value.length)) break;
-  }
-  writes.close();
-}
-
-const keyOf = (id: string): TurnKey => ({ owner: "bench", threadId: id, responseId: id });
 
 async function publishLog(registry: TurnRegistry, id: string, source: AsyncGenerator<string>): Promise<void> {
   const log = new EventLog({ onAbandoned() {} });

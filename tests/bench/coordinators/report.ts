@@ -4,8 +4,8 @@ import { table } from "../markdown.ts";
 import { type Bar, plot } from "../plot.ts";
 import type { RunResult } from "./instance.ts";
 import type { Kind } from "./peers.ts";
-import { type KindResult, of, relayCases, type RelayResult } from "./results.ts";
-import { targetTable } from "./targets.ts";
+import { type KindResult, of, relayCases, type RelayResult, storedSizes } from "./results.ts";
+import { type Stored, targetTable } from "./targets.ts";
 
 const titles: Record<Kind, string> = {
   none: "no coordinator",
@@ -61,8 +61,9 @@ function otherInstanceTable(results: readonly KindResult[]): string {
       "its CPU, µs a token",
       "stop, ms median / p99",
       "hand-over, ms median / p95",
+      "after a crash, s median / longest",
     ],
-    results.map(({ kind, alone, followed, stop, handOver }) => [
+    results.map(({ kind, alone, followed, stop, handOver, crash }) => [
       titles[kind],
       pair(
         of(alone, ({ delay }) => delay.median),
@@ -73,6 +74,18 @@ function otherInstanceTable(results: readonly KindResult[]): string {
       fixed(followed?.cpu, 1),
       stop ? pair(stop.median, stop.p99, 0) : "–",
       handOver ? pair(handOver.median, handOver.p95, 1) : "–",
+      crash ? pair(crash.median, crash.longest, 1) : "–",
+    ]),
+  );
+}
+
+function storageTable(stored: Stored): string {
+  const kilobytes = (bytes: number): string => (bytes / 1000).toFixed(1);
+  return table(
+    ["", ...storedSizes.map((size) => `${size / 1000} kB of text: runs / is followed / has ended`)],
+    [...stored].map(([kind, results]) => [
+      titles[kind],
+      ...results.map(({ alone, followed, ended }) => [alone, followed, ended].map(kilobytes).join(" / ")),
     ]),
   );
 }
@@ -89,14 +102,17 @@ function relayTable(relays: readonly RelayResult[]): string {
 }
 
 /** Only the tables, for the terminal. */
-export const tables = (results: readonly KindResult[], relays: readonly RelayResult[]): string =>
-  [costTable(results), otherInstanceTable(results), relayTable(relays), targetTable(results, relays)].join("\n\n");
+export const tables = (results: readonly KindResult[], relays: readonly RelayResult[], stored: Stored): string =>
+  [costTable(results), otherInstanceTable(results), storageTable(stored), relayTable(relays), targetTable(results, relays, stored)].join(
+    "\n\n",
+  );
 
 /** The page for the docs. */
 export function page(
   results: readonly KindResult[],
   relays: readonly RelayResult[],
-  plan: { streams: number; tokens: number; relayTokens: number; stops: number; handOvers: number },
+  stored: Stored,
+  plan: { streams: number; tokens: number; relayTokens: number; stops: number; handOvers: number; crashes: number; stored: number },
 ): string {
   return `# What many instances cost
 
@@ -114,7 +130,7 @@ ${cpus()[0]?.model.trim() ?? "an unknown processor"}, with Redis and PostgreSQL 
 ## A turn
 
 ${plan.streams} streams of ${plan.tokens} tokens, 50 tokens a second each. CPU is that of the process that runs the turns, without the database. *Followed*:
-each turn has one reader in another process.
+each turn has one reader in another process. Memory is what the heap of that process holds in the middle of the run.
 
 ${costTable(results)}
 
@@ -123,8 +139,19 @@ ${costTable(results)}
 The delay of text is the time from the model's write to the reader, with the flush interval of 80 ms in both. A stop is sent to another
 instance and ends when the model call is closed, ${plan.stops} times. A hand-over is the time from the end of an answer to the model call of the
 next turn, which waits on another instance, ${plan.handOvers} times. Without a coordinator it waits on the same instance: that is what the turn itself costs.
+After a crash, the next turn waits for the lease of 10 s: a process is killed in the middle of ${plan.crashes} answers, and the time ends when the next turn of
+each thread, on another instance, calls its model.
 
 ${otherInstanceTable(results)}
+
+## In the database
+
+What Redis or PostgreSQL holds for a stream, in kB: while it runs and nobody follows it, after all its text has reached one follower in another process,
+and after its end, while it can still be read. For Redis this is the growth of its \`used_memory\` with ${plan.stored} streams, divided by their number: keys,
+channels and buffers. The targets count only the keys, by \`MEMORY USAGE\`, at the worst of seven moments: before the text, and from half of it on. For
+PostgreSQL it is the growth of the tables with their indexes. The text comes in ten pieces; PostgreSQL compresses large ones.
+
+${storageTable(stored)}
 
 ## A relay
 
@@ -140,7 +167,7 @@ ${relayTable(relays)}
 
 ## Targets
 
-${targetTable(results, relays)}
+${targetTable(results, relays, stored)}
 `;
 }
 

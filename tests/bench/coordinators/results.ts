@@ -16,7 +16,28 @@ export interface KindResult {
   handOver?: { median: number; p95: number };
   /** Milliseconds from a stop on another instance until the model call is closed. */
   stop?: { median: number; p99: number };
+  /** Seconds from the death of an instance to the model call of the next turn of its thread, on another instance. */
+  crash?: { median: number; longest: number };
 }
+
+/** The sizes of the streams whose place in the database is measured, in characters of text. */
+export const storedSizes = [2000, 20_000] as const;
+
+/** What the database holds for a stream of one of {@link storedSizes}: bytes, the mean of many streams. */
+export interface StorageResult {
+  size: number;
+  /** It runs, and nobody follows it. */
+  alone: number;
+  /** All its text was sent, to one follower. */
+  followed: number;
+  /** It has ended, and can still be read. */
+  ended: number;
+  /** What its keys in Redis take, as a share of {@link storageBound}: at most while it ran, before its text and from half of it on, and after its end. */
+  shares: { running: number; ended: number };
+}
+
+/** The bytes that the keys of a stream with this much text may take in Redis: a string that grows takes up to twice its length. */
+export const storageBound = (characters: number): number => 2.2 * characters + 1000;
 
 /** How a prepared stream is carried to followers in another process. */
 export interface RelayCase {

@@ -1,7 +1,11 @@
 /** The targets of the coordinators, and whether a run reached them. */
 import { table } from "../markdown.ts";
 import type { RunResult } from "./instance.ts";
-import { type KindResult, of, type RelayResult } from "./results.ts";
+import type { Kind } from "./peers.ts";
+import { type KindResult, of, type RelayResult, type StorageResult } from "./results.ts";
+
+/** The place that streams take in the database, by what coordinates them. */
+export type Stored = ReadonlyMap<Kind, readonly StorageResult[]>;
 
 interface Target {
   what: string;
@@ -15,8 +19,8 @@ interface Target {
 const isReached = ({ value, bound, isMost }: Target): boolean => (isMost ? value <= bound : value >= bound);
 
 /** A table of all targets whose rows were measured. */
-export function targetTable(results: readonly KindResult[], relays: readonly RelayResult[]): string {
-  const all = [...turnTargets(results), ...relayTargets(relays)];
+export function targetTable(results: readonly KindResult[], relays: readonly RelayResult[], stored: Stored): string {
+  const all = [...turnTargets(results), ...storageTargets(stored), ...relayTargets(relays)];
   return table(
     ["target", "measured", "bound", ""],
     all.map((target) => [
@@ -71,6 +75,7 @@ function turnTargets(results: readonly KindResult[]): Target[] {
       most("stop, ms p99", result.stop.p99, stop),
       most("hand-over, ms more, median", result.handOver.median - none.handOver.median, handOver),
     ];
+    if (result.crash) targets.push(most("next turn after a crash, s, longest", result.crash.longest, 11));
     if (kind !== "redis") return targets;
     const p95 = most(
       "first text, ms more, p95",
@@ -79,6 +84,29 @@ function turnTargets(results: readonly KindResult[]): Target[] {
     );
     return [...targets, p95, most("commands a token while followed", result.followed.commands, 0.3, 2)];
   });
+}
+
+/** Only Redis holds everything in memory. */
+function storageTargets(stored: Stored): Target[] {
+  const results = stored.get("redis");
+  if (!results) return [];
+  const most = (when: string, shares: number[]): Target => ({
+    what: `Redis: the keys of a stream ${when}, as a share of 2.2 × its text + 1 kB`,
+    value: Math.max(...shares),
+    bound: 1,
+    isMost: true,
+    digits: 2,
+  });
+  return [
+    most(
+      "that runs",
+      results.map(({ shares }) => shares.running),
+    ),
+    most(
+      "that has ended",
+      results.map(({ shares }) => shares.ended),
+    ),
+  ];
 }
 
 function relayTargets(relays: readonly RelayResult[]): Target[] {
