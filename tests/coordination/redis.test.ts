@@ -131,8 +131,10 @@ onRedis("Redis", () => {
     await sleep(150);
     await enter(coordinator, "last");
     expect(
-      Object.keys(await admin.hgetall((await keysOf(":thread"))[0]!)).filter((field) => /^(attempt|response|lease)/.test(field)),
-    ).toHaveLength(3);
+      Object.keys(await admin.hgetall((await keysOf(":thread"))[0]!)).filter((field) =>
+        /^(attempt|turn|prompt|response|lease)/.test(field),
+      ),
+    ).toHaveLength(5);
     for (let index = 0; index < 150; index++) await create().stop(turn(`early ${index}`));
     expect(await admin.zcard((await keysOf(":stops"))[0]!)).toBe(100);
   });
@@ -179,7 +181,7 @@ onRedis("Redis", () => {
     }
     expect(await coordinator.find({ owner: "\ud800", threadId: "t" })).toBe("r");
     expect(await coordinator.find({ owner: "\udbff", threadId: "t" })).toBeUndefined();
-    for (const key of await keysOf("*")) expect(key.slice(prefix.length)).toMatch(/^\{[0-9a-f]{32}\}:(thread|queue|followers)$/);
+    for (const key of await keysOf("*")) expect(key.slice(prefix.length)).toMatch(/^\{[\w+/]{22}\}:(thread|queue|followers)$/);
   });
 
   test("wrong arguments are rejected before Redis sees them", async () => {
@@ -261,18 +263,23 @@ onRedis("Redis", () => {
     expect(await coordinator.read(ticket, undefined, 0, me)).toBeUndefined();
   });
 
-  test("a turn takes at most 2.2 times its text, and 1 kB", async () => {
+  test("a turn takes at most 2.2 times its text, and 1 kB; after its end 1.3 times", async () => {
     const coordinator = create();
+    const count = async (): Promise<number> => {
+      const sizes = await Promise.all((await keysOf("*")).map((key) => admin.memory("USAGE", key, "SAMPLES", 0)));
+      return sizes.reduce<number>((sum, size) => sum + Number(size), 0);
+    };
     for (const length of [1000, 10_000, 100_000]) {
       const ids = { owner: randomUUID(), threadId: randomUUID(), responseId: randomUUID(), attempt: randomUUID(), promptId: randomUUID() };
-      const ticket = await enter(coordinator, { ...ids, promptDigest: "d".repeat(64) });
+      const ticket = await enter(coordinator, { ...ids, promptDigest: "d".repeat(22) });
+      expect(await count()).toBeLessThan(1000);
       for (let position = 0; position < length; position += 100) await coordinator.append(ticket, position, "x".repeat(100));
       await coordinator.read(ticket, undefined, 0, { follower: randomUUID() });
       await coordinator.renew(ticket);
-      const keys = await keysOf("*");
-      const sizes = await Promise.all(keys.map((key) => admin.memory("USAGE", key)));
-      expect(sizes.reduce<number>((sum, size) => sum + Number(size), 0)).toBeLessThan(2.2 * length + 1000);
-      await admin.unlink(keys);
+      expect(await count()).toBeLessThan(2.2 * length + 1000);
+      await coordinator.end(ticket, length, ".");
+      expect(await count()).toBeLessThan(1.3 * length + 1000);
+      await admin.unlink(await keysOf("*"));
     }
   });
 

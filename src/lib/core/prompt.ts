@@ -43,7 +43,7 @@ export function checkPromptParts(promptParts: readonly PromptPartType[]): void {
 /** Every field that counts when two prompts are compared. */
 const comparedFields = ["role", "content", "type", ...[...partFields].flat(2)];
 
-/** Returns a hash of what counts when two prompts are compared: 32 hexadecimal digits. */
+/** Returns a hash of what counts when two prompts are compared: 22 ASCII characters. */
 export async function promptDigest(prompt: object): Promise<string> {
   return hash128(JSON.stringify(prompt, comparedFields));
 }

@@ -3,8 +3,9 @@
  *
  * The keys of a thread:
  * - `thread`, a hash: `epoch` (new when the database has forgotten the thread), `sequence` (the last place
- *   that was used), `prune` (when to prune next), `attempt:<attempt>` (its record),
- *   `lease:<attempt>` (when it expires, while it waits or runs) and `response:<response id>` (its latest attempt);
+ *   that was used), `prune` (when to prune next), `attempt:<attempt>` (its record), `turn:<attempt>` (its response id), `prompt:<attempt>`,
+ *   `lease:<attempt>` (when it expires, while it waits or runs) and `response:<response id>` (its latest attempt). No value is longer than
+ *   64 bytes with ids of 36 characters: Redis keeps such a hash in half the memory;
  * - `queue`, a sorted set: attempts that wait or run, by place;
  * - `followers`, a sorted set: the attempt's place and the follower, by the time until which it counts. Places are short: Redis keeps small sets of short
  *   members in a tenth of the memory;
@@ -32,11 +33,11 @@ if not epoch then redis.call('DEL', queue, followers) end
 
 const records = `
 local function load(attempt)
-  local fields = redis.call('HMGET', thread, 'attempt:' .. attempt, 'lease:' .. attempt)
-  local text, expiry = fields[1], fields[2]
+  local fields = redis.call('HMGET', thread, 'attempt:' .. attempt, 'turn:' .. attempt, 'prompt:' .. attempt, 'lease:' .. attempt)
+  local text, response, prompt, expiry = unpack(fields)
   if not text then return end
-  local state, stop, started, predecessorStarted, restored, place, endedAt, length, response, prompt =
-    string.match(text, '^(%l+) (%d) (%d) (%d) (%d) (%d+) (%d+) (%d+) ([^\\n]*)\\n(.*)$')
+  local state, stop, started, predecessorStarted, restored, place, endedAt, length =
+    string.match(text, '^(%l+) (%d) (%d) (%d) (%d) (%d+) (%d+) (%d+)$')
   return {
     attempt = attempt, state = state, stop = tonumber(stop), started = tonumber(started),
     predecessorStarted = tonumber(predecessorStarted), restored = tonumber(restored), place = tonumber(place), endedAt = tonumber(endedAt),
@@ -47,10 +48,9 @@ end
 
 local function save(record)
   local values = {
-    record.state, record.stop, record.started, record.predecessorStarted, record.restored,
-    record.place, record.endedAt, record.length, record.response,
+    record.state, record.stop, record.started, record.predecessorStarted, record.restored, record.place, record.endedAt, record.length,
   }
-  redis.call('HSET', thread, 'attempt:' .. record.attempt, table.concat(values, ' ') .. '\\n' .. record.prompt)
+  redis.call('HSET', thread, 'attempt:' .. record.attempt, table.concat(values, ' '))
 end
 
 local function isLive(attempt)
@@ -156,7 +156,7 @@ local function enqueue(attempt, place, response, prompt, restored)
     predecessorStarted = 0, restored = restored, place = place, endedAt = 0, length = 0, response = response, prompt = prompt, isQueued = true, isLive = true,
   }
   save(record)
-  redis.call('HSET', thread, 'response:' .. response, attempt)
+  redis.call('HSET', thread, 'turn:' .. attempt, response, 'prompt:' .. attempt, prompt, 'response:' .. response, attempt)
   redis.call('ZADD', queue, place, attempt)
   extend(attempt)
   publishThread()

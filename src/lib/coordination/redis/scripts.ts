@@ -61,7 +61,7 @@ if tonumber(redis.call('HGET', thread, 'prune') or 0) <= now then
   for _, field in ipairs(redis.call('HKEYS', thread)) do
     local past = load(string.match(field, '^attempt:(.*)$') or '')
     if past and past.endedAt > 0 and past.endedAt + retentionMs <= now and past.restored == 0 then
-      redis.call('HDEL', thread, field)
+      redis.call('HDEL', thread, field, 'turn:' .. past.attempt, 'prompt:' .. past.attempt)
       local latest = 'response:' .. past.response
       if redis.call('HGET', thread, latest) == past.attempt then redis.call('HDEL', thread, latest) end
     end
@@ -156,6 +156,8 @@ local length = status(record)[5]
 if position > length then return {'gap', length} end
 local piece = string.sub(data, length - position + 1)
 if piece ~= '' then redis.call('APPEND', log, piece) end
+-- A string that grew in pieces takes up to twice its length, at most a megabyte more. Setting it again frees that.
+if length > 0 and length < 1048576 then redis.call('SET', log, redis.call('GET', log)) end
 redis.call('PEXPIRE', log, retentionMs)
 publishLog(record.attempt, length, piece, 1)
 leave(record, 'ended', length + #piece)
