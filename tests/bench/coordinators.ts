@@ -32,7 +32,7 @@ const { quick, only } = parseArgs({ options: { quick: { type: "boolean", default
 
 const plan = quick
   ? { streams: 50, tokens: 50, rounds: 1, relayTokens: 10_000, stops: 20, handOvers: 10, crashes: 5, stored: 100 }
-  : { streams: 200, tokens: 150, rounds: 3, relayTokens: 50_000, stops: 50, handOvers: 50, crashes: 40, stored: 400 };
+  : { streams: 200, tokens: 150, rounds: 3, relayTokens: 50_000, stops: 50, handOvers: 50, crashes: 20, stored: 400 };
 const interval = 20;
 
 const progress = (text: string) => console.error(`  ${text}`);
@@ -98,7 +98,7 @@ async function measure(kind: Kind): Promise<KindResult> {
     if (kind in commandsOf) return result;
     result.handOver = await measureHandOvers(kind, one, other);
     if (kind !== "none") {
-      result.crash = await measureCrash(kind);
+      result.crash = await measureCrashes(kind);
       const given = newIds(plan.stops);
       await one.ask({ kind: "runForever", ids: given });
       const sent = (await other.ask({ kind: "stop", ids: given })) as [string, number][];
@@ -126,8 +126,13 @@ async function measureHandOvers(kind: Kind, one: Instance, other: Instance): Pro
   return { median: median(times), p95: quantile(times, 0.95) };
 }
 
-/** Seconds from the death of an instance to the model calls of the turns that wait on another one. */
-async function measureCrash(kind: Kind): Promise<{ median: number; longest: number }> {
+/** Seconds from the deaths of instances to the model calls of the turns that wait on others. */
+async function measureCrashes(kind: Kind): Promise<{ median: number; longest: number }> {
+  const times = (await Promise.all(Array.from({ length: plan.rounds }, () => measureCrash(kind)))).flat();
+  return { median: median(times), longest: Math.max(...times) };
+}
+
+async function measureCrash(kind: Kind): Promise<number[]> {
   const { one, other, stop } = startPair<InstanceQuestion>("./coordinators/instance.ts", kind);
   const threads = newIds(plan.crashes);
   try {
@@ -137,13 +142,12 @@ async function measureCrash(kind: Kind): Promise<{ median: number; longest: numb
       await sleep(3300 / threads.length);
     }
     const waiting = other.ask({ kind: "queue", ids: threads.map((thread) => `next/${thread}`) }) as Promise<QueueTimes>;
-    // The turns enter one after the other.
-    await sleep(threads.length * 20 + 1000);
+    // The turns enter one after the other. The death comes at any moment between two looks of those that wait.
+    await sleep(threads.length * 20 + 1000 + Math.random() * 1000);
     const killedAt = now();
     one.kill();
     const called = new Map((await waiting).called);
-    const times = threads.map((thread) => (called.get(`next/${thread}`)! - killedAt) / 1e6);
-    return { median: median(times), longest: Math.max(...times) };
+    return threads.map((thread) => (called.get(`next/${thread}`)! - killedAt) / 1e6);
   } finally {
     stop();
   }

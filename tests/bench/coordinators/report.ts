@@ -112,7 +112,16 @@ export function page(
   results: readonly KindResult[],
   relays: readonly RelayResult[],
   stored: Stored,
-  plan: { streams: number; tokens: number; relayTokens: number; stops: number; handOvers: number; crashes: number; stored: number },
+  plan: {
+    streams: number;
+    tokens: number;
+    rounds: number;
+    relayTokens: number;
+    stops: number;
+    handOvers: number;
+    crashes: number;
+    stored: number;
+  },
 ): string {
   return `# What many instances cost
 
@@ -139,8 +148,8 @@ ${costTable(results)}
 The delay of text is the time from the model's write to the reader, with the flush interval of 80 ms in both. A stop is sent to another
 instance and ends when the model call is closed, ${plan.stops} times. A hand-over is the time from the end of an answer to the model call of the
 next turn, which waits on another instance, ${plan.handOvers} times. Without a coordinator it waits on the same instance: that is what the turn itself costs.
-After a crash, the next turn waits for the lease of 10 s: a process is killed in the middle of ${plan.crashes} answers, and the time ends when the next turn of
-each thread, on another instance, calls its model.
+After a crash, the next turn waits for the lease of 10 s: ${plan.rounds} processes are killed in the middle of ${plan.crashes} answers each, and the time ends when
+the next turn of each thread, on another instance, calls its model.
 
 ${otherInstanceTable(results)}
 
