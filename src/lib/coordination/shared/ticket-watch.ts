@@ -1,8 +1,10 @@
 /** When a ticket is looked at, and when its lease is renewed. */
 import type { CoordinatorSettings } from "../../core/coordinator.ts";
 
-/** What a watch does with its ticket. Both resolve to whether the coordinator answered, and never reject. */
+/** What a watch does with its ticket. Both calls resolve to whether the coordinator answered, and never reject. */
 export interface WatchedTicket {
+  /** Whether its turn may run. */
+  readonly isGranted: boolean;
   /** Looks for changes. */
   check(): Promise<boolean>;
   /** Renews the lease, which also looks for changes. */
@@ -34,8 +36,10 @@ export class TicketWatch {
 
   /** Looks at the ticket if it is time to, and renews it. */
   tick(time: number): void {
+    // A turn that waits may be early. Just too late for this tick, it would wait for two of them behind an instance that died.
+    const tolerance = this.#ticket.isGranted ? 0 : this.#settings.ticketPollMs / 10;
     if (time >= this.#renewAt) this.#look(() => this.renew());
-    else if (time >= this.#checkAt) this.look();
+    else if (time >= this.#checkAt - tolerance) this.look();
   }
 
   /** Looks at the ticket now. */

@@ -1,0 +1,38 @@
+/** How often a ticket is looked at. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { resolveCoordinatorSettings } from "../../src/lib/core/coordinator-options.ts";
+import { TicketWatch } from "../../src/lib/coordination/shared/ticket-watch.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Ticks each second for 30 seconds. Returns how often the ticket was looked at. */
+async function countLooks(isGranted: boolean): Promise<number> {
+  const settings = resolveCoordinatorSettings({}, { ticketPollMs: 1000, logPollMs: 1000, flushMs: 84 });
+  let looks = 0;
+  const look = async (): Promise<boolean> => {
+    looks++;
+    watch.postpone();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    watch.postpone();
+    return true;
+  };
+  const watch = new TicketWatch({ isGranted, check: look, renew: look }, settings, performance.now());
+  for (let second = 0; second < 30; second++) {
+    await vi.advanceTimersByTimeAsync(1000);
+    watch.tick(performance.now());
+  }
+  return looks;
+}
+
+test("a turn that waits is looked at each time that it is due, although the reply to the last look came a little later", async () => {
+  expect(await countLooks(false)).toBeGreaterThanOrEqual(29);
+});
+
+test("a turn that runs is looked at when nothing was received for the whole interval", async () => {
+  expect(await countLooks(true)).toBeLessThan(20);
+});
