@@ -229,6 +229,38 @@ it("a turn that goes on alone notices that a turn ahead has stored its prompt", 
   await waiting.end();
 });
 
+it.each([
+  ["resume", undefined],
+  ["stop", "stopped"],
+])("a %s waits for a turn that is about to end only while its instance lives", async (request, expected) => {
+  const state = { isCut: false };
+  let instances = 0;
+  const lookedAfterDeath: unknown[] = [];
+  const [one, other] = startRegistries(
+    (coordinator) => {
+      if (instances++ === 0) return cutOff(state)(coordinator);
+      return {
+        ...coordinator,
+        async read(...args) {
+          const slice = await coordinator.read(...args);
+          if (slice?.state === "lost") lookedAfterDeath.push(slice);
+          return slice;
+        },
+      };
+    },
+    noCoordinatorData(),
+    { leaseMs: 400 },
+  );
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  turn.ticket.refuseJoins();
+  await vi.waitFor(async () => expect((await other.registry.find({ owner: key.owner, threadId: key.threadId })) ?? "").toBe("r1"));
+  state.isCut = true;
+  expect(await (request === "resume" ? other.registry.follow(key) : other.registry.stop(key))).toBe(expected);
+  expect(lookedAfterDeath.length).toBeLessThanOrEqual(2);
+  await turn.end();
+});
+
 it('with "abort", a turn that was frozen and cannot renew its lease may not write', async () => {
   const state = { isCut: false };
   const rarely = { ticketPollMs: 60_000, logPollMs: 60_000 };

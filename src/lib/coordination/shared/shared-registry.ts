@@ -124,21 +124,24 @@ export class SharedRegistry implements TurnRegistry {
     const until = performance.now() + endTimeout;
     while ((await this.#ask(() => this.#coordinator.stop(key))) === "requested") {
       const state = await this.#waitForEnd(key, until);
-      if (state === "ended") return "stopped";
+      if (state === "ended" || state === "lost") return "stopped";
       if (state === "running") return "requested";
       // The database has forgotten the turn, and the stop with it.
     }
     return stopped;
   }
 
-  /** Waits for the end of an attempt, by default of the one that runs now. Stopping it repeatedly instead could stop the next attempt. */
-  async #waitForEnd(key: TurnKey, until: number, attempt?: string): Promise<"ended" | "running" | "forgotten"> {
+  /**
+   * Waits for the end of an attempt, by default of the one that runs now. Stopping it repeatedly instead could stop the next attempt. `"lost"`: its
+   * instance has died.
+   */
+  async #waitForEnd(key: TurnKey, until: number, attempt?: string): Promise<"ended" | "lost" | "running" | "forgotten"> {
     let position = 0;
     let isForgotten = false;
     for (let wait = stopPoll; !isForgotten && performance.now() < until; wait *= stopPollGrowth) {
       try {
         const slice = await this.#call(() => this.#coordinator.read(key, attempt, position, this.#stopFollower));
-        if (slice?.state === "ended") return "ended";
+        if (slice?.state === "ended" || slice?.state === "lost") return slice.state;
         isForgotten = !slice || slice.length < position;
         if (slice) ({ attempt, length: position } = slice);
       } catch {
