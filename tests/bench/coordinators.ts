@@ -84,7 +84,8 @@ async function measure(kind: Kind): Promise<KindResult> {
       alone.push(await run(newIds(plan.streams), plan.tokens));
       commands.push(((await countCommands(kind)) - before) / (plan.streams * plan.tokens));
     }
-    const result: KindResult = { kind, alone, commands: median(commands) };
+    const memory = (await one.ask({ kind: "memory", ids: newIds(plan.streams) })) as number;
+    const result: KindResult = { kind, alone, commands: median(commands), memory };
     if (kind !== "none") {
       const given = newIds(plan.streams);
       const before = await countCommands(kind);

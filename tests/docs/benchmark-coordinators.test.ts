@@ -8,15 +8,15 @@ const run = (more: number) => ({
   seconds: 4,
   firstText: { median: 1, p95: 2 },
   delay: { median: 40, p95: 76 },
-  memory: 24_000 + more * 1000,
 });
 
-const none: KindResult = { kind: "none", alone: [run(0)], commands: 0, handOver: { median: 0.1, p95: 0.3 } };
+const none: KindResult = { kind: "none", alone: [run(0)], commands: 0, memory: 24_000, handOver: { median: 0.1, p95: 0.3 } };
 
 const shared = (kind: "redis" | "postgres", longest: number): KindResult => ({
   kind,
   alone: [run(1)],
   commands: 0.04,
+  memory: 25_000,
   followed: { run: run(2), delay: { median: 43, p95: 82 }, cpu: 17, commands: 0.3 },
   handOver: { median: 1, p95: 2 },
   crash: { median: 9, longest },

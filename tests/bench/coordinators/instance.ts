@@ -12,6 +12,8 @@ import { connectPeer, type Kind } from "./peers.ts";
 export type InstanceQuestion =
   /** Runs turns whose model speaks at a pace. Resolves to what they cost. */
   | { kind: "run"; ids: string[]; tokens: number; interval: number }
+  /** Runs turns whose model pauses in the middle. Resolves to the bytes in use for each open stream meanwhile, the mean of some moments. */
+  | { kind: "memory"; ids: string[] }
   /** Follows the turns with these ids, from their beginning to their end. Resolves to the delay of text. */
   | { kind: "follow"; ids: string[] }
   /**
@@ -32,8 +34,6 @@ export interface RunResult {
   firstText: { median: number; p95: number };
   /** Milliseconds from the model's write to the local reader. */
   delay: { median: number; p95: number };
-  /** Bytes in use for each open stream, in the middle of the run. */
-  memory: number;
 }
 
 const [kindName = "none", url = ""] = process.argv.slice(2);
@@ -45,7 +45,12 @@ export interface QueueTimes {
   ended: [string, number][];
 }
 
+// Node keeps four megabytes of its TypeScript loader until a later collection, which would come in the middle of a run.
+globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+
 let pace = { tokens: 0, interval: 0 };
+/** After how many tokens the model waits, and for what. */
+let pause = { after: Infinity, end: Promise.resolve() };
 const called = new Map<string, number>();
 const closed = new Map<string, number>();
 
@@ -66,6 +71,7 @@ async function speak(_input: unknown, init?: RequestInit): Promise<Response> {
     {
       async pull(controller) {
         await sleep(interval);
+        if (sent === pause.after) await pause.end;
         if (isClosed) return;
         if (sent++ < tokens) controller.enqueue(encoder.encode(tokenEvent(`@${now()};`)));
         else {
@@ -135,7 +141,7 @@ async function read(body: ReadableStream<Uint8Array>, onToken: (sentAt: number) 
 
 const summary = (values: readonly number[]) => ({ median: median(values), p95: quantile(values, 0.95) });
 
-/** Bytes in use. Collects once more after the last turn of the event loop, which leaves garbage of its own while streams run. */
+/** Bytes in use. Collects once more after the last turn of the event loop, which leaves garbage of its own. */
 async function memoryInUse(): Promise<number> {
   await collectGarbage();
   globalThis.gc?.();
@@ -144,7 +150,7 @@ async function memoryInUse(): Promise<number> {
 
 async function run({ ids, tokens, interval }: Extract<InstanceQuestion, { kind: "run" }>): Promise<RunResult> {
   pace = { tokens, interval };
-  const before = await memoryInUse();
+  await collectGarbage();
   const startedAt = performance.now();
   const cpu = cpuTime();
   const first: number[] = [];
@@ -158,8 +164,6 @@ async function run({ ids, tokens, interval }: Extract<InstanceQuestion, { kind: 
     const count = await read(body, (time) => delays.push((now() - time) / 1000));
     if (count !== tokens) throw new Error(`${kind} sent ${count} of ${tokens} tokens.`);
   });
-  await sleep((tokens * interval) / 2);
-  const memory = ((await memoryInUse()) - before) / ids.length;
   await Promise.all(streams);
   const used = cpuTime() - cpu;
   return {
@@ -167,8 +171,24 @@ async function run({ ids, tokens, interval }: Extract<InstanceQuestion, { kind: 
     seconds: (performance.now() - startedAt) / 1000,
     firstText: summary(first),
     delay: summary(delays),
-    memory,
   };
+}
+
+async function measureMemory(ids: string[]): Promise<number> {
+  pace = { tokens: 60, interval: 20 };
+  const paused = Promise.withResolvers<void>();
+  pause = { after: 40, end: paused.promise };
+  const before = await memoryInUse();
+  const streams = ids.map(async (id) => read(await start(id), () => {}));
+  await sleep(2500);
+  let sum = 0;
+  for (let moment = 0; moment < 12; moment++) {
+    await sleep(50 + Math.random() * 200);
+    sum += await memoryInUse();
+  }
+  paused.resolve();
+  await Promise.all(streams);
+  return (sum / 12 - before) / ids.length;
 }
 
 /** Runs turns of threads, each thread a little later than the one before. */
@@ -197,6 +217,8 @@ answerParent(async (question: InstanceQuestion): Promise<unknown> => {
   switch (question.kind) {
     case "run":
       return run(question);
+    case "memory":
+      return measureMemory(question.ids);
     case "follow": {
       const delays: number[] = [];
       const cpu = cpuTime();

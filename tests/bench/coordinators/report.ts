@@ -33,7 +33,7 @@ function costTable(results: readonly KindResult[]): string {
       "followed: commands",
     ],
     results.map((result) => {
-      const { kind, alone, commands, followed } = result;
+      const { kind, alone, commands, memory, followed } = result;
       const pick = (select: (result: RunResult) => number): number => of(alone, select);
       return [
         titles[kind],
@@ -43,7 +43,7 @@ function costTable(results: readonly KindResult[]): string {
           pick(({ firstText }) => firstText.p95),
           1,
         ),
-        (pick(({ memory }) => memory) / 1000).toFixed(1),
+        (memory / 1000).toFixed(1),
         usesRedis(result) ? commands.toFixed(2) : "–",
         fixed(followed?.run.cpu, 1),
         usesRedis(result) ? fixed(followed?.commands, 2) : "–",
@@ -139,7 +139,8 @@ ${cpus()[0]?.model.trim() ?? "an unknown processor"}, with Redis and PostgreSQL 
 ## A turn
 
 ${plan.streams} streams of ${plan.tokens} tokens, 50 tokens a second each. CPU is that of the process that runs the turns, without the database. *Followed*:
-each turn has one reader in another process. Memory is what the heap of that process holds in the middle of the run.
+each turn has one reader in another process. Memory is what the heap of that process holds for each of
+${plan.streams} open streams while their model pauses, the mean of 12 moments.
 
 ${costTable(results)}
 

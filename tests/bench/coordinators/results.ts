@@ -10,6 +10,8 @@ export interface KindResult {
   alone: RunResult[];
   /** Redis commands for each token of these turns. */
   commands: number;
+  /** Bytes in use for each open stream, in the process that runs the turns. */
+  memory: number;
   /** The same turns with one follower each on another instance. */
   followed?: { run: RunResult; delay: { median: number; p95: number }; cpu: number; commands: number };
   /** Milliseconds from the end of an answer to the model call of the next turn. */

@@ -66,7 +66,7 @@ function turnTargets(results: readonly KindResult[]): Target[] {
         added(({ cpu }) => cpu),
         5,
       ),
-      most("memory, kB a stream more", added(({ memory }) => memory) / 1000, 1.5),
+      most("memory, kB a stream more", (result.memory - none.memory) / 1000, 1.5),
       most(
         "a reader elsewhere, ms behind a local one, median",
         result.followed.delay.median - of(result.alone, ({ delay }) => delay.median),
