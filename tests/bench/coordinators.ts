@@ -25,14 +25,36 @@ import {
   storedSizes,
 } from "./coordinators/results.ts";
 import type { StorageQuestion } from "./coordinators/storage.ts";
-import { median, quantile } from "./statistics.ts";
+import { median, quantile, shuffled } from "./statistics.ts";
 import { answerText } from "./workload.ts";
 
 const { quick, only } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } }).values;
 
 const plan = quick
-  ? { streams: 50, tokens: 50, rounds: 1, relayTokens: 10_000, stops: 20, handOvers: 10, crashes: 5, stored: 100 }
-  : { streams: 200, tokens: 150, rounds: 3, relayTokens: 50_000, stops: 50, handOvers: 50, crashes: 20, stored: 400 };
+  ? {
+      streams: 50,
+      tokens: 50,
+      rounds: 1,
+      turnRounds: 1,
+      warmUpTurns: 50,
+      relayTokens: 10_000,
+      stops: 20,
+      handOvers: 10,
+      crashes: 5,
+      stored: 100,
+    }
+  : {
+      streams: 200,
+      tokens: 150,
+      rounds: 3,
+      turnRounds: 5,
+      warmUpTurns: 1000,
+      relayTokens: 50_000,
+      stops: 50,
+      handOvers: 50,
+      crashes: 20,
+      stored: 400,
+    };
 const interval = 20;
 
 const progress = (text: string) => console.error(`  ${text}`);
@@ -72,20 +94,37 @@ function startPair<Question extends object>(file: string, kind: Kind) {
   };
 }
 
-async function measure(kind: Kind): Promise<KindResult> {
-  const { one, other, stop } = startPair<InstanceQuestion>("./coordinators/instance.ts", kind);
-  const run = (given: string[], tokens: number) => one.ask({ kind: "run", ids: given, tokens, interval }) as Promise<RunResult>;
-  try {
-    await run(newIds(20), 20); // compiles
-    const alone: RunResult[] = [];
-    const commands: number[] = [];
-    for (let round = 0; round < plan.rounds; round++) {
+type Pair = ReturnType<typeof startPair<InstanceQuestion>>;
+
+const runTurns = (instance: Pair["one"], given: string[], tokens: number, pace = interval): Promise<RunResult> =>
+  instance.ask({ kind: "run", ids: given, tokens, interval: pace }) as Promise<RunResult>;
+
+/** A server compiles its code within its first thousand turns, and runs for days. */
+async function warmUp({ one }: Pair): Promise<void> {
+  for (let turns = 0; turns < plan.warmUpTurns; turns += plan.streams) await runTurns(one, newIds(plan.streams), 50, 5);
+}
+
+/** Measures turns that nobody follows. The kinds take turns in a random order: a slow minute of the machine affects all of them. */
+async function measureAlone(pairs: ReadonlyMap<Kind, Pair>): Promise<Map<Kind, Alone>> {
+  const rounds = new Map([...pairs.keys()].map((kind) => [kind, { runs: [] as RunResult[], commands: [] as number[] }]));
+  for (let round = 0; round < plan.turnRounds; round++) {
+    for (const [kind, { one }] of shuffled([...pairs])) {
+      const { runs, commands } = rounds.get(kind)!;
       const before = await countCommands(kind);
-      alone.push(await run(newIds(plan.streams), plan.tokens));
+      runs.push(await runTurns(one, newIds(plan.streams), plan.tokens));
       commands.push(((await countCommands(kind)) - before) / (plan.streams * plan.tokens));
     }
+  }
+  return new Map([...rounds].map(([kind, { runs, commands }]) => [kind, { alone: runs, commands: median(commands) }]));
+}
+
+type Alone = Pick<KindResult, "alone" | "commands">;
+
+async function measure(kind: Kind, { one, other, stop }: Pair, alone: Alone): Promise<KindResult> {
+  const run = (given: string[], tokens: number) => runTurns(one, given, tokens);
+  try {
     const memory = (await one.ask({ kind: "memory", ids: newIds(plan.streams) })) as number;
-    const result: KindResult = { kind, alone, commands: median(commands), memory };
+    const result: KindResult = { kind, ...alone, memory };
     if (kind !== "none") {
       const given = newIds(plan.streams);
       const before = await countCommands(kind);
@@ -113,7 +152,7 @@ async function measure(kind: Kind): Promise<KindResult> {
   }
 }
 
-type Instance = ReturnType<typeof startPair<InstanceQuestion>>["one"];
+type Instance = Pair["one"];
 
 /** Milliseconds from the end of an answer to the model call of the next turn of its thread, on another instance if there is a coordinator. */
 async function measureHandOvers(kind: Kind, one: Instance, other: Instance): Promise<{ median: number; p95: number }> {
@@ -250,9 +289,13 @@ const results: KindResult[] = [];
 const relays: RelayResult[] = [];
 const stored = new Map<Kind, StorageResult[]>();
 try {
+  progress("turns that nobody follows");
+  const pairs = new Map(kinds.map((kind) => [kind, startPair<InstanceQuestion>("./coordinators/instance.ts", kind)]));
+  for (const pair of pairs.values()) await warmUp(pair);
+  const alone = await measureAlone(pairs);
   for (const kind of kinds) {
     progress(kind);
-    results.push(await measure(kind));
+    results.push(await measure(kind, pairs.get(kind)!, alone.get(kind)!));
     if (kind === "none") continue;
     relays.push(await measureRelay(kind));
     const sizes = [];
