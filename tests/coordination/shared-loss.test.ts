@@ -231,8 +231,8 @@ it("a turn that goes on alone notices that a turn ahead has stored its prompt", 
 
 it.each([
   ["resume", undefined],
-  ["stop", "stopped"],
-])("a %s waits for a turn that is about to end only while its instance lives", async (request, expected) => {
+  ["stop", "requested"],
+])("a %s waits for a turn that is about to end only while its instance has the lease", async (request, expected) => {
   const state = { isCut: false };
   let instances = 0;
   const lookedAfterDeath: unknown[] = [];

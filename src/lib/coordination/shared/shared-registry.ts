@@ -124,8 +124,9 @@ export class SharedRegistry implements TurnRegistry {
     const until = performance.now() + endTimeout;
     while ((await this.#ask(() => this.#coordinator.stop(key))) === "requested") {
       const state = await this.#waitForEnd(key, until);
-      if (state === "ended" || state === "lost") return "stopped";
-      if (state === "running") return "requested";
+      if (state === "ended") return "stopped";
+      // An instance whose lease was lost may only be cut off: then the stop takes effect when it is back.
+      if (state === "running" || state === "lost") return "requested";
       // The database has forgotten the turn, and the stop with it.
     }
     return stopped;
@@ -133,7 +134,7 @@ export class SharedRegistry implements TurnRegistry {
 
   /**
    * Waits for the end of an attempt, by default of the one that runs now. Stopping it repeatedly instead could stop the next attempt. `"lost"`: its
-   * instance has died.
+   * instance has died or is cut off.
    */
   async #waitForEnd(key: TurnKey, until: number, attempt?: string): Promise<"ended" | "lost" | "running" | "forgotten"> {
     let position = 0;
