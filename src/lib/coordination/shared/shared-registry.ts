@@ -80,7 +80,7 @@ export class SharedRegistry implements TurnRegistry {
     return this.#whileSubscribed(key, "log", async () => {
       let slice = await read();
       if (slice?.state === "closed") {
-        await this.#waitForEnd(key, performance.now() + endTimeout, slice.attempt);
+        await this.#waitForEnd(key, performance.now() + endTimeout, slice);
         slice = await read();
       }
       if (!slice || slice.state === "lost" || slice.state === "closed") return undefined;
@@ -125,24 +125,24 @@ export class SharedRegistry implements TurnRegistry {
     while ((await this.#ask(() => this.#coordinator.stop(key))) === "requested") {
       const state = await this.#waitForEnd(key, until);
       if (state === "ended") return "stopped";
-      // An instance whose lease was lost may only be cut off: then the stop takes effect when it is back.
-      if (state === "running" || state === "lost") return "requested";
+      if (state === "running") return "requested";
       // The database has forgotten the turn, and the stop with it.
     }
     return stopped;
   }
 
   /**
-   * Waits for the end of an attempt, by default of the one that runs now. Stopping it repeatedly instead could stop the next attempt. `"lost"`: its
-   * instance has died or is cut off.
+   * Waits for the end of an attempt: of the one that is read as closed, otherwise of the one that runs now. Stopping that repeatedly instead could stop
+   * the next attempt. A stop also waits for an instance that has lost its lease: it may only be cut off.
    */
-  async #waitForEnd(key: TurnKey, until: number, attempt?: string): Promise<"ended" | "lost" | "running" | "forgotten"> {
+  async #waitForEnd(key: TurnKey, until: number, closed?: LogSlice): Promise<"ended" | "running" | "forgotten"> {
+    let attempt = closed?.attempt;
     let position = 0;
     let isForgotten = false;
     for (let wait = stopPoll; !isForgotten && performance.now() < until; wait *= stopPollGrowth) {
       try {
         const slice = await this.#call(() => this.#coordinator.read(key, attempt, position, this.#stopFollower));
-        if (slice?.state === "ended" || slice?.state === "lost") return slice.state;
+        if (slice?.state === "ended" || (closed && slice?.state === "lost")) return "ended";
         isForgotten = !slice || slice.length < position;
         if (slice) ({ attempt, length: position } = slice);
       } catch {
