@@ -89,7 +89,7 @@ export class SharedRegistry implements TurnRegistry {
       const own = this.#findOwn(slice.attempt);
       if (!own) return this.#followRemote(key, slice.attempt, follower, slice);
       // A turn of this process that may be about to end.
-      await own.closed;
+      await own.settleJoins();
       this.#unfollow({ ...key, attempt: slice.attempt }, follower);
       return this.#local.follow(key);
     });
@@ -203,7 +203,7 @@ export class SharedRegistry implements TurnRegistry {
         const own = this.#findOwn(entrance.attempt);
         if (!own) return { kind: "joined", log: this.#followRemote(entry, entrance.attempt, follower), isRemote: true };
         // A turn of this process that may be about to end. Then enter again behind it.
-        await own.closed;
+        await own.settleJoins();
         this.#unfollow({ ...request, attempt: entrance.attempt }, follower);
         return this.#enter(entry, policy, local);
       }

@@ -34,8 +34,8 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
   ticket: Ticket;
   isGranted = false;
   hasPredecessorStarted = false;
-  /** Resolves when it is known whether anyone can still join. */
-  closed: Promise<unknown> | undefined;
+  /** Settles when it is known whether anyone can still join. Gone if that failed. */
+  #closing: Promise<unknown> | undefined;
   readonly #context: SharedTurnContext;
   /** Its place among the turns of this process. */
   readonly #queued: QueuedTurn;
@@ -93,8 +93,18 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
     this.#queued.refuseJoins();
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#close();
+  }
+
+  #close(): void {
     const { coordinator, call } = this.#context;
-    this.closed = call(() => coordinator.close(this.ticket)).catch(() => {});
+    this.#closing = call(() => coordinator.close(this.ticket)).catch(() => (this.#closing = undefined));
+  }
+
+  /** Resolves when it is known whether anyone can still join. Repeats a close that failed: until it succeeds, the coordinator sends its joins here. */
+  async settleJoins(): Promise<void> {
+    if (this.#isClosed && !this.#closing) this.#close();
+    await this.#closing;
   }
 
   async refuseJoinsUnlessFollowed(): Promise<boolean> {
@@ -102,7 +112,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
     // An entry in the meantime waits for the result: nobody may join a turn that is about to end.
     this.#queued.refuseJoins();
     const closing = call(() => coordinator.close(this.ticket, { unlessFollowed: true }));
-    this.closed = closing.catch(() => {});
+    this.#closing = closing.catch(() => {});
     try {
       if (await closing) this.#isClosed = true;
       // Joins may also have been refused meanwhile.
