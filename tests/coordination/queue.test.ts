@@ -1,6 +1,7 @@
 /** The queue: one turn at a time on each thread, in order. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import type { ChatHandlerOptions } from "../../src/index.ts";
 import { chatBody, type Chat, expectError, summarize, readResponse, startChat, variants } from "../support/chat.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
 import { echoOf, createGate, neverAnswer, answerAfter, sendPieces, answerThenStall, textEvent } from "../support/model-scripts.ts";
@@ -265,9 +266,10 @@ it.each([
   expect((await chat.backingStore.listThreads("", { limit: 10 })).threads).toEqual([]);
 });
 
-it("a prompt of a disconnected client keeps waiting, without a timeout", async () => {
+/** Sends two prompts. The client of the second leaves, and its prompt waits for longer than `timeouts.queue`. */
+async function leaveQueue(options: Pick<ChatHandlerOptions, "disconnect"> = {}): Promise<Chat> {
   const end = createGate();
-  const chat = await startChat({ timeouts: { queue: 30 } });
+  const chat = await startChat({ ...options, timeouts: { queue: 30 } });
   chat.model.next(answerAfter([end.opened, "One"]));
   const first = readResponse(chat.post(chatBody("First", 1)));
   await chat.model.call(0);
@@ -280,25 +282,17 @@ it("a prompt of a disconnected client keeps waiting, without a timeout", async (
   end.open();
   await first;
   await chat.waitForTurns();
+  return chat;
+}
+
+it("a prompt of a disconnected client keeps waiting, without a timeout", async () => {
+  const chat = await leaveQueue();
   expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2"]);
   expect([chat.model.calls.length, chat.errors.length]).toEqual([1, 0]);
 });
 
 it.each([["continue"], [{ graceMs: 60_000 }]] as const)("so does one whose answer may go on without it: %j", async (disconnect) => {
-  const end = createGate();
-  const chat = await startChat({ disconnect, timeouts: { queue: 30 } });
-  chat.model.next(answerAfter([end.opened, "One"]));
-  const first = readResponse(chat.post(chatBody("First", 1)));
-  await chat.model.call(0);
-  const stop = new AbortController();
-  const second = chat.post(chatBody("Second", 2), { signal: stop.signal });
-  await delay(10);
-  stop.abort();
-  await expectError(await second, 499, "client_gone");
-  await delay(60);
-  end.open();
-  await first;
-  await chat.waitForTurns();
+  const chat = await leaveQueue({ disconnect });
   expect((await chat.listStored()).map(({ id }) => id)).toEqual(["p1", "r1", "p2", "r2"]);
 });
 

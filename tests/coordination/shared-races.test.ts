@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
 import { chatBody, expectError, readResponse } from "../support/chat.ts";
-import { openMemory } from "../support/coordinators.ts";
+import { changeCoordinators, openMemory } from "../support/coordinators.ts";
 import { startInstances } from "../support/instances.ts";
 import {
   answerAfter,
@@ -76,22 +76,14 @@ it("an answer is resumed from the store if its entry reached the coordinator aft
 });
 
 it("an answer is resumed from the store if the coordinator has lost a part of its log", async () => {
-  const memory = openMemory();
   let isBroken = false;
   const data = '{"type":"end","status":"failed","error":{"code":"lease_lost","message":"Lost"}}\n';
-  const database: typeof memory = {
-    ...memory,
-    connect(options) {
-      const coordinator = memory.connect(options);
-      return {
-        ...coordinator,
-        async read(turn, attempt = "", position, follower) {
-          if (isBroken) return { attempt, data: data.slice(position), length: data.length, state: "ended" };
-          return coordinator.read(turn, attempt, position, follower);
-        },
-      };
+  const database = changeCoordinators(openMemory(), (coordinator) => ({
+    async read(turn, attempt = "", position, follower) {
+      if (isBroken) return { attempt, data: data.slice(position), length: data.length, state: "ended" };
+      return coordinator.read(turn, attempt, position, follower);
     },
-  };
+  }));
   const { instances } = await startInstances({ database, script: echoPrompt });
   const response = await instances[0].post(chatBody("Hi"));
   const [attempt] = response.headers.get("X-Chat-Handler-Offset")!.split("_");
@@ -117,22 +109,15 @@ it("a request that waits for an instance enters again by itself when that dies b
 });
 
 it("a resume that meets a turn whose readers have left finds nothing", async () => {
-  const [memory, gate, hung] = [openMemory(), createGate(), createGate()];
+  const [gate, hung] = [createGate(), createGate()];
   let isEnding = false;
-  const database: typeof memory = {
-    ...memory,
-    connect(options) {
-      const coordinator = memory.connect(options);
-      return {
-        ...coordinator,
-        async end(...args) {
-          isEnding = true;
-          await gate.opened;
-          return coordinator.end(...args);
-        },
-      };
+  const database = changeCoordinators(openMemory(), (coordinator) => ({
+    async end(...args) {
+      isEnding = true;
+      await gate.opened;
+      return coordinator.end(...args);
     },
-  };
+  }));
   const { instances } = await startInstances({ database });
   instances[0].model.next(answerAfter([hung.opened, "Never."]));
   const leaver = new AbortController();

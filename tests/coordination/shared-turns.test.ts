@@ -1,4 +1,5 @@
 /** Turns of many instances, step by step: what random schedules have found. */
+import { setImmediate } from "node:timers/promises";
 import { runInNewContext } from "node:vm";
 import { setFlagsFromString } from "node:v8";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -118,6 +119,32 @@ it.each([false, true])("nobody joins a turn of the same instance while it is clo
   await turn.end();
   if (entered !== "joined") await entered.end();
   await follower?.ended;
+});
+
+it("an entry behind a turn whose close failed closes it again, and enters once", async () => {
+  const calls = { close: 0, enter: 0 };
+  const [one] = startRegistries((coordinator) => ({
+    ...coordinator,
+    async close(...args) {
+      if (calls.close++ === 0) throw new Error("connect ECONNREFUSED");
+      return coordinator.close(...args);
+    },
+    async enter(...args) {
+      // An entry that does not wait would never let go of the process.
+      await setImmediate();
+      if (++calls.enter > 20) throw new Error("Entered again and again");
+      return coordinator.enter(...args);
+    },
+  }));
+  const stopped = await one.mustEnter();
+  await stopped.ticket.waitForLease();
+  stopped.ticket.refuseJoins();
+  const next = await one.mustEnter();
+  expect(calls.close).toBe(2);
+  expect(calls.enter).toBeLessThanOrEqual(4);
+  await stopped.end();
+  await next.ticket.waitForLease();
+  await next.end();
 });
 
 it("nobody joins a turn that is stopped while it asks whether anyone follows it", async () => {

@@ -25,6 +25,20 @@ export function openMemory(own: SimpleCoordinatorOptions = {}): CoordinatorDatab
   };
 }
 
+/** The same database, whose coordinators are changed. */
+export function changeCoordinators(
+  database: CoordinatorDatabase,
+  change: (coordinator: Coordinator) => Partial<Coordinator>,
+): CoordinatorDatabase {
+  return {
+    ...database,
+    connect(options) {
+      const coordinator = database.connect(options);
+      return { ...coordinator, ...change(coordinator) };
+    },
+  };
+}
+
 /** Keys of its own in the Redis at `REDIS_URL`. */
 export function openRedis({ hasSubscriber }: { hasSubscriber: boolean }): CoordinatorDatabase {
   const url = process.env.REDIS_URL ?? "";
