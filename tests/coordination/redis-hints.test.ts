@@ -4,7 +4,7 @@ import { afterAll, expect, onTestFinished, test } from "vitest";
 import type { Coordinator, CoordinatorHint } from "../../src/lib/core/coordinator.ts";
 import { createRedisCoordinator } from "../../src/redis.ts";
 import { describeWith, remedyFor } from "../services/include.ts";
-import { enter, eventually, me, sleep, thread } from "./turns.ts";
+import { enter, eventually, me, sleep, thread, turn } from "./turns.ts";
 
 const url = process.env.REDIS_URL ?? "";
 const onRedis = describeWith("Redis", url !== "", remedyFor("REDIS_URL"));
@@ -83,12 +83,42 @@ onRedis("hints of Redis", () => {
     }
     const ends = [coordinator.subscribe!(thread, "thread", listener), coordinator.subscribe!(thread, "thread", listener)];
     await eventually(async () => expect(await countChannels()).toBe(1));
-    await enter(coordinator, "A");
+    const ticket = await enter(coordinator, "A");
+    await coordinator.stop(ticket);
     await eventually(() => expect(calls).toBe(2));
     ends[0]!();
-    await enter(coordinator, "B");
+    await coordinator.stop(ticket);
     await eventually(() => expect(calls).toBe(3));
     ends[1]!();
     await eventually(async () => expect(await countChannels()).toBe(0));
+  });
+
+  test("channels that nobody listens to any more are left together, and one that is used again is kept", async () => {
+    const { coordinator, countChannels } = open();
+    const threads = Array.from({ length: 5 }, (_, index) => ({ ...thread, threadId: `${index}` }));
+    const unsubscribed = async (): Promise<number> =>
+      Number(/cmdstat_unsubscribe:calls=(\d+)/.exec(await redis.info("commandstats"))?.[1] ?? 0);
+    const ends = threads.map((key) => coordinator.subscribe!(key, "thread", () => {}));
+    await eventually(async () => expect(await countChannels()).toBe(5));
+    const before = await unsubscribed();
+    for (const end of ends) end();
+    const hints: CoordinatorHint[] = [];
+    onTestFinished(coordinator.subscribe!(threads[0]!, "thread", (hint) => hints.push(hint)));
+    await eventually(async () => expect(await countChannels()).toBe(1));
+    expect(await unsubscribed()).toBe(before + 1);
+    await coordinator.stop(await enter(coordinator, turn("A", threads[0])));
+    await eventually(() => expect(hints).toEqual([{ type: "thread" }]));
+  });
+
+  test("a turn that is alone on its thread receives no hint of its own entry and end", async () => {
+    const { coordinator, countChannels } = open();
+    const hints: CoordinatorHint[] = [];
+    onTestFinished(coordinator.subscribe!(thread, "thread", (hint) => hints.push(hint)));
+    await eventually(async () => expect(await countChannels()).toBe(1));
+    const alone = await enter(coordinator, "A");
+    await coordinator.end(alone, 0, "");
+    const next = await enter(coordinator, "B");
+    await coordinator.stop(next);
+    await eventually(() => expect(hints).toEqual([{ type: "thread" }]));
   });
 });

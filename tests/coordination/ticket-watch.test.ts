@@ -11,8 +11,8 @@ afterEach(() => {
 });
 
 /** Ticks each second for 30 seconds. Returns how often the ticket was looked at. */
-async function countLooks(isGranted: boolean): Promise<number> {
-  const settings = resolveCoordinatorSettings({}, { ticketPollMs: 1000, logPollMs: 1000, flushMs: 84 });
+async function countLooks(isGranted: boolean, { isHinted = false, leaseMs = 10_000 } = {}): Promise<number> {
+  const settings = resolveCoordinatorSettings({ leaseMs }, { ticketPollMs: 1000, logPollMs: 1000, flushMs: 84 });
   let looks = 0;
   const look = async (): Promise<boolean> => {
     looks++;
@@ -22,6 +22,7 @@ async function countLooks(isGranted: boolean): Promise<number> {
     return true;
   };
   const watch = new TicketWatch({ isGranted, check: look, renew: look }, settings, performance.now());
+  if (isHinted) watch.setHinted();
   for (let second = 0; second < 30; second++) {
     await vi.advanceTimersByTimeAsync(1000);
     watch.tick(performance.now());
@@ -35,4 +36,13 @@ test("a turn that waits is looked at each time that it is due, although the repl
 
 test("a turn that runs is looked at when nothing was received for the whole interval", async () => {
   expect(await countLooks(true)).toBeLessThan(20);
+});
+
+test("with hints, a turn that runs is looked at only by its renewals, and a turn that waits as often as without", async () => {
+  expect(await countLooks(true, { isHinted: true })).toBeLessThanOrEqual(9);
+  expect(await countLooks(false, { isHinted: true })).toBeGreaterThanOrEqual(29);
+});
+
+test("with hints and a long lease, a turn that runs is looked at between its renewals", async () => {
+  expect(await countLooks(true, { isHinted: true, leaseMs: 60_000 })).toBeGreaterThanOrEqual(5);
 });

@@ -121,7 +121,7 @@ export interface LogSlice {
 /** The most characters that one {@link Coordinator.read} returns. */
 export const maxSliceLength: number = 256 * 1024;
 
-/** The queue, a stop or the followers of the thread changed. */
+/** How a ticket of the thread stands has changed: it was granted, stopped or followed. An entry or an end that changes no other ticket needs no hint. */
 export interface ThreadHint {
   /** Identifies it. */
   type: "thread";
@@ -157,7 +157,7 @@ export interface CoordinatorSettings {
   readonly retentionMs: number;
   /** A follower counts for this long after its last `enter` or `read`. */
   readonly followMs: number;
-  /** Between two looks at a ticket that waits or runs. Hints make them sooner. */
+  /** Between two looks at a ticket that waits, or runs without hints. Hints make them sooner. With hints, one that runs is looked at more rarely. */
   readonly ticketPollMs: number;
   /** Between two looks at a log that is followed. Hints make them sooner. */
   readonly logPollMs: number;

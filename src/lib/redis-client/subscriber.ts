@@ -5,8 +5,8 @@ import { throwUsageError } from "../core/usage-error.ts";
 export interface NodeRedisSubscriber {
   /** Calls a listener for the messages of a channel. */
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
-  /** Ends it. */
-  unsubscribe(channel: string, listener: (message: unknown) => void): Promise<unknown>;
+  /** Ends subscriptions. */
+  unsubscribe(channels: string[], listener: (message: unknown) => void): Promise<unknown>;
   /** Calls a listener for the messages of a sharded channel. */
   sSubscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
   /** Ends it. */
@@ -17,8 +17,8 @@ export interface NodeRedisSubscriber {
 export interface IoredisSubscriber {
   /** Subscribes to a channel. */
   subscribe(channel: string): Promise<unknown>;
-  /** Ends it. */
-  unsubscribe(channel: string): Promise<unknown>;
+  /** Ends subscriptions. */
+  unsubscribe(...channels: string[]): Promise<unknown>;
   /** Subscribes to a sharded channel. */
   ssubscribe(channel: string): Promise<unknown>;
   /** Ends it. */
@@ -43,8 +43,8 @@ type MessageListener = (message: unknown, channel?: unknown) => void;
 export interface ChannelClient {
   /** Calls a listener for the messages of a channel. Resolves once subscribed. */
   subscribe(channel: string, listener: MessageListener): Promise<unknown>;
-  /** Ends it. */
-  unsubscribe(channel: string, listener: MessageListener): Promise<unknown>;
+  /** Ends the subscriptions of a listener. */
+  unsubscribe(channels: readonly string[], listener: MessageListener): Promise<unknown>;
 }
 
 /**
@@ -69,11 +69,11 @@ function connectNodeRedis(client: NodeRedisSubscriber, isSharded: boolean): Chan
   return isSharded
     ? {
         subscribe: (channel, listener) => client.sSubscribe(channel, listener),
-        unsubscribe: (channel, listener) => client.sUnsubscribe(channel, listener),
+        unsubscribe: (channels, listener) => Promise.all(channels.map((channel) => client.sUnsubscribe(channel, listener))),
       }
     : {
         subscribe: (channel, listener) => client.subscribe(channel, listener),
-        unsubscribe: (channel, listener) => client.unsubscribe(channel, listener),
+        unsubscribe: (channels, listener) => client.unsubscribe([...channels], listener),
       };
 }
 
@@ -99,14 +99,20 @@ function connectIoredis(client: IoredisSubscriber, isSharded: boolean): ChannelC
   /** Most channels have the same one listener, so they share its array. */
   let alone: readonly MessageListener[] = [];
 
-  async function unsubscribe(channel: string, listener: MessageListener): Promise<void> {
+  /** Returns whether the channel has no listener left. */
+  function remove(channel: string, listener: MessageListener): boolean {
     const rest = (channels.get(channel) ?? []).filter((other) => other !== listener);
-    if (rest.length > 0) {
-      channels.set(channel, rest);
-      return;
-    }
-    channels.delete(channel);
-    await (isSharded ? client.sunsubscribe(channel) : client.unsubscribe(channel));
+    if (rest.length > 0) channels.set(channel, rest);
+    else channels.delete(channel);
+    return rest.length === 0;
+  }
+
+  async function unsubscribe(names: readonly string[], listener: MessageListener): Promise<void> {
+    const unused = names.filter((name) => remove(name, listener));
+    // Without a name, the command would end all subscriptions.
+    if (unused.length === 0) return;
+    // In a cluster, the names of one command with sharded channels must have one slot.
+    await (isSharded ? Promise.all(unused.map((name) => client.sunsubscribe(name))) : client.unsubscribe(...unused));
   }
 
   return {
@@ -119,7 +125,7 @@ function connectIoredis(client: IoredisSubscriber, isSharded: boolean): ChannelC
       try {
         await (isSharded ? client.ssubscribe(channel) : client.subscribe(channel));
       } catch (error) {
-        await unsubscribe(channel, listener).catch(() => {});
+        await unsubscribe([channel], listener).catch(() => {});
         throw error;
       }
     },
@@ -132,10 +138,10 @@ function connectOther(client: RedisChannelSubscriber): ChannelClient {
     async subscribe(channel, listener) {
       ends.set(channel, await client.subscribe(channel, (message) => listener(message, channel)));
     },
-    async unsubscribe(channel) {
-      const end = ends.get(channel);
-      ends.delete(channel);
-      await end?.();
+    async unsubscribe(channels) {
+      const unused = channels.map((channel) => ends.get(channel));
+      for (const channel of channels) ends.delete(channel);
+      await Promise.all(unused.map(async (end) => end?.()));
     },
   };
 }

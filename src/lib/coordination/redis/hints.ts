@@ -18,9 +18,12 @@ interface Channel {
   /** An array, because most channels have one listener: a `Set` takes five times as much. */
   listeners: readonly Listener[];
   isSubscribed: boolean;
-  /** Whether {@link adjust} runs for it. */
-  isAdjusting: boolean;
+  /** Whether it is being subscribed or unsubscribed. */
+  isChanging: boolean;
 }
+
+/** How long a channel is kept that nobody listens to, in milliseconds: so that many are left with one command, and the next turn of a thread finds its own. */
+const unusedMs = 1000;
 
 /** Subscribes to a channel once, however many listeners it has. */
 export interface RedisHints {
@@ -31,6 +34,8 @@ export interface RedisHints {
 /** Creates the hints of a coordinator. */
 export function createRedisHints(client: ChannelClient): RedisHints {
   const channels = new Map<string, Channel>();
+  const unused = new Set<Channel>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   function receive(message: unknown, name?: unknown): void {
     const hint = parseHint(String(message));
@@ -44,36 +49,54 @@ export function createRedisHints(client: ChannelClient): RedisHints {
     }
   }
 
-  /** Subscribes or unsubscribes, one command after the other, until the subscription fits the listeners. */
-  async function adjust(channel: Channel): Promise<void> {
-    if (channel.isAdjusting) return;
-    channel.isAdjusting = true;
+  /** Subscribes to a channel, unless that was done or is under way. */
+  async function subscribe(channel: Channel): Promise<void> {
+    if (channel.isSubscribed || channel.isChanging) return;
+    channel.isChanging = true;
     try {
-      while (channel.listeners.length > 0 !== channel.isSubscribed) {
-        if (channel.isSubscribed) {
-          channel.isSubscribed = false;
-          await client.unsubscribe(channel.name, receive);
-        } else {
-          await client.subscribe(channel.name, receive);
-          channel.isSubscribed = true;
-          channel.listeners.forEach(reportSubscribed);
-        }
-      }
+      await client.subscribe(channel.name, receive);
+      channel.isSubscribed = true;
+      channel.listeners.forEach(reportSubscribed);
     } catch {
       // The next listener tries again.
     }
-    channel.isAdjusting = false;
-    if (channel.listeners.length === 0) channels.delete(channel.name);
+    channel.isChanging = false;
+    if (channel.listeners.length === 0) leaveUnused(channel);
+  }
+
+  function leaveUnused(channel: Channel): void {
+    unused.add(channel);
+    timer ??= setTimeout(() => void unsubscribe(), unusedMs);
+  }
+
+  /** Leaves all channels that nobody listens to, with one command. */
+  async function unsubscribe(): Promise<void> {
+    timer = undefined;
+    const leaving = [...unused].filter(({ listeners, isChanging }) => listeners.length === 0 && !isChanging);
+    unused.clear();
+    for (const channel of leaving) channel.isChanging = true;
+    try {
+      const names = leaving.filter(({ isSubscribed }) => isSubscribed).map(({ name }) => name);
+      if (names.length > 0) await client.unsubscribe(names, receive);
+    } catch {
+      // The client has lost its connection, and the subscriptions with it.
+    }
+    for (const channel of leaving) {
+      channel.isSubscribed = false;
+      channel.isChanging = false;
+      if (channel.listeners.length > 0) void subscribe(channel);
+      else channels.delete(channel.name);
+    }
   }
 
   function join(listener: Listener, name: string): void {
     if (listener.hasEnded) return;
-    const channel = channels.get(name) ?? { name, listeners: [], isSubscribed: false, isAdjusting: false };
+    const channel = channels.get(name) ?? { name, listeners: [], isSubscribed: false, isChanging: false };
     channels.set(name, channel);
     channel.listeners = channel.listeners.concat(listener);
     listener.channel = channel;
     if (channel.isSubscribed) reportSubscribed(listener);
-    void adjust(channel);
+    void subscribe(channel);
   }
 
   function leave(listener: Listener): void {
@@ -83,7 +106,7 @@ export function createRedisHints(client: ChannelClient): RedisHints {
     listener.channel = undefined;
     // `filter` allocates seventeen slots in every open stream, and this one for each.
     channel.listeners = channel.listeners.toSpliced(channel.listeners.indexOf(listener), 1);
-    void adjust(channel);
+    if (channel.listeners.length === 0) leaveUnused(channel);
   }
 
   return {

@@ -127,7 +127,7 @@ local function leave(record, state, length)
   redis.call('HDEL', thread, 'lease:' .. record.attempt)
   record.state, record.endedAt, record.length = state, now, length
   save(record)
-  publishThread()
+  if redis.call('ZCARD', queue) > 0 then publishThread() end
 end
 
 -- Removes an expired attempt. The turn has not ended, so its stop waits for the next attempt.
@@ -138,6 +138,7 @@ local function drop(attempt)
     redis.call('PEXPIRE', stops, retentionMs)
   end
   leave(record, 'lost', 0)
+  publishThread()
 end
 `;
 
@@ -159,7 +160,6 @@ local function enqueue(attempt, place, response, prompt, restored)
   redis.call('HSET', thread, 'turn:' .. attempt, response, 'prompt:' .. attempt, prompt, 'response:' .. response, attempt)
   redis.call('ZADD', queue, place, attempt)
   extend(attempt)
-  publishThread()
   return record
 end
 `;

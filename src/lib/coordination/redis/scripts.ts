@@ -54,6 +54,7 @@ if concurrency == 'interrupt' then
     other.stop = 1
     save(other)
   end
+  if #live > 0 then publishThread() end
 end
 
 -- Removes what is no longer kept. Attempts that were restored stay: their tickets would be accepted again.
@@ -86,6 +87,7 @@ if record then
 elseif not known and (givenEpoch ~= epoch or place > sequence) then
   local latest = redis.call('HGET', thread, 'response:' .. response)
   record = enqueue(attempt, place, response, prompt, 1)
+  publishThread()
   if latest and isLive(latest) then redis.call('HSET', thread, 'response:' .. response, latest) end
 end
 return status(record)

@@ -144,6 +144,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
   /** Looks for what has changed since the entry. A turn that is about to start receives its status then. */
   #onSubscribed(): void {
     if (!this.isGranted || this.#hasStarted) this.#watch.look();
+    this.#watch.setHinted();
   }
 
   #onHint(hint: CoordinatorHint): void {

@@ -2,7 +2,7 @@
 import type { Coordinator, CoordinatorHint, LogSlice, Ticket } from "../../../core/coordinator.ts";
 import { expectEqual, expectThat, show } from "../../expect.ts";
 import type { CoordinatorCase } from "../case.ts";
-import { enter, expectJoins, keyOfTurn, reader, threadOf, turn } from "../samples.ts";
+import { enter, queue, expectJoins, keyOfTurn, reader, threadOf, turn } from "../samples.ts";
 
 /** Waits until the condition holds. Returns whether it does. */
 async function waitFor(condition: () => boolean, ms: number): Promise<boolean> {
@@ -15,12 +15,12 @@ const patience = [250, 1_000, 8_000];
 
 type LogHint = Extract<CoordinatorHint, { type: "log" }>;
 
-/** What changes a thread, and must hint at it. */
+/** What changes how the first ticket of a thread stands, or that of the one behind it, and must hint at it. */
 const changes: Record<string, (one: Coordinator, ticket: Ticket) => Promise<unknown>> = {
-  "a turn entered": (one, { threadId }) => enter(one, turn("b", { threadId })),
+  "a turn interrupted those ahead": (one, { threadId }) => enter(one, turn("b", { threadId }), { ...queue, concurrency: "interrupt" }),
   "a turn was stopped": (one, ticket) => one.stop(keyOfTurn(ticket)),
   "a turn was joined": (one, ticket) => expectJoins(one, turn("a", { threadId: ticket.threadId }), ticket.attempt, reader("joins")),
-  "a turn ended": (one, ticket) => one.end(ticket, 0, ""),
+  "a turn ended before another": (one, ticket) => one.end(ticket, 0, ""),
 };
 
 export const hintCases: CoordinatorCase[] = [
@@ -96,7 +96,7 @@ export const hintCases: CoordinatorCase[] = [
           });
           // The subscription may take a while.
           for (let others = 0; others < ms / 50 && hints === 0; others++) {
-            await enter(one, turn(`other ${others}`, { threadId: a.threadId }));
+            await one.stop(keyOfTurn(await enter(one, turn(`other ${others}`, { threadId: a.threadId }))));
             await waitFor(() => hints > 0, 50);
           }
           await waitFor(() => false, 30);
