@@ -175,6 +175,35 @@ export function testPostgresCoordinator(name: string, access: Access): void {
     await client.close();
   });
 
+  test(`${name}: a start goes with the next poll, and arrives before an end that is sent at once`, async () => {
+    const { client, schema } = await create();
+    const statements: string[] = [];
+    const counted: PostgresClient = {
+      query(text, values) {
+        statements.push(text);
+        return client.query(text, values);
+      },
+    };
+    const coordinator = createPostgresCoordinator(counted, { schema });
+    const [first, other] = [await enter(coordinator, turn("a")), await enter(coordinator, turn("x", { threadId: "other" }))];
+    const behind = await enter(coordinator, turn("b"));
+    statements.length = 0;
+    const starts = [coordinator.start(first), coordinator.start(other)];
+    expect(statements).toEqual([]);
+    const ended = coordinator.end(first, 0, "");
+    expect(await Promise.all(starts)).toMatchObject([{ state: "granted" }, { state: "granted" }]);
+    expect(await ended).toBe(true);
+    expect(statements).toHaveLength(2);
+    expect(await coordinator.check(behind)).toMatchObject({ state: "granted", hasPredecessorStarted: true });
+
+    statements.length = 0;
+    await Promise.all([coordinator.start(behind), coordinator.check(other)]);
+    expect(statements).toHaveLength(1);
+    await coordinator.start(other);
+    expect(statements).toHaveLength(2);
+    await client.close();
+  });
+
   test(`${name}: a long log is kept in pieces and read in slices, from any position`, async () => {
     const { client, ...coordinator } = await create();
     const ticket = await enter(coordinator, turn("a"));

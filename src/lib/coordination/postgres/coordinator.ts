@@ -14,7 +14,7 @@ import {
 } from "../../sql/postgres.ts";
 import { coordinatorNames } from "./names.ts";
 import { shareTurns } from "../shared/share-turns.ts";
-import { createPolls } from "./polls.ts";
+import { createPolls, type PollRow } from "./polls.ts";
 import { postgresCoordinatorSchema } from "./schema.ts";
 import { digest } from "./ticket-functions.ts";
 
@@ -56,8 +56,8 @@ const pace = { ticketPollMs: 250, logPollMs: 100, flushMs: 250 };
  * Creates a coordinator in PostgreSQL, for a chat handler that runs on many instances. Pass `migrate: true`, or call `migrate()` before the
  * first use. It may share a database, a schema and a prefix with the store.
  *
- * Each call is one statement. The checks and readings that a process makes in one tick share a statement. It needs no session, so it works
- * through a proxy that pools transactions. Deadlocks and serialization failures are retried for five seconds, under any isolation level.
+ * Each call is one statement. The checks and readings that a process makes in one tick share a statement; a start goes with one of them, within
+ * 100 ms. It needs no session, so it works through a proxy that pools transactions. Deadlocks and serialization failures are retried for five seconds, under any isolation level.
  *
  * Its tables are unlogged: a call writes 40 bytes of WAL, and a crash or a failover of PostgreSQL empties the tables. Turns that run then
  * go on at their places, and may be answered twice. The store still keeps one answer. Owners and ids may be any strings.
@@ -85,7 +85,10 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
   const migrate = (): Promise<void> => migratePostgres(client, names.versions, postgresCoordinatorSchema({ schema, prefix }));
   const directQuery = createPostgresQuery(client, "coordinator");
   const query = migratesFirst ? queryAfter(migrate, directQuery) : directQuery;
-  const poll = createPolls(query, names.poll, [lease, follow, retention]);
+  const polls = createPolls(query, names.poll, [lease, follow, retention]);
+
+  /** The starts of attempts that have not arrived: they must, before the end. */
+  const starting = new Map<string, Promise<PollRow>>();
 
   /** Calls a function of the database. Returns its result. */
   async function call<Result>(name: string, parameters: string, values: (string | null)[]): Promise<Result> {
@@ -115,12 +118,19 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
     },
 
     async check(ticket) {
-      const { outcome } = await poll("ticket", ticketValues(ticket));
+      const { outcome } = await polls.send("ticket", ticketValues(ticket));
       return readStatus(outcome!);
     },
 
     async start(ticket) {
-      return readStatus(await call(names.start, "$1, $2::bigint, $3::bigint", [ticketJson(ticket), lease, retention]));
+      const sent = polls.sendSoon([...ticketValues(ticket), "started"]);
+      starting.set(ticket.attempt, sent);
+      try {
+        const { outcome } = await sent;
+        return readStatus(outcome!);
+      } finally {
+        starting.delete(ticket.attempt);
+      }
     },
 
     async append(ticket, position, data) {
@@ -135,6 +145,11 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
     },
 
     async end(ticket, position, data) {
+      const start = starting.get(ticket.attempt);
+      if (start) {
+        polls.flush();
+        await start.catch(() => {});
+      }
       const values = [ticketJson(ticket), String(position), data, lease, retention];
       const isEnded = await call<string>(names.end, "$1, $2::bigint, $3, $4::bigint, $5::bigint", values);
       return checkGap(isEnded, position) === "true";
@@ -142,7 +157,7 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
 
     async read(turn, attempt, position, { follower }) {
       const attemptJson = attempt === undefined ? null : JSON.stringify(attempt);
-      const { outcome, slice } = await poll("read", [...turnValues(turn), attemptJson, position, JSON.stringify(follower)]);
+      const { outcome, slice } = await polls.send("read", [...turnValues(turn), attemptJson, position, JSON.stringify(follower)]);
       return outcome === null ? undefined : readSlice(outcome, slice);
     },
 

@@ -120,10 +120,11 @@ $function$;`;
 }
 
 /**
- * Checks tickets and reads logs: what an instance polls, all at once. It is read-only while nothing changes. Tickets are checked in the
+ * Checks tickets and reads logs: what an instance polls, all at once. It is read-only while nothing changes. A ticket with a sixth text,
+ * "started", has started. Tickets are checked in the
  * order of their threads' digests, hence of their slots: two polls never lock each other out.
  */
-function poll({ poll, findTicket, ticketState, ticketStatus, readLog, tickets }: CoordinatorNames): string {
+function poll({ poll, start, findTicket, ticketState, ticketStatus, readLog, tickets }: CoordinatorNames): string {
   return `CREATE FUNCTION ${poll}(p_tickets text, p_reads text, p_lease bigint, p_follow bigint, p_retention bigint)
 RETURNS TABLE (kind text, number integer, outcome text, slice text) ${byIndex} AS $function$
 DECLARE
@@ -134,8 +135,12 @@ BEGIN
   FOR v_call, number IN SELECT call, place - 1 FROM json_array_elements(p_tickets::json) WITH ORDINALITY AS calls (call, place)
     ORDER BY ${digest("call->>0")}
   LOOP
-    v_ticket := ${findTicket}(v_call, p_lease, p_retention);
-    outcome := ${ticketStatus}(v_ticket, ${ticketState}(v_ticket));
+    IF v_call->>5 = 'started' THEN
+      outcome := ${start}(v_call::text, p_lease, p_retention);
+    ELSE
+      v_ticket := ${findTicket}(v_call, p_lease, p_retention);
+      outcome := ${ticketStatus}(v_ticket, ${ticketState}(v_ticket));
+    END IF;
     RETURN NEXT;
   END LOOP;
   kind := 'read';

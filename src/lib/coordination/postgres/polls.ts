@@ -1,4 +1,7 @@
-/** Sends the polls of one tick as one statement: an instance with a thousand turns sends a few statements, not a thousand. */
+/**
+ * Sends the polls of one tick as one statement: an instance with a thousand turns sends a few statements, not a thousand. A start waits for the next of
+ * them.
+ */
 import type { PostgresQuery } from "../../sql/postgres.ts";
 
 /** A check of a ticket, or a reading of a log. */
@@ -16,6 +19,9 @@ export interface PollRow {
 /** The most calls in one statement. It bounds the response: a slice has up to 256 KiB. */
 const maxCalls = 64;
 
+/** How long a start waits for a poll to go with, in milliseconds. */
+const startDelay = 100;
+
 interface Call {
   kind: Kind;
   /** The arguments, in the form that the function in the database expects. */
@@ -24,20 +30,28 @@ interface Call {
   reject: (error: unknown) => void;
 }
 
+/** The polls of a process. */
+export interface Polls {
+  /** Checks a ticket, or reads a log. Calls of the same tick share a statement, and its failure. */
+  send(kind: Kind, values: readonly unknown[]): Promise<PollRow>;
+  /** Checks a ticket that has started, with one of the next polls. */
+  sendSoon(values: readonly unknown[]): Promise<PollRow>;
+  /** Sends what waits. */
+  flush(): void;
+}
+
 /**
- * Returns a function that polls. Calls of the same tick share a statement, and its failure.
+ * Creates the polls of a coordinator.
  *
  * @param settings - The last parameters of the function in the database.
  */
-export function createPolls(
-  query: PostgresQuery,
-  pollFunction: string,
-  settings: readonly string[],
-): (kind: Kind, values: readonly unknown[]) => Promise<PollRow> {
+export function createPolls(query: PostgresQuery, pollFunction: string, settings: readonly string[]): Polls {
   let calls: Call[] = [];
+  let isFlushing = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const text = `SELECT kind, number, outcome, slice FROM ${pollFunction}($1, $2, $3::bigint, $4::bigint, $5::bigint)`;
 
-  async function send(batch: readonly Call[]): Promise<void> {
+  async function sendTogether(batch: readonly Call[]): Promise<void> {
     const byKind = { ticket: batch.filter(({ kind }) => kind === "ticket"), read: batch.filter(({ kind }) => kind === "read") };
     const valuesOf = (kind: Kind): string => JSON.stringify(byKind[kind].map(({ values }) => values));
     try {
@@ -49,14 +63,29 @@ export function createPolls(
   }
 
   function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    isFlushing = false;
     const all = calls;
     calls = [];
-    for (let first = 0; first < all.length; first += maxCalls) void send(all.slice(first, first + maxCalls));
+    for (let first = 0; first < all.length; first += maxCalls) void sendTogether(all.slice(first, first + maxCalls));
   }
 
-  return (kind, values) =>
+  const add = (kind: Kind, values: readonly unknown[]): Promise<PollRow> =>
     new Promise((resolve, reject) => {
       calls.push({ kind, values, resolve, reject });
-      if (calls.length === 1) queueMicrotask(flush);
     });
+
+  return {
+    flush,
+    send(kind, values) {
+      if (!isFlushing) queueMicrotask(flush);
+      isFlushing = true;
+      return add(kind, values);
+    },
+    sendSoon(values) {
+      if (!isFlushing) timer ??= setTimeout(flush, startDelay);
+      return add("ticket", values);
+    },
+  };
 }
