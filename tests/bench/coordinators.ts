@@ -33,6 +33,7 @@ const { quick, only } = parseArgs({ options: { quick: { type: "boolean", default
 const plan = quick
   ? {
       streams: 50,
+      memoryStreams: 50,
       tokens: 50,
       rounds: 1,
       turnRounds: 1,
@@ -45,6 +46,8 @@ const plan = quick
     }
   : {
       streams: 200,
+      /** More: what a process holds once would count for each. */
+      memoryStreams: 800,
       tokens: 150,
       rounds: 3,
       turnRounds: 5,
@@ -123,7 +126,7 @@ type Alone = Pick<KindResult, "alone" | "commands">;
 async function measure(kind: Kind, { one, other, stop }: Pair, alone: Alone): Promise<KindResult> {
   const run = (given: string[], tokens: number) => runTurns(one, given, tokens);
   try {
-    const memory = (await one.ask({ kind: "memory", ids: newIds(plan.streams) })) as number;
+    const memory = (await one.ask({ kind: "memory", ids: newIds(plan.memoryStreams) })) as number;
     const result: KindResult = { kind, ...alone, memory };
     if (kind !== "none") {
       const given = newIds(plan.streams);

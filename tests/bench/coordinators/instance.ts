@@ -141,9 +141,13 @@ async function read(body: ReadableStream<Uint8Array>, onToken: (sentAt: number) 
 
 const summary = (values: readonly number[]) => ({ median: median(values), p95: quantile(values, 0.95) });
 
-/** Bytes in use. Collects once more after the last turn of the event loop, which leaves garbage of its own. */
+/**
+ * Bytes in use at a random moment. It is not the one right after a collection: that pauses the process, so all that was due meanwhile is under way then,
+ * which otherwise lasts a moment of each poll.
+ */
 async function memoryInUse(): Promise<number> {
   await collectGarbage();
+  await sleep(20 + Math.random() * 200);
   globalThis.gc?.();
   return process.memoryUsage().heapUsed;
 }
@@ -175,12 +179,12 @@ async function run({ ids, tokens, interval }: Extract<InstanceQuestion, { kind: 
 }
 
 async function measureMemory(ids: string[]): Promise<number> {
-  pace = { tokens: 60, interval: 20 };
+  pace = { tokens: 60, interval: 100 };
   const paused = Promise.withResolvers<void>();
   pause = { after: 40, end: paused.promise };
   const before = await memoryInUse();
   const streams = ids.map(async (id) => read(await start(id), () => {}));
-  await sleep(2500);
+  await sleep(6500);
   let sum = 0;
   for (let moment = 0; moment < 12; moment++) {
     await sleep(50 + Math.random() * 200);

@@ -114,6 +114,7 @@ export function page(
   stored: Stored,
   plan: {
     streams: number;
+    memoryStreams: number;
     tokens: number;
     rounds: number;
     relayTokens: number;
@@ -140,7 +141,7 @@ ${cpus()[0]?.model.trim() ?? "an unknown processor"}, with Redis and PostgreSQL 
 
 ${plan.streams} streams of ${plan.tokens} tokens, 50 tokens a second each: the median of some rounds, in which the rows take turns, after a thousand turns. CPU is
 that of the process that runs the turns, without the database. *Followed*: each turn has one reader in another process. Memory is what the
-heap holds for each of ${plan.streams} open streams while their model pauses, the mean of 12 moments.
+heap holds for each of ${plan.memoryStreams} open streams while their model pauses, the mean of 12 moments.
 
 ${costTable(results)}
 

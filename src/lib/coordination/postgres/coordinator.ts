@@ -117,9 +117,9 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
       return readStatus(await call(names.renew, "$1, $2::bigint, $3::bigint", [ticketJson(ticket), lease, retention]));
     },
 
-    async check(ticket) {
-      const { outcome } = await polls.send("ticket", ticketValues(ticket));
-      return readStatus(outcome!);
+    /** Not an async function: its state would take memory in all turns that are checked together. */
+    check(ticket) {
+      return polls.send("ticket", ticketValues(ticket)).then(({ outcome }) => readStatus(outcome!));
     },
 
     async start(ticket) {
