@@ -32,7 +32,17 @@ const storage = (running: number): StorageResult[] =>
     shares: { running, ended: size / storageBound(size) },
   }));
 
-const plan = { streams: 200, tokens: 150, rounds: 3, relayTokens: 50_000, stops: 50, handOvers: 50, crashes: 20, stored: 400 };
+const plan = {
+  streams: 200,
+  memoryStreams: 800,
+  tokens: 150,
+  rounds: 3,
+  relayTokens: 50_000,
+  stops: 50,
+  handOvers: 50,
+  crashes: 20,
+  stored: 400,
+};
 
 /** The cells of a row. */
 function rowOf(text: string, name: string): string[] {
