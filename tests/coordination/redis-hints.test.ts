@@ -2,9 +2,34 @@ import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { afterAll, expect, onTestFinished, test } from "vitest";
 import type { Coordinator, CoordinatorHint } from "../../src/lib/core/coordinator.ts";
+import { createRedisHints } from "../../src/lib/coordination/redis/hints.ts";
 import { createRedisCoordinator } from "../../src/redis.ts";
 import { describeWith, remedyFor } from "../services/include.ts";
-import { enter, eventually, me, sleep, thread, turn } from "./turns.ts";
+import { enter, eventually, me, sleep, thread } from "./turns.ts";
+
+test("channels that nobody listens to are left together, and one that is used again meanwhile is subscribed again", async () => {
+  const commands: string[] = [];
+  const left = Promise.withResolvers<void>();
+  const hints = createRedisHints({
+    subscribe: async (channel) => commands.push(`subscribe ${channel}`),
+    unsubscribe(channels) {
+      commands.push(`unsubscribe ${channels.join(" ")}`);
+      return left.promise;
+    },
+  });
+  const listen = (name: string, onSubscribed?: () => void) => hints.listen(Promise.resolve(name), () => {}, onSubscribed);
+  const ends = ["a", "b"].map((name) => listen(name));
+  await eventually(() => expect(commands).toEqual(["subscribe a", "subscribe b"]));
+  for (const end of ends) end();
+  await eventually(() => expect(commands.slice(2)).toEqual(["unsubscribe a b"]));
+  let isSubscribed = false;
+  listen("a", () => (isSubscribed = true));
+  await sleep(10);
+  expect([isSubscribed, commands.length]).toEqual([false, 3]);
+  left.resolve();
+  await eventually(() => expect(isSubscribed).toBe(true));
+  expect(commands.slice(3)).toEqual(["subscribe a"]);
+});
 
 const url = process.env.REDIS_URL ?? "";
 const onRedis = describeWith("Redis", url !== "", remedyFor("REDIS_URL"));
@@ -91,23 +116,6 @@ onRedis("hints of Redis", () => {
     await eventually(() => expect(calls).toBe(3));
     ends[1]!();
     await eventually(async () => expect(await countChannels()).toBe(0));
-  });
-
-  test("channels that nobody listens to any more are left together, and one that is used again is kept", async () => {
-    const { coordinator, countChannels } = open();
-    const threads = Array.from({ length: 5 }, (_, index) => ({ ...thread, threadId: `${index}` }));
-    const unsubscribed = async (): Promise<number> =>
-      Number(/cmdstat_unsubscribe:calls=(\d+)/.exec(await redis.info("commandstats"))?.[1] ?? 0);
-    const ends = threads.map((key) => coordinator.subscribe!(key, "thread", () => {}));
-    await eventually(async () => expect(await countChannels()).toBe(5));
-    const before = await unsubscribed();
-    for (const end of ends) end();
-    const hints: CoordinatorHint[] = [];
-    onTestFinished(coordinator.subscribe!(threads[0]!, "thread", (hint) => hints.push(hint)));
-    await eventually(async () => expect(await countChannels()).toBe(1));
-    expect(await unsubscribed()).toBe(before + 1);
-    await coordinator.stop(await enter(coordinator, turn("A", threads[0])));
-    await eventually(() => expect(hints).toEqual([{ type: "thread" }]));
   });
 
   test("a turn that is alone on its thread receives no hint of its own entry and end", async () => {

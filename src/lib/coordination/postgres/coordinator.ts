@@ -57,7 +57,8 @@ const pace = { ticketPollMs: 250, logPollMs: 100, flushMs: 250 };
  * first use. It may share a database, a schema and a prefix with the store.
  *
  * Each call is one statement. The checks and readings that a process makes in one tick share a statement; a start goes with one of them, within
- * 100 ms. It needs no session, so it works through a proxy that pools transactions. Deadlocks and serialization failures are retried for five seconds, under any isolation level.
+ * 100 ms. It needs no session, so it works through a proxy that pools transactions. Deadlocks and serialization failures are retried for five
+ * seconds, under any isolation level.
  *
  * Its tables are unlogged: a call writes 40 bytes of WAL, and a crash or a failover of PostgreSQL empties the tables. Turns that run then
  * go on at their places, and may be answered twice. The store still keeps one answer. Owners and ids may be any strings.
@@ -117,9 +118,9 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
       return readStatus(await call(names.renew, "$1, $2::bigint, $3::bigint", [ticketJson(ticket), lease, retention]));
     },
 
-    /** Not an async function: its state would take memory in all turns that are checked together. */
-    check(ticket) {
-      return polls.send("ticket", ticketValues(ticket)).then(({ outcome }) => readStatus(outcome!));
+    async check(ticket) {
+      const { outcome } = await polls.send("ticket", ticketValues(ticket));
+      return readStatus(outcome!);
     },
 
     async start(ticket) {

@@ -120,9 +120,8 @@ $function$;`;
 }
 
 /**
- * Checks tickets and reads logs: what an instance polls, all at once. It is read-only while nothing changes. A ticket with a sixth text,
- * "started", has started. Tickets are checked in the
- * order of their threads' digests, hence of their slots: two polls never lock each other out.
+ * Checks tickets and reads logs: what an instance polls, all at once. A ticket with a sixth text, "started", has started; otherwise it is
+ * read-only while nothing changes. Tickets come in the order of their threads' digests, hence of their slots: two polls never lock each other out.
  */
 function poll({ poll, start, findTicket, ticketState, ticketStatus, readLog, tickets }: CoordinatorNames): string {
   return `CREATE FUNCTION ${poll}(p_tickets text, p_reads text, p_lease bigint, p_follow bigint, p_retention bigint)
@@ -136,7 +135,7 @@ BEGIN
     ORDER BY ${digest("call->>0")}
   LOOP
     IF v_call->>5 = 'started' THEN
-      outcome := ${start}(v_call::text, p_lease, p_retention);
+      outcome := ${start}(v_call, p_lease, p_retention);
     ELSE
       v_ticket := ${findTicket}(v_call, p_lease, p_retention);
       outcome := ${ticketStatus}(v_ticket, ${ticketState}(v_ticket));

@@ -1,7 +1,4 @@
-/**
- * Sends the polls of one tick as one statement: an instance with a thousand turns sends a few statements, not a thousand. A start waits for the next of
- * them.
- */
+/** Sends the polls of one tick as one statement: an instance with a thousand turns sends a few, not a thousand. A start waits for the next of them. */
 import type { PostgresQuery } from "../../sql/postgres.ts";
 
 /** A check of a ticket, or a reading of a log. */
@@ -24,8 +21,8 @@ const startDelay = 100;
 
 interface Call {
   kind: Kind;
-  /** The arguments, in the form that the function in the database expects. Gone once they are sent: an instance can wait for a check of each open stream. */
-  values: readonly unknown[] | undefined;
+  /** The arguments, in the form that the function in the database expects. */
+  values: readonly unknown[];
   resolve: (row: PollRow) => void;
   reject: (error: unknown) => void;
 }
@@ -53,13 +50,9 @@ export function createPolls(query: PostgresQuery, pollFunction: string, settings
 
   async function sendTogether(batch: readonly Call[]): Promise<void> {
     const byKind = { ticket: batch.filter(({ kind }) => kind === "ticket"), read: batch.filter(({ kind }) => kind === "read") };
-    const takeValues = (kind: Kind): string => {
-      const values = JSON.stringify(byKind[kind].map((call) => call.values));
-      for (const call of byKind[kind]) call.values = undefined;
-      return values;
-    };
+    const valuesOf = (kind: Kind): string => JSON.stringify(byKind[kind].map(({ values }) => values));
     try {
-      const rows = await query<PollRow>(text, [takeValues("ticket"), takeValues("read"), ...settings]);
+      const rows = await query<PollRow>(text, [valuesOf("ticket"), valuesOf("read"), ...settings]);
       for (const row of rows) byKind[row.kind][row.number]!.resolve(row);
     } catch (error) {
       for (const { reject } of batch) reject(error);

@@ -87,9 +87,9 @@ $function$;`;
 
 /** Marks the tickets behind, the first time. Returns the ticket's status. */
 function start({ start, findTicket, ticketState, ticketStatus, lockThread, tickets }: CoordinatorNames): string {
-  return `CREATE FUNCTION ${start}(p_ticket text, p_lease bigint, p_retention bigint) RETURNS text ${byIndex} AS $function$
+  return `CREATE FUNCTION ${start}(p_ticket json, p_lease bigint, p_retention bigint) RETURNS text ${byIndex} AS $function$
 DECLARE
-  v_ticket ${tickets} := ${findTicket}(p_ticket::json, p_lease, p_retention);
+  v_ticket ${tickets} := ${findTicket}(p_ticket, p_lease, p_retention);
   v_state text := ${ticketState}(v_ticket);
 BEGIN
   IF v_state <> 'lost' AND NOT v_ticket.is_started THEN

@@ -74,15 +74,17 @@ export function createRedisHints(client: ChannelClient): RedisHints {
     timer = undefined;
     const leaving = [...unused].filter(({ listeners, isChanging }) => listeners.length === 0 && !isChanging);
     unused.clear();
-    for (const channel of leaving) channel.isChanging = true;
+    const names = leaving.filter(({ isSubscribed }) => isSubscribed).map(({ name }) => name);
+    for (const channel of leaving) {
+      channel.isSubscribed = false;
+      channel.isChanging = true;
+    }
     try {
-      const names = leaving.filter(({ isSubscribed }) => isSubscribed).map(({ name }) => name);
       if (names.length > 0) await client.unsubscribe(names, receive);
     } catch {
       // The client has lost its connection, and the subscriptions with it.
     }
     for (const channel of leaving) {
-      channel.isSubscribed = false;
       channel.isChanging = false;
       if (channel.listeners.length > 0) void subscribe(channel);
       else channels.delete(channel.name);

@@ -127,7 +127,6 @@ local function leave(record, state, length)
   redis.call('HDEL', thread, 'lease:' .. record.attempt)
   record.state, record.endedAt, record.length = state, now, length
   save(record)
-  if redis.call('ZCARD', queue) > 0 then publishThread() end
 end
 
 -- Removes an expired attempt. The turn has not ended, so its stop waits for the next attempt.

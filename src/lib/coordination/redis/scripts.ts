@@ -163,6 +163,7 @@ if length > 0 and length < 1048576 then redis.call('SET', log, redis.call('GET',
 redis.call('PEXPIRE', log, retentionMs)
 publishLog(record.attempt, length, piece, 1)
 leave(record, 'ended', length + #piece)
+if redis.call('ZCARD', queue) > 0 then publishThread() end
 keep(thread, queue)
 return {'ended'}
 `,

@@ -2,7 +2,7 @@
 import type { Coordinator, CoordinatorHint, LogSlice, Ticket } from "../../../core/coordinator.ts";
 import { expectEqual, expectThat, show } from "../../expect.ts";
 import type { CoordinatorCase } from "../case.ts";
-import { enter, queue, expectJoins, keyOfTurn, reader, threadOf, turn } from "../samples.ts";
+import { enter, expectJoins, keyOfTurn, queue, reader, threadOf, turn } from "../samples.ts";
 
 /** Waits until the condition holds. Returns whether it does. */
 async function waitFor(condition: () => boolean, ms: number): Promise<boolean> {
