@@ -17,7 +17,7 @@ test("channels that nobody listens to are left together, and one that is used ag
       return left.promise;
     },
   });
-  const listen = (name: string, onSubscribed?: () => void) => hints.listen(Promise.resolve(name), () => {}, onSubscribed);
+  const listen = (channel: string, onSubscribed?: () => void) => hints.listen({ channel, digest: "d" }, () => {}, onSubscribed);
   const ends = ["a", "b"].map((name) => listen(name));
   await eventually(() => expect(commands).toEqual(["subscribe a", "subscribe b"]));
   for (const end of ends) end();
@@ -29,6 +29,43 @@ test("channels that nobody listens to are left together, and one that is used ag
   left.resolve();
   await eventually(() => expect(isSubscribed).toBe(true));
   expect(commands.slice(3)).toEqual(["subscribe a"]);
+});
+
+test("threads of one channel share a subscription, and each receives its own hints", async () => {
+  const commands: string[] = [];
+  let push: (message: string, channel: string) => void = () => {};
+  const hints = createRedisHints({
+    async subscribe(channel, listener) {
+      commands.push(`subscribe ${channel}`);
+      push = listener;
+    },
+    unsubscribe: async (channels) => commands.push(`unsubscribe ${channels.join(" ")}`),
+  });
+  const heard: string[] = [];
+  const listen = (digest: string) =>
+    hints.listen(
+      { channel: "a", digest },
+      () => heard.push(digest),
+      () => heard.push(`${digest} subscribed`),
+    );
+  const ends = [listen("one"), listen("other")];
+  await eventually(() => expect(heard).toEqual(["one subscribed", "other subscribed"]));
+  // A later one learns at once that it is, but never while it is being added, and not after it has left.
+  ends.push(listen("third"), listen("fourth"));
+  ends.pop()!();
+  expect(heard).toHaveLength(2);
+  await sleep(0);
+  push("other ", "a");
+  push("one followed b", "a");
+  push("fourth ", "a");
+  push("unknown ", "a");
+  push("without a space", "b");
+  expect(heard.slice(2)).toEqual(["third subscribed", "other", "one"]);
+  ends[1]!();
+  push("other ", "a");
+  expect([heard.length, commands]).toEqual([5, ["subscribe a"]]);
+  for (const end of ends) end();
+  await eventually(() => expect(commands).toEqual(["subscribe a", "unsubscribe a"]));
 });
 
 const url = process.env.REDIS_URL ?? "";

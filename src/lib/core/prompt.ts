@@ -44,7 +44,7 @@ export function checkPromptParts(promptParts: readonly PromptPartType[]): void {
 const comparedFields = ["role", "content", "type", ...[...partFields].flat(2)];
 
 /** Returns a hash of what counts when two prompts are compared: 22 ASCII characters. */
-export async function promptDigest(prompt: object): Promise<string> {
+export function promptDigest(prompt: object): string {
   return hash128(JSON.stringify(prompt, comparedFields));
 }
 

@@ -1,5 +1,4 @@
 /** Random schedules of several instances that share a coordinator. */
-import { createHash } from "node:crypto";
 import { afterEach, expect, test, vi } from "vitest";
 import fc from "fast-check";
 import { createMemoryStore } from "../../../src/index.ts";
@@ -12,16 +11,6 @@ import { createInstancesRun } from "./run.ts";
 const normalRuns = 2000;
 
 afterEach(() => void vi.restoreAllMocks());
-
-/** The real hash takes real time. */
-function hashAtOnce(): void {
-  vi.spyOn(crypto.subtle, "digest").mockImplementation(async (_, data) => {
-    const hash = createHash("sha256")
-      .update(new Uint8Array(data as ArrayBuffer))
-      .digest();
-    return new Uint8Array(hash).buffer;
-  });
-}
 
 /** Plays a schedule. Returns its trace, and the invariant that it broke. */
 async function play(plan: InstancesPlan, floating: readonly unknown[]): Promise<{ trace: readonly string[]; error: Error | undefined }> {
@@ -38,12 +27,10 @@ async function play(plan: InstancesPlan, floating: readonly unknown[]): Promise<
 }
 
 test("a schedule of instances has the same trace each time", { timeout: 120_000 }, async () => {
-  hashAtOnce();
   for (const plan of fc.sample(instancesPlans, 50)) expect((await play(plan, [])).trace).toEqual((await play(plan, [])).trace);
 });
 
 test("random schedules of instances", { timeout: 120_000 + scaleRuns(normalRuns) * 200 }, async () => {
-  hashAtOnce();
   await checkSchedules(scaleRuns(normalRuns), {
     command: 'npx vitest run tests/simulation/instances -t "random schedules"',
     plans: instancesPlans,

@@ -8,7 +8,7 @@ import { redisCommands, type RedisClient, type RedisScript } from "../../redis-c
 import { connectSubscriber, type RedisSubscriber } from "../../redis-client/subscriber.ts";
 import { shareTurns } from "../shared/share-turns.ts";
 import { createRedisHints } from "./hints.ts";
-import { channelOf, createThreadNames, keysOf, logOf } from "./names.ts";
+import { createThreadNames } from "./names.ts";
 import {
   checkAttempt,
   checkData,
@@ -75,17 +75,16 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
   const pollMs = subscriber ? 1000 : 100;
   // A little longer than the flush interval of C1Chat, which is 80 ms: so a piece is written as soon as it arrives, and never waits for the next one.
   const settings = resolveCoordinatorSettings(options, { ticketPollMs: pollMs, logPollMs: pollMs, flushMs: 84 });
-  const nameThread = createThreadNames(prefix);
+  const nameThread = createThreadNames(prefix, sharded);
   const hints = subscriber && createRedisHints(connectSubscriber("createRedisCoordinator", subscriber, sharded));
   const times = [settings.leaseMs, settings.retentionMs, settings.followMs].map(String);
   const publish = sharded ? "SPUBLISH" : "PUBLISH";
 
   /** Runs a script on the keys of a thread, and on the log of an attempt. */
   async function runOn(script: RedisScript, thread: ThreadKey, attempt: string | undefined, values: string[]): Promise<unknown> {
-    const base = await nameThread(thread);
-    const keys = keysOf(base);
-    if (attempt !== undefined) keys.push(logOf(base, attempt));
-    return run(script, keys, [...times, publish, channelOf(base), ...values]);
+    const { keys, channels, logOf } = nameThread(thread);
+    const allKeys = attempt === undefined ? [...keys] : [...keys, logOf(attempt)];
+    return run(script, allKeys, [...times, publish, channels.thread, channels.log, ...values]);
   }
 
   /** Runs a script on a ticket. If the database has forgotten the ticket, renewing it puts it back first. */
@@ -175,12 +174,10 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
     },
 
     ...(hints && {
-      subscribe: (thread, type, listener, onSubscribed) =>
-        hints.listen(
-          nameThread(thread).then((base) => channelOf(base) + type),
-          listener,
-          onSubscribed,
-        ),
+      subscribe(thread, type, listener, onSubscribed) {
+        const { channels, digest } = nameThread(thread);
+        return hints.listen({ channel: channels[type], digest }, listener, onSubscribed);
+      },
     }),
   });
 }

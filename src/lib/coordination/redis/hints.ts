@@ -2,33 +2,38 @@
 import type { CoordinatorHint } from "../../core/coordinator.ts";
 import type { ChannelClient } from "../../redis-client/subscriber.ts";
 
-/** Every open stream has one, and the channel of its thread. */
+/** Where the hints of a thread come from. */
+interface HintSource {
+  /** The channel, which threads may share. */
+  readonly channel: string;
+  /** The thread's digest, with which each of its hints begins. */
+  readonly digest: string;
+}
+
+/** Every open stream has one. */
 interface Listener {
   readonly onHint: (hint: CoordinatorHint) => void;
-  /** Gone once it was called. */
+  /** Gone once it was called, and after the listener has left. */
   onSubscribed: (() => void) | undefined;
-  /** `undefined` until its name is known, and after it has ended. */
-  channel: Channel | undefined;
-  hasEnded: boolean;
 }
 
 /** A channel that has listeners, or is still subscribed. */
 interface Channel {
   readonly name: string;
-  /** An array, because most channels have one listener: a `Set` takes five times as much. */
-  listeners: readonly Listener[];
+  /** By the digest of their thread. An array, because most threads have one listener: a `Set` takes five times as much. */
+  readonly listeners: Map<string, readonly Listener[]>;
   isSubscribed: boolean;
   /** Whether it is being subscribed or unsubscribed. */
   isChanging: boolean;
 }
 
-/** How long a channel is kept that nobody listens to, in milliseconds: so that many are left with one command, and the next turn of a thread finds its own. */
+/** How long a channel is kept that nobody listens to, in milliseconds: so that many are left with one command, and the next turn finds its own. */
 const unusedMs = 1000;
 
 /** Subscribes to a channel once, however many listeners it has. */
 export interface RedisHints {
-  /** Adds a listener. Returns a function that removes it. `onSubscribed` is called once, when hints reach the listener. */
-  listen(channel: Promise<string>, onHint: (hint: CoordinatorHint) => void, onSubscribed?: () => void): () => void;
+  /** Adds a listener. Returns a function that removes it. `onSubscribed` is called once, later, when hints reach the listener. */
+  listen(source: HintSource, onHint: (hint: CoordinatorHint) => void, onSubscribed?: () => void): () => void;
 }
 
 /** Creates the hints of a coordinator. */
@@ -38,9 +43,11 @@ export function createRedisHints(client: ChannelClient): RedisHints {
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function receive(message: unknown, name?: unknown): void {
-    const hint = parseHint(String(message));
+    const [digest, text] = splitAtSpace(String(message));
+    const listeners = channels.get(String(name))?.listeners.get(digest);
+    const hint = listeners && parseHint(text);
     if (!hint) return;
-    for (const { onHint } of channels.get(String(name))?.listeners ?? []) {
+    for (const { onHint } of listeners) {
       try {
         onHint(hint);
       } catch {
@@ -56,12 +63,12 @@ export function createRedisHints(client: ChannelClient): RedisHints {
     try {
       await client.subscribe(channel.name, receive);
       channel.isSubscribed = true;
-      channel.listeners.forEach(reportSubscribed);
+      for (const listeners of channel.listeners.values()) listeners.forEach(reportSubscribed);
     } catch {
       // The next listener tries again.
     }
     channel.isChanging = false;
-    if (channel.listeners.length === 0) leaveUnused(channel);
+    if (channel.listeners.size === 0) leaveUnused(channel);
   }
 
   function leaveUnused(channel: Channel): void {
@@ -72,7 +79,7 @@ export function createRedisHints(client: ChannelClient): RedisHints {
   /** Leaves all channels that nobody listens to, with one command. */
   async function unsubscribe(): Promise<void> {
     timer = undefined;
-    const leaving = [...unused].filter(({ listeners, isChanging }) => listeners.length === 0 && !isChanging);
+    const leaving = [...unused].filter(({ listeners, isChanging }) => listeners.size === 0 && !isChanging);
     unused.clear();
     const names = leaving.filter(({ isSubscribed }) => isSubscribed).map(({ name }) => name);
     for (const channel of leaving) {
@@ -86,39 +93,31 @@ export function createRedisHints(client: ChannelClient): RedisHints {
     }
     for (const channel of leaving) {
       channel.isChanging = false;
-      if (channel.listeners.length > 0) void subscribe(channel);
+      if (channel.listeners.size > 0) void subscribe(channel);
       else channels.delete(channel.name);
     }
   }
 
-  function join(listener: Listener, name: string): void {
-    if (listener.hasEnded) return;
-    const channel = channels.get(name) ?? { name, listeners: [], isSubscribed: false, isChanging: false };
-    channels.set(name, channel);
-    channel.listeners = channel.listeners.concat(listener);
-    listener.channel = channel;
-    if (channel.isSubscribed) reportSubscribed(listener);
-    void subscribe(channel);
-  }
-
-  function leave(listener: Listener): void {
-    listener.hasEnded = true;
-    const { channel } = listener;
-    if (!channel) return;
-    listener.channel = undefined;
+  function leave(channel: Channel, digest: string, listener: Listener): void {
+    listener.onSubscribed = undefined;
+    const listeners = channel.listeners.get(digest) ?? [];
+    const index = listeners.indexOf(listener);
+    if (index === -1) return;
     // `filter` allocates seventeen slots in every open stream, and this one for each.
-    channel.listeners = channel.listeners.toSpliced(channel.listeners.indexOf(listener), 1);
-    if (channel.listeners.length === 0) leaveUnused(channel);
+    if (listeners.length > 1) channel.listeners.set(digest, listeners.toSpliced(index, 1));
+    else channel.listeners.delete(digest);
+    if (channel.listeners.size === 0) leaveUnused(channel);
   }
 
   return {
-    listen(channelName, onHint, onSubscribed) {
-      const listener: Listener = { onHint, onSubscribed, channel: undefined, hasEnded: false };
-      channelName.then(
-        (name) => join(listener, name),
-        () => {},
-      );
-      return () => leave(listener);
+    listen({ channel: name, digest }, onHint, onSubscribed) {
+      const channel = channels.get(name) ?? { name, listeners: new Map(), isSubscribed: false, isChanging: false };
+      channels.set(name, channel);
+      const listener: Listener = { onHint, onSubscribed };
+      channel.listeners.set(digest, (channel.listeners.get(digest) ?? []).concat(listener));
+      if (channel.isSubscribed) queueMicrotask(() => reportSubscribed(listener));
+      void subscribe(channel);
+      return () => leave(channel, digest, listener);
     },
   };
 }
@@ -129,12 +128,17 @@ function reportSubscribed(listener: Listener): void {
   onSubscribed?.();
 }
 
+function splitAtSpace(text: string): [before: string, after: string] {
+  const at = text.indexOf(" ");
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
 /** Parses "attempt position isEnded data" of a log, or "" or "followed attempt" of a thread. */
-function parseHint(message: string): CoordinatorHint | undefined {
-  if (message === "") return { type: "thread" };
-  const [, followed] = /^followed (\S+)$/.exec(message) ?? [];
+function parseHint(text: string): CoordinatorHint | undefined {
+  if (text === "") return { type: "thread" };
+  const [, followed] = /^followed (\S+)$/.exec(text) ?? [];
   if (followed !== undefined) return { type: "thread", followed };
-  const [whole, attempt, position, isEnded] = /^(\S+) (\d+) ([01]) /.exec(message) ?? [];
+  const [whole, attempt, position, isEnded] = /^(\S+) (\d+) ([01]) /.exec(text) ?? [];
   if (whole === undefined || attempt === undefined) return undefined;
-  return { type: "log", attempt, position: Number(position), data: message.slice(whole.length), isEnded: isEnded === "1" };
+  return { type: "log", attempt, position: Number(position), data: text.slice(whole.length), isEnded: isEnded === "1" };
 }

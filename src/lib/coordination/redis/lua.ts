@@ -22,7 +22,7 @@
 const keys = `
 local thread, queue, followers, stops, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local leaseMs, retentionMs, followMs = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local publish, channel = ARGV[4], ARGV[5]
+local publish, threadChannel, logChannel = ARGV[4], ARGV[5], ARGV[6]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local info = redis.call('HMGET', thread, 'epoch', 'sequence')
@@ -92,12 +92,15 @@ end
 `;
 
 const hints = `
-local function publishThread(message) redis.call(publish, channel .. 'thread', message or '') end
+-- Threads share channels, so each message names its thread.
+local digest = string.match(thread, '{(.*)}')
+
+local function publishThread(message) redis.call(publish, threadChannel, digest .. ' ' .. (message or '')) end
 
 local function publishLog(attempt, position, data, isEnded)
   -- A long piece would fill the buffers of slow subscribers. They read it instead.
   if #data > 65536 then position, data = position + #data, '' end
-  redis.call(publish, channel .. 'log', table.concat({attempt, position, isEnded, data}, ' '))
+  redis.call(publish, logChannel, table.concat({digest, attempt, position, isEnded, data}, ' '))
 end
 
 local function isFollowed(record)
@@ -192,15 +195,15 @@ local function status(record)
 end
 `;
 
-/** Reads and changes the queue. KEYS: all of the thread, and the log of the attempt. ARGV: lease, retention, follow, "PUBLISH" or "SPUBLISH", channel. */
+/** Reads and changes the queue. KEYS: all of the thread, and the log of the attempt. ARGV: lease, retention, follow, "PUBLISH" or "SPUBLISH", the channels of threads and logs. */
 export const queueLua: string = keys + records + hints + leaving;
 /** Also puts attempts into the queue, and returns how they stand. */
 export const entryLua: string = queueLua + entering + tickets;
 /**
- * Also finds the ticket of an attempt: `record`, or nothing if it is lost. ARGV from 6: attempt, place, epoch. The script returns "forgotten" if the
+ * Also finds the ticket of an attempt: `record`, or nothing if it is lost. ARGV from 7: attempt, place, epoch. The script returns "forgotten" if the
  * place was given before the database forgot the thread, or the end of its queue.
  */
 export const ticketLua: string = `${queueLua}${tickets}
-local record, known = findTicket(ARGV[6])
-if not known and (ARGV[8] ~= epoch or tonumber(ARGV[7]) > sequence) then return {'forgotten'} end
+local record, known = findTicket(ARGV[7])
+if not known and (ARGV[9] ~= epoch or tonumber(ARGV[8]) > sequence) then return {'forgotten'} end
 `;

@@ -1,37 +1,38 @@
 /** Names of the keys and channels of a thread. */
+import type { CoordinatorHint } from "../../core/coordinator.ts";
 import { hash128 } from "../../core/sha256.ts";
 import { keyOf, type ThreadKey } from "../../core/store.ts";
 
-/** How many threads are remembered. Most calls are about the few threads that run, and a hash costs more than the call. */
-const maxRemembered = 1000;
-
-/**
- * Returns a function that returns the beginning of all names of a thread. It contains a digest of owner and thread id, so it is short, and it is the same
- * for no two threads. Only this beginning is remembered: joining it with the rest is cheap, and all names of 1000 threads would take half a megabyte.
- */
-export function createThreadNames(prefix: string): (thread: ThreadKey) => Promise<string> {
-  const remembered = new Map<string, string>();
-  return async (thread) => {
-    const key = keyOf(thread);
-    const known = remembered.get(key);
-    if (known !== undefined) return known;
-    // Nobody finds an id that leads to the thread of another owner. The braces mark what decides the slot of a cluster. A join makes one
-    // string; a template would keep its parts.
-    const base = [prefix, "{", await hash128(key), "}:"].join("");
-    remembered.set(key, base);
-    for (const oldest of remembered.keys()) {
-      if (remembered.size <= maxRemembered) break;
-      remembered.delete(oldest);
-    }
-    return base;
-  };
+/** The names of a thread. */
+export interface ThreadNames {
+  /** Of owner and thread id. All names contain it, so they are short, and nobody finds an id that leads to the thread of another owner. */
+  readonly digest: string;
+  /** The keys `thread`, `queue`, `followers` and `stops`: see lua.ts. */
+  readonly keys: readonly string[];
+  /** The channel of each type of hint. */
+  readonly channels: Readonly<Record<CoordinatorHint["type"], string>>;
+  /** Returns the key of an attempt's log. */
+  logOf(attempt: string): string;
 }
 
-/** The keys `thread`, `queue`, `followers` and `stops`: see lua.ts. */
-export const keysOf = (base: string): string[] => [`${base}thread`, `${base}queue`, `${base}followers`, `${base}stops`];
-
-/** The beginning of the channels, which end with `thread` and `log`. */
-export const channelOf = (base: string): string => `${base}on:`;
-
-/** The key of an attempt's log. */
-export const logOf = (base: string, attempt: string): string => `${base}log:${attempt}`;
+/**
+ * Returns a function that names threads.
+ *
+ * Hints of threads have 64 channels in all, so a busy instance listens to each and need not subscribe for a turn. They are few, and an instance ignores
+ * those of other threads. Logs are pushed with every piece, each on a channel of its own.
+ *
+ * @param sharded - Whether a channel must be in the slot of its thread. Then each thread has its own.
+ */
+export function createThreadNames(prefix: string, sharded: boolean): (thread: ThreadKey) => ThreadNames {
+  return (thread) => {
+    const digest = hash128(keyOf(thread));
+    // The braces mark what decides the slot of a cluster.
+    const base = `${prefix}{${digest}}:`;
+    return {
+      digest,
+      keys: ["thread", "queue", "followers", "stops"].map((name) => base + name),
+      channels: { thread: sharded ? `${base}on:thread` : `${prefix}on:${digest[0]}`, log: `${base}on:log` },
+      logOf: (attempt) => `${base}log:${attempt}`,
+    };
+  };
+}

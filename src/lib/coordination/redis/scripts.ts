@@ -8,12 +8,12 @@ import type { RedisScript } from "../../redis-client/redis-client.ts";
 import { entryLua, queueLua, ticketLua } from "./lua.ts";
 
 /**
- * ARGV from 6: attempt, response id, prompt, concurrency, most turns that may wait, follower. Returns "joined" and the attempt, "conflict",
+ * ARGV from 7: attempt, response id, prompt, concurrency, most turns that may wait, follower. Returns "joined" and the attempt, "conflict",
  * "busy", or "entered" with place, epoch, turns ahead, and the ticket's status.
  */
 export const enter: RedisScript = {
   lua: `${entryLua}
-local attempt, response, prompt, concurrency, maxQueued, follower = unpack(ARGV, 6)
+local attempt, response, prompt, concurrency, maxQueued, follower = unpack(ARGV, 7)
 
 local function entered(record, known)
   local ahead = 0
@@ -75,10 +75,10 @@ return entered(new, new)
 `,
 };
 
-/** ARGV from 6: attempt, place, epoch, response id, prompt. Returns the ticket's status. */
+/** ARGV from 7: attempt, place, epoch, response id, prompt. Returns the ticket's status. */
 export const renew: RedisScript = {
   lua: `${entryLua}
-local attempt, place, givenEpoch, response, prompt = unpack(ARGV, 6)
+local attempt, place, givenEpoch, response, prompt = unpack(ARGV, 7)
 place = tonumber(place)
 local record, known = findTicket(attempt)
 if record then
@@ -115,10 +115,10 @@ return status(record)
 `,
 };
 
-/** ARGV from 9: position, data. Returns the ticket's status, or "gap" and the length of the log. */
+/** ARGV from 10: position, data. Returns the ticket's status, or "gap" and the length of the log. */
 export const append: RedisScript = {
   lua: `${ticketLua}
-local position, data = tonumber(ARGV[9]), ARGV[10]
+local position, data = tonumber(ARGV[10]), ARGV[11]
 local standing = status(record)
 local length = standing[5]
 if standing[1] ~= 'granted' then return standing end
@@ -132,12 +132,12 @@ return standing
 `,
 };
 
-/** ARGV from 9: 1 if a follower keeps it open. Returns "closed" or "open". */
+/** ARGV from 10: 1 if a follower keeps it open. Returns "closed" or "open". */
 export const close: RedisScript = {
   lua: `${ticketLua}
 if not record then return {'open'} end
 if record.state == 'closed' then return {'closed'} end
-if ARGV[9] == '1' and isFollowed(record) then return {'open'} end
+if ARGV[10] == '1' and isFollowed(record) then return {'open'} end
 record.state = 'closed'
 save(record)
 publishThread()
@@ -145,10 +145,10 @@ return {'closed'}
 `,
 };
 
-/** ARGV from 9: position, data. Returns "ended", "lost", or "gap" and the length of the log. */
+/** ARGV from 10: position, data. Returns "ended", "lost", or "gap" and the length of the log. */
 export const end: RedisScript = {
   lua: `${ticketLua}
-local position, data = tonumber(ARGV[9]), ARGV[10]
+local position, data = tonumber(ARGV[10]), ARGV[11]
 if not record then
   -- The same end again, because the client or the turn did not receive the first reply.
   local isAgain = known and known.state == 'ended' and known.length == position + #data
@@ -169,13 +169,13 @@ return {'ended'}
 `,
 };
 
-/** ARGV from 6: response id. Returns its latest attempt. */
-export const latestAttempt: RedisScript = { lua: `return redis.call('HGET', KEYS[1], 'response:' .. ARGV[6])` };
+/** ARGV from 7: response id. Returns its latest attempt. */
+export const latestAttempt: RedisScript = { lua: `return redis.call('HGET', KEYS[1], 'response:' .. ARGV[7])` };
 
-/** ARGV from 6: attempt, response id, position, most characters, follower. Returns state, length and data, or nothing. */
+/** ARGV from 7: attempt, response id, position, most characters, follower. Returns state, length and data, or nothing. */
 export const read: RedisScript = {
   lua: `${queueLua}
-local attempt, response, position, most, follower = unpack(ARGV, 6)
+local attempt, response, position, most, follower = unpack(ARGV, 7)
 local record = load(attempt)
 if not record or record.response ~= response then return false end
 local length = redis.call('STRLEN', log)
@@ -194,18 +194,18 @@ return {state, length, redis.call('GETRANGE', log, position, position + most - 1
 `,
 };
 
-/** ARGV from 6: attempt, follower. */
+/** ARGV from 7: attempt, follower. */
 export const unfollow: RedisScript = {
   lua: `${queueLua}
-local record = load(ARGV[6])
-if record and redis.call('ZREM', followers, record.place .. ' ' .. ARGV[7]) == 1 then publishThread() end
+local record = load(ARGV[7])
+if record and redis.call('ZREM', followers, record.place .. ' ' .. ARGV[8]) == 1 then publishThread() end
 `,
 };
 
-/** ARGV from 6: response id, most stops to keep. Returns "requested", "ended" or "recorded". */
+/** ARGV from 7: response id, most stops to keep. Returns "requested", "ended" or "recorded". */
 export const stop: RedisScript = {
   lua: `${queueLua}
-local response = ARGV[6]
+local response = ARGV[7]
 local isRequested = false
 for _, attempt in ipairs(redis.call('ZRANGE', queue, 0, -1)) do
   local record = load(attempt)
@@ -224,7 +224,7 @@ local record = latest and load(latest)
 if record and record.state == 'ended' and record.endedAt + retentionMs > now then return 'ended' end
 redis.call('ZREMRANGEBYSCORE', stops, '-inf', now)
 redis.call('ZADD', stops, now + retentionMs, response)
-redis.call('ZREMRANGEBYRANK', stops, 0, -1 - ARGV[7])
+redis.call('ZREMRANGEBYRANK', stops, 0, -1 - ARGV[8])
 redis.call('PEXPIRE', stops, retentionMs)
 return 'recorded'
 `,

@@ -28,6 +28,14 @@ export interface SharedTurnContext {
   onLeft(turn: SharedTurn): void;
 }
 
+/** An entry, as its caller saw it. */
+export interface SharedEntrance extends EnteredEntrance {
+  /** When it was sent, by `performance.now()`. */
+  sentAt: number;
+  /** Whether hints have reached this process since then, and none has come. */
+  isHinted: boolean;
+}
+
 /** Both ticket and lease, on one instance of many. */
 export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTicket {
   readonly ahead: number;
@@ -54,8 +62,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
   #failingSince: number | undefined;
   isFollowed = false;
 
-  /** @param sentAt - When the entry was sent, by `performance.now()`. */
-  constructor({ ticket, ahead, status }: EnteredEntrance, sentAt: number, queued: QueuedTurn, context: SharedTurnContext) {
+  constructor({ ticket, ahead, status, sentAt, isHinted }: SharedEntrance, queued: QueuedTurn, context: SharedTurnContext) {
     const { coordinator } = context;
     this.ticket = ticket;
     this.ahead = ahead;
@@ -71,9 +78,10 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
       ticket,
       "thread",
       (hint) => this.#onHint(hint),
-      () => this.#onSubscribed(),
+      isHinted ? undefined : () => this.#onSubscribed(),
     );
     this.receive(status);
+    if (isHinted) this.#watch.setHinted();
   }
 
   get #local(): LocalTurn {
