@@ -15,6 +15,9 @@ export interface ThreadNames {
   logOf(attempt: string): string;
 }
 
+/** How many digests are remembered. Most calls are about the few threads that run, and each turn needs its names five times. */
+const maxDigests = 1000;
+
 /**
  * Returns a function that names threads.
  *
@@ -24,8 +27,23 @@ export interface ThreadNames {
  * @param sharded - Whether a channel must be in the slot of its thread. Then each thread has its own.
  */
 export function createThreadNames(prefix: string, sharded: boolean): (thread: ThreadKey) => ThreadNames {
+  const digests = new Map<string, string>();
+
+  function digestOf(thread: ThreadKey): string {
+    const key = keyOf(thread);
+    const known = digests.get(key);
+    if (known !== undefined) return known;
+    const digest = hash128(key);
+    digests.set(key, digest);
+    for (const oldest of digests.keys()) {
+      if (digests.size <= maxDigests) break;
+      digests.delete(oldest);
+    }
+    return digest;
+  }
+
   return (thread) => {
-    const digest = hash128(keyOf(thread));
+    const digest = digestOf(thread);
     // The braces mark what decides the slot of a cluster.
     const base = `${prefix}{${digest}}:`;
     return {
