@@ -75,7 +75,8 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
   async next(): Promise<IteratorResult<string, undefined>> {
     for (;;) {
       while (this.#log && (!this.#isDemanded || !this.#hasEvents(this.#log))) await this.#change();
-      await this.#untilDue();
+      const wait = this.#lastWriteAt + this.#flushInterval - performance.now();
+      if (wait > 0 && !this.#endsDelay()) await this.#delay(wait);
       if (!this.#log || this.isEnded) return { done: true, value: undefined };
       const text = this.#readText(this.#log);
       if (text === "") {
@@ -108,9 +109,7 @@ export class LogWrites implements EventLogReader, AsyncIterator<string, undefine
   }
 
   /** Waits out the rest of the interval. */
-  async #untilDue(): Promise<void> {
-    const wait = this.#lastWriteAt + this.#flushInterval - performance.now();
-    if (wait <= 0 || this.#endsDelay()) return;
+  async #delay(wait: number): Promise<void> {
     this.#isDelayed = true;
     const change = this.#change();
     // In the request's own context: workerd does not let one request clear the timer of another.
