@@ -11,6 +11,7 @@ import {
   type TicketStatus,
   type TurnKey,
 } from "../../../src/lib/core/coordinator.ts";
+import { keyOf } from "../../../src/lib/core/store.ts";
 import type { CoordinatorHistory } from "./losses.ts";
 import type { QueueRules } from "./queue-rules.ts";
 import type { Instance } from "./instance.ts";
@@ -125,6 +126,8 @@ export function createScheduledCoordinator(
   const methods = coordinatorMethods.map((method) => [method, (...args: unknown[]) => call(method, args)]);
   const coordinator: Coordinator = { ...inner, ...Object.fromEntries(methods) };
   if (!inner.subscribe) return coordinator;
+  /** How many listeners of each channel are subscribed. */
+  const channels = new Map<string, number>();
   return {
     ...coordinator,
     subscribe(thread, type, listener, onSubscribed) {
@@ -140,11 +143,26 @@ export function createScheduledCoordinator(
         deliver(hint);
         if (fate === "twice") deliver(hint);
       };
-      let unsubscribe = instance.offer(`subscription of ${instance.number}: ${type}`, () => {
-        unsubscribe = inner.subscribe!(thread, type, receive);
-        onSubscribed?.();
-      });
+      const channel = `${type} ${keyOf(thread)}`;
+      let isInEffect = false;
+      const open = () => {
+        isInEffect = true;
+        channels.set(channel, (channels.get(channel) ?? 0) + 1);
+        return inner.subscribe!(thread, type, receive);
+      };
+      let unsubscribe = () => {};
+      if (channels.get(channel)) {
+        // Listeners share a channel, which is subscribed already.
+        unsubscribe = open();
+        queueMicrotask(() => isOpen && onSubscribed?.());
+      } else {
+        unsubscribe = instance.offer(`subscription of ${instance.number}: ${type}`, () => {
+          unsubscribe = open();
+          onSubscribed?.();
+        });
+      }
       const end = () => {
+        if (isOpen && isInEffect) channels.set(channel, channels.get(channel)! - 1);
         isOpen = false;
         unsubscribe();
         instance.subscriptions.delete(end);
