@@ -147,10 +147,14 @@ export function testPostgresCoordinator(name: string, access: Access): void {
     const { client, schema } = await create();
     const statements: string[] = [];
     let isDown = false;
+    let rows = 0;
     const counted: PostgresClient = {
-      query(text, values) {
+      async query(text, values) {
         statements.push(text);
-        return isDown ? Promise.reject(new Error("The server is gone")) : client.query(text, values);
+        if (isDown) throw new Error("The server is gone");
+        const result = await client.query(text, values);
+        rows += result.rows.length;
+        return result;
       },
     };
     const coordinator = createPostgresCoordinator(counted, { schema });
@@ -158,10 +162,12 @@ export function testPostgresCoordinator(name: string, access: Access): void {
     for (let index = 0; index < 40; index++) tickets.push(await enter(coordinator, turn(String(index), { threadId: String(index % 20) })));
 
     statements.length = 0;
+    rows = 0;
     const polled = await Promise.all(
       tickets.map((ticket) => Promise.all([coordinator.check(ticket), coordinator.read(ticket, undefined, 0, reader)])),
     );
     expect(statements).toHaveLength(2); // 80 calls, at most 64 in one statement
+    expect(rows).toBe(60); // 40 reads, and the 20 tickets that wait
     for (const [index, [status, slice]] of polled.entries()) {
       expect(status.state).toBe(index < 20 ? "granted" : "waiting");
       expect(slice).toEqual({ attempt: tickets[index]!.attempt, data: "", length: 0, state: index < 20 ? "running" : "waiting" });

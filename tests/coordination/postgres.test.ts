@@ -281,7 +281,7 @@ describeWith(
       const calls = [
         `chat_renew_ticket('${json("a", attempt)}', 10000, 1000)`,
         `chat_append_text('${json("a", attempt)}', 4, '', 10000, 1000)`,
-        `chat_poll_turns('[${json("a", attempt)}]', '${read}', 10000, 10000, 1000)`,
+        `chat_poll_turns('[${json("a", attempt)}]', '${read}', '', 10000, 10000, 1000)`,
         `chat_stop_turn('${thread}', '"none"', 1000)`,
         `chat_stop_turn('${thread}', '"a"', 1000)`,
         `chat_enter_turn('${json("a", '"joins"')}', 'queue', 5, '"reader"', 10000, 10000, 1000)`,

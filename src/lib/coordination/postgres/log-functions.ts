@@ -121,10 +121,11 @@ $function$;`;
 
 /**
  * Checks tickets and reads logs: what an instance polls, all at once. A ticket with a sixth text, "started", has started; otherwise it is
- * read-only while nothing changes. Tickets come in the order of their threads' digests, hence of their slots: two polls never lock each other out.
+ * read-only while nothing changes. A ticket whose status is `p_omitted` has no row. Tickets come in the order of their threads' digests, hence of
+ * their slots: two polls never lock each other out.
  */
 function poll({ poll, start, findTicket, ticketState, ticketStatus, readLog, tickets }: CoordinatorNames): string {
-  return `CREATE FUNCTION ${poll}(p_tickets text, p_reads text, p_lease bigint, p_follow bigint, p_retention bigint)
+  return `CREATE FUNCTION ${poll}(p_tickets text, p_reads text, p_omitted text, p_lease bigint, p_follow bigint, p_retention bigint)
 RETURNS TABLE (kind text, number integer, outcome text, slice text) ${byIndex} AS $function$
 DECLARE
   v_call json;
@@ -140,6 +141,7 @@ BEGIN
       v_ticket := ${findTicket}(v_call, p_lease, p_retention);
       outcome := ${ticketStatus}(v_ticket, ${ticketState}(v_ticket));
     END IF;
+    CONTINUE WHEN outcome = p_omitted;
     RETURN NEXT;
   END LOOP;
   kind := 'read';
