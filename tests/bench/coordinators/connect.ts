@@ -13,6 +13,9 @@ export const now = (): number => Number(process.hrtime.bigint() / 1000n);
 export function createCoordinator(kind: Kind, url: string): SharedCoordinator | undefined {
   if (kind === "redis") return createRedisCoordinator(new Redis(url), { subscriber: new Redis(url) });
   if (kind === "redis-polled") return createRedisCoordinator(new Redis(url));
-  if (kind === "postgres") return createPostgresCoordinator(new Pool({ connectionString: url, max: 10 }), { migrate: true });
+  if (kind === "postgres") {
+    // A busy instance keeps its connections. Here the other rows take turns with it, and each round would connect anew.
+    return createPostgresCoordinator(new Pool({ connectionString: url, max: 10, idleTimeoutMillis: 0 }), { migrate: true });
+  }
   return undefined;
 }
