@@ -59,13 +59,34 @@ test("threads of one channel share a subscription, and each receives its own hin
   push("one followed b", "a");
   push("fourth ", "a");
   push("unknown ", "a");
-  push("without a space", "b");
+  push("one ", "b");
   expect(heard.slice(2)).toEqual(["third subscribed", "other", "one"]);
   ends[1]!();
   push("other ", "a");
   expect([heard.length, commands]).toEqual([5, ["subscribe a"]]);
   for (const end of ends) end();
   await eventually(() => expect(commands).toEqual(["subscribe a", "unsubscribe a"]));
+});
+
+test("a channel that is used for a moment while it is being left does not take the next one of its name along", async () => {
+  let left = Promise.withResolvers<void>();
+  let push: (message: string, channel: string) => void = () => {};
+  const hints = createRedisHints({
+    subscribe: async (_, listener) => (push = listener),
+    unsubscribe: () => left.promise,
+  });
+  const source = { channel: "a", digest: "d" };
+  hints.listen(source, () => {})();
+  await sleep(1100);
+  hints.listen(source, () => {})();
+  left.resolve();
+  await sleep(0);
+  left = Promise.withResolvers();
+  let heard = 0;
+  hints.listen(source, () => heard++);
+  await sleep(1100);
+  push("d ", "a");
+  expect(heard).toBe(1);
 });
 
 const url = process.env.REDIS_URL ?? "";

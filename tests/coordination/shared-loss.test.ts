@@ -94,61 +94,6 @@ it("a turn finds a stop from before its subscription was in effect", async () =>
   expect(await stopped).toBe("stopped");
 });
 
-/** Counts the looks. Hints reach every listener from the beginning, as over a connection that is subscribed already. */
-function subscribeAtOnce(coordinator: Coordinator, looks: string[]): Coordinator {
-  return {
-    ...coordinator,
-    async check(ticket) {
-      looks.push(ticket.responseId);
-      return coordinator.check(ticket);
-    },
-    subscribe(thread, type, listener, onSubscribed) {
-      queueMicrotask(() => onSubscribed?.());
-      return coordinator.subscribe!(thread, type, listener);
-    },
-  };
-}
-
-it("a turn whose hints reached it before its entry need not look", async () => {
-  const looks: string[] = [];
-  const [one, other] = startRegistries((coordinator) => subscribeAtOnce(coordinator, looks), undefined, rarely);
-  const turn = await one.mustEnter();
-  (await turn.ticket.waitForLease()).markStarted();
-  await delay(50);
-  expect(looks).toEqual([]);
-  const stopped = other.registry.stop(key);
-  await vi.waitFor(() => expect(turn.reasons).toContain("turn_stopped"));
-  expect(looks).toContain(key.responseId);
-  await turn.end();
-  await stopped;
-});
-
-it("a turn looks if a hint came while it was entering", async () => {
-  const looks: string[] = [];
-  let stopped: Promise<unknown> = Promise.resolve();
-  const [one, other] = startRegistries(
-    (coordinator) => ({
-      ...subscribeAtOnce(coordinator, looks),
-      async enter(...args) {
-        const entrance = await coordinator.enter(...args);
-        if (args[0].responseId !== key.responseId) return entrance;
-        stopped = other.registry.stop(key);
-        await delay(20);
-        return entrance;
-      },
-    }),
-    undefined,
-    rarely,
-  );
-  // A turn that waits does not start, which would look, too.
-  const ahead = await other.mustEnter("r0");
-  const waiting = await one.mustEnter();
-  await vi.waitFor(() => expect(waiting.reasons).toContain("turn_stopped"));
-  await waiting.end();
-  await stopped;
-  await ahead.end();
-});
-
 it("a follower reads the text from before its subscription was in effect", async () => {
   const gate = createGate();
   let instances = 0;

@@ -103,8 +103,10 @@ it.each([false, true])("nobody joins a turn of the same instance while it is clo
   const [one, other] = startRegistries((coordinator) => ({
     ...coordinator,
     async close(...args) {
+      // Before the entry arrives. Its reply comes later.
+      const isClosed = await coordinator.close(...args);
       await gate.opened;
-      return coordinator.close(...args);
+      return isClosed;
     },
   }));
   const turn = await one.mustEnter();

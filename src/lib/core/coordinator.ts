@@ -259,9 +259,8 @@ export interface Coordinator {
    * Calls a listener for the hints of a thread: `"thread"` hints, or `"log"` hints. Returns a function that ends it. Absent if the
    * database cannot push: then polling finds everything. A log that nobody follows need not be pushed, so read it first.
    *
-   * @param onSubscribed - Called once the subscription is in effect: hints from before then were lost. Call it in a microtask if the database pushes
-   * already, to another listener: then an entry that follows saves its turn a look. A coordinator that never calls it only makes a reader find
-   * those changes later.
+   * @param onSubscribed - Called once the subscription is in effect, if that takes a while: hints from before then were lost. A coordinator that
+   * never calls it only makes a reader find those changes later.
    */
   subscribe?(
     thread: ThreadKey,

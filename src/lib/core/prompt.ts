@@ -1,6 +1,5 @@
 /** Prompts: what they may contain, and the text of them that a person would read. */
 import type { ChatCompletionContentPart } from "openai/resources/chat/completions";
-import { hash128 } from "./sha256.ts";
 import { throwUsageError } from "./usage-error.ts";
 
 /** The content of a prompt: text, or OpenAI's content parts. */
@@ -43,14 +42,14 @@ export function checkPromptParts(promptParts: readonly PromptPartType[]): void {
 /** Every field that counts when two prompts are compared. */
 const comparedFields = ["role", "content", "type", ...[...partFields].flat(2)];
 
-/** Returns a hash of what counts when two prompts are compared: 22 ASCII characters. */
-export function promptDigest(prompt: object): string {
-  return hash128(JSON.stringify(prompt, comparedFields));
+/** Returns what counts when two prompts are compared, as one text. */
+export function comparedText(prompt: object): string {
+  return JSON.stringify(prompt, comparedFields);
 }
 
 /** Whether two user messages have the same content. The order of their fields does not count: some databases change it. */
 export function isSamePrompt(one: object, other: object): boolean {
-  return JSON.stringify(one, comparedFields) === JSON.stringify(other, comparedFields);
+  return comparedText(one) === comparedText(other);
 }
 
 /**

@@ -17,8 +17,8 @@ export interface PollRow {
 const maxCalls = 64;
 
 /**
- * The status of most tickets at most times: the turn runs, and nobody asks anything of it. The database leaves it out, because reading a row takes more
- * time than sending its call. Written as PostgreSQL writes JSON.
+ * The status of most tickets at most times: the turn runs, and nobody asks anything of it. The database leaves it out, so
+ * that a poll of which nothing comes has no rows to read. Written as PostgreSQL writes JSON.
  */
 const usualStatus = '["granted", false, false, false, 0]';
 

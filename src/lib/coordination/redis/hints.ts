@@ -43,9 +43,9 @@ export function createRedisHints(client: ChannelClient): RedisHints {
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function receive(message: unknown, name?: unknown): void {
-    const [digest, text] = splitAtSpace(String(message));
+    const [digest = ""] = String(message).split(" ", 1);
     const listeners = channels.get(String(name))?.listeners.get(digest);
-    const hint = listeners && parseHint(text);
+    const hint = listeners && parseHint(String(message).slice(digest.length + 1));
     if (!hint) return;
     for (const { onHint } of listeners) {
       try {
@@ -93,8 +93,13 @@ export function createRedisHints(client: ChannelClient): RedisHints {
     }
     for (const channel of leaving) {
       channel.isChanging = false;
-      if (channel.listeners.size > 0) void subscribe(channel);
-      else channels.delete(channel.name);
+      if (channel.listeners.size > 0) {
+        void subscribe(channel);
+        continue;
+      }
+      channels.delete(channel.name);
+      // It may have been used meanwhile. Left once more, it would take the next channel of its name along.
+      unused.delete(channel);
     }
   }
 
@@ -126,11 +131,6 @@ function reportSubscribed(listener: Listener): void {
   const { onSubscribed } = listener;
   listener.onSubscribed = undefined;
   onSubscribed?.();
-}
-
-function splitAtSpace(text: string): [before: string, after: string] {
-  const at = text.indexOf(" ");
-  return [text.slice(0, at), text.slice(at + 1)];
 }
 
 /** Parses "attempt position isEnded data" of a log, or "" or "followed attempt" of a thread. */

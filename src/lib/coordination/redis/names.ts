@@ -1,7 +1,7 @@
 /** Names of the keys and channels of a thread. */
 import type { CoordinatorHint } from "../../core/coordinator.ts";
-import { hash128 } from "../../core/sha256.ts";
 import { keyOf, type ThreadKey } from "../../core/store.ts";
+import { hash128 } from "../sha256.ts";
 
 /** The names of a thread. */
 export interface ThreadNames {
@@ -21,7 +21,7 @@ const maxDigests = 1000;
 /**
  * Returns a function that names threads.
  *
- * Hints of threads have 64 channels in all, so a busy instance listens to each and need not subscribe for a turn. They are few, and an instance ignores
+ * Hints of threads have 64 channels in all, so a busy instance listens to each and need not subscribe for a turn. Such hints are few, and an instance ignores
  * those of other threads. Logs are pushed with every piece, each on a channel of its own.
  *
  * @param sharded - Whether a channel must be in the slot of its thread. Then each thread has its own.

@@ -4,6 +4,7 @@ import type {
   Coordinator,
   CoordinatorEntrance,
   CoordinatorHint,
+  EnteredEntrance,
   EntryPolicy,
   Follower,
   LogSlice,
@@ -12,25 +13,18 @@ import type {
 } from "../../core/coordinator.ts";
 import { createCoordinatorError, createStoppedError } from "../../core/errors.ts";
 import { EventLog } from "../../core/event-log.ts";
-import { promptDigest } from "../../core/prompt.ts";
+import { comparedText } from "../../core/prompt.ts";
 import { keyOf, type ThreadKey } from "../../core/store.ts";
 import { endTimeout, type Entrance, type LocalTurn, type TurnEntry, type TurnRegistry } from "../../core/turn-registry.ts";
 import { LocalRegistry } from "../local.ts";
+import { hash128 } from "../sha256.ts";
 import { type Call, createCall, giveBack } from "./calls.ts";
 import { RemoteLog } from "./remote-log.ts";
-import { type SharedEntrance, SharedTurn, type SharedTurnContext } from "./shared-turn.ts";
+import { SharedTurn, type SharedTurnContext } from "./shared-turn.ts";
 
 /** How long a stop waits between the first two looks, in milliseconds. Each further wait is longer, or a flood of stops would be a larger flood of looks. */
 const stopPoll = 50;
 const stopPollGrowth = 1.5;
-
-/** What a subscription has brought while its turn was entering. */
-interface EarlyHints {
-  /** Whether it is in effect. */
-  reachUs: boolean;
-  /** Whether there were any. */
-  haveCome: boolean;
-}
 
 /** Calls a coordinator for all turns of this process. One timer looks at all of them, so that a coordinator can answer many in one round trip. */
 export class SharedRegistry implements TurnRegistry {
@@ -166,18 +160,10 @@ export class SharedRegistry implements TurnRegistry {
    * Keeps a subscription meanwhile, which the listener that is added at the end of the work finds in effect: less is lost, and less must be read
    * again.
    */
-  async #whileSubscribed<T>(key: ThreadKey, type: CoordinatorHint["type"], work: (hints: EarlyHints) => Promise<T>): Promise<T> {
-    const hints: EarlyHints = { reachUs: false, haveCome: false };
-    const unsubscribe = this.#coordinator.subscribe?.(
-      key,
-      type,
-      () => (hints.haveCome = true),
-      () => (hints.reachUs = true),
-    );
-    // A subscription that others share may be in effect already.
-    await Promise.resolve();
+  async #whileSubscribed<T>(key: ThreadKey, type: CoordinatorHint["type"], work: () => Promise<T>): Promise<T> {
+    const unsubscribe = this.#coordinator.subscribe?.(key, type, () => {});
     try {
-      return await work(hints);
+      return await work();
     } finally {
       // The listener's own subscription may take a few promises.
       if (unsubscribe) setTimeout(unsubscribe, 0);
@@ -191,16 +177,15 @@ export class SharedRegistry implements TurnRegistry {
   async #enter(entry: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance> {
     const joined = this.#local.join(entry);
     if (joined) return joined;
-    return this.#whileSubscribed(entry, "thread", (hints) => this.#enterShared(entry, policy, local, hints));
+    return this.#whileSubscribed(entry, "thread", () => this.#enterShared(entry, policy, local));
   }
 
-  async #enterShared(entry: TurnEntry, policy: EntryPolicy, local: LocalTurn, hints: EarlyHints): Promise<Entrance> {
+  async #enterShared(entry: TurnEntry, policy: EntryPolicy, local: LocalTurn): Promise<Entrance> {
     const { owner, threadId, responseId, prompt } = entry;
     const { attempt } = local.log;
-    const request = { owner, threadId, responseId, attempt, promptId: prompt.id, promptDigest: promptDigest(prompt) };
+    const request = { owner, threadId, responseId, attempt, promptId: prompt.id, promptDigest: hash128(comparedText(prompt)) };
     const follower = newFollower();
     const sentAt = performance.now();
-    const { reachUs } = hints;
     const sent = callSafely(() => this.#coordinator.enter(request, policy, follower));
     let entrance: CoordinatorEntrance;
     try {
@@ -225,12 +210,12 @@ export class SharedRegistry implements TurnRegistry {
       }
       case "entered":
         if (policy.concurrency === "interrupt") for (const turn of this.#local.queueOf(entry)) turn.local.abort(createStoppedError());
-        return { kind: "entered", ticket: this.#addTurn(entry, local, { ...entrance, sentAt, isHinted: reachUs && !hints.haveCome }) };
+        return { kind: "entered", ticket: this.#addTurn(entry, local, entrance, sentAt) };
     }
   }
 
-  #addTurn(entry: TurnEntry, local: LocalTurn, entered: SharedEntrance): SharedTurn {
-    const turn = new SharedTurn(entered, this.#local.add(entry, local), this.#turnContext);
+  #addTurn(entry: TurnEntry, local: LocalTurn, entered: EnteredEntrance, sentAt: number): SharedTurn {
+    const turn = new SharedTurn(entered, sentAt, this.#local.add(entry, local), this.#turnContext);
     this.#turns.add(turn);
     this.#startTimer();
     return turn;

@@ -28,14 +28,6 @@ export interface SharedTurnContext {
   onLeft(turn: SharedTurn): void;
 }
 
-/** An entry, as its caller saw it. */
-export interface SharedEntrance extends EnteredEntrance {
-  /** When it was sent, by `performance.now()`. */
-  sentAt: number;
-  /** Whether hints have reached this process since then, and none has come. */
-  isHinted: boolean;
-}
-
 /** Both ticket and lease, on one instance of many. */
 export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTicket {
   readonly ahead: number;
@@ -62,7 +54,8 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
   #failingSince: number | undefined;
   isFollowed = false;
 
-  constructor({ ticket, ahead, status, sentAt, isHinted }: SharedEntrance, queued: QueuedTurn, context: SharedTurnContext) {
+  /** @param sentAt - When the entry was sent, by `performance.now()`. */
+  constructor({ ticket, ahead, status }: EnteredEntrance, sentAt: number, queued: QueuedTurn, context: SharedTurnContext) {
     const { coordinator } = context;
     this.ticket = ticket;
     this.ahead = ahead;
@@ -78,10 +71,9 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
       ticket,
       "thread",
       (hint) => this.#onHint(hint),
-      isHinted ? undefined : () => this.#onSubscribed(),
+      () => this.#onSubscribed(),
     );
     this.receive(status);
-    if (isHinted) this.#watch.setHinted();
   }
 
   get #local(): LocalTurn {
