@@ -273,6 +273,40 @@ it('with "abort", a turn that was frozen and cannot renew its lease may not writ
   await turn.end();
 });
 
+it.each(["is answered", "fails"])("a renewal that %s after a freeze says nothing: the turn asks again before it writes", async (how) => {
+  const rarely = { ticketPollMs: 60_000, logPollMs: 60_000 };
+  let frozenMs = 0;
+  const now = performance.now.bind(performance);
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + frozenMs);
+  onTestFinished(() => clock.mockRestore());
+  let isTaken = false;
+  let renewals = 0;
+  const [one] = startRegistries(
+    (coordinator) => ({
+      ...coordinator,
+      async renew(ticket) {
+        renewals++;
+        if (isTaken) return { ...(await coordinator.check(ticket)), state: "lost" };
+        const status = await coordinator.renew(ticket);
+        // The instance freezes before it hears of this, and another one takes the thread.
+        frozenMs += 20_000;
+        isTaken = true;
+        if (how === "fails") throw new Error("read ETIMEDOUT");
+        return status;
+      },
+    }),
+    noCoordinatorData(),
+    rarely,
+  );
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  frozenMs = 9000;
+  expect(await turn.ticket.mayWrite()).toBe(false);
+  expect(renewals).toBe(2);
+  expect(turn.reasons).toEqual(["lease_lost"]);
+  await turn.end();
+});
+
 it("a turn that waits does not go on alone after a freeze, because one call did not survive it", async () => {
   const data = noCoordinatorData();
   let isSilent = false;

@@ -128,9 +128,12 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
   }
 
   async mayWrite(): Promise<boolean> {
-    if (!this.#isLost && this.#watch.isExpiring(now())) {
+    while (!this.#isLost && this.#watch.isExpiring(now())) {
+      const sentAt = now();
       await this.#watch.renew();
       this.#loseUnlessRenewed(now());
+      // After a freeze, the answer or the failure of an old call says nothing.
+      if (now() - sentAt <= this.#context.coordinator.settings.leaseMs / 2) break;
     }
     return !this.#isLost;
   }
