@@ -196,6 +196,16 @@ it("a resume that meets a turn whose readers have left gets nothing of a partial
   expect((await Promise.all(resumed)).map(({ status }) => status)).toEqual([204, 204, 204, 204]);
 });
 
+it("a cursor of an answer whose readers have left is gone when the answer is being written again", async () => {
+  const { gate, instances, offset } = await startClosing(answerThenStall("Partial"));
+  const behindText = offset.replace(/\d+$/, String("Partial".length));
+  const [again, resumed] = [instances[0].post(chatBody("Hi")), instances[1].resume({ ...named, offset: behindText })];
+  await delay(100);
+  gate.open();
+  await expectError(await resumed, 410, "cursor_gone");
+  await (await again).body!.cancel();
+});
+
 it("a cursor of a follower of a replay is that of the answer, and outlives the replay", async () => {
   const { instances, database } = await startInstances({ script: echoPrompt });
   const first = await instances[0].post(chatBody("Hi"));
