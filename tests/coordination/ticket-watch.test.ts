@@ -43,6 +43,22 @@ test("with hints, a turn that runs is looked at only by its renewals, and a turn
   expect(await countLooks(false, { isHinted: true })).toBeGreaterThanOrEqual(29);
 });
 
+test("where a call takes longer than a poll, a turn renews its lease as early as elsewhere", async () => {
+  const settings = resolveCoordinatorSettings({ leaseMs: 9000 }, { ticketPollMs: 300, logPollMs: 300, flushMs: 84 });
+  const renewed: number[] = [];
+  const takeLong = () => new Promise<boolean>((resolve) => setTimeout(() => resolve(true), 1000));
+  const renew = () => {
+    renewed.push(performance.now());
+    return takeLong();
+  };
+  const watch = new TicketWatch({ isGranted: true, check: takeLong, renew }, settings, performance.now());
+  for (let tick = 0; tick < 90; tick++) {
+    await vi.advanceTimersByTimeAsync(300);
+    watch.tick(performance.now());
+  }
+  expect(renewed.length).toBeGreaterThanOrEqual(6);
+});
+
 test("with hints and a long lease, a turn that runs is looked at between its renewals", async () => {
   expect(await countLooks(true, { isHinted: true, leaseMs: 60_000 })).toBeGreaterThanOrEqual(5);
 });

@@ -42,13 +42,24 @@ export class TicketWatch {
   tick(time: number): void {
     // A turn that waits may be early. Just too late for this tick, it would wait for two of them behind an instance that died.
     const tolerance = this.#ticket.isGranted ? 0 : this.#settings.ticketPollMs / 10;
-    if (time >= this.#renewAt) this.#look(() => this.renew());
-    else if (time >= this.#checkAt - tolerance) this.look();
+    if (time >= Math.min(this.#renewAt, this.#checkAt - tolerance)) this.look();
   }
 
-  /** Looks at the ticket now. */
+  /** Looks at the ticket now, and renews it if it is time to. One look at a time. */
   look(): void {
-    this.#look(() => this.#ticket.check());
+    this.#mustLookAgain = this.#isLooking;
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    // Not an async function: its state would take memory in all turns that are looked at together.
+    void this.#lookOnce().then(() => {
+      this.#isLooking = false;
+      if (this.#mustLookAgain) this.look();
+    });
+  }
+
+  /** Decided when it is sent: where a call takes longer than a poll, one look follows another, and a renewal beside them would never be sent. */
+  #lookOnce(): Promise<unknown> {
+    return now() >= this.#renewAt ? this.renew() : this.#ticket.check();
   }
 
   /** Renews the lease now. Tries again soon if that fails. */
@@ -80,16 +91,5 @@ export class TicketWatch {
   /** Whether the lease ends soon, because the last renewals failed. */
   isExpiring(time: number): boolean {
     return time - this.#renewedAt > 0.8 * this.#settings.leaseMs;
-  }
-
-  /** One look at a time. Not an async function: its state would take memory in all turns that are looked at together. */
-  #look(work: () => Promise<unknown>): void {
-    this.#mustLookAgain = this.#isLooking;
-    if (this.#isLooking) return;
-    this.#isLooking = true;
-    void work().then(() => {
-      this.#isLooking = false;
-      if (this.#mustLookAgain) this.look();
-    });
   }
 }
