@@ -6,7 +6,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import type { Coordinator, CoordinatorHint } from "../../src/lib/core/coordinator.ts";
 import { createGate } from "../support/model-scripts.ts";
 import { failOnUnhandledErrors } from "../support/unhandled-errors.ts";
-import { noCoordinatorData } from "../testkit/simple-coordinator.ts";
+import { forgetAll, noCoordinatorData } from "../testkit/simple-coordinator.ts";
 import { key, startFollowed, startRegistries, type TestTurn } from "./registries.ts";
 
 failOnUnhandledErrors();
@@ -123,12 +123,13 @@ it.each([false, true])("nobody joins a turn of the same instance while it is clo
   await follower?.ended;
 });
 
-it("an entry behind a turn whose close failed closes it again, and enters once", async () => {
+it.each(["failed", "was forgotten"])("an entry behind a turn whose close %s closes it again, and enters once", async (how) => {
   const calls = { close: 0, enter: 0 };
-  const [one] = startRegistries((coordinator) => ({
+  const data = noCoordinatorData();
+  const change = (coordinator: Coordinator): Coordinator => ({
     ...coordinator,
     async close(...args) {
-      if (calls.close++ === 0) throw new Error("connect ECONNREFUSED");
+      if (calls.close++ === 0 && how === "failed") throw new Error("connect ECONNREFUSED");
       return coordinator.close(...args);
     },
     async enter(...args) {
@@ -137,10 +138,15 @@ it("an entry behind a turn whose close failed closes it again, and enters once",
       if (++calls.enter > 20) throw new Error("Entered again and again");
       return coordinator.enter(...args);
     },
-  }));
+  });
+  const [one] = startRegistries(change, data);
   const stopped = await one.mustEnter();
   await stopped.ticket.waitForLease();
   stopped.ticket.refuseJoins();
+  await setImmediate();
+  if (how === "was forgotten") forgetAll(data);
+  // Its next look gives the ticket back to a database that has forgotten it, as open.
+  await vi.waitFor(() => expect([...data.threads.values()][0]?.queue).toHaveLength(1));
   const next = await one.mustEnter();
   expect(calls.close).toBe(2);
   expect(calls.enter).toBeLessThanOrEqual(4);
@@ -230,24 +236,48 @@ it("text that the database did not accept yet is sent again, and is no failure",
   expect(log.textFrom(0)).toBe("One two three.");
 });
 
-it("many stops of a turn that does not end look at it a few times, and are one follower", async () => {
+it("many stops of a turn that does not end look at it a few times, and keep it from nothing", async () => {
   vi.useFakeTimers();
-  const followers: string[] = [];
+  let reads = 0;
   const [one, other] = startRegistries((coordinator) => ({
     ...coordinator,
-    read(key, attempt, position, { follower }) {
-      followers.push(follower);
-      return coordinator.read(key, attempt, position, { follower });
+    read(...args) {
+      reads++;
+      return coordinator.read(...args);
     },
   }));
   const turn = await one.mustEnter();
   const stopped = Array.from({ length: 10 }, () => other.registry.stop(key));
-  await vi.advanceTimersByTimeAsync(6000);
+  await vi.advanceTimersByTimeAsync(3000);
+  expect(turn.log.hasReaders).toBe(false);
+  expect(await turn.ticket.refuseJoinsUnlessFollowed()).toBe(true);
+  await vi.advanceTimersByTimeAsync(3000);
   vi.useRealTimers();
   expect(new Set(await Promise.all(stopped))).toEqual(new Set(["requested"]));
-  expect(followers.length).toBeLessThan(10 * 15);
-  expect(new Set(followers).size).toBe(1);
+  expect(reads).toBeLessThan(10 * 15);
   await turn.end();
+});
+
+it("a resume that waits for a turn that is about to end does not follow it", async () => {
+  const data = noCoordinatorData();
+  let reads = 0;
+  const countReads = (coordinator: Coordinator): Coordinator => ({
+    ...coordinator,
+    read(...args) {
+      reads++;
+      return coordinator.read(...args);
+    },
+  });
+  const [one, other] = startRegistries(countReads, data);
+  const turn = await one.mustEnter();
+  await turn.ticket.waitForLease();
+  turn.ticket.refuseJoins();
+  await setImmediate();
+  const resumed = other.registry.follow(key);
+  const { followers } = [...data.threads.values()][0]!.queue[0]!;
+  await vi.waitFor(() => expect([reads > 1, followers.size]).toEqual([true, 0]));
+  await turn.end();
+  expect(await resumed).toBe(undefined);
 });
 
 it("the copy of a log sets no timers while there is no text", async () => {

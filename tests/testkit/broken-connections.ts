@@ -119,7 +119,7 @@ export const brokenInstances: BrokenCoordinator[] = [
   broken("registers a reader after it has read", "instances", "what an append resolves to says how the ticket stands", (good) => ({
     async read(turn, attempt, position, follower) {
       const slice = await good.read(turn, attempt, position, follower);
-      if (slice) await good.unfollow({ ...turn, attempt: slice.attempt }, follower);
+      if (slice && follower) await good.unfollow({ ...turn, attempt: slice.attempt }, follower);
       void roundTrip().then(() => good.read(turn, attempt, position, follower));
       return slice;
     },

@@ -144,6 +144,9 @@ export const brokenFollowers: BrokenCoordinator[] = [
       },
     }),
   ),
+  broken("counts everyone who reads", "followers", "a read without a follower is none", (good) => ({
+    read: (turn, attempt, position, follower = { follower: "" }) => good.read(turn, attempt, position, follower),
+  })),
   broken("opens a closed turn when it is renewed", "close", "a closed turn stays closed, and ends", (good, data) => ({
     renew(ticket) {
       const entry = entryOf(data, ticket);
@@ -184,30 +187,30 @@ export const brokenFollowers: BrokenCoordinator[] = [
     },
   })),
   broken("counts a follower from its join on", "followers", "a follower counts for followMs after each call", (good, data) => ({
-    async read(turn, attempt, position, { follower }) {
+    async read(turn, attempt, position, reader) {
       const [entry] = entriesOf(data, turn);
-      const until = entry?.followers.get(follower);
-      const slice = await good.read(turn, attempt, position, { follower });
-      if (until !== undefined) entry?.followers.set(follower, until);
+      const until = reader && entry?.followers.get(reader.follower);
+      const slice = await good.read(turn, attempt, position, reader);
+      if (reader && until !== undefined) entry?.followers.set(reader.follower, until);
       return slice;
     },
   })),
   broken("counts the calls of followers", "followers", "a follower that calls twice is one follower", (good, data) => ({
-    async read(turn, attempt, position, { follower }) {
+    async read(turn, attempt, position, reader) {
       const [entry] = entriesOf(data, turn);
-      return good.read(turn, attempt, position, { follower: `${follower} ${entry?.followers.size}` });
+      return good.read(turn, attempt, position, reader && { follower: `${reader.follower} ${entry?.followers.size}` });
     },
   })),
   broken("follows all attempts at a turn", "followers", "who follows one attempt follows no other", (good, data) => ({
-    async read(turn, attempt, position, { follower }) {
-      for (const { followers } of entriesOf(data, turn)) followers.set(follower, Infinity);
-      return good.read(turn, attempt, position, { follower });
+    async read(turn, attempt, position, reader) {
+      for (const { followers } of entriesOf(data, turn)) if (reader) followers.set(reader.follower, Infinity);
+      return good.read(turn, attempt, position, reader);
     },
   })),
   broken("follows only those who join", "followers", "a reader of the log is a follower until it ends the reading", (good, data) => ({
-    async read(turn, attempt, position, { follower }) {
-      const slice = await good.read(turn, attempt, position, { follower });
-      for (const { followers } of entriesOf(data, turn)) followers.delete(follower);
+    async read(turn, attempt, position, reader) {
+      const slice = await good.read(turn, attempt, position, reader);
+      for (const { followers } of entriesOf(data, turn)) if (reader) followers.delete(reader.follower);
       return slice;
     },
   })),

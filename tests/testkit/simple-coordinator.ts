@@ -258,13 +258,15 @@ export function createSimpleCoordinator(data: CoordinatorData, options: SimpleCo
       return true;
     },
 
-    async read(turn, attempt, position, { follower }): Promise<LogSlice | undefined> {
+    async read(turn, attempt, position, reader): Promise<LogSlice | undefined> {
       const thread = threadOf(turn);
       const log = thread.logs.get(turn.responseId)?.findLast((log) => attempt === undefined || log.attempt === attempt);
       if (!log) return undefined;
       const entry = liveOf(thread.queue, now()).find((entry) => entry.attempt === log.attempt);
-      if (entry && !entry.followers.has(follower)) publish(turn, { type: "thread" });
-      entry?.followers.set(follower, now() + followMs);
+      if (entry && reader) {
+        if (!entry.followers.has(reader.follower)) publish(turn, { type: "thread" });
+        entry.followers.set(reader.follower, now() + followMs);
+      }
       const open = entry && (thread.queue[0] === entry ? "running" : "waiting");
       const state = entry?.isClosed ? "closed" : (open ?? (log.isEnded ? "ended" : "lost"));
       return { attempt: log.attempt, data: log.text.slice(position, position + maxSliceLength), length: log.text.length, state };

@@ -233,12 +233,13 @@ export interface Coordinator {
   end(ticket: Ticket, position: number, data: string): Promise<boolean>;
 
   /**
-   * Reads the log of a turn from a position. The caller is a follower while the attempt waits or runs.
+   * Reads the log of a turn from a position. The follower counts while the attempt waits or runs.
    *
    * @param attempt - The attempt whose log is read. `undefined`: the latest one.
+   * @param follower - Who reads for readers. `undefined`: who only wants to know how the attempt stands, and keeps nothing running.
    * @returns `undefined` for a turn or attempt that is unknown, or whose log is no longer kept.
    */
-  read(turn: TurnKey, attempt: string | undefined, position: number, follower: Follower): Promise<LogSlice | undefined>;
+  read(turn: TurnKey, attempt: string | undefined, position: number, follower?: Follower): Promise<LogSlice | undefined>;
 
   /** Ends the reading of a follower before `followMs` have passed. */
   unfollow(ticket: TicketKey, follower: Follower): Promise<void>;

@@ -156,9 +156,10 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
       return checkGap(isEnded, position) === "true";
     },
 
-    async read(turn, attempt, position, { follower }) {
+    async read(turn, attempt, position, reader) {
       const attemptJson = attempt === undefined ? null : JSON.stringify(attempt);
-      const { outcome, slice } = await polls.send("read", [...turnValues(turn), attemptJson, position, JSON.stringify(follower)]);
+      const followerJson = reader ? JSON.stringify(reader.follower) : null;
+      const { outcome, slice } = await polls.send("read", [...turnValues(turn), attemptJson, position, followerJson]);
       return outcome === null ? undefined : readSlice(outcome, slice);
     },
 

@@ -83,7 +83,7 @@ $function$;`;
 }
 
 /**
- * Reads for a follower: `[thread, response id, attempt or null, position, follower]`. `outcome` is `[attempt, length, state]` or NULL,
+ * Reads: `[thread, response id, attempt or null, position, follower or null]`. `outcome` is `[attempt, length, state]` or NULL,
  * `slice` the text.
  *
  * The latest attempt is ordered by `id + 0`, so that the planner cannot search the primary key from its end.
@@ -104,7 +104,7 @@ BEGIN
   IF v_ticket.is_open AND v_ticket.expires_at > v_now THEN
     PERFORM FROM ${tickets} WHERE thread = v_ticket.thread AND is_open AND place < v_ticket.place AND expires_at > v_now;
     v_state := CASE WHEN v_ticket.is_closed THEN 'closed' WHEN FOUND THEN 'waiting' ELSE 'running' END;
-    PERFORM ${follow}(v_ticket.id, p_read->>4, p_follow);
+    IF p_read->>4 IS NOT NULL THEN PERFORM ${follow}(v_ticket.id, p_read->>4, p_follow); END IF;
   ELSIF coalesce(v_ticket.left_at, v_ticket.expires_at) + ${milliseconds("v_ticket.retention")} > v_now THEN
     v_state := CASE WHEN v_ticket.is_ended THEN 'ended' ELSE 'lost' END;
   ELSE

@@ -146,14 +146,14 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
       return (await write(scripts.end, ticket, position, data))[0] === "ended";
     },
 
-    async read(turn, attempt, position, { follower }) {
+    async read(turn, attempt, position, reader) {
       checkPosition(position);
-      checkFollower(follower);
+      if (reader) checkFollower(reader.follower);
       const response = JSON.stringify(turn.responseId);
       const own = attempt ?? ((await runOn(scripts.latestAttempt, turn, undefined, [response])) as string | null);
       if (own === null) return undefined;
       checkAttempt(own);
-      const values = [own, response, String(position), String(maxSliceLength), follower];
+      const values = [own, response, String(position), String(maxSliceLength), reader?.follower ?? ""];
       return parseSlice(own, (await runOn(scripts.read, turn, own, values)) as unknown[] | null);
     },
 

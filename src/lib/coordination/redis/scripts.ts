@@ -172,7 +172,7 @@ return {'ended'}
 /** ARGV from 7: response id. Returns its latest attempt. */
 export const latestAttempt: RedisScript = { lua: `return redis.call('HGET', KEYS[1], 'response:' .. ARGV[7])` };
 
-/** ARGV from 7: attempt, response id, position, most characters, follower. Returns state, length and data, or nothing. */
+/** ARGV from 7: attempt, response id, position, most characters, follower or "". Returns state, length and data, or nothing. */
 export const read: RedisScript = {
   lua: `${queueLua}
 local attempt, response, position, most, follower = unpack(ARGV, 7)
@@ -186,7 +186,7 @@ if record.endedAt > 0 then
   if state == 'ended' and length ~= record.length then return false end
 elseif record.isLive then
   if state == 'open' then state = expiredAhead(record) and 'running' or 'waiting' end
-  follow(record, follower)
+  if follower ~= '' then follow(record, follower) end
 else
   state = 'lost'
 end

@@ -39,8 +39,6 @@ export class SharedRegistry implements TurnRegistry {
   readonly #entering = new Map<string, Promise<unknown>>();
   /** One for all turns: an object and a closure for each would stay in every open stream. */
   readonly #turnContext: SharedTurnContext;
-  /** All stops are one follower: a turn that is stopped many times does not collect them. */
-  readonly #stopFollower: Follower = newFollower();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(coordinator: Coordinator) {
@@ -73,18 +71,22 @@ export class SharedRegistry implements TurnRegistry {
     return log ?? this.#findOtherAttempt(key, attempt);
   }
 
-  #followElsewhere(key: TurnKey, attempt: string | undefined): Promise<EventLog | undefined> {
+  #followElsewhere(
+    key: TurnKey,
+    attempt: string | undefined,
+    until: number = performance.now() + endTimeout,
+  ): Promise<EventLog | undefined> {
     const known = attempt === undefined ? undefined : this.#remoteLogs.get(ticketKeyOf(key, attempt));
     if (known) return Promise.resolve(known.log);
     const follower = newFollower();
-    const read = () => this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
     return this.#whileSubscribed(key, "log", async () => {
-      let slice = await read();
+      const slice = await this.#ask(() => this.#coordinator.read(key, attempt, 0, follower));
       if (slice?.state === "closed") {
-        await this.#waitForEnd(key, performance.now() + endTimeout, slice);
-        slice = await read();
+        this.#unfollow({ ...key, attempt: slice.attempt }, follower);
+        const hasEnded = (await this.#waitForEnd(key, until, slice)) !== "running";
+        return hasEnded ? this.#followElsewhere(key, attempt, until) : undefined;
       }
-      if (!slice || slice.state === "lost" || slice.state === "closed") return undefined;
+      if (!slice || slice.state === "lost") return undefined;
       // Without a log: an entry that was given back, because its turn had gone on alone.
       if (slice.state === "ended" && (attempt === undefined || slice.length === 0)) return undefined;
       const own = this.#findOwn(slice.attempt);
@@ -98,10 +100,8 @@ export class SharedRegistry implements TurnRegistry {
 
   /** An empty log of another attempt that waits or runs, which nobody follows: only its `attempt` counts, which is not the one that was asked for. */
   async #findOtherAttempt(key: TurnKey, attempt: string): Promise<EventLog | undefined> {
-    const follower = newFollower();
-    const slice = await this.#ask(() => this.#coordinator.read(key, undefined, 0, follower));
+    const slice = await this.#ask(() => this.#coordinator.read(key, undefined, 0));
     if (!slice || slice.attempt === attempt || slice.state === "lost" || slice.state === "ended") return undefined;
-    this.#unfollow({ ...key, attempt: slice.attempt }, follower);
     return new EventLog({ onAbandoned() {} }, slice.attempt);
   }
 
@@ -134,7 +134,8 @@ export class SharedRegistry implements TurnRegistry {
 
   /**
    * Waits for the end of an attempt: of the one that is read as closed, otherwise of the one that runs now. Stopping that repeatedly instead could stop
-   * the next attempt. A stop also waits for an instance that has lost its lease: it may only be cut off.
+   * the next attempt. Nor is it a follower: that would keep the next attempt running. A stop also waits for an instance that has lost its lease: it may
+   * only be cut off.
    */
   async #waitForEnd(key: TurnKey, until: number, closed?: LogSlice): Promise<"ended" | "running" | "forgotten"> {
     let attempt = closed?.attempt;
@@ -142,7 +143,7 @@ export class SharedRegistry implements TurnRegistry {
     let isForgotten = false;
     for (let wait = stopPoll; !isForgotten && performance.now() < until; wait *= stopPollGrowth) {
       try {
-        const slice = await this.#call(() => this.#coordinator.read(key, attempt, position, this.#stopFollower));
+        const slice = await this.#call(() => this.#coordinator.read(key, attempt, position));
         if (slice?.state === "ended" || (closed && slice?.state === "lost")) return "ended";
         isForgotten = !slice || slice.length < position;
         if (slice) ({ attempt, length: position } = slice);
@@ -151,9 +152,7 @@ export class SharedRegistry implements TurnRegistry {
       }
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, Math.min(wait, until - performance.now()))));
     }
-    if (isForgotten) return "forgotten";
-    if (attempt !== undefined) this.#unfollow({ ...key, attempt }, this.#stopFollower);
-    return "running";
+    return isForgotten ? "forgotten" : "running";
   }
 
   /**

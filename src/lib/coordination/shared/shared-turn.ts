@@ -34,7 +34,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
   ticket: Ticket;
   isGranted = false;
   hasPredecessorStarted = false;
-  /** Settles when it is known whether anyone can still join. Gone if that failed. */
+  /** Settles when it is known whether anyone can still join, and is gone then. */
   #closing: Promise<unknown> | undefined;
   readonly #context: SharedTurnContext;
   /** Its place among the turns of this process. */
@@ -98,10 +98,22 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
 
   #close(): void {
     const { coordinator, call } = this.#context;
-    this.#closing = call(() => coordinator.close(this.ticket)).catch(() => (this.#closing = undefined));
+    this.#settleClosing(call(() => coordinator.close(this.ticket)));
   }
 
-  /** Resolves when it is known whether anyone can still join. Repeats a close that failed: until it succeeds, the coordinator sends its joins here. */
+  #settleClosing(closing: Promise<unknown>): void {
+    const settled = closing
+      .catch(() => {})
+      .then(() => {
+        if (this.#closing === settled) this.#closing = undefined;
+      });
+    this.#closing = settled;
+  }
+
+  /**
+   * Resolves when it is known whether anyone can still join. The coordinator has sent a join here: if this turn was closed before, that has failed, or
+   * was forgotten, and is repeated.
+   */
   async settleJoins(): Promise<void> {
     if (this.#isClosed && !this.#closing) this.#close();
     await this.#closing;
@@ -112,7 +124,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
     // An entry in the meantime waits for the result: nobody may join a turn that is about to end.
     this.#queued.refuseJoins();
     const closing = call(() => coordinator.close(this.ticket, { unlessFollowed: true }));
-    this.#closing = closing.catch(() => {});
+    this.#settleClosing(closing);
     try {
       if (await closing) this.#isClosed = true;
       // Joins may also have been refused meanwhile.

@@ -30,7 +30,8 @@ export const coordinatorInvariants = {
   close: "A closed attempt is not joined any more. Its response id can enter again, behind it.",
   closeRace:
     "Of an `enter` that joins and a `close` with `unlessFollowed` at the same time, one wins: a turn that was joined is not closed.",
-  followers: "Who joins or reads is a follower of that attempt for `followMs` after each of its calls, or until it ends the reading.",
+  followers:
+    "A follower that joins or reads counts for that attempt for `followMs` after each of its calls, or until it ends the reading. Nobody else counts.",
   stop: "A stop persists until its turn has ended, and is gone then: the next attempt at the turn runs. If the stopped attempt dies, the next one enters with the stop. An attempt that enters behind a stopped and closed one runs.",
   find: "The turn of a thread that is found is the one that runs, closed or not; the first that waits if none runs.",
   hints: "A hint comes no sooner than its change can be read, and reaches the listeners of that thread and type alone, until they end.",

@@ -109,6 +109,19 @@ export const closingCases: CoordinatorCase[] = [
     },
   },
   {
+    name: "a read without a follower is none",
+    invariant: "followers",
+    async body({ one, other }) {
+      const a = await enter(one, turn("a"));
+      for (const attempt of [undefined, a.attempt]) {
+        const slice = await other.read(keyOfTurn(a), attempt, 0);
+        expectEqual([slice?.attempt, slice?.state], [a.attempt, "running"], "What the read resolved to");
+      }
+      expectEqual((await one.check(a)).isFollowed, false, "Whether it is followed");
+      expectEqual(await one.close(a, { unlessFollowed: true }), true, "What the close resolved to");
+    },
+  },
+  {
     name: "a follower that calls twice is one follower",
     invariant: "followers",
     async body({ one, other }) {
