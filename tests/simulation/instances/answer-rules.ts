@@ -85,7 +85,8 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
       (other) => other.kind === "stop" && (other.responseId === responseId || other.responseId === "") && isSame(other.thread, thread),
     );
     const isWhole = whole && whole.step < startedAt.step;
-    const running = entries.find((entry) => entry.responseId === responseId && isSame(entry.thread, thread) && !entry.isOver);
+    const live = entries.filter(({ isOver, instance }) => !isOver && !instance.isDead);
+    const running = live.find((entry) => entry.responseId === responseId && isSame(entry.thread, thread));
     const isRunning =
       running &&
       running.enteredAt.step < startedAt.step &&
