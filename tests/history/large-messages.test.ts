@@ -62,6 +62,23 @@ describe("a thread with large messages", () => {
     expect(chat.model.calls.length).toBe(1);
   });
 
+  it.each([
+    ["of a whole answer", [prompt(1, "Hi"), ...steps(1)]],
+    ["of a partial answer that hides the prompt", [prompt(1, "Hi"), answer(1, large, { status: "failed" })]],
+    ["of a partial answer beside which only the prompt fits", [prompt(1, "Hi"), answer(1, large.slice(0, 42_700), { status: "failed" })]],
+  ] as const)("stays deleted when that happens between two reads %s", async (_, messages) => {
+    const chat = await startChat({ history });
+    await chat.backingStore.appendMessages(key, [...messages]);
+    chat.store.injectFaults(({ method, nth }) =>
+      method === "listMessages" && nth === 1 ? { before: chat.backingStore.deleteThread(key) } : undefined,
+    );
+    await expectError(await chat.post(chatBody("Hi", 1)), 409, "thread_deleted");
+    await chat.waitForTurns();
+    expect(readOptions(chat).length).toBeGreaterThan(1);
+    expect(await chat.backingStore.getThread(key)).toBe(undefined);
+    expect(chat.model.calls.length).toBe(0);
+  });
+
   it("replays an answer that is further back, and replaces a partial one", async () => {
     const chat = await startChat({ history });
     chat.model.next(sendPieces(textEvent("Half")));

@@ -65,7 +65,5 @@ export async function storePrompt(turn: Turn, wasThreadKnown: boolean): Promise<
   const storedIds = await store.appendMessages(turn.thread, [turn.prompt], { title: titleOf(turn) });
   if (storedIds.includes(turn.prompt.id)) return existing;
   // The prompt is further back than the messages that were read.
-  const whole = await loadDistantTurn(turn);
-  if (!whole.hasPrompt) throw createThreadDeletedError();
-  return whole;
+  return loadDistantTurn(turn);
 }

@@ -1,6 +1,6 @@
 /** What the store already has of a turn. The response id is the idempotency key, and an id names one thing for ever. */
 import { countCharacters } from "../core/count-characters.ts";
-import { ChatHandlerError, createIdConflict } from "../core/errors.ts";
+import { ChatHandlerError, createIdConflict, createThreadDeletedError } from "../core/errors.ts";
 import { isSamePrompt } from "../core/prompt.ts";
 import { countBytes, mayBeCut, newestWithin, takeNewest, turnSearchWindow } from "../core/read-window.ts";
 import type { ListMessagesOptions, StoredMessage } from "../core/store.ts";
@@ -33,20 +33,28 @@ export async function loadExistingTurn(turn: Turn): Promise<ExistingTurn> {
 }
 
 /**
- * Does what {@link loadExistingTurn} does, for a turn of which something is known to be stored. Without its prompt, that was deleted.
+ * Does what {@link loadExistingTurn} does, for a turn of which something was stored a moment ago.
  *
- * @throws ChatHandlerError `id_conflict`, also if the prompt is so far back that the turn cannot be read whole.
+ * @throws ChatHandlerError `id_conflict`, also if the prompt is so far back that the turn cannot be read whole; `thread_deleted`
  */
 export async function loadDistantTurn(turn: Turn): Promise<ExistingTurn> {
   const window = turnSearchWindow(turn.settings.history);
   const { found, messages } = await findTurn(turn, window);
-  if (found.hasPrompt || !mayBeCut(messages, window)) return found;
-  throw new ChatHandlerError("id_conflict", "prompt.id is too far back in its thread. Send the prompt with new ids.", {
-    param: "prompt.id",
-  });
+  if (found.hasPrompt) return found;
+  if (mayBeCut(messages, window)) {
+    const problem = "prompt.id is too far back in its thread. Send the prompt with new ids.";
+    throw new ChatHandlerError("id_conflict", problem, { param: "prompt.id" });
+  }
+  // An app may have deleted the prompt alone.
+  if (found.state === "complete") return found;
+  throw createThreadDeletedError();
 }
 
-/** Does what {@link loadExistingTurn} does, but reads only the newest messages: those that the model may see, and those of the turn. */
+/**
+ * Does what {@link loadExistingTurn} does, but reads only the newest messages: those that the model may see, and those of the turn.
+ *
+ * @throws ChatHandlerError `id_conflict`, and `thread_deleted` if that happens between two reads
+ */
 export async function loadRecentTurn(turn: Turn): Promise<ExistingTurn> {
   const { maxMessages, maxCharacters } = turn.settings.history;
   const window = newestWithin(maxMessages, maxCharacters);
@@ -58,7 +66,8 @@ export async function loadRecentTurn(turn: Turn): Promise<ExistingTurn> {
   if (!found.hasPrompt || isCut || countBytes(messages) < window.maxCharacters) return found;
   // What was stored since the prompt has filled the window. Read as much again of what is before the prompt.
   const sincePrompt = messages.slice(messages.findIndex(({ id }) => id === turn.prompt.id));
-  return (await findTurn(turn, { ...window, maxCharacters: window.maxCharacters + countBytes(sincePrompt) })).found;
+  const wider = await findTurn(turn, { ...window, maxCharacters: window.maxCharacters + countBytes(sincePrompt) });
+  return wider.found.hasPrompt ? wider.found : loadDistantTurn(turn);
 }
 
 /** Returns the turn as the messages show it, the messages, and whether `history.maxCharacters` has cut those before the prompt. */
