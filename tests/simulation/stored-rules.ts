@@ -33,11 +33,11 @@ export function createStoredRules(ledger: Ledger): StoredRules {
   const callOf = (process: Process, thread: ThreadKey, { id, message }: StoredMessage): Call | undefined => {
     const toolCallId = message.role === "assistant" ? message.tool_calls?.[0]?.id : undefined;
     if (toolCallId) return calls.find(({ toolCallIds }) => toolCallIds[0] === toolCallId);
-    // After tool calls, a model may end without text.
-    if (message.content === "")
-      return attemptsAt(thread, id)
-        .findLast((attempt) => attempt.process === process)
-        ?.calls.at(-1);
+    // After tool calls, a model may end without text. An append may come late, after that of another attempt.
+    if (message.content === "") {
+      const lastCalls = attemptsAt(thread, id).flatMap((attempt) => (attempt.process === process ? attempt.calls.slice(-1) : []));
+      return lastCalls.findLast(({ text }) => text === "") ?? lastCalls.at(-1);
+    }
     return calls[callsIn(textOf(message))[0] ?? -1];
   };
 

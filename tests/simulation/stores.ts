@@ -5,6 +5,7 @@ import { PGlite } from "@electric-sql/pglite";
 import { createConnection } from "mysql2/promise";
 import { Client } from "pg";
 import { createClient } from "redis";
+import { vi } from "vitest";
 import { createMySqlStore } from "../../src/mysql.ts";
 import { createPostgresStore } from "../../src/postgres.ts";
 import { createRedisStore } from "../../src/redis.ts";
@@ -21,10 +22,14 @@ export async function openSqlite(): Promise<OpenStore> {
   return { store, close: () => database.close() };
 }
 
+/** Opens it without its timers. They would call it while the clock is the schedule's, and then it asks for the next millisecond for ever. */
 export async function openPglite(): Promise<OpenStore> {
+  const timers = vi.spyOn(globalThis, "setTimeout");
   const database = await PGlite.create();
   const store = createPostgresStore(database);
   await store.migrate();
+  for (const { value } of timers.mock.results) clearTimeout(value as NodeJS.Timeout);
+  timers.mockRestore();
   return { store, close: () => database.close() };
 }
 
