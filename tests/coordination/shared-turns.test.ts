@@ -123,13 +123,13 @@ it.each([false, true])("nobody joins a turn of the same instance while it is clo
   await follower?.ended;
 });
 
-it.each(["failed", "was forgotten"])("an entry behind a turn whose close %s closes it again, and enters once", async (how) => {
+it.each(["failed", "unless followed failed", "was forgotten"])("an entry behind a turn whose close %s closes it again", async (how) => {
   const calls = { close: 0, enter: 0 };
   const data = noCoordinatorData();
   const change = (coordinator: Coordinator): Coordinator => ({
     ...coordinator,
     async close(...args) {
-      if (calls.close++ === 0 && how === "failed") throw new Error("connect ECONNREFUSED");
+      if (calls.close++ === 0 && how !== "was forgotten") throw new Error("connect ECONNREFUSED");
       return coordinator.close(...args);
     },
     async enter(...args) {
@@ -142,7 +142,8 @@ it.each(["failed", "was forgotten"])("an entry behind a turn whose close %s clos
   const [one] = startRegistries(change, data);
   const stopped = await one.mustEnter();
   await stopped.ticket.waitForLease();
-  stopped.ticket.refuseJoins();
+  if (how === "unless followed failed") expect(await stopped.ticket.refuseJoinsUnlessFollowed()).toBe(true);
+  else stopped.ticket.refuseJoins();
   await setImmediate();
   if (how === "was forgotten") forgetAll(data);
   // Its next look gives the ticket back to a database that has forgotten it, as open.
@@ -279,6 +280,25 @@ it("a resume that waits for a turn that is about to end does not follow it", asy
   await turn.end();
   expect(await resumed).toBe(undefined);
 });
+
+it("in place of an attempt that has ended, the one that runs now is found, and not followed", async () => {
+  const data = noCoordinatorData();
+  const [one, other] = startRegistries(undefined, data);
+  const { attempt } = (await endedTurn(one)).log;
+  expect((await other.registry.follow(key, attempt))?.attempt).toBe(attempt);
+  const again = await one.mustEnter();
+  expect((await other.registry.follow(key, attempt))?.attempt).toBe(again.log.attempt);
+  expect([...data.threads.values()][0]!.queue[0]!.followers.size).toBe(0);
+  await again.end();
+});
+
+async function endedTurn(instance: ReturnType<typeof startRegistries>[0]): Promise<TestTurn> {
+  const turn = await instance.mustEnter();
+  await turn.ticket.waitForLease();
+  turn.log.append({ type: "text", text: "One." });
+  await turn.end();
+  return turn;
+}
 
 it("the copy of a log sets no timers while there is no text", async () => {
   const { turn } = await startFollowed(...startRegistries());

@@ -59,9 +59,7 @@ async function findLog(
   settings: ChatSettings,
 ): Promise<EventLog | undefined> {
   const fits = ({ attempt }: EventLog): boolean => !cursor || cursor.attempt === attempt;
-  // In place of an abandoned attempt, another may run by now.
-  const wanted = cursor?.attempt === abandoned ? undefined : cursor?.attempt;
-  const followed = await settings.registry.follow(turn, wanted);
+  const followed = await settings.registry.follow(turn, cursor?.attempt);
   const running = followed?.attempt === abandoned ? undefined : followed;
   if (running && fits(running)) return running;
   const stored = await replayStored(turn, settings);

@@ -67,8 +67,8 @@ export class SharedRegistry implements TurnRegistry {
     const log = this.#local.get(key)?.local.log;
     if (log && (attempt === undefined || log.attempt === attempt)) return log;
     const found = await this.#followElsewhere(key, attempt);
-    if (found || attempt === undefined) return found;
-    return log ?? this.#findOtherAttempt(key, attempt);
+    if (attempt === undefined || (found && !found.end)) return found;
+    return log ?? (await this.#findOtherAttempt(key, attempt)) ?? found;
   }
 
   #followElsewhere(

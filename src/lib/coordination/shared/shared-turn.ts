@@ -135,6 +135,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
       return false;
     } catch (error) {
       this.fail(error);
+      this.refuseJoins();
       return true;
     }
   }
