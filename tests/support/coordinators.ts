@@ -71,7 +71,7 @@ export async function openPostgres(): Promise<CoordinatorDatabase> {
   const admin = new Pool({ connectionString, max: 2 });
   await admin.query(`CREATE SCHEMA "${schema}"`);
   await createPostgresCoordinator(admin, { schema }).migrate();
-  const pools: Pool[] = [admin];
+  const pools: Pool[] = [];
   return {
     connect(options = {}) {
       const pool = new Pool({ connectionString, max: 5 });
@@ -84,8 +84,10 @@ export async function openPostgres(): Promise<CoordinatorDatabase> {
       await admin.query(`TRUNCATE ${tables.map((name) => `"${schema}"."${name}"`).join(", ")}`);
     },
     async close() {
-      await admin.query(`DROP SCHEMA "${schema}" CASCADE`);
+      // Their last statements end first: one of them and the drop could wait for each other.
       for (const pool of pools) await pool.end();
+      await admin.query(`DROP SCHEMA "${schema}" CASCADE`);
+      await admin.end();
     },
   };
 }
