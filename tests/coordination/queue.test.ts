@@ -336,3 +336,17 @@ describe("the next turn runs", () => {
     expect((await readResponse(chat.post(chatBody("Second", 2)))).text).toBe("Answer to Second.");
   });
 });
+
+it("a prompt that would interrupt is not stored after a deletion of its thread between the look before its entry and the one after", async () => {
+  const chat = await startChat({ concurrency: "interrupt" });
+  await readResponse(chat.post(chatBody("First", 1)));
+  await chat.waitForTurns();
+  const key = { owner: "", threadId: "t" };
+  // Each prompt looks twice.
+  chat.store.injectFaults(({ method, nth }) =>
+    method === "listMessages" && nth === 3 ? { before: chat.backingStore.deleteThread(key) } : undefined,
+  );
+  await expectError(await chat.post(chatBody("Second", 2)), 409, "thread_deleted");
+  await chat.waitForTurns();
+  expect(await chat.backingStore.getThread(key)).toBe(undefined);
+});

@@ -65,7 +65,7 @@ describe("a thread with large messages", () => {
   it.each([
     ["of a whole answer", [prompt(1, "Hi"), ...steps(1)]],
     ["of a partial answer that hides the prompt", [prompt(1, "Hi"), answer(1, large, { status: "failed" })]],
-    ["of a partial answer beside which only the prompt fits", [prompt(1, "Hi"), answer(1, large.slice(0, 42_700), { status: "failed" })]],
+    ["of a partial answer that fills the window", [prompt(1, "Hi"), answer(1, "é".repeat(30_000), { status: "failed" })]],
   ] as const)("stays deleted when that happens between two reads %s", async (_, messages) => {
     const chat = await startChat({ history });
     await chat.backingStore.appendMessages(key, [...messages]);

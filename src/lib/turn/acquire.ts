@@ -10,26 +10,22 @@ import type { Turn } from "./turn.ts";
 export interface Acquired {
   lease?: Lease;
   answered?: ExistingTurn;
-  /** Whether the thread had messages while the turn waited. */
-  wasThreadKnown: boolean;
 }
 
 /** Waits for the turns ahead. A complete answer in the store ends the wait. */
 export async function acquireThread(turn: Turn, ticket: QueueTicket): Promise<Acquired> {
-  if (ticket.ahead === 0) return { lease: await ticket.waitForLease(), wasThreadKnown: false };
-  const found = await findAnswer(turn);
-  if (typeof found !== "number") return { answered: found, wasThreadKnown: true };
+  if (ticket.ahead === 0) return { lease: await ticket.waitForLease() };
+  const answered = await findAnswer(turn);
+  if (answered) return { answered };
   const lease = await waitForLease(turn, ticket, turn.settings.timeouts.queue);
-  return { lease, wasThreadKnown: found > 0 || lease.hasPredecessorStarted };
+  turn.progress.wasThreadKnown ||= lease.hasPredecessorStarted;
+  return { lease };
 }
 
-/**
- * Returns the complete answer, or how many messages the thread has. A function of its own: a suspended one would keep the history that it
- * read while the turn waits.
- */
-async function findAnswer(turn: Turn): Promise<ExistingTurn | number> {
+/** Returns the complete answer. A function of its own: a suspended one would keep the history that it read while the turn waits. */
+async function findAnswer(turn: Turn): Promise<ExistingTurn | undefined> {
   const existing = await loadRecentTurn(turn);
-  return existing.state === "complete" ? existing : existing.count;
+  return existing.state === "complete" ? existing : undefined;
 }
 
 /** The error of a turn that the queue does not admit. */
@@ -50,14 +46,13 @@ async function waitForLease(turn: Turn, ticket: QueueTicket, timeout: number): P
 /**
  * Stores the prompt, unless it is stored already. Returns what the store had of the turn before.
  *
- * @param wasThreadKnown - Whether the thread had messages while the turn waited. If it has none now, it was deleted.
  * @throws ChatHandlerError `thread_deleted`, `id_conflict` (of an id that was used for something else)
  */
-export async function storePrompt(turn: Turn, wasThreadKnown: boolean): Promise<ExistingTurn> {
+export async function storePrompt(turn: Turn): Promise<ExistingTurn> {
   const { store } = turn.settings;
   const existing = await loadRecentTurn(turn);
   if (existing.state === "complete") return existing;
-  if (wasThreadKnown && existing.count === 0) throw createThreadDeletedError();
+  if (turn.progress.wasThreadKnown && existing.count === 0) throw createThreadDeletedError();
   // The thread routes store a first prompt before its turn.
   if (existing.hasPrompt) return existing;
   await turn.throwUnlessItMayWrite();

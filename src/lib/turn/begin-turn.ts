@@ -11,11 +11,11 @@ import type { Turn } from "./turn.ts";
  * replayed.
  */
 export async function beginTurn(turn: Turn, ticket: QueueTicket): Promise<boolean> {
-  const { lease, answered, wasThreadKnown } = await acquireThread(turn, ticket);
+  const { lease, answered } = await acquireThread(turn, ticket);
   if (answered) return replay(turn, answered);
   turn.progress.startedAt = performance.now();
   turn.deadlines.start();
-  const existing = await storePrompt(turn, wasThreadKnown);
+  const existing = await storePrompt(turn);
   if (existing.state === "complete") return replay(turn, existing);
   turn.isStarted = true;
   lease?.markStarted();

@@ -77,6 +77,7 @@ async function findTurn(
 ): Promise<{ found: ExistingTurn; messages: StoredMessage[]; isCut: boolean }> {
   const { store, history } = turn.settings;
   const messages = await store.listMessages(turn.thread, options);
+  turn.progress.wasThreadKnown ||= messages.length > 0;
   const existing = findExistingTurn(messages, turn.prompt, turn.responseId);
   const before = takeNewest(existing.before, history.maxCharacters - countCharacters(turn.prompt.message));
   return { found: { ...existing, before }, messages, isCut: before.length < existing.before.length };

@@ -34,6 +34,8 @@ export interface TurnProgress {
   /** Tool calls and their results. */
   completedSteps: DraftMessage[];
   usageOfCompletedSteps: CompletionUsage | undefined;
+  /** Whether the thread had messages when it was looked at, or while the turn waited. If it has none later, it was deleted. */
+  wasThreadKnown: boolean;
   /** By `performance.now()`. */
   enteredAt: number;
   startedAt: number | undefined;
@@ -76,6 +78,7 @@ export class Turn implements LocalTurn, EventLogOwner, DeadlinesOwner {
     step: undefined,
     completedSteps: [],
     usageOfCompletedSteps: undefined,
+    wasThreadKnown: false,
     enteredAt: performance.now(),
     startedAt: undefined,
     firstTextAt: undefined,
