@@ -23,7 +23,7 @@ interface Stopped {
 }
 
 export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): AnswerRules {
-  const { calls, complete, entries, requests, schedule, check, runsAt, entryOf } = ledger;
+  const { calls, complete, everComplete, entries, requests, schedule, check, runsAt, entryOf } = ledger;
   /** The most that anyone received of each attempt. */
   const bodies = new Map<string, Buffer>();
   const stopped: Stopped[] = [];
@@ -43,11 +43,15 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
 
   const findComplete = (thread: ThreadKey, responseId: string) =>
     [...complete.values()].find((one) => one.responseId === responseId && isSame(one.thread, thread));
+  /** Its thread may be deleted since, and the answer be written again. */
+  const findRead = ({ thread, responseId, attempt }: ClientRequest) =>
+    everComplete.findLast((one) => one.responseId === responseId && one.attempt === attempt && isSame(one.thread, thread)) ??
+    findComplete(thread, responseId);
 
   const endsClean = (request: ClientRequest) => {
     const { number, thread, responseId, attempt, offset, received } = request;
     const whole = Buffer.concat([bodies.get(attempt ?? "")?.subarray(0, offset) ?? Buffer.alloc(0), received]).toString();
-    const stored = findComplete(thread, responseId);
+    const stored = findRead(request);
     check(
       whole === stored?.text,
       "a clean end means that exactly this text is stored as complete",
@@ -57,8 +61,9 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
   };
 
   /** A cursor of a whole answer continues it for as long as it is stored. */
-  const checkCursor = ({ thread, responseId, attempt, number }: ClientRequest) => {
-    const stored = findComplete(thread, responseId);
+  const checkCursor = (request: ClientRequest) => {
+    const { thread, responseId, attempt, number } = request;
+    const stored = findRead(request);
     check(
       attempt === stored?.attempt,
       "the cursor of a whole answer is that of the stored attempt",
@@ -150,7 +155,9 @@ export function createAnswerRules(ledger: InstancesLedger, store: ThreadStore): 
     const text = answer.map(({ message }) => textOf(message)).join("");
     check(!before || (whole?.id === before.responseId && text === before.text), "a complete answer is never replaced", () => key);
     if (!whole || before) return;
-    complete.set(key, { text, thread, responseId: whole.id, attempt: whole.attempt, step: schedule.step });
+    const answered = { text, thread, responseId: whole.id, attempt: whole.attempt, step: schedule.step };
+    complete.set(key, answered);
+    everComplete.push(answered);
     const call = calls[callsIn(textOf(whole.message))[0] ?? -1];
     check(!call || text === textOfAttempt(call.attempt), "a complete answer has all of its steps", () => `${key} is ${text}`);
     const entry = entryOf(whole.attempt ?? "");

@@ -1,5 +1,6 @@
 /** The clients: they send prompts, come back to answers, and stop them, on any instance. */
 import { ChatHandlerError, type ThreadKey } from "../../../src/index.ts";
+import { runAsRequest } from "../current-request.ts";
 import { ownerHeader } from "../server.ts";
 import type { AnswerRules } from "./answer-rules.ts";
 import type { Instance } from "./instance.ts";
@@ -98,7 +99,7 @@ export function send(asked: Asked, isReading: boolean, instance: Instance, ledge
   instance.reach(`request ${number} arrives`, () => {
     const { handler } = instance;
     const handle = { prompt: handler, resume: handler.resume, stop: handler.stop }[asked.kind];
-    handle(createRequest(asked, aborter.signal)).then(answered, (error: unknown) =>
+    runAsRequest(number, () => handle(createRequest(asked, aborter.signal))).then(answered, (error: unknown) =>
       schedule.break("a handler never rejects", String(error)),
     );
   });

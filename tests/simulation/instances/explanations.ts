@@ -46,6 +46,8 @@ export function findUnexplained(outcome: string, request: ClientRequest, ledger:
       return waited >= Math.min(timeouts.firstChunk, timeouts.idle) ? undefined : "no model was slow";
     case "turn_timeout":
       return waited >= timeouts.turn ? undefined : "there was time left";
+    case "thread_deleted":
+      return ledger.deletions.some((deleted) => isSame(deleted.thread, thread)) ? undefined : "the thread was not deleted";
     case "store_failed":
       return ledger.hasStoreFault ? undefined : "the store did not fail";
     case "thread_busy":

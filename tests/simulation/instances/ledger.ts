@@ -114,6 +114,10 @@ export interface InstancesLedger {
   readonly calls: Call[];
   /** The complete answers in the store, by prompt: the text of all of their messages. */
   readonly complete: Map<string, CompleteAnswer>;
+  /** All answers that were ever complete. */
+  readonly everComplete: CompleteAnswer[];
+  /** The threads that were deleted with messages, and in which step. */
+  readonly deletions: { thread: ThreadKey; step: number }[];
   /** Whether a call of the coordinator failed, or an instance, a line or a clock. */
   hasFault: boolean;
   hasStoreFault: boolean;
@@ -148,6 +152,8 @@ export function createInstancesLedger(schedule: Schedule, clock: InstanceClock, 
     runs,
     calls: [],
     complete: new Map(),
+    everComplete: [],
+    deletions: [],
     hasFault: false,
     hasStoreFault: false,
     hasCrash: false,

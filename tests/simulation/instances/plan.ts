@@ -41,6 +41,7 @@ export type Action =
   | { do: "reload"; of: number; cursor: Cursor }
   /** Without `isNamed`, of whatever runs on the thread, pressed twice. */
   | { do: "stop"; of: number; isNamed: boolean }
+  | { do: "delete"; thread: number }
   | { do: "wait"; timers: number }
   | { do: "crash" }
   /** For so many milliseconds. With `clockStops`, its monotonic clock stands still. */
@@ -87,6 +88,7 @@ const leave = fc.record({ do: fc.constant("leave" as const), of, how: weighted<"
 const resume = fc.record({ do: fc.constant("resume" as const), of, cursor });
 const reload = fc.record({ do: fc.constant("reload" as const), of, cursor });
 const stop = fc.record({ do: fc.constant("stop" as const), of, isNamed: weighted([3, true], [1, false]) });
+const remove = fc.record({ do: fc.constant("delete" as const), thread });
 const wait = fc.record({ do: fc.constant("wait" as const), timers: weighted([2, 1], [2, 3], [1, 8]) });
 const crash = fc.record({ do: fc.constant("crash" as const) });
 const freeze = fc.record({
@@ -121,6 +123,7 @@ const clients: Weighted[] = [
   [4, resume],
   [3, reload],
   [4, stop],
+  [2, remove],
 ];
 
 const actions = (...choices: Weighted[]) =>

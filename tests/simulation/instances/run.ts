@@ -9,6 +9,7 @@ import { type Asked, cursorOf, send } from "./clients.ts";
 import type { InstanceClock } from "./clock.ts";
 import { type ClientRequest, createInstancesLedger } from "./ledger.ts";
 import { type Action, type Cursor, type InstancesPlan, threads } from "./plan.ts";
+import { createDeletionRules } from "./deletion-rules.ts";
 import { createFollowerRules } from "./follower-rules.ts";
 import { createLastRequests, isSameTurn, pick } from "./last-requests.ts";
 import { createCoordinatorHistory } from "./losses.ts";
@@ -52,6 +53,7 @@ export function createInstancesRun(
   const { requests, check } = ledger;
   const queue = createQueueRules(ledger);
   const answers = createAnswerRules(ledger, store);
+  const deletions = createDeletionRules(ledger, store);
   const database: CoordinatorData = noCoordinatorData();
   const history = createCoordinatorHistory(database, plan);
   const followers = createFollowerRules(ledger, database, history);
@@ -73,7 +75,7 @@ export function createInstancesRun(
     database,
     databaseOffset: 0,
     history,
-    rules: { answers, queue },
+    rules: { answers, queue, deletions },
     nextScript: () => scripts.shift(),
     nextCall: () => calls.shift() ?? "none",
     nextStore: () => stores.shift() ?? "none",
@@ -132,6 +134,9 @@ export function createInstancesRun(
         if (!request) break;
         if (action.isNamed) ask({ ...pick(request), kind: "stop" }, false, at);
         else for (const place of [at, at + 1]) ask({ ...pick(request), kind: "stop", responseId: "" }, false, place);
+        break;
+      case "delete":
+        await deletions.deleteThread(threads[action.thread]!);
         break;
       case "wait":
         await schedule.passTime(action.timers);

@@ -1,9 +1,11 @@
 /** The store of one instance. Each call is a step, or two. */
 import type { MessageStore, ThreadStore } from "../../../src/index.ts";
+import { currentRequest } from "../current-request.ts";
 import type { Instance } from "./instance.ts";
 import type { InstancesLedger } from "./ledger.ts";
 import type { StoreFault } from "./plan.ts";
 import type { AnswerRules } from "./answer-rules.ts";
+import type { DeletionRules } from "./deletion-rules.ts";
 import type { QueueRules } from "./queue-rules.ts";
 
 export function createScheduledStore(
@@ -11,7 +13,7 @@ export function createScheduledStore(
   instance: Instance,
   ledger: InstancesLedger,
   nextFault: () => StoreFault,
-  rules: { answers: AnswerRules; queue: QueueRules },
+  rules: { answers: AnswerRules; queue: QueueRules; deletions: DeletionRules },
 ): MessageStore {
   const { schedule } = ledger;
 
@@ -45,9 +47,16 @@ export function createScheduledStore(
   };
 
   return {
-    listMessages: (thread, options) => call(`list ${thread.threadId}`, () => inner.listMessages(thread, options)),
+    listMessages(thread, options) {
+      const request = currentRequest();
+      return call(`list ${thread.threadId}`, () => {
+        rules.deletions.looked(request);
+        return inner.listMessages(thread, options);
+      });
+    },
     appendMessages(thread, given, options) {
       const messages = structuredClone(given);
+      const request = currentRequest();
       if (messages[0]?.message.role !== "user") rules.queue.answerWritten(instance, messages.at(-1)?.attempt);
       return call(`append ${thread.threadId} ${messages.map(({ id, status }) => `${id}:${status}`).join()}`, async () => {
         const ids = await inner.appendMessages(thread, messages, options);
@@ -55,6 +64,7 @@ export function createScheduledStore(
           thread,
           messages.filter(({ id }) => ids.includes(id)),
         );
+        if (ids.length > 0 && messages[0]?.message.role === "user") await rules.deletions.promptStored(request, thread);
         return ids;
       });
     },

@@ -9,6 +9,7 @@ import { createScheduledModel } from "../scheduled-model.ts";
 import { textOfScript } from "../script-text.ts";
 import { ownerHeader } from "../server.ts";
 import type { AnswerRules } from "./answer-rules.ts";
+import type { DeletionRules } from "./deletion-rules.ts";
 import { Instance } from "./instance.ts";
 import { type InstancesLedger, pace, type Run, steps, timeouts } from "./ledger.ts";
 import type { CallFault, HintFate, StoreFault } from "./plan.ts";
@@ -25,7 +26,7 @@ export interface World {
   /** How far the clock of the coordinator's database is ahead, in milliseconds. */
   databaseOffset: number;
   history: CoordinatorHistory;
-  rules: { answers: AnswerRules; queue: QueueRules };
+  rules: { answers: AnswerRules; queue: QueueRules; deletions: DeletionRules };
   nextScript(): Script | undefined;
   nextCall(): CallFault;
   nextStore(): StoreFault;
