@@ -288,7 +288,7 @@ describeWith(
         `chat_enter_turn('${json("c", '"new"')}', 'interrupt', 5, '"reader"', 10000, 10000, 1000)`,
         `chat_close_turn('${json("a", attempt)}', 'unless followed', 10000, 1000)`,
         `chat_start_turn('${json("a", attempt)}', 10000, 1000)`,
-        `chat_end_turn('${json("a", attempt)}', 4, 'end', 10000, 1000)`,
+        `chat_end_turn('${json("a", attempt)}', 4, 'end', 'started', 10000, 1000)`,
       ];
       const client = new Client({ connectionString });
       await client.connect();

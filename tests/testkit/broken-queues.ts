@@ -223,6 +223,12 @@ export const brokenQueues: BrokenCoordinator[] = [
       start: async (ticket) => ({ ...(await good.start(ticket)), state: "waiting" }),
     }),
   ),
+  broken("forgets the start at an end", "predecessor", "an end records the start that it is told of", (good) => ({
+    end: (ticket, position, data) => good.end(ticket, position, data),
+  })),
+  broken("takes each end for one of a turn that has started", "predecessor", "an end records the start that it is told of", (good) => ({
+    end: (ticket, position, data) => good.end(ticket, position, data, { hasStarted: true }),
+  })),
   broken("marks all tickets at a start", "predecessor", "a start behind a turn does not concern it", (good, data) => ({
     async start(ticket) {
       for (const entry of threadOf(data, ticket).queue) if (entry.attempt !== ticket.attempt) entry.hasPredecessorStarted = true;

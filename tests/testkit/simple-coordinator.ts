@@ -145,6 +145,12 @@ export function createSimpleCoordinator(data: CoordinatorData, options: SimpleCo
     return thread.queue.find(({ attempt }) => attempt === ticket.attempt) ?? add(thread, ticket);
   }
 
+  function recordStart(thread: ThreadData, entry: Entry): void {
+    if (entry.hasStarted) return;
+    entry.hasStarted = true;
+    for (const other of thread.queue.slice(thread.queue.indexOf(entry) + 1)) other.hasPredecessorStarted = true;
+  }
+
   function statusOf(thread: ThreadData, entry: Entry | undefined): TicketStatus {
     if (!entry) return { state: "lost", isStopRequested: false, isFollowed: false, hasPredecessorStarted: false, logLength: 0 };
     const { isStopRequested, hasPredecessorStarted } = entry;
@@ -226,10 +232,7 @@ export function createSimpleCoordinator(data: CoordinatorData, options: SimpleCo
     async start(ticket) {
       const thread = threadOf(ticket);
       const entry = entryOf(thread, ticket);
-      if (entry && !entry.hasStarted) {
-        entry.hasStarted = true;
-        for (const other of thread.queue.slice(thread.queue.indexOf(entry) + 1)) other.hasPredecessorStarted = true;
-      }
+      if (entry) recordStart(thread, entry);
       return statusOf(thread, entry);
     },
 
@@ -248,10 +251,11 @@ export function createSimpleCoordinator(data: CoordinatorData, options: SimpleCo
       return entry.isClosed;
     },
 
-    async end(ticket, position, text) {
+    async end(ticket, position, text, { hasStarted = false } = {}) {
       const thread = threadOf(ticket);
       const entry = entryOf(thread, ticket);
       if (!entry) return false;
+      if (hasStarted) recordStart(thread, entry);
       addText(thread, entry, position, text, true);
       remove(thread, entry);
       publish(ticket, { type: "thread" });

@@ -14,7 +14,7 @@ import {
 } from "../../sql/postgres.ts";
 import { coordinatorNames } from "./names.ts";
 import { shareTurns } from "../shared/share-turns.ts";
-import { createPolls, type PollRow } from "./polls.ts";
+import { createPolls, type WaitingPoll } from "./polls.ts";
 import { postgresCoordinatorSchema } from "./schema.ts";
 import { digest } from "./ticket-functions.ts";
 
@@ -88,8 +88,8 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
   const query = migratesFirst ? queryAfter(migrate, directQuery) : directQuery;
   const polls = createPolls(query, names.poll, [lease, follow, retention]);
 
-  /** The starts of attempts that have not arrived: they must, before the end. */
-  const starting = new Map<string, Promise<PollRow>>();
+  /** The starts that may not have been sent yet, by attempt. */
+  const starting = new Map<string, WaitingPoll>();
 
   /** Calls a function of the database. Returns its result. */
   async function call<Result>(name: string, parameters: string, values: (string | null)[]): Promise<Result> {
@@ -127,7 +127,7 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
       const sent = polls.sendSoon([...ticketValues(ticket), "started"]);
       starting.set(ticket.attempt, sent);
       try {
-        const { outcome } = await sent;
+        const { outcome } = await sent.row;
         return readStatus(outcome!);
       } finally {
         starting.delete(ticket.attempt);
@@ -145,14 +145,10 @@ export function createPostgresCoordinator(client: PostgresClient, options: Postg
       return call(names.close, "$1, $2, $3::bigint, $4::bigint", values);
     },
 
-    async end(ticket, position, data) {
-      const start = starting.get(ticket.attempt);
-      if (start) {
-        polls.flush();
-        await start.catch(() => {});
-      }
-      const values = [ticketJson(ticket), String(position), data, lease, retention];
-      const isEnded = await call<string>(names.end, "$1, $2::bigint, $3, $4::bigint, $5::bigint", values);
+    async end(ticket, position, data, { hasStarted = false } = {}) {
+      if (hasStarted) starting.get(ticket.attempt)?.withdraw();
+      const values = [ticketJson(ticket), String(position), data, hasStarted ? "started" : "", lease, retention];
+      const isEnded = await call<string>(names.end, "$1, $2::bigint, $3, $4, $5::bigint, $6::bigint", values);
       return checkGap(isEnded, position) === "true";
     },
 

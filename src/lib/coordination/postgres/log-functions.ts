@@ -62,13 +62,14 @@ $function$;`;
  * Returns `true`, `false`, or the length of the log if there would be a gap, as JSON. The same end returns `true` again, because it may
  * have been repeated after a failure. Sweeping is done here, where nobody waits any more: the answer is stored.
  */
-function end({ end, findTicket, ticketState, addText, sweep, tickets }: CoordinatorNames): string {
-  return `CREATE FUNCTION ${end}(p_ticket text, p_position bigint, p_data text, p_lease bigint, p_retention bigint) RETURNS text ${byIndex} AS $function$
+function end({ end, start, findTicket, ticketState, addText, sweep, tickets }: CoordinatorNames): string {
+  return `CREATE FUNCTION ${end}(p_ticket text, p_position bigint, p_data text, p_started text, p_lease bigint, p_retention bigint) RETURNS text ${byIndex} AS $function$
 DECLARE
   v_ticket ${tickets} := ${findTicket}(p_ticket::json, p_lease, p_retention);
   v_after ${tickets};
 BEGIN
   IF ${ticketState}(v_ticket) <> 'lost' THEN
+    IF p_started = 'started' AND NOT v_ticket.is_started THEN PERFORM ${start}(p_ticket::json, p_lease, p_retention); END IF;
     v_after := ${addText}(v_ticket, p_position, p_data, true);
     IF v_after.is_open THEN RETURN v_after.log_length; END IF;
     IF v_after.is_ended THEN

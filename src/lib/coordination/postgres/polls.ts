@@ -22,6 +22,8 @@ const maxCalls = 64;
  */
 const usualStatus = '["granted", false, false, false, 0]';
 
+const lostStatus = '["lost", false, false, false, 0]';
+
 /** How long a start waits for a poll to go with, in milliseconds. */
 const startDelay = 100;
 
@@ -33,14 +35,19 @@ interface Call {
   reject: (error: unknown) => void;
 }
 
+/** A call that waits for a poll to go with. */
+export interface WaitingPoll {
+  row: Promise<PollRow>;
+  /** The ticket ends. Unless it is sent already, the call is answered as it would be then. */
+  withdraw(): void;
+}
+
 /** The polls of a process. */
 export interface Polls {
   /** Checks a ticket, or reads a log. Calls of the same tick share a statement, and its failure. */
   send(kind: Kind, values: readonly unknown[]): Promise<PollRow>;
   /** Checks a ticket that has started, with one of the next polls. */
-  sendSoon(values: readonly unknown[]): Promise<PollRow>;
-  /** Sends what waits. */
-  flush(): void;
+  sendSoon(values: readonly unknown[]): WaitingPoll;
 }
 
 /**
@@ -76,21 +83,25 @@ export function createPolls(query: PostgresQuery, pollFunction: string, settings
     for (let first = 0; first < all.length; first += maxCalls) void sendTogether(all.slice(first, first + maxCalls));
   }
 
-  const add = (kind: Kind, values: readonly unknown[]): Promise<PollRow> =>
-    new Promise((resolve, reject) => {
-      calls.push({ kind, values, resolve, reject });
-    });
-
   return {
-    flush,
     send(kind, values) {
       if (!isFlushing) queueMicrotask(flush);
       isFlushing = true;
-      return add(kind, values);
+      return new Promise((resolve, reject) => calls.push({ kind, values, resolve, reject }));
     },
     sendSoon(values) {
       if (!isFlushing) timer ??= setTimeout(flush, startDelay);
-      return add("ticket", values);
+      const { promise, resolve, reject } = Promise.withResolvers<PollRow>();
+      const call: Call = { kind: "ticket", values, resolve, reject };
+      calls.push(call);
+      return {
+        row: promise,
+        withdraw() {
+          if (!calls.includes(call)) return;
+          calls = calls.filter((other) => other !== call);
+          resolve({ kind: "ticket", number: 0, outcome: lostStatus, slice: null });
+        },
+      };
     },
   };
 }

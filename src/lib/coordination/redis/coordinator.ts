@@ -104,10 +104,10 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
   }
 
   /** Writes a piece to the log of a ticket. */
-  async function write(script: RedisScript, ticket: Ticket, position: number, data: string): Promise<unknown[]> {
+  async function write(script: RedisScript, ticket: Ticket, position: number, data: string, ...values: string[]): Promise<unknown[]> {
     checkPosition(position);
     checkData(data);
-    const reply = await runOnTicket(script, ticket, [String(position), data]);
+    const reply = await runOnTicket(script, ticket, [String(position), data, ...values]);
     if (reply[0] !== "gap") return reply;
     throw new Error(`The log has only ${Number(reply[1])} of ${position} characters. Write again from there.`);
   }
@@ -142,8 +142,8 @@ export function createRedisCoordinator(client: RedisClient, options: RedisCoordi
       return (await runOnTicket(scripts.close, ticket, [unlessFollowed ? "1" : "0"]))[0] === "closed";
     },
 
-    async end(ticket, position, data) {
-      return (await write(scripts.end, ticket, position, data))[0] === "ended";
+    async end(ticket, position, data, { hasStarted = false } = {}) {
+      return (await write(scripts.end, ticket, position, data, hasStarted ? "1" : "0"))[0] === "ended";
     },
 
     async read(turn, attempt, position, reader) {

@@ -97,10 +97,9 @@ return status(record)
 /** Returns the ticket's status. */
 export const check: RedisScript = { lua: `${ticketLua}return status(record)` };
 
-/** Returns the ticket's status. */
-export const start: RedisScript = {
-  lua: `${ticketLua}
-if record and record.started == 0 then
+const startLua = `
+local function recordStart(record)
+  if record.started == 1 then return end
   record.started = 1
   save(record)
   local allBehind = redis.call('ZRANGE', queue, rankOf(record) + 1, -1)
@@ -111,6 +110,12 @@ if record and record.started == 0 then
   end
   if #allBehind > 0 then publishThread() end
 end
+`;
+
+/** Returns the ticket's status. */
+export const start: RedisScript = {
+  lua: `${ticketLua}${startLua}
+if record then recordStart(record) end
 return status(record)
 `,
 };
@@ -145,9 +150,9 @@ return {'closed'}
 `,
 };
 
-/** ARGV from 10: position, data. Returns "ended", "lost", or "gap" and the length of the log. */
+/** ARGV from 10: position, data, 1 if it has started. Returns "ended", "lost", or "gap" and the length of the log. */
 export const end: RedisScript = {
-  lua: `${ticketLua}
+  lua: `${ticketLua}${startLua}
 local position, data = tonumber(ARGV[10]), ARGV[11]
 if not record then
   -- The same end again, because the client or the turn did not receive the first reply.
@@ -156,6 +161,7 @@ if not record then
 end
 local length = status(record)[5]
 if position > length then return {'gap', length} end
+if ARGV[12] == '1' then recordStart(record) end
 local piece = string.sub(data, length - position + 1)
 if piece ~= '' then redis.call('APPEND', log, piece) end
 -- A string that grew in pieces takes up to twice its length, at most a megabyte more. Setting it again frees that.

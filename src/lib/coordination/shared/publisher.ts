@@ -11,6 +11,8 @@ export interface PublisherOwner {
   readonly ticket: Ticket;
   /** Whether the log may grow: only that of a turn that runs. */
   readonly isGranted: boolean;
+  /** Whether the turn's prompt is stored. */
+  readonly hasStarted: boolean;
   /** Whether anyone reads on another instance. While nobody does, nothing is sent: most answers have one reader, beside their turn. */
   readonly isFollowed: boolean;
   receive(status: TicketStatus): void;
@@ -85,7 +87,8 @@ export class LogPublisher implements EventLogReader {
     for (const until = performance.now() + leaseMs; ;) {
       const data = this.#isBroken ? encodeEvents([brokenEnd]) : this.#readRest();
       try {
-        await this.#call(() => this.#coordinator.end(this.#owner.ticket, this.#length, data));
+        const { ticket, hasStarted } = this.#owner;
+        await this.#call(() => this.#coordinator.end(ticket, this.#length, data, { hasStarted }));
         return;
       } catch (error) {
         this.#owner.fail(error);

@@ -33,6 +33,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
   readonly ahead: number;
   ticket: Ticket;
   isGranted = false;
+  hasStarted = false;
   hasPredecessorStarted = false;
   /** Settles when it is known whether anyone can still join, and is gone then. */
   #closing: Promise<unknown> | undefined;
@@ -49,7 +50,6 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
   /** Whether nobody can join any more. */
   #isClosed = false;
   #hasLeft = false;
-  #hasStarted = false;
   /** When the first of the last calls failed that have all failed, by `performance.now()`. Only that failure is reported. */
   #failingSince: number | undefined;
   isFollowed = false;
@@ -153,13 +153,13 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
 
   markStarted(): void {
     this.#queued.markStarted();
-    this.#hasStarted = true;
+    this.hasStarted = true;
     void this.#ask(() => this.#context.coordinator.start(this.ticket));
   }
 
   /** Looks for what has changed since the entry. A turn that is about to start receives its status then. */
   #onSubscribed(): void {
-    if (!this.isGranted || this.#hasStarted) this.#watch.look();
+    if (!this.isGranted || this.hasStarted) this.#watch.look();
     this.#watch.setHinted();
   }
 

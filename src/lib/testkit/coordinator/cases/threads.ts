@@ -82,6 +82,26 @@ export const threadCases: CoordinatorCase[] = [
     },
   },
   {
+    name: "an end records the start that it is told of",
+    invariant: "predecessor",
+    async body({ one, other }) {
+      const [a, b] = [await enter(one, turn("a")), await enter(one, turn("b"))];
+      await other.end(a, 0, "", { hasStarted: true });
+      const c = await enter(one, turn("c"));
+      await one.start(a);
+      await expectPredecessors(
+        one,
+        [
+          [b, true],
+          [c, false],
+        ],
+        "after the end of the first",
+      );
+      await one.end(b, 0, "", { hasStarted: false });
+      expectEqual((await one.check(c)).hasPredecessorStarted, false, "Whether a turn says so after the end of one that had not started");
+    },
+  },
+  {
     name: "a start behind a turn does not concern it",
     invariant: "predecessor",
     async body({ one, other }) {
