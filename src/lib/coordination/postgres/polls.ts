@@ -5,7 +5,7 @@ import type { PostgresQuery } from "../../sql/postgres.ts";
 type Kind = "ticket" | "read";
 
 /** The result of one poll, as the database returns it. */
-export interface PollRow {
+interface PollRow {
   kind: Kind;
   /** The index of the call among the calls of its kind. */
   number: number;
