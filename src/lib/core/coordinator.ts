@@ -237,7 +237,7 @@ export interface Coordinator {
    * Reads the log of a turn from a position. The follower counts while the attempt waits or runs.
    *
    * @param attempt - The attempt whose log is read. `undefined`: the latest one.
-   * @param follower - Who reads for readers. `undefined`: who only wants to know how the attempt stands, and keeps nothing running.
+   * @param follower - Who follows the turn. `undefined`: nobody, so the read keeps nothing running. It only shows how the attempt stands.
    * @returns `undefined` for a turn or attempt that is unknown, or whose log is no longer kept.
    */
   read(turn: TurnKey, attempt: string | undefined, position: number, follower?: Follower): Promise<LogSlice | undefined>;
