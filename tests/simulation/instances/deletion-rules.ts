@@ -7,16 +7,15 @@ import type { Entry, InstancesLedger } from "./ledger.ts";
 export interface DeletionRules {
   /** Deletes a thread. */
   deleteThread(thread: ThreadKey): Promise<void>;
-  /** The turn that a request began reads its thread. */
-  looked(request: number): void;
+  /** The turn that a request began has read its thread. */
+  looked(request: number, isEmpty: boolean): void;
   /** The turn that a request began has stored its prompt. */
   promptStored(request: number, thread: ThreadKey): Promise<void>;
 }
 
 export function createDeletionRules(ledger: InstancesLedger, store: ThreadStore): DeletionRules {
   const { requests, entries, deletions, complete, schedule, check } = ledger;
-  /** In which steps each request has looked. */
-  const looks = new Map<number, number[]>();
+  const looks: { request: number; step: number; isEmpty: boolean }[] = [];
 
   return {
     async deleteThread(thread) {
@@ -26,7 +25,7 @@ export function createDeletionRules(ledger: InstancesLedger, store: ThreadStore)
       for (const [key, answer] of complete) if (isSame(answer.thread, thread)) complete.delete(key);
     },
 
-    looked: (request) => void looks.set(request, [...(looks.get(request) ?? []), schedule.step]),
+    looked: (request, isEmpty) => void looks.push({ request, step: schedule.step, isEmpty }),
 
     async promptStored(request, thread) {
       // An instance that crashes takes along what it knew of the thread.
@@ -35,9 +34,10 @@ export function createDeletionRules(ledger: InstancesLedger, store: ThreadStore)
       const isOwn = (entry: Entry) => entry.instance === instance && entry.responseId === responseId && isSame(entry.thread, thread);
       const entered = entries.findLast(isOwn)?.enteredAt.step ?? Infinity;
       // It looks when it has entered, and again after the wait.
-      const own = looks.get(request)?.filter((step) => step > entered) ?? [];
-      const [first = 0, last = 0] = [own[0], own.at(-1)];
-      const deleted = deletions.find(({ thread: where, step }) => isSame(where, thread) && step > first && step < last);
+      const own = looks.filter((look) => look.request === request && look.step > entered);
+      const [first, last] = [own[0], own.at(-1)];
+      if (!first || !last?.isEmpty) return;
+      const deleted = deletions.find(({ thread: where, step }) => isSame(where, thread) && step > first.step && step < last.step);
       const isRevived = deleted && (await store.listMessages(thread)).length === 1;
       check(!isRevived, "a thread that is deleted while a prompt waits stays deleted", () => `${nameOf(thread)}, request ${request}`);
     },

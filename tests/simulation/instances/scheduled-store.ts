@@ -49,9 +49,10 @@ export function createScheduledStore(
   return {
     listMessages(thread, options) {
       const request = currentRequest();
-      return call(`list ${thread.threadId}`, () => {
-        rules.deletions.looked(request);
-        return inner.listMessages(thread, options);
+      return call(`list ${thread.threadId}`, async () => {
+        const messages = await inner.listMessages(thread, options);
+        rules.deletions.looked(request, messages.length === 0);
+        return messages;
       });
     },
     appendMessages(thread, given, options) {
