@@ -1,7 +1,7 @@
 /** The beginning of a turn: its place in the queue, what the store already has of it, and its prompt in the store. */
 import { withTimeout } from "../core/async.ts";
 import type { Lease, QueueTicket } from "../core/turn-registry.ts";
-import { ChatHandlerError, createThreadDeletedError } from "../core/errors.ts";
+import { ChatHandlerError } from "../core/errors.ts";
 import { type ExistingTurn, loadDistantTurn, loadRecentTurn } from "./existing-turn.ts";
 import { titleOf } from "./title.ts";
 import type { Turn } from "./turn.ts";
@@ -52,7 +52,6 @@ export async function storePrompt(turn: Turn): Promise<ExistingTurn> {
   const { store } = turn.settings;
   const existing = await loadRecentTurn(turn);
   if (existing.state === "complete") return existing;
-  if (turn.progress.wasThreadKnown && existing.count === 0) throw createThreadDeletedError();
   // The thread routes store a first prompt before its turn.
   if (existing.hasPrompt) return existing;
   await turn.throwUnlessItMayWrite();

@@ -19,8 +19,6 @@ export interface ExistingTurn {
   before: StoredMessage[];
   /** Whether the prompt begins the thread, as far as it was read. */
   isFirst: boolean;
-  /** How many messages were read. */
-  count: number;
 }
 
 /**
@@ -53,12 +51,15 @@ export async function loadDistantTurn(turn: Turn): Promise<ExistingTurn> {
 /**
  * Does what {@link loadExistingTurn} does, but reads only the newest messages: those that the model may see, and those of the turn.
  *
- * @throws ChatHandlerError `id_conflict`, and `thread_deleted` if that happens between two reads
+ * @throws ChatHandlerError `id_conflict`, and `thread_deleted` if the thread was known and has no messages any more
  */
 export async function loadRecentTurn(turn: Turn): Promise<ExistingTurn> {
-  const { maxMessages, maxCharacters } = turn.settings.history;
+  const { settings, progress } = turn;
+  const { maxMessages, maxCharacters } = settings.history;
   const window = newestWithin(maxMessages, maxCharacters);
   const { found, messages, isCut } = await findTurn(turn, window);
+  if (messages.length > 0) progress.wasThreadKnown = true;
+  else if (progress.wasThreadKnown) throw createThreadDeletedError();
   if (found.state === "complete") {
     // Without its prompt, the first steps of the answer may be missing, too.
     return found.hasPrompt ? found : loadDistantTurn(turn);
@@ -77,7 +78,6 @@ async function findTurn(
 ): Promise<{ found: ExistingTurn; messages: StoredMessage[]; isCut: boolean }> {
   const { store, history } = turn.settings;
   const messages = await store.listMessages(turn.thread, options);
-  turn.progress.wasThreadKnown ||= messages.length > 0;
   const existing = findExistingTurn(messages, turn.prompt, turn.responseId);
   const before = takeNewest(existing.before, history.maxCharacters - countCharacters(turn.prompt.message));
   return { found: { ...existing, before }, messages, isCut: before.length < existing.before.length };
@@ -102,6 +102,5 @@ function findExistingTurn(messages: readonly StoredMessage[], prompt: StoredMess
     hasPrompt: storedPrompt !== undefined,
     before: storedPrompt ? stored.slice(0, promptIndex) : stored,
     isFirst: storedPrompt ? promptIndex === 0 : stored.length === 0,
-    count: stored.length,
   };
 }
