@@ -237,46 +237,49 @@ it("text that the database did not accept yet is sent again, and is no failure",
   expect(log.textFrom(0)).toBe("One two three.");
 });
 
+/** Counts how often logs are read. */
+function countReads() {
+  const counter = {
+    reads: 0,
+    change: (coordinator: Coordinator): Coordinator => ({
+      ...coordinator,
+      read(...args) {
+        counter.reads++;
+        return coordinator.read(...args);
+      },
+    }),
+  };
+  return counter;
+}
+
 it("many stops of a turn that does not end look at it a few times, and keep it from nothing", async () => {
   vi.useFakeTimers();
-  let reads = 0;
-  const [one, other] = startRegistries((coordinator) => ({
-    ...coordinator,
-    read(...args) {
-      reads++;
-      return coordinator.read(...args);
-    },
-  }));
+  const counter = countReads();
+  const [one, other] = startRegistries(counter.change);
   const turn = await one.mustEnter();
   const stopped = Array.from({ length: 10 }, () => other.registry.stop(key));
   await vi.advanceTimersByTimeAsync(3000);
-  expect(turn.log.hasReaders).toBe(false);
-  expect(await turn.ticket.refuseJoinsUnlessFollowed()).toBe(true);
+  const { hasReaders } = turn.log;
+  const isClosed = await turn.ticket.refuseJoinsUnlessFollowed();
   await vi.advanceTimersByTimeAsync(3000);
   vi.useRealTimers();
+  expect([hasReaders, isClosed]).toEqual([false, true]);
   expect(new Set(await Promise.all(stopped))).toEqual(new Set(["requested"]));
-  expect(reads).toBeLessThan(10 * 15);
+  expect(counter.reads).toBeLessThan(10 * 15);
   await turn.end();
 });
 
 it("a resume that waits for a turn that is about to end does not follow it", async () => {
   const data = noCoordinatorData();
-  let reads = 0;
-  const countReads = (coordinator: Coordinator): Coordinator => ({
-    ...coordinator,
-    read(...args) {
-      reads++;
-      return coordinator.read(...args);
-    },
-  });
-  const [one, other] = startRegistries(countReads, data);
+  const counter = countReads();
+  const [one, other] = startRegistries(counter.change, data);
   const turn = await one.mustEnter();
   await turn.ticket.waitForLease();
   turn.ticket.refuseJoins();
   await setImmediate();
   const resumed = other.registry.follow(key);
   const { followers } = [...data.threads.values()][0]!.queue[0]!;
-  await vi.waitFor(() => expect([reads > 1, followers.size]).toEqual([true, 0]));
+  await vi.waitFor(() => expect([counter.reads > 1, followers.size]).toEqual([true, 0]));
   await turn.end();
   expect(await resumed).toBe(undefined);
 });

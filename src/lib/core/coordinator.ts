@@ -228,8 +228,9 @@ export interface Coordinator {
    * Adds the last piece of the log, ends it, and leaves the queue. Called after the store's commit. Returns whether the attempt still had its ticket.
    * A ticket that is lost changes nothing. An end that is repeated after it took effect changes nothing, and may return `false`.
    *
-   * @param options - With `hasStarted`, the start is recorded first, as by {@link Coordinator.start}: that call may have failed, or be under way.
    * INVARIANT: an end is final. The next turn is granted at once. The log stays readable for `retentionMs`.
+   *
+   * @param options - With `hasStarted`, the start is recorded first, as by {@link Coordinator.start}: that call may have failed, or be under way.
    */
   end(ticket: Ticket, position: number, data: string, options?: { hasStarted?: boolean }): Promise<boolean>;
 

@@ -22,6 +22,7 @@ const maxCalls = 64;
  */
 const usualStatus = '["granted", false, false, false, 0]';
 
+/** The status of a ticket that has left. */
 const lostStatus = '["lost", false, false, false, 0]';
 
 /** How long a start waits for a poll to go with, in milliseconds. */

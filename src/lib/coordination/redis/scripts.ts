@@ -97,6 +97,7 @@ return status(record)
 /** Returns the ticket's status. */
 export const check: RedisScript = { lua: `${ticketLua}return status(record)` };
 
+/** Marks a ticket as started, and those that are behind it now. */
 const startLua = `
 local function recordStart(record)
   if record.started == 1 then return end

@@ -68,6 +68,7 @@ export class SharedRegistry implements TurnRegistry {
     if (log && (attempt === undefined || log.attempt === attempt)) return log;
     const found = await this.#followElsewhere(key, attempt);
     if (attempt === undefined || (found && !found.end)) return found;
+    // An attempt that has ended counts only if no other takes its place.
     return log ?? (await this.#findOtherAttempt(key, attempt)) ?? found;
   }
 
@@ -134,8 +135,8 @@ export class SharedRegistry implements TurnRegistry {
 
   /**
    * Waits for the end of an attempt: of the one that is read as closed, otherwise of the one that runs now. Stopping that repeatedly instead could stop
-   * the next attempt. Nor is it a follower: that would keep the next attempt running. A stop also waits for an instance that has lost its lease: it may
-   * only be cut off.
+   * the next attempt, and following it could keep the next attempt running. A stop also waits for an instance that has lost its lease: it may only be
+   * cut off.
    */
   async #waitForEnd(key: TurnKey, until: number, closed?: LogSlice): Promise<"ended" | "running" | "forgotten"> {
     let attempt = closed?.attempt;

@@ -98,10 +98,10 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
 
   #close(): void {
     const { coordinator, call } = this.#context;
-    this.#settleClosing(call(() => coordinator.close(this.ticket)));
+    this.#trackClosing(call(() => coordinator.close(this.ticket)));
   }
 
-  #settleClosing(closing: Promise<unknown>): void {
+  #trackClosing(closing: Promise<unknown>): void {
     const settled = closing
       .catch(() => {})
       .then(() => {
@@ -124,7 +124,7 @@ export class SharedTurn implements QueueTicket, Lease, PublisherOwner, WatchedTi
     // An entry in the meantime waits for the result: nobody may join a turn that is about to end.
     this.#queued.refuseJoins();
     const closing = call(() => coordinator.close(this.ticket, { unlessFollowed: true }));
-    this.#settleClosing(closing);
+    this.#trackClosing(closing);
     try {
       if (await closing) this.#isClosed = true;
       // Joins may also have been refused meanwhile.
