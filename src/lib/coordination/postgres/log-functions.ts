@@ -14,6 +14,8 @@ const maxPieceLength = 32 * 1024;
  * Adds what the log does not have yet, and with `p_is_end` ends it. Returns the ticket afterwards; NULL if it is lost; unchanged if there
  * would be a gap. The update only succeeds if the log still has the length that the ticket says, so of two calls that meet, the second
  * reads the row again.
+ *
+ * It is cut as bytes, which are characters here: for each piece of a text, PostgreSQL would count the characters before it.
  */
 function addText({ addText, tickets, log }: CoordinatorNames): string {
   return `CREATE FUNCTION ${addText}(p_ticket ${tickets}, p_position bigint, p_data text, p_is_end boolean) RETURNS ${tickets} LANGUAGE plpgsql AS $function$
@@ -21,6 +23,7 @@ DECLARE
   v_before ${tickets} := p_ticket;
   v_after ${tickets};
   v_added text;
+  v_bytes bytea;
 BEGIN
   LOOP
     IF v_before.is_open IS NOT TRUE THEN RETURN NULL; END IF;
@@ -34,8 +37,9 @@ BEGIN
     EXIT WHEN FOUND;
     SELECT * INTO v_before FROM ${tickets} WHERE id = v_before.id;
   END LOOP;
-  INSERT INTO ${log} SELECT v_before.id, v_before.log_length + piece, substr(v_added, piece + 1, ${maxPieceLength})
-  FROM generate_series(0, length(v_added) - 1, ${maxPieceLength}) AS piece;
+  v_bytes := convert_to(v_added, 'UTF8');
+  INSERT INTO ${log} SELECT v_before.id, v_before.log_length + piece, convert_from(substr(v_bytes, piece + 1, ${maxPieceLength}), 'UTF8')
+  FROM generate_series(0, length(v_bytes) - 1, ${maxPieceLength}) AS piece;
   RETURN v_after;
 END
 $function$;`;
