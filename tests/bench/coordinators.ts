@@ -35,6 +35,7 @@ const plan = quick
       streams: 50,
       memoryStreams: 50,
       tokens: 50,
+      longTokens: 100,
       rounds: 1,
       turnRounds: 1,
       warmUpTurns: 50,
@@ -49,6 +50,8 @@ const plan = quick
       /** More: what a process holds once would count for each. */
       memoryStreams: 800,
       tokens: 150,
+      /** As long as the answers of the other benchmark. A coordinator costs something for each turn, and so less for each token of a long one. */
+      longTokens: 500,
       rounds: 3,
       turnRounds: 5,
       warmUpTurns: 1000,
@@ -109,19 +112,22 @@ async function warmUp({ one }: Pair): Promise<void> {
 
 /** Measures turns that nobody follows. The kinds take turns in a random order: a slow minute of the machine affects all of them. */
 async function measureAlone(pairs: ReadonlyMap<Kind, Pair>): Promise<Map<Kind, Alone>> {
-  const rounds = new Map([...pairs.keys()].map((kind) => [kind, { runs: [] as RunResult[], commands: [] as number[] }]));
+  const rounds = new Map(
+    [...pairs.keys()].map((kind) => [kind, { alone: [] as RunResult[], long: [] as RunResult[], commands: [] as number[] }]),
+  );
   for (let round = 0; round < plan.turnRounds; round++) {
     for (const [kind, { one }] of shuffled([...pairs])) {
-      const { runs, commands } = rounds.get(kind)!;
+      const { alone, long, commands } = rounds.get(kind)!;
       const before = await countCommands(kind);
-      runs.push(await runTurns(one, newIds(plan.streams), plan.tokens));
+      alone.push(await runTurns(one, newIds(plan.streams), plan.tokens));
       commands.push(((await countCommands(kind)) - before) / (plan.streams * plan.tokens));
+      long.push(await runTurns(one, newIds(plan.streams), plan.longTokens));
     }
   }
-  return new Map([...rounds].map(([kind, { runs, commands }]) => [kind, { alone: runs, commands: median(commands) }]));
+  return new Map([...rounds].map(([kind, result]) => [kind, { ...result, commands: median(result.commands) }]));
 }
 
-type Alone = Pick<KindResult, "alone" | "commands">;
+type Alone = Pick<KindResult, "alone" | "long" | "commands">;
 
 async function measure(kind: Kind, { one, other, stop }: Pair, alone: Alone): Promise<KindResult> {
   const run = (given: string[], tokens: number) => runTurns(one, given, tokens);

@@ -10,11 +10,19 @@ const run = (more: number) => ({
   delay: { median: 40, p95: 76 },
 });
 
-const none: KindResult = { kind: "none", alone: [run(0)], commands: 0, memory: 24_000, handOver: { median: 0.1, p95: 0.3 } };
+const none: KindResult = {
+  kind: "none",
+  alone: [run(0)],
+  long: [run(0)],
+  commands: 0,
+  memory: 24_000,
+  handOver: { median: 0.1, p95: 0.3 },
+};
 
 const shared = (kind: "redis" | "postgres", longest: number): KindResult => ({
   kind,
-  alone: [run(1)],
+  alone: [run(6)],
+  long: [run(4)],
   commands: 0.04,
   memory: 25_000,
   followed: { run: run(2), delay: { median: 43, p95: 82 }, cpu: 17, commands: 0.3 },
@@ -36,6 +44,7 @@ const plan = {
   streams: 200,
   memoryStreams: 800,
   tokens: 150,
+  longTokens: 500,
   rounds: 3,
   relayTokens: 50_000,
   stops: 50,
@@ -61,5 +70,7 @@ test("The page lists what the database holds, and whether its targets are reache
   expect(rowOf(text, "PostgreSQL: next turn after a crash").slice(2, 5)).toEqual(["11.2", "at most 11", "**missed**"]);
   expect(rowOf(text, "Redis: the keys of a stream that runs").slice(2, 5)).toEqual(["1.25", "at most 1", "**missed**"]);
   expect(rowOf(text, "Redis: the keys of a stream that has ended").slice(2, 5)).toEqual(["0.44", "at most 1", "reached"]);
+  expect(rowOf(text, "Redis: CPU, µs a token more ").slice(2, 5)).toEqual(["6.0", "at most 5", "**missed**"]);
+  expect(rowOf(text, "Redis: CPU, µs a token more, longer").slice(2, 5)).toEqual(["4.0", "at most 5", "reached"]);
   expect(rowOf(text, "Redis: memory, kB a stream more").slice(2, 5)).toEqual(["1.0", "at most 1.5", "reached"]);
 });

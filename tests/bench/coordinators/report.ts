@@ -26,6 +26,7 @@ function costTable(results: readonly KindResult[]): string {
     [
       "",
       "CPU, µs a token",
+      "longer answers: CPU",
       "first text, ms median / p95",
       "memory, kB a stream",
       "Redis commands a token",
@@ -33,11 +34,12 @@ function costTable(results: readonly KindResult[]): string {
       "followed: commands",
     ],
     results.map((result) => {
-      const { kind, alone, commands, memory, followed } = result;
+      const { kind, alone, long, commands, memory, followed } = result;
       const pick = (select: (result: RunResult) => number): number => of(alone, select);
       return [
         titles[kind],
         pick(({ cpu }) => cpu).toFixed(1),
+        of(long, ({ cpu }) => cpu).toFixed(1),
         pair(
           pick(({ firstText }) => firstText.median),
           pick(({ firstText }) => firstText.p95),
@@ -116,6 +118,7 @@ export function page(
     streams: number;
     memoryStreams: number;
     tokens: number;
+    longTokens: number;
     rounds: number;
     relayTokens: number;
     stops: number;
@@ -140,8 +143,9 @@ ${cpus()[0]?.model.trim() ?? "an unknown processor"}, with Redis and PostgreSQL 
 ## A turn
 
 ${plan.streams} streams of ${plan.tokens} tokens, 50 tokens a second each: the median of some rounds, in which the rows take turns, after a thousand turns. CPU is
-that of the process that runs the turns, without the database. *Followed*: each turn has one reader in another process. Memory is what the
-heap holds for each of ${plan.memoryStreams} open streams while their model pauses, the mean of 12 moments.
+that of the process that runs the turns, without the database. *Longer answers* have ${plan.longTokens} tokens, as in the [other benchmark](benchmark.md): a
+coordinator is called at the beginning and at the end of a turn, so it costs less for each token of a long one. *Followed*: each turn has one reader in
+another process. Memory is what the heap holds for each of ${plan.memoryStreams} open streams while their model pauses, the mean of 12 moments.
 
 ${costTable(results)}
 

@@ -8,7 +8,9 @@ export interface KindResult {
   kind: Kind;
   /** Turns that nobody follows, one result for each round. */
   alone: RunResult[];
-  /** Redis commands for each token of these turns. */
+  /** The same with longer answers. */
+  long: RunResult[];
+  /** Redis commands for each token of `alone`. */
   commands: number;
   /** Bytes in use for each open stream, in the process that runs the turns. */
   memory: number;

@@ -47,7 +47,8 @@ function turnTargets(results: readonly KindResult[]): Target[] {
   return bounds.flatMap(({ kind, name, first, behind, stop, handOver }): Target[] => {
     const result = results.find((other) => other.kind === kind);
     if (!result?.followed || !result.stop || !result.handOver || !none.handOver) return [];
-    const added = (pick: (run: RunResult) => number): number => of(result.alone, pick) - of(none.alone, pick);
+    const added = (pick: (run: RunResult) => number, length: "alone" | "long" = "alone"): number =>
+      of(result[length], pick) - of(none[length], pick);
     const most = (what: string, value: number, bound: number, digits = 1): Target => ({
       what: `${name}: ${what}`,
       value,
@@ -64,6 +65,11 @@ function turnTargets(results: readonly KindResult[]): Target[] {
       most(
         "CPU, µs a token more",
         added(({ cpu }) => cpu),
+        5,
+      ),
+      most(
+        "CPU, µs a token more, longer answers",
+        added(({ cpu }) => cpu, "long"),
         5,
       ),
       most("memory, kB a stream more", (result.memory - none.memory) / 1000, 1.5),
