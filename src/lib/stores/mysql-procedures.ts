@@ -2,8 +2,9 @@
  * The procedures of the MySQL schema. Each is one call of the store as one statement of its client, and one transaction.
  *
  * They need nothing of the connection that runs them: each sets its own isolation level, under which it locks rows without the gaps
- * between them. A procedure that changes messages first locks the row of its thread, so all that follows sees what the previous holder
- * of the lock has done.
+ * between them. A procedure that changes messages first locks the row of its thread, so all that follows is what the previous holder of the
+ * lock has left. What it then reads of that, it reads with the lock: a plain read may not see it yet, because MariaDB lets the next holder go
+ * on a moment before.
  */
 import { checkIdentifier } from "../sql/identifier.ts";
 
@@ -203,7 +204,7 @@ END`;
       `  SELECT thread, seq INTO v_thread, v_seq FROM ${messages}
   WHERE thread = ${threadKey} AND id_hash = ${hash("p_id")} AND body = p_old FOR UPDATE;
   UPDATE ${messages} SET complete = p_complete, body = p_new WHERE thread = v_thread AND seq = v_seq;
-  SELECT seq FROM ${messages} WHERE thread = v_thread AND seq = v_seq;`,
+  SELECT v_seq FROM DUAL WHERE v_seq IS NOT NULL;`,
     ),
 
     deleteMessages: procedure(
@@ -223,7 +224,7 @@ END`;
     ${lastActivity}
     ${createThread}
   END IF;
-  ${threadRow} WHERE ${thisThread};`,
+  ${threadRow} WHERE ${thisThread} FOR UPDATE;`,
     ),
 
     getThread: procedure("get_thread", thread, "", `  ${threadRow} WHERE ${thisThread};`),
@@ -245,7 +246,7 @@ END`;
       declareThread,
       `  ${lockThread}
   UPDATE ${threads} SET title = p_title WHERE \`key\` = v_thread;
-  SELECT \`key\` FROM ${threads} WHERE \`key\` = v_thread;`,
+  SELECT v_thread FROM DUAL WHERE v_thread IS NOT NULL;`,
     ),
 
     // Deletes a thread, or all threads of the owner if the thread id is NULL. Returns how many.

@@ -3,7 +3,7 @@ import { expectEqual } from "../expect.ts";
 import type { ThreadCase } from "../case.ts";
 import { atOnce, later, meetings } from "../gate.ts";
 import type { ThreadStore } from "../../core/store.ts";
-import { answer, here, idsOf, key, numbered, prompts } from "../samples.ts";
+import { answer, idsOf, key, numbered, prompts } from "../samples.ts";
 import { races } from "./races.ts";
 import { walk } from "./walk.ts";
 
@@ -33,10 +33,14 @@ export const threadRaceCases: ThreadCase[] = races<ThreadStore>([
     invariant: "createOnce",
     async race(one, other) {
       const titles = numbered("Title", 6);
-      const created = await atOnce(titles.map((title, index) => () => (index % 2 ? other : one).createThread(here, title)));
-      const { threads } = await one.listThreads("", { limit: 10 });
-      expectEqual(threads.length, 1, "How many threads there are");
-      for (const thread of created) expectEqual(thread, threads[0], "What a creation resolved to, against the list");
+      for (const owner of numbered("owner", 12)) {
+        const created = await atOnce(
+          titles.map((title, index) => () => (index % 2 ? other : one).createThread(key("thread", owner), title)),
+        );
+        const { threads } = await one.listThreads(owner, { limit: 10 });
+        expectEqual(threads.length, 1, `How many threads there are (${owner})`);
+        for (const thread of created) expectEqual(thread, threads[0], `What a creation resolved to, against the list (${owner})`);
+      }
     },
   },
   {
