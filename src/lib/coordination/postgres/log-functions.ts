@@ -15,7 +15,7 @@ const maxPieceLength = 32 * 1024;
  * would be a gap. The update only succeeds if the log still has the length that the ticket says, so of two calls that meet, the second
  * reads the row again.
  *
- * It is cut as bytes, which are characters here: for each piece of a text, PostgreSQL would count the characters before it.
+ * The text is ASCII and cut as bytes: for each piece of a text, PostgreSQL would count the characters before it.
  */
 function addText({ addText, tickets, log }: CoordinatorNames): string {
   return `CREATE FUNCTION ${addText}(p_ticket ${tickets}, p_position bigint, p_data text, p_is_end boolean) RETURNS ${tickets} LANGUAGE plpgsql AS $function$
